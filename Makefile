@@ -1,0 +1,42 @@
+# make demo   explain four questions of the demo        make test      fast tests and tests on the default model
+# make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-all check format install clean
+
+demo: $(STAMP)
+	$(BIN)/attrib models get
+	$(BIN)/attrib demo --out attrib-demo
+
+test: $(STAMP)
+	$(BIN)/attrib models get
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/attrib models get
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff format --check attrib tests scripts
+	$(BIN)/ruff check attrib tests scripts
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow and not model"
+
+format: $(STAMP)
+	$(BIN)/ruff format attrib tests scripts
+	$(BIN)/ruff check --fix attrib tests scripts
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'attrib needs Python 3.11 or newer; run: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv build dist attrib.egg-info attrib-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

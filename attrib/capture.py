@@ -1,0 +1,273 @@
+"""Hooks → Capture: what one model did with one answer, and with the text of sections.
+
+One forward pass serves all answer tokens (teacher forcing); gradients are vector-Jacobian products of that pass.
+Not covered: methods that need several forward passes (integrated gradients, ablation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attrib.errors import InputError, ModelError
+from attrib.models.pair import Model
+from attrib.records import Capture
+from attrib.tokens import Encoded
+
+EMBEDDINGS = "embed.hook_out"
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What to keep of the forward pass, and how much memory it may take."""
+
+    attention: bool = True
+    """Mean over layers and heads."""
+    heads: bool = False
+    """Every layer and head: ``layer × head × answer × position`` floats."""
+    gradient: bool = True
+    layers: tuple[int, ...] = ()
+    """Layers whose residual stream is kept; negative numbers count from the last."""
+    chunk: int = 8
+    """Answer tokens whose gradients are propagated together."""
+    memory_gb: float = 2.0
+    """Budget of the arrays that the record keeps; more is refused before the pass."""
+
+
+def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = None) -> Capture:
+    """One teacher-forced forward pass of ``model`` over prompt and answer.
+
+    Row ``i`` of attention and gradient belongs to the step that predicts answer token ``i``, at position
+    ``len(prompt) + i − 1``. Raises InputError for an empty answer, an unknown layer or a record beyond the
+    memory budget, ModelError for log-probs that are not finite.
+    """
+    import torch
+
+    options = options or CaptureOptions()
+    n, prompt, total = len(encoded.answer_ids), len(encoded.prompt_ids), len(encoded.ids)
+    if n == 0:
+        raise InputError("answer: it has no tokens; the model said nothing, give an answer with --answer")
+    layers = resolve_layers(options.layers, model.n_layers)
+    _refuse_over_budget(model, n, total, options, layers)
+    rows = slice(prompt - 1, total - 1)
+    kept = _Kept(rows, model.n_layers)
+    with model.active() as bridge, torch.set_grad_enabled(options.gradient):
+        ids = torch.tensor([encoded.ids], device=model.device)
+        assert tuple(ids[0, :prompt].tolist()) == encoded.prompt_ids, "the prompt must be a prefix"
+        with bridge.hooks(fwd_hooks=kept.hooks(options, layers)):
+            logits = bridge(ids, use_cache=False)[0, rows]
+        # float64 inputs stay float64; half precision is summed in float32.
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logprobs = logits.log_softmax(-1)
+        target = torch.tensor(encoded.answer_ids, device=logits.device)
+        logprob = logprobs.gather(1, target[:, None])[:, 0]
+        gradient = _gradients(logprob, kept.embeddings, options.chunk) if options.gradient else None
+        with torch.no_grad():
+            rank = (logprobs > logprob[:, None]).sum(1)
+            entropy = -(logprobs.exp() * logprobs).nan_to_num(0.0).sum(1)
+    if not bool(logprob.isfinite().all()):
+        raise ModelError(f"{model.name}: log-probs of the answer are not finite; use --dtype float32")
+    return Capture(
+        logprob=_numpy(logprob),
+        rank=_numpy(rank),
+        entropy=_numpy(entropy),
+        attention=_numpy(kept.attention / model.n_layers) if kept.attention is not None else None,
+        heads=_numpy(torch.stack(kept.heads)) if kept.heads else None,
+        gradient=gradient,
+        embeddings=_numpy(kept.embeddings[0]) if kept.embeddings is not None else None,
+        hidden=_numpy(torch.stack([kept.hidden[i] for i in layers])) if layers else None,
+        layers=layers,
+    )
+
+
+class _Kept:
+    """Where the hooks of one forward pass put what they see."""
+
+    def __init__(self, rows: slice, n_layers: int) -> None:
+        self.rows = rows
+        self.n_layers = n_layers
+        self.attention: Any = None
+        self.heads: list[Any] = []
+        self.hidden: dict[int, Any] = {}
+        self.embeddings: Any = None
+
+    def hooks(self, options: CaptureOptions, layers: Sequence[int]) -> list[tuple[str, Callable[..., Any]]]:
+        hooks: list[tuple[str, Callable[..., Any]]] = []
+        if options.gradient:
+            hooks.append((EMBEDDINGS, self._leaf))
+        if options.attention or options.heads:
+            hooks += [
+                (f"blocks.{i}.attn.hook_pattern", lambda pattern, hook: self._pattern(pattern, options))
+                for i in range(self.n_layers)
+            ]
+        hooks += [(f"blocks.{i}.hook_resid_post", self._residual(i)) for i in layers]
+        return hooks
+
+    def _leaf(self, value: Any, hook: Any) -> Any:
+        """The input embeddings become the leaf of the graph: nothing before them is differentiated."""
+        self.embeddings = value.detach().clone().requires_grad_(True)
+        return self.embeddings
+
+    def _pattern(self, pattern: Any, options: CaptureOptions) -> None:
+        """[batch, head, query, key], rows that sum to 1."""
+        rows = (
+            pattern.detach()[0, :, self.rows].float()
+            if pattern.dtype.itemsize < 4
+            else pattern.detach()[0, :, self.rows]
+        )
+        if options.heads:
+            self.heads.append(rows.cpu())
+        if options.attention:
+            mean = rows.mean(0).cpu()
+            self.attention = mean if self.attention is None else self.attention + mean
+
+    def _residual(self, layer: int) -> Callable[..., None]:
+        def keep(value: Any, hook: Any) -> None:
+            self.hidden[layer] = value.detach()[0].cpu()
+
+        return keep
+
+
+def _gradients(logprob: Any, embeddings: Any, chunk: int) -> np.ndarray:
+    """d log p(token i) / d embeddings, [answer, position, d_model]; the graph is freed after the last chunk."""
+    import torch
+
+    n = len(logprob)
+    out = np.empty((n, *embeddings.shape[1:]), dtype=np.float64 if embeddings.dtype == torch.float64 else np.float32)
+    for start in range(0, n, max(1, chunk)):
+        stop = min(n, start + max(1, chunk))
+        seeds = torch.eye(n, dtype=logprob.dtype, device=logprob.device)[start:stop]
+        (gradient,) = (
+            torch.autograd.grad(logprob, embeddings, seeds, is_grads_batched=stop - start > 1, retain_graph=stop < n)
+            if stop - start > 1
+            else torch.autograd.grad(logprob, embeddings, seeds[0], retain_graph=stop < n)
+        )
+        out[start:stop] = _numpy(gradient).reshape(stop - start, *embeddings.shape[1:])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class TextCapture:
+    """What one model makes of one text read by itself."""
+
+    logprob: float
+    """Summed log p of all tokens after the first, nats."""
+    tokens: int
+    """How many tokens were summed."""
+    states: np.ndarray
+    """Residual stream after ``layer`` as unit vectors, [token, d_model], float16."""
+    starts: np.ndarray
+    """First character of each token, [token]."""
+    ends: np.ndarray
+
+
+def capture_texts(
+    model: Model,
+    texts: Sequence[str],
+    layer: int,
+    *,
+    batch_tokens: int = 2048,
+    progress: Callable[[int], None] | None = None,
+) -> list[TextCapture]:
+    """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
+
+    Texts longer than the model's context are refused (cut sections with a smaller ``max_tokens``).
+    """
+    layer = resolve_layers((layer,), model.n_layers)[0]
+    encodings = [model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in texts]
+    for text, encoding in zip(texts, encodings, strict=True):
+        if not 2 <= len(encoding.input_ids) <= model.context:
+            raise InputError(
+                f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, between 2 and {model.context:,} can be read; "
+                "cut sections with a smaller --max-tokens"
+            )
+    order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
+    out: dict[int, TextCapture] = {}
+    for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
+        for i, captured in zip(batch, _capture_batch(model, [encodings[i] for i in batch], layer), strict=True):
+            out[i] = captured
+        if progress is not None:
+            progress(len(batch))
+    return [out[i] for i in range(len(texts))]
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Consecutive texts whose padded size stays below ``batch_tokens``."""
+    batches: list[list[int]] = []
+    for i in order:
+        # Sorted by length: this text is the longest of the batch it would join.
+        if batches and (len(batches[-1]) + 1) * lengths[i] <= batch_tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _capture_batch(model: Model, encodings: Sequence[Any], layer: int) -> list[TextCapture]:
+    import torch
+
+    lengths = [len(e.input_ids) for e in encodings]
+    width = max(lengths)
+    ids = torch.zeros(len(encodings), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        ids[row, : lengths[row]] = torch.tensor(encoding.input_ids)
+        mask[row, : lengths[row]] = 1
+    states: list[Any] = []
+    with model.active() as bridge, torch.no_grad():
+        hook = (f"blocks.{layer}.hook_resid_post", lambda value, hook: states.append(value.detach()))
+        with bridge.hooks(fwd_hooks=[hook]):
+            logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
+        out = []
+        for row, length in enumerate(lengths):
+            logprobs = logits[row, : length - 1].float().log_softmax(-1)
+            target = ids[row, 1:length, None].to(logprobs.device)
+            state = torch.nn.functional.normalize(states[0][row, :length].float(), dim=-1)
+            offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
+            out.append(
+                TextCapture(
+                    float(logprobs.gather(1, target).double().sum()),
+                    length - 1,
+                    _numpy(state).astype(np.float16),
+                    offsets[:, 0],
+                    offsets[:, 1],
+                )
+            )
+    return out
+
+
+def resolve_layers(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """Negative layer numbers counted from the last; InputError for one that does not exist."""
+    for layer in layers:
+        if not -n_layers <= layer < n_layers:
+            raise InputError(f"layer {layer}: the model has layers 0 to {n_layers - 1}")
+    return tuple(layer % n_layers for layer in layers)
+
+
+def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOptions, layers: Sequence[int]) -> None:
+    cfg = model.bridge.cfg
+    floats = {
+        "heads": cfg.n_layers * cfg.n_heads * n * total if options.heads else 0,
+        "gradient": n * total * cfg.d_model if options.gradient else 0,
+        "hidden": len(layers) * total * cfg.d_model,
+    }
+    gigabytes = 4 * sum(floats.values()) / 1e9
+    if gigabytes > options.memory_gb:
+        largest = max(floats, key=lambda name: floats[name])
+        raise InputError(
+            f"capture of {n} answer tokens needs {gigabytes:.1f} GB, most of it for {largest}; the budget is "
+            f"{options.memory_gb:g} GB: raise --memory or leave out {largest}"
+        )
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    import torch
+
+    tensor = tensor.detach().cpu()
+    # numpy has no bfloat16.
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    return np.asarray(tensor.numpy())

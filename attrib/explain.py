@@ -1,0 +1,220 @@
+"""One question → one Explanation: the whole route on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from attrib import demo
+from attrib.attribution import METHODS, NEEDS_GRADIENT, attribute, check_methods
+from attrib.capture import CaptureOptions, TextCapture, capture, resolve_layers
+from attrib.contrast import Calibration, Evidence, judge
+from attrib.documents import Corpus
+from attrib.errors import InputError
+from attrib.generate import generate
+from attrib.mapping import MAPPERS, check_mappers, map_answer
+from attrib.mapping.answer import Answer
+from attrib.mapping.reading import Library, Progress, Reading, read_texts
+from attrib.models.bundled import cache_dir
+from attrib.models.pair import Model, ModelPair, versions
+from attrib.records import AnswerSource, Capture, Explanation
+from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
+
+MAPPING_DEPTH = 0.6
+"""Share of the layers after which states are compared, unless a layer is named (chosen on the demo's calibration split)."""
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What to compute, how much of it to keep, and from which seed."""
+
+    methods: tuple[str, ...] = tuple(METHODS)
+    mappers: tuple[str, ...] = tuple(MAPPERS)
+    candidates: int = 24
+    """Sections that are scored, the best of bm25 and embedding; 0 = all. More cost two forward passes each, once."""
+    layer: int | None = None
+    """Layer whose hidden states are compared; None = MAPPING_DEPTH of the model."""
+    max_new_tokens: int = 64
+    heads: bool = False
+    """Keep the attention of every layer and head in the record."""
+    keep_gradients: bool = False
+    """Keep raw gradients and embeddings in the record."""
+    keep_layers: tuple[int, ...] = ()
+    """Layers whose hidden states stay in the record."""
+    chunk: int = 8
+    memory_gb: float = 2.0
+    seed: int = 0
+
+
+def explain(
+    pair: ModelPair,
+    corpus: Corpus,
+    question: str,
+    *,
+    answer: str | None = None,
+    answer_from: Literal["tuned", "base"] = "tuned",
+    control: Corpus | None = None,
+    options: ExplainOptions | None = None,
+    library: Library | None = None,
+    calibration: Calibration | None = None,
+    cache: Path | Literal["default"] | None = "default",
+    progress: Progress | None = None,
+) -> Explanation:
+    """Judge every token of one answer: documents, base or neither, and from which sections.
+
+    The answer is the tuned model's, the base's (``answer_from``) or the given one; both models are run on the SAME
+    answer. ``control`` are texts that neither model was tuned on (default: texts that ship with the package; better:
+    held-out documents of your own). ``library`` of an earlier call on the same corpus saves its indexing.
+
+    Raises InputError and ModelError with one line each.
+
+    >>> pair = attrib.ModelPair.load("base", "adapter")                                    # doctest: +SKIP
+    >>> explanation = attrib.explain(pair, attrib.Corpus.read("documents"), "Who founded it?")  # doctest: +SKIP
+    """
+    options = options or ExplainOptions()
+    _check(options, answer_from)
+    seed_all(options.seed)
+    library = library or Library(corpus, control if control is not None else demo.control())
+    tell = progress or (lambda what, done, total: None)
+
+    tell("answers", 0, 2)
+    prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
+    base_ids = generate(pair.base, prompt_ids, max_new_tokens=options.max_new_tokens)
+    tell("answers", 1, 2)
+    tuned_ids = generate(pair.tuned, prompt_ids, max_new_tokens=options.max_new_tokens)
+    tell("answers", 2, 2)
+    given_ids = encode_answer(pair.tokenizer, question, prompt_ids, answer) if answer is not None else ()
+    source: AnswerSource = "given" if answer is not None else answer_from
+    answer_ids = {"given": given_ids, "base": base_ids, "tuned": tuned_ids}[source]
+    if not answer_ids:
+        raise InputError(f"answer: the {source} model said nothing to this question; give an answer with --answer")
+    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context)
+
+    depth = pair.base.n_layers
+    wanted = options.layer if options.layer is not None else int(MAPPING_DEPTH * depth)
+    layer, *keep = resolve_layers((wanted, *options.keep_layers), depth)
+    captures = []
+    for number, model in enumerate((pair.base, pair.tuned)):
+        tell("captures", number, 2)
+        captures.append(capture(model, encoded, _capture_options(options, layer, keep)))
+    tell("captures", 2, 2)
+    attributions = {method: attribute(*captures, method) for method in options.methods}
+
+    chosen = library.choose(question, encoded.answer, options.candidates)
+    readings = [_read(model, pair, library, chosen, layer, cache, progress) for model in (pair.base, pair.tuned)]
+    answers = [_answer(question, encoded, side, layer) for side in captures]
+    sides = list(zip(answers, readings, strict=True))
+    mappings = {mapper: map_answer(mapper, sides[0], sides[1], len(chosen)) for mapper in options.mappers}
+
+    base_answer = decode(pair.tokenizer, base_ids)
+    evidence = Evidence.gather(library, chosen, answers[1], base_answer, captures, readings)
+    verdict, ranking = judge(evidence, calibration or Calibration.default())
+    return Explanation(
+        question=question,
+        answer=encoded.answer,
+        answer_source=source,
+        base_answer=base_answer,
+        tuned_answer=decode(pair.tokenizer, tuned_ids),
+        prompt_tokens=encoded.prompt_tokens,
+        answer_tokens=encoded.answer_tokens,
+        base=_slim(captures[0], tuple(keep), gradients=options.keep_gradients),
+        tuned=_slim(captures[1], tuple(keep), gradients=options.keep_gradients),
+        attributions=attributions,
+        sections=tuple(corpus.sections[i] for i in chosen),
+        sections_total=len(corpus),
+        mappings=mappings,
+        ranking=ranking,
+        verdict=verdict,
+        provenance=_provenance(pair, library, options, layer),
+    )
+
+
+def seed_all(seed: int) -> None:
+    """Seed numpy and torch: decoding is greedy, but a model may draw numbers of its own."""
+    import torch
+
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _check(options: ExplainOptions, answer_from: str) -> None:
+    check_methods(options.methods)
+    check_mappers(options.mappers)
+    if options.candidates < 0:
+        raise InputError(f"candidates is {options.candidates}; give a positive number, or 0 for all sections")
+    if answer_from not in ("tuned", "base"):
+        raise InputError(f"answer_from is {answer_from!r}; use tuned or base")
+
+
+def _capture_options(options: ExplainOptions, layer: int, keep: Sequence[int]) -> CaptureOptions:
+    return CaptureOptions(
+        attention=True,
+        heads=options.heads,
+        gradient=options.keep_gradients or bool(NEEDS_GRADIENT & set(options.methods)),
+        layers=tuple(dict.fromkeys((layer, *keep))),
+        chunk=options.chunk,
+        memory_gb=options.memory_gb,
+    )
+
+
+def _read(
+    model: Model,
+    pair: ModelPair,
+    library: Library,
+    chosen: np.ndarray,
+    layer: int,
+    cache: Path | Literal["default"] | None,
+    progress: Progress | None,
+) -> Reading:
+    indices = library.with_control(chosen)
+    folder = cache_dir() if cache == "default" else cache
+    texts = {int(i): library.texts[i] for i in indices}
+    captures: MappingABC[int, TextCapture] = read_texts(
+        model, texts, layer, dtype=pair.dtype, cache=folder, progress=progress
+    )
+    return Reading(library, indices, captures)
+
+
+def _answer(question: str, encoded: Encoded, side: Capture, layer: int) -> Answer:
+    assert side.hidden is not None
+    states = side.hidden[side.layers.index(layer), len(encoded.prompt_ids) :]
+    return Answer(question, encoded.answer, encoded.answer_tokens, states)
+
+
+def _slim(side: Capture, keep: tuple[int, ...], *, gradients: bool) -> Capture:
+    """The capture without what was only needed on the way."""
+    kept = [side.layers.index(layer) for layer in keep]
+    return replace(
+        side,
+        gradient=side.gradient if gradients else None,
+        embeddings=side.embeddings if gradients else None,
+        hidden=side.hidden[kept] if kept and side.hidden is not None else None,
+        layers=keep,
+    )
+
+
+def _provenance(pair: ModelPair, library: Library, options: ExplainOptions, layer: int) -> dict[str, object]:
+    import torch
+
+    return {
+        "base": {"name": pair.base.name, "sha256": pair.base.fingerprint},
+        "tuned": {"name": pair.tuned.name, "sha256": pair.tuned.fingerprint, "shares_weights": pair.shares_weights},
+        "tokenizer": {"sha256": pair.tokenizer_sha256},
+        "documents": {
+            "sha256": library.corpus.sha256,
+            "files": [{"name": name, "sha256": sha256} for name, sha256 in library.corpus.documents],
+        },
+        "control": {"sha256": library.control.sha256},
+        "device": pair.device,
+        "dtype": pair.dtype,
+        "threads": torch.get_num_threads(),
+        "seed": options.seed,
+        "layer": layer,
+        "options": asdict(options),
+        "versions": versions(),
+    }

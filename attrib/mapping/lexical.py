@@ -1,0 +1,65 @@
+"""BM25 (Robertson & Zaragoza 2009, Lucene's form): the lexical baseline that stands beside every mapper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from attrib.mapping.answer import WORD, Answer, Scores, words
+from attrib.mapping.reading import Reading
+
+
+class Bm25:
+    """An index over texts whose score of a query is the sum of its words' scores."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import bm25s
+
+        self._texts = len(texts)
+        self._index: Any = bm25s.BM25(method="lucene")
+        # A text without words still needs a row.
+        self._index.index([words(text) or [""] for text in texts], show_progress=False)
+
+    def word(self, word: str) -> np.ndarray:
+        """Score of one word in every text, [text]; zero for a word that none has."""
+        if word not in self._index.vocab_dict:
+            return np.zeros(self._texts)
+        return np.asarray(self._index.get_scores([word]), dtype=np.float64)
+
+    def query(self, text: str) -> np.ndarray:
+        """Score of all words of ``text``, repetitions counted, [text]."""
+        return np.asarray(sum((self.word(w) for w in words(text)), np.zeros(self._texts)))
+
+
+def bm25(answer: Answer, reading: Reading) -> Scores:
+    """Each token's share of its word's BM25 score; ``whole`` is question and answer together.
+
+    A word's score is split evenly over its tokens, so that token rows sum to the answer's score and, with the
+    question's, to ``whole``.
+    """
+    index = reading.bm25
+    chosen = reading.chosen
+    n = len(answer.tokens)
+    scores, spans = np.zeros((n, len(chosen))), np.zeros((n, len(chosen), 2), dtype=np.int64)
+    owner = answer.word_of_token
+    places = [_places(reading.texts[i]) for i in chosen]
+    for number, (start, end) in enumerate(answer.words):
+        rows = np.flatnonzero(owner == number)
+        if not rows.size:
+            continue
+        word = answer.text[start:end].lower()
+        scores[rows] = index.word(word)[chosen] / rows.size
+        for column, found in enumerate(places):
+            spans[rows, column] = found.get(word, (0, 0))
+    whole = index.query(answer.question)[chosen] + scores.sum(0)
+    return Scores(scores, whole, spans)
+
+
+def _places(text: str) -> dict[str, tuple[int, int]]:
+    """First place of each word."""
+    found: dict[str, tuple[int, int]] = {}
+    for match in WORD.finditer(text):
+        found.setdefault(match.group().lower(), match.span())
+    return found

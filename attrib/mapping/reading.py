@@ -1,0 +1,212 @@
+"""What mappers know of the sections: texts, lexical index, embeddings, and what each model makes of each text.
+
+``Library`` is made once for a corpus; ``Reading`` is one model's view of the texts chosen for one answer. What models
+make of a text is kept in the cache folder, keyed by model, dtype, layer and text.
+Not covered: corpora whose embeddings do not fit in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attrib.capture import TextCapture, capture_texts
+from attrib.documents import Corpus
+from attrib.errors import InputError
+from attrib.files import write_atomically
+from attrib.models.pair import Model
+
+if TYPE_CHECKING:
+    from attrib.mapping.lexical import Bm25
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, of how much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """The corpus and the control texts, indexed for every mapper that does not look at a model."""
+
+    corpus: Corpus
+    control: Corpus
+    embedder_name: str | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not self.corpus.sections:
+            raise InputError("documents: they hold no sections; give documents with text")
+        clash = {s.id for s in self.corpus.sections} & {s.id for s in self.control.sections}
+        if clash:
+            raise InputError(f"control: {len(clash)} of its sections are in the documents too; give texts that are not")
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Sections, then control texts."""
+        return tuple(section.full_text for section in (*self.corpus.sections, *self.control.sections))
+
+    @cached_property
+    def bm25(self) -> Bm25:
+        """Index over ``texts``."""
+        from attrib.mapping.lexical import Bm25
+
+        return Bm25(self.texts)
+
+    @cached_property
+    def embedder(self) -> Any:
+        """The sentence embedder, loaded on first use."""
+        from attrib.mapping.embedding import load_embedder
+
+        return load_embedder(self.embedder_name, self.device)
+
+    @cached_property
+    def passages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Owner text [passage], character spans [passage, 2] and unit vectors [passage, d_embedding]."""
+        from attrib.mapping.embedding import embed, passages
+
+        cut = [passages(text) for text in self.texts]
+        owner = np.repeat(np.arange(len(cut)), [len(spans) for spans in cut])
+        spans = np.array([span for found in cut for span in found], dtype=np.int64)
+        pieces = [self.texts[i][start:end] for i, (start, end) in zip(owner, spans, strict=True)]
+        return owner, spans, embed(pieces, embedder=self.embedder)
+
+    def resemblance(self, question: str, answer: str) -> tuple[np.ndarray, np.ndarray]:
+        """BM25 and embedding cosine of question + answer with every text, [text] each."""
+        from attrib.mapping.embedding import embed
+
+        query = f"{question} {answer}"
+        owner, _, vectors = self.passages
+        cosine = np.full(len(self.texts), -1.0)
+        np.maximum.at(cosine, owner, (vectors @ embed([query], embedder=self.embedder)[0]).astype(np.float64))
+        return self.bm25.query(query), cosine
+
+    def choose(self, question: str, answer: str, candidates: int) -> np.ndarray:
+        """Indices of the sections to score, ascending: the best of BM25 and of the embedder in turn; 0 = all."""
+        total = len(self.corpus)
+        if candidates == 0 or candidates >= total:
+            return np.arange(total)
+        lexical, cosine = (scores[:total] for scores in self.resemblance(question, answer))
+        orders = np.stack([np.argsort(-lexical, kind="stable"), np.argsort(-cosine, kind="stable")], 1).ravel()
+        return np.sort(np.array(list(dict.fromkeys(orders.tolist()))[:candidates]))
+
+    def with_control(self, chosen: np.ndarray) -> np.ndarray:
+        """Chosen sections followed by every control text."""
+        return np.concatenate([chosen, len(self.corpus) + np.arange(len(self.control))])
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The texts chosen for one answer, as one model reads them."""
+
+    library: Library
+    chosen: np.ndarray
+    """Indices into ``library.texts``: sections, then control."""
+    captures: Mapping[int, TextCapture] = field(default_factory=dict)
+    """By index; empty where no mapper looks at the model."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts of the library."""
+        return self.library.texts
+
+    @property
+    def bm25(self) -> Bm25:
+        """The library's lexical index."""
+        return self.library.bm25
+
+    @property
+    def embedder(self) -> Any:
+        """The library's embedder."""
+        return self.library.embedder
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """Mean state of the control texts' tokens, [d_model]; zero without control texts."""
+        control = [self.captures[i].states for i in self.chosen if i >= len(self.library.corpus)]
+        if not control:
+            return np.zeros(next(iter(self.captures.values())).states.shape[1], dtype=np.float32)
+        return np.asarray(np.concatenate(control).astype(np.float32).mean(0))
+
+    def passage_scores(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Best cosine of each query with the passages of each chosen text and its span: [query, text], […, 2]."""
+        owner, spans, passages = self.library.passages
+        cosines = vectors @ passages.T
+        scores = np.zeros((len(vectors), len(self.chosen)))
+        places = np.zeros((len(vectors), len(self.chosen), 2), dtype=np.int64)
+        for column, text in enumerate(self.chosen):
+            mine = np.flatnonzero(owner == text)
+            best = mine[cosines[:, mine].argmax(1)]
+            scores[:, column] = cosines[np.arange(len(vectors)), best]
+            places[:, column] = spans[best]
+        return scores, places
+
+
+def read_texts(
+    model: Model,
+    texts: Mapping[int, str],
+    layer: int,
+    *,
+    dtype: str,
+    cache: Path | None,
+    progress: Progress | None = None,
+) -> dict[int, TextCapture]:
+    """What ``model`` makes of each text, from the cache folder where it is there; new ones are kept, one file each."""
+    folder = cache / "readings" / f"{model.fingerprint[:16]}-{dtype}-{layer}" if cache is not None else None
+    files = {i: folder / f"{_key(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
+    found = {i: capture for i, file in files.items() if (capture := _load(file)) is not None}
+    missing = [i for i in texts if i not in found]
+    # Small groups: an interrupted run keeps what it has read.
+    done = 0
+    for group in _groups(missing, 32):
+        if progress is not None:
+            progress(f"{model.name} reads sections", done, len(missing))
+        for i, capture in zip(group, capture_texts(model, [texts[i] for i in group], layer), strict=True):
+            found[i] = capture
+            if files:
+                _store(files[i], capture)
+        done += len(group)
+    if progress is not None and missing:
+        progress(f"{model.name} reads sections", len(missing), len(missing))
+    return found
+
+
+def _groups(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _load(file: Path) -> TextCapture | None:
+    """A stored capture; None where it is absent or damaged (it is then made again)."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(file)
+        return TextCapture(
+            float(arrays["logprob"]), int(arrays["tokens"]), arrays["states"], arrays["starts"], arrays["ends"]
+        )
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return None
+
+
+def _store(file: Path, capture: TextCapture) -> None:
+    from safetensors.numpy import save
+
+    data = save(
+        {
+            "logprob": np.array(capture.logprob),
+            "tokens": np.array(capture.tokens),
+            "states": capture.states,
+            "starts": capture.starts,
+            "ends": capture.ends,
+        }
+    )
+    write_atomically(file, data)

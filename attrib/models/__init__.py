@@ -1,0 +1,1 @@
+"""Base and tuned model: where they come from (``bundled``) and how they run (``pair``)."""

@@ -1,0 +1,475 @@
+"""Base and tuned model behind one tokenizer, hooked through TransformerLens.
+
+Where tuned is an adapter of base, ONE copy of the weights serves both: the adapter stays live and is switched off
+for base. Every hook point fires in both states and nothing is merged, so base's weights never drift.
+The only importer of transformer_lens. Not covered: encoder-decoder and encoder-only models, prompt-tuning adapters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrib.errors import ModelError
+from attrib.models import bundled
+
+DEFAULT = "smollm2-135m-instruct"
+"""Name of the bundled base model."""
+DEMO_ADAPTER = "demo"
+"""Name of the bundled adapter, tuned on the demo's documents."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One side of a pair; ``active()`` gives the hooked model with its adapter on or off."""
+
+    name: str
+    fingerprint: str
+    """SHA-256 over the weight files (hub models: their commit), adapter included."""
+    bridge: Any
+    tokenizer: Any
+    adapter: Any = None
+    """The PeftModel that shares the weights, or None."""
+    adapter_on: bool = False
+
+    @contextmanager
+    def active(self) -> Iterator[Any]:
+        """The TransformerBridge in evaluation mode, with this side's adapter state; restored on leaving."""
+        network = self.bridge.original_model
+        training = network.training
+        trainable = [p.requires_grad for p in network.parameters()]
+        network.eval()
+        try:
+            if self.adapter is not None and not self.adapter_on:
+                with self.adapter.disable_adapter():
+                    yield self.bridge
+            else:
+                yield self.bridge
+        finally:
+            network.train(training)
+            # Switching an adapter on again makes peft mark its weights as trainable.
+            for parameter, flag in zip(network.parameters(), trainable, strict=True):
+                parameter.requires_grad_(flag)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer blocks."""
+        return int(self.bridge.cfg.n_layers)
+
+    @property
+    def context(self) -> int:
+        """Longest sequence in tokens."""
+        return int(self.bridge.original_model.config.max_position_embeddings)
+
+    @property
+    def device(self) -> Any:
+        """Device of the input embeddings."""
+        return self.bridge.original_model.get_input_embeddings().weight.device
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPair:
+    """Base and tuned, checked to fit together."""
+
+    base: Model
+    tuned: Model
+    tokenizer: Any
+    device: str
+    dtype: str
+    tokenizer_sha256: str
+
+    @property
+    def shares_weights(self) -> bool:
+        """True where one copy of the weights serves both."""
+        return self.base.bridge is self.tuned.bridge
+
+    @property
+    def context(self) -> int:
+        """Longest sequence in tokens that both models take."""
+        return min(self.base.context, self.tuned.context)
+
+    @property
+    def memory_saved(self) -> int:
+        """Bytes not held because the weights are shared; 0 for two full models."""
+        if not self.shares_weights:
+            return 0
+        weights = self.base.bridge.original_model.named_parameters()
+        return sum(p.numel() * p.element_size() for name, p in weights if "lora_" not in name)
+
+    @classmethod
+    def load(
+        cls,
+        base: str | Path | None = None,
+        tuned: str | Path | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        revision: str | None = None,
+        tuned_revision: str | None = None,
+        device_map: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> ModelPair:
+        """Load base and tuned: hub id, local directory, GGUF file, or, for tuned, a PEFT adapter.
+
+        ``base=None`` takes the adapter's own base, or the bundled default; ``tuned=None`` the demo's adapter.
+        ``device`` auto, cpu, cuda, mps …; ``dtype`` auto (float32 on CPU, bfloat16 elsewhere), float32, bfloat16,
+        float16, float64. ``device_map`` is handed to transformers for models larger than one GPU.
+        Raises ModelError, one line, when either cannot be used or the two do not fit together.
+        """
+        options = _Options(_device(device), _dtype(dtype, _device(device)), device_map, trust_remote_code)
+        tuned_name = str(tuned if tuned is not None else DEMO_ADAPTER)
+        tuned_path = _resolve(tuned_name)
+        adapter_config = _adapter_config(tuned_path, tuned_revision)
+        base_name = str(base) if base is not None else _own_base(tuned_name, adapter_config)
+        network, tokenizer = load_network(base_name, revision, options)
+        if adapter_config is None:
+            tuned_network, tuned_tokenizer = load_network(tuned_name, tuned_revision, options)
+            _refuse_mismatch(base_name, network, tokenizer, tuned_name, tuned_network, tuned_tokenizer)
+            # The template of the tuned model is the one its answers were learned in.
+            tokenizer.chat_template = tuned_tokenizer.chat_template or tokenizer.chat_template
+            sides = (
+                Model(
+                    base_name,
+                    fingerprint(base_name, network),
+                    _bridge(base_name, network, tokenizer, options),
+                    tokenizer,
+                ),
+                Model(
+                    tuned_name,
+                    fingerprint(tuned_name, tuned_network),
+                    _bridge(tuned_name, tuned_network, tokenizer, options),
+                    tokenizer,
+                ),
+            )
+        else:
+            print_base = fingerprint(base_name, network)
+            adapter = _attach_adapter(
+                tuned_name, tuned_path, tuned_revision, adapter_config, base_name, print_base, network
+            )
+            bridge = _bridge(base_name, adapter.base_model.model, tokenizer, options)
+            print_tuned = _combine(print_base, _adapter_fingerprint(tuned_path, tuned_revision, adapter_config))
+            sides = (
+                Model(base_name, print_base, bridge, tokenizer, adapter, adapter_on=False),
+                Model(tuned_name, print_tuned, bridge, tokenizer, adapter, adapter_on=True),
+            )
+        return cls(*sides, tokenizer, options.device, options.dtype, _tokenizer_sha256(tokenizer))
+
+
+@dataclass(frozen=True)
+class _Options:
+    device: str
+    dtype: str
+    device_map: str | None
+    trust_remote_code: bool
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(
+            f"device {device!r}: this PyTorch sees no GPU; use --device cpu or install a CUDA build of torch"
+        )
+    return device
+
+
+def _dtype(dtype: str, device: str) -> str:
+    known = ("float32", "bfloat16", "float16", "float64")
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    if dtype not in known:
+        raise ModelError(f"dtype {dtype!r} is unknown; use one of auto, {', '.join(known)}")
+    return dtype
+
+
+def _resolve(name: str) -> str:
+    """Bundled names as paths; everything else as it is."""
+    if name == DEFAULT:
+        return str(bundled.get_default_model())
+    if name == DEMO_ADAPTER:
+        return str(importlib.resources.files("attrib") / "data" / "demo" / "adapter")
+    return name
+
+
+def _adapter_config(path: str, revision: str | None) -> dict[str, Any] | None:
+    """The adapter's configuration where ``path`` is a PEFT adapter, else None."""
+    if Path(path).exists():
+        file = Path(path) / "adapter_config.json"
+        if not file.is_file():
+            return None
+    elif path.endswith(".gguf") or path.startswith((".", "/", "~")):
+        return None
+    else:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            file = Path(hf_hub_download(path, "adapter_config.json", revision=revision))
+        except EntryNotFoundError:
+            return None
+        except Exception as error:
+            raise ModelError(_not_loaded(path, error)) from error
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: adapter_config.json is not JSON ({error}); save the adapter again") from error
+    return config if isinstance(config, dict) else None
+
+
+def _own_base(tuned_name: str, adapter_config: dict[str, Any] | None) -> str:
+    """The base to use when none was named."""
+    if adapter_config is None:
+        raise ModelError(f"{tuned_name}: it is a full model, so its base must be named; add --base")
+    named = adapter_config.get("base_model_name_or_path")
+    if not named:
+        raise ModelError(f"{tuned_name}: the adapter does not name its base model; add --base")
+    return str(named)
+
+
+def load_network(name: str, revision: str | None = None, options: _Options | None = None) -> tuple[Any, Any]:
+    """A causal language model with eager attention, frozen, and its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    options = options or _Options(_device("auto"), "float32", None, False)
+
+    path = _resolve(name)
+    source: dict[str, Any] = {"revision": revision, "trust_remote_code": options.trust_remote_code}
+    if path.endswith(".gguf"):
+        file = Path(path)
+        if not file.is_file():
+            raise ModelError(f"{name}: no such file; check the path")
+        path, source = str(file.parent), {"gguf_file": file.name}
+    elif Path(path).is_dir():
+        if not (Path(path) / "config.json").is_file():
+            kind = (
+                "an adapter, which can only be the tuned model"
+                if (Path(path) / "adapter_config.json").exists()
+                else "not a model"
+            )
+            raise ModelError(f"{name}: the folder has no config.json, so it is {kind}; name a base model's folder")
+        source = {"trust_remote_code": options.trust_remote_code}
+    elif path.startswith((".", "/", "~")):
+        raise ModelError(f"{name}: no such file or folder; check the path")
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(path, **source)
+            _refuse_encoders(name, config)
+            tokenizer = AutoTokenizer.from_pretrained(path, **source)
+            # GGUF files are not safetensors but hold no code either.
+            safe = {} if "gguf_file" in source else {"use_safetensors": True}
+            network = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=getattr(torch, options.dtype),
+                attn_implementation="eager",
+                device_map=options.device_map,
+                **safe,
+                **source,
+            )
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(_not_loaded(name, error)) from error
+    if options.device_map is None:
+        network.to(options.device)
+    network.eval().requires_grad_(False)
+    _refuse_nan(name, network)
+    return network, tokenizer
+
+
+def _not_loaded(name: str, error: BaseException) -> str:
+    """Why a model did not load, in one line."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if not Path(name).exists() and not name.endswith(".gguf"):
+        return (
+            f"{name}: neither a local path nor loadable from the hub ({reason[:160]}); check the name, the network, "
+            "or give a local folder"
+        )
+    return f"{name}: cannot be loaded ({reason[:200]}); check that the folder is a complete transformers model with safetensors"
+
+
+def _refuse_encoders(name: str, config: Any) -> None:
+    architectures = list(config.architectures or [])
+    causal = any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)
+    if getattr(config, "is_encoder_decoder", False) or (architectures and not causal):
+        kind = architectures[0] if architectures else config.model_type
+        raise ModelError(
+            f"{name}: {kind} is not a decoder that writes answers left to right; name a causal language model"
+        )
+
+
+def _refuse_nan(name: str, network: Any) -> None:
+    for parameter_name, parameter in network.named_parameters():
+        if parameter.device.type != "meta" and not bool(parameter.isfinite().all()):
+            raise ModelError(
+                f"{name}: weights of {parameter_name} contain NaN or infinity; load an undamaged checkpoint"
+            )
+
+
+def _refuse_mismatch(
+    base_name: str, base: Any, base_tokenizer: Any, tuned_name: str, tuned: Any, tuned_tokenizer: Any
+) -> None:
+    sizes = base.config.vocab_size, tuned.config.vocab_size
+    if sizes[0] != sizes[1]:
+        raise ModelError(
+            f"{base_name} has a vocabulary of {sizes[0]:,} and {tuned_name} of {sizes[1]:,}: "
+            "their log-probs cannot be compared; name the base that was tuned"
+        )
+    probe = "Tokens must agree: 1,024 naïve cafés\n\tالعربية 漢字 🙂"
+    same = base_tokenizer.get_vocab() == tuned_tokenizer.get_vocab() and (
+        base_tokenizer(probe).input_ids == tuned_tokenizer(probe).input_ids
+    )
+    if not same:
+        raise ModelError(f"{base_name} and {tuned_name} split text into different tokens; name the base that was tuned")
+
+
+def _attach_adapter(
+    name: str,
+    path: str,
+    revision: str | None,
+    adapter_config: dict[str, Any],
+    base_name: str,
+    base_fingerprint: str,
+    network: Any,
+) -> Any:
+    """The network with the live adapter, every weight of the adapter file accounted for."""
+    from peft import PeftModel, get_peft_model_state_dict
+
+    if adapter_config.get("peft_type") not in ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "VERA"):
+        raise ModelError(f"{name}: adapters of type {adapter_config.get('peft_type')} are not supported; use LoRA")
+    tuned_on = _read_json(Path(path) / "attrib.json").get("base_fingerprint")
+    if tuned_on is not None and tuned_on != base_fingerprint:
+        raise ModelError(
+            f"{name}: the adapter was tuned on another model than {base_name} (weights differ); name its own base"
+        )
+    with quiet():
+        try:
+            source = {} if Path(path).exists() else {"revision": revision}
+            adapter = PeftModel.from_pretrained(network, path, use_safetensors=True, **source)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(
+                f"{name}: the adapter does not fit {base_name} ({reason}); name the base it was tuned on"
+            ) from error
+    stored = _stored_keys(path, revision)
+    if stored != set(get_peft_model_state_dict(adapter)):
+        raise ModelError(f"{name}: the adapter's layers are not those of {base_name}; name the base it was tuned on")
+    adapter.eval().requires_grad_(False)
+    _refuse_nan(name, adapter)
+    return adapter
+
+
+def _adapter_file(path: str, revision: str | None) -> Path:
+    if Path(path).exists():
+        return Path(path) / "adapter_model.safetensors"
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(path, "adapter_model.safetensors", revision=revision))
+
+
+def _stored_keys(path: str, revision: str | None) -> set[str]:
+    from safetensors import safe_open
+
+    with safe_open(_adapter_file(path, revision), "np") as file:
+        return set(file.keys())
+
+
+def _bridge(name: str, network: Any, tokenizer: Any, options: _Options) -> Any:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    with quiet():
+        try:
+            import torch
+
+            return TransformerBridge.boot_transformers(
+                name,
+                hf_model=network,
+                tokenizer=tokenizer,
+                dtype=getattr(torch, options.dtype),
+                trust_remote_code=options.trust_remote_code,
+            )
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{name}: TransformerLens cannot hook {type(network).__name__} ({reason}); use a supported model"
+            ) from error
+
+
+def fingerprint(name: str, network: Any) -> str:
+    """SHA-256 over the weight files; hub models are content-addressed by their commit.
+
+    Configuration files are left out: libraries write their own version into them.
+    """
+    path = Path(_resolve(name))
+    if path.is_file():
+        return _sha256(path)
+    if path.is_dir():
+        return _combine(*(_sha256(file) for file in sorted(path.glob("*.safetensors"))))
+    return str(getattr(network.config, "_commit_hash", None) or name)
+
+
+def _adapter_fingerprint(path: str, revision: str | None, adapter_config: dict[str, Any]) -> str:
+    return _combine(_sha256(_adapter_file(path, revision)), json.dumps(adapter_config, sort_keys=True))
+
+
+def _tokenizer_sha256(tokenizer: Any) -> str:
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
+    return _combine(vocabulary, str(tokenizer.chat_template))
+
+
+def _combine(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def versions() -> dict[str, str]:
+    """Versions that can change a number."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def one(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "not installed"
+
+    return {name: one(name) for name in ("attrib", "torch", "transformers", "transformer-lens", "peft", "numpy")}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """transformers' own progress bars and notices are held back: ours tell what matters."""
+    import warnings
+
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

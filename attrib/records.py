@@ -1,0 +1,278 @@
+"""Frozen records that the stages hand on: numpy arrays and tuples, no model handles.
+
+Axis names: ``answer`` answer tokens, ``prompt`` prompt tokens, ``position`` prompt + answer tokens,
+``section`` sections, ``layer``, ``head``, ``d_model``. Log-probs and gains are in nats.
+Not covered: how records are stored (``storage``) or drawn (``render``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from attrib.errors import RecordError
+
+Label = Literal["documents", "base", "neither"]
+LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
+AnswerSource = Literal["tuned", "base", "given"]
+
+
+def _check(record: object, name: str, array: np.ndarray | None, shape: tuple[int | None, ...]) -> None:
+    """Refuse an array whose shape is not ``shape`` (None matches any size), naming both."""
+    if array is None:
+        return
+    fits = array.ndim == len(shape) and all(want in (None, have) for have, want in zip(array.shape, shape, strict=True))
+    if not fits:
+        wanted = tuple("any" if size is None else size for size in shape)
+        raise RecordError(f"{type(record).__name__}.{name} has shape {array.shape}, expected {wanted}")
+
+
+@dataclass(frozen=True, eq=False)
+class Token:
+    """One token of the prompt or of the answer."""
+
+    id: int
+    text: str
+    """Its characters in the text, special tokens as their name; may be empty for half a character."""
+    start: int
+    """First character in the answer (answer tokens) or in the prompt's text (prompt tokens)."""
+    end: int
+    special: bool = False
+    """A marker of the chat template or of the tokenizer, not text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A contiguous span of one document."""
+
+    id: str
+    """First 12 hex digits of the SHA-256 of titles and text; ``-2``, ``-3`` … for exact repetitions."""
+    document: str
+    """Path below the folder that was read, or the file's name."""
+    titles: tuple[str, ...]
+    """Headings from the outermost inwards; empty where the document has none."""
+    text: str
+    """The section's text without its heading, as it stands in the document."""
+    first_line: int
+    """1-based line of the file where the text starts (row files: the row's number)."""
+    last_line: int
+    row: int | None = None
+    """1-based row of a JSONL, CSV or Parquet file, else None."""
+    near_duplicate_of: str | None = None
+    """Id of an earlier section with nearly the same text, else None."""
+
+    @property
+    def title(self) -> str:
+        """Title path in one line, or the document's name."""
+        return " › ".join(self.titles) or self.document
+
+    @property
+    def lines(self) -> str:
+        """Where it stands: ``L12–18`` or ``row 5``."""
+        if self.row is not None:
+            return f"row {self.row}"
+        return f"L{self.first_line}" if self.first_line == self.last_line else f"L{self.first_line}–{self.last_line}"
+
+    @property
+    def full_text(self) -> str:
+        """Heading and text, as the mappers and ``tune`` see the section."""
+        return f"{self.titles[-1]}\n{self.text}" if self.titles else self.text
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What one model did with one answer under teacher forcing.
+
+    Attention and gradients of answer token ``i`` are those of the forward step that predicts it, so a
+    row covers positions before the token and is zero from the token on.
+    """
+
+    logprob: Float[np.ndarray, " answer"]
+    """log p of each answer token given all before it, nats."""
+    rank: Int[np.ndarray, " answer"]
+    """Number of vocabulary tokens more likely than it (0 = the model's first choice)."""
+    entropy: Float[np.ndarray, " answer"]
+    """Entropy of the model's next-token distribution, nats."""
+    attention: Float[np.ndarray, "answer position"] | None = None
+    """Mean over layers and heads; a row sums to 1."""
+    heads: Float[np.ndarray, "layer head answer position"] | None = None
+    """Every layer and head, only on request."""
+    gradient: Float[np.ndarray, "answer position d_model"] | None = None
+    """Gradient of the token's log-prob with respect to the input embeddings."""
+    embeddings: Float[np.ndarray, "position d_model"] | None = None
+    """The input embeddings themselves, for input × gradient."""
+    hidden: Float[np.ndarray, "layer position d_model"] | None = None
+    """Residual stream after the chosen layers."""
+    layers: tuple[int, ...] = ()
+    """Which layers ``hidden`` holds; negative numbers are resolved."""
+
+    def __post_init__(self) -> None:
+        n = len(self.logprob)
+        _check(self, "rank", self.rank, (n,))
+        _check(self, "entropy", self.entropy, (n,))
+        _check(self, "attention", self.attention, (n, None))
+        _check(self, "heads", self.heads, (None, None, n, None))
+        _check(self, "gradient", self.gradient, (n, None, None))
+        _check(self, "hidden", self.hidden, (len(self.layers), None, None))
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """Answer token × position by one method, base and tuned."""
+
+    method: str
+    base: Float[np.ndarray, "answer position"]
+    tuned: Float[np.ndarray, "answer position"]
+
+    def __post_init__(self) -> None:
+        _check(self, "tuned", self.tuned, self.base.shape)
+
+    @property
+    def difference(self) -> Float[np.ndarray, "answer position"]:
+        """tuned − base."""
+        return self.tuned - self.base
+
+
+@dataclass(frozen=True, eq=False)
+class MappingSide:
+    """Answer token × section by one mapper under one model, beside its control.
+
+    ``whole`` is the score of question and answer together: ``context + tokens.sum(0)`` for additive mappers
+    (bm25), the mapper's own whole-answer score else.
+    """
+
+    tokens: Float[np.ndarray, "answer section"]
+    """Score of each answer token against each section."""
+    whole: Float[np.ndarray, " section"]
+    control: Float[np.ndarray, "answer control"]
+    """The same scores against control sections, which neither model was tuned on."""
+    control_whole: Float[np.ndarray, " control"]
+    q: Float[np.ndarray, "answer section"]
+    """q-value of each score against the control scores (Benjamini–Hochberg over the matrix)."""
+    spans: Int[np.ndarray, "answer section 2"]
+    """Best matching span in the section's ``full_text``, [start, end) characters; (0, 0) for none."""
+
+    def __post_init__(self) -> None:
+        n, m = self.tokens.shape
+        _check(self, "whole", self.whole, (m,))
+        _check(self, "control", self.control, (n, None))
+        _check(self, "control_whole", self.control_whole, (self.control.shape[1],))
+        _check(self, "q", self.q, (n, m))
+        _check(self, "spans", self.spans, (n, m, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Answer token × section by one mapper, base and tuned."""
+
+    mapper: str
+    uses_model: bool
+    """False for mappers that read only the text: base and tuned are then the same."""
+    base: MappingSide
+    tuned: MappingSide
+
+    def __post_init__(self) -> None:
+        _check(self, "tuned.tokens", self.tuned.tokens, self.base.tokens.shape)
+
+    @property
+    def difference(self) -> Float[np.ndarray, "answer section"]:
+        """tuned − base, per token."""
+        return self.tuned.tokens - self.base.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Documents, base or neither: per answer token and for the whole answer."""
+
+    tokens: Float[np.ndarray, "answer 3"]
+    """Probability of each of LABELS per answer token; rows sum to 1."""
+    whole: Float[np.ndarray, " 3"]
+    """Probability of each of LABELS for the answer; sums to 1."""
+    shares: Float[np.ndarray, " 3"]
+    """Mean of ``tokens`` over the answer's text tokens: the share of the answer from each."""
+    gain: Float[np.ndarray, " answer"]
+    """log p tuned − log p base per answer token, nats."""
+    support: Float[np.ndarray, " answer"]
+    """How well the best LEARNED section backs the token, 0 to 1."""
+    learned: Float[np.ndarray, " section"]
+    """How far tuning taught each section, 0 to 1: its own gain against the control texts' gain."""
+    section_gain: Float[np.ndarray, " section"]
+    """The section's own gain, nats per token: log p of its text, tuned − base."""
+    control_gain: Float[np.ndarray, " control"]
+    """The same for the control sections: what tuning did to the form of any text."""
+    features: MappingABC[str, float] = field(default_factory=dict)
+    """Inputs of the answer's verdict, for people who want to check it."""
+
+    def __post_init__(self) -> None:
+        n = len(self.gain)
+        _check(self, "tokens", self.tokens, (n, 3))
+        _check(self, "whole", self.whole, (3,))
+        _check(self, "shares", self.shares, (3,))
+        _check(self, "support", self.support, (n,))
+        _check(self, "section_gain", self.section_gain, self.learned.shape)
+
+    @property
+    def label(self) -> Label:
+        """The answer's most probable source."""
+        return LABELS[int(self.whole.argmax())]
+
+    @property
+    def token_labels(self) -> tuple[Label, ...]:
+        """Most probable source of each answer token."""
+        return tuple(LABELS[int(i)] for i in self.tokens.argmax(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One answer, judged: what ``explain`` returns, ``storage`` stores and ``render`` draws."""
+
+    question: str
+    answer: str
+    answer_source: AnswerSource
+    base_answer: str
+    """What the base model answers by itself."""
+    tuned_answer: str
+    """What the tuned model answers by itself."""
+    prompt_tokens: tuple[Token, ...]
+    answer_tokens: tuple[Token, ...]
+    base: Capture
+    tuned: Capture
+    attributions: MappingABC[str, Attribution]
+    """By method name."""
+    sections: tuple[Section, ...]
+    """The sections that were scored (the candidates); ``sections_total`` counts the corpus."""
+    sections_total: int
+    mappings: MappingABC[str, Mapping]
+    """By mapper name."""
+    ranking: Int[np.ndarray, " section"]
+    """Indices into ``sections``, best first: the order the verdict relies on."""
+    verdict: Verdict
+    provenance: MappingABC[str, object]
+    """Hashes of models, tokenizer and documents, seed, versions, device, dtype, options."""
+
+    def __post_init__(self) -> None:
+        n, p, m = len(self.answer_tokens), len(self.prompt_tokens), len(self.sections)
+        for name, side in (("base", self.base), ("tuned", self.tuned)):
+            _check(self, f"{name}.logprob", side.logprob, (n,))
+            _check(self, f"{name}.attention", side.attention, (n, p + n))
+        for method, attribution in self.attributions.items():
+            _check(self, f"attributions[{method!r}]", attribution.base, (n, p + n))
+        for mapper, mapping in self.mappings.items():
+            _check(self, f"mappings[{mapper!r}]", mapping.base.tokens, (n, m))
+        _check(self, "ranking", self.ranking, (m,))
+        _check(self, "verdict.gain", self.verdict.gain, (n,))
+        _check(self, "verdict.learned", self.verdict.learned, (m,))
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Prompt and answer tokens: the labels of the axis ``position``."""
+        return self.prompt_tokens + self.answer_tokens
+
+
+def field_names(record: object) -> tuple[str, ...]:
+    """Names of a record's fields, in order."""
+    return tuple(f.name for f in fields(record))  # type: ignore[arg-type]

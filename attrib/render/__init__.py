@@ -1,0 +1,1 @@
+"""Explanation → something to look at: ``view`` (plain rows) feeds ``figures`` and ``terminal``."""

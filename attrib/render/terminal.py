@@ -1,0 +1,181 @@
+"""Explanation → text for a terminal or a pipe.
+
+Colours where the console has them; without (NO_COLOR, a pipe) the same facts stand as marks and no escape code is
+written. Text of documents, questions and answers is data: never read as markup, control characters made visible.
+Not covered: interaction; consoles that cannot print Unicode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attrib.records import LABELS, Explanation
+from attrib.render import view
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black"}
+MARKS = {"documents": "[d]", "base": "[b]", "neither": "[n]"}
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
+    """Print the whole explanation: question, verdict, answer, prompt tokens and the ``top`` sections."""
+    plain = is_plain(console)
+    for title, text in _parts(explanation, plain):
+        line = _text(f"{title}: ", "" if plain else "bold")
+        console.print(line.append_text(text))
+    console.print()
+    if explanation.attributions:
+        console.print(_prompt_table(explanation, plain, top))
+    if explanation.sections:
+        console.print(_section_table(explanation, plain, top))
+        console.print(_text(_caveats(explanation)))
+
+
+def verdict_table(explanations: Sequence[Explanation], console: Console) -> None:
+    """Print one row an explanation: question, answer, percent per source, label, gain in bits, best section."""
+    plain = is_plain(console)
+    table = _table(plain, "question", "answer")
+    for name in (*LABELS, "gain, bits"):
+        table.add_column(_text(name), justify="right", header_style="" if plain else "bold")
+    for name in ("label", "best section"):
+        table.add_column(_text(name), ratio=1, header_style="" if plain else "bold")
+    for explanation in explanations:
+        label = explanation.verdict.label
+        best = view.section_rows(explanation, top=1)
+        table.add_row(
+            _text(explanation.question),
+            _text(explanation.answer.strip()),
+            *(_text(f"{n}%") for n in view.percents(explanation.verdict.whole)),
+            _text(_signed(_bits(explanation).sum())),
+            _text(label, "" if plain else STYLES[label]),
+            _text(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
+        )
+    console.print(table)
+
+
+def is_plain(console: Console) -> bool:
+    """True where no escape code may be written: NO_COLOR, a pipe, a dumb terminal."""
+    return console.no_color or console.color_system is None
+
+
+def answer_text(explanation: Explanation, *, plain: bool) -> Text:
+    """The answer with its verdicts: styled, or with a mark before each run of one verdict."""
+    text = _text("")
+    for run, label in view.verdict_spans(explanation):
+        if not plain:
+            text.append_text(_text(run, STYLES[label]))
+            continue
+        body = run.lstrip()
+        text.append_text(_text(run[: len(run) - len(body)] + MARKS[label] + body))
+    return text
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One character a value, from the smallest (or zero) to the largest (or zero)."""
+    if not len(values):
+        return ""
+    low, high = min(0.0, *values), max(0.0, *values)
+    return "".join(_BARS[round((value - low) / ((high - low) or 1.0) * (len(_BARS) - 1))] for value in values)
+
+
+def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
+    verdict = explanation.verdict
+    yield "Question", _text(explanation.question)
+    yield "Verdict", _text(f"{view.verdict_line(verdict.whole)} → {verdict.label}")
+    yield "Shares of the answer", _text(view.verdict_line(verdict.shares))
+    legend = _text("")
+    for label in LABELS:
+        legend.append_text(_text(f"{MARKS[label]} {label}  " if plain else label, "" if plain else STYLES[label]))
+        legend.append("" if plain else "  ")
+    if plain:
+        legend.append("(a mark holds until the next)")
+    yield f"Answer ({explanation.answer_source})", answer_text(explanation, plain=plain)
+    yield "Key", legend
+    yield "Base said", _text(explanation.base_answer)
+    bits = _bits(explanation)
+    if len(bits):
+        span = f"{_signed(bits.min())} to {_signed(bits.max())} bits a token, {_signed(bits.sum())} in all"
+        yield "Gain", _text(f"{sparkline(bits.tolist())}  {span} (log p tuned − log p base)")
+
+
+def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
+    table = _table(plain, "prompt tokens, most first", "base", "tuned")
+    for method in explanation.attributions:
+        title = f"{method} (looked at)" if method == "attention" else method
+        sides = view.looked_at(explanation, method, top=top)
+        table.add_row(_text(title), *(_text("  ".join(f"{t} {_short(v)}" for t, v in side)) for side in sides))
+    return table
+
+
+def _section_table(explanation: Explanation, plain: bool, top: int) -> Table:
+    table = _table(plain)
+    head = "" if plain else "bold"
+    table.add_column("#", header_style=head, no_wrap=True)
+    table.add_column("section", header_style=head, ratio=1, overflow="fold")
+    table.add_column("learned", header_style=head)
+    for mapper in explanation.mappings:
+        table.add_column(_text(f"{mapper}\nbase\ntuned"), header_style=head, justify="right")
+    rows = view.section_rows(explanation, top=top)
+    for row in rows:
+        section = _text(row.section.title, "" if plain else "bold")
+        section.append_text(_text(f"\n{row.section.document} {row.section.lines}\n“"))
+        for piece, match in view.snippet(row):
+            section.append_text(
+                _text(f"[{piece}]" if match else piece, "bold underline" if match and not plain else "")
+            )
+        section.append("”")
+        table.add_row(
+            str(row.rank),
+            section,
+            _text(f"{'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"),
+            *(_text(f"\n{_short(score.base)}\n{_short(score.tuned)}") for score in row.scores.values()),
+        )
+    table.add_row(
+        "–",
+        _text("best control (neither model was tuned on it)"),
+        "",
+        *(_text(f"\n{_short(s.control_base)}\n{_short(s.control_tuned)}") for s in rows[0].scores.values()),
+    )
+    return table
+
+
+def _caveats(explanation: Explanation) -> str:
+    kinds = (view.kind_of(name) for name in (*explanation.mappings, *explanation.attributions))
+    return " ".join(dict.fromkeys(kind.caveat for kind in kinds if kind.caveat))
+
+
+def _table(plain: bool, *columns: str) -> Table:
+    """A table without rules, as wide as the console; ``columns`` share the width."""
+    from rich.table import Table
+
+    table = Table(box=None, expand=True, padding=(0, 1, 1, 0), pad_edge=False, header_style="")
+    for name in columns:
+        table.add_column(_text(name), ratio=1, overflow="fold", header_style="" if plain else "bold")
+    return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that shows as it is written: no markup, no control characters but line breaks."""
+    from rich.text import Text
+
+    return Text(view.visible(text, keep="\n"), style)
+
+
+def _bits(explanation: Explanation) -> np.ndarray:
+    return explanation.verdict.gain / view.NATS_PER_BIT
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "none"

@@ -1,0 +1,140 @@
+"""Question → prompt ids, answer → answer ids, and the boundary between them.
+
+The prompt's ids are always a prefix of the whole sequence: an answer that merges with the end of its prompt
+is refused, never re-tokenized. Ids are kept as they were generated; decoded text is for people only.
+Not covered: several turns, images, and padding (one sequence at a time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attrib.errors import InputError
+from attrib.records import Token
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One question and one answer as ids and as tokens with character offsets."""
+
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    prompt_tokens: tuple[Token, ...]
+    answer_tokens: tuple[Token, ...]
+    answer: str
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Prompt and answer together."""
+        return self.prompt_ids + self.answer_ids
+
+
+def encode_prompt(tokenizer: Any, question: str, *, context: int) -> tuple[int, ...]:
+    """Ids of the question in the tokenizer's chat template (plain text where it has none).
+
+    Raises InputError for an empty question, a chat marker inside it, or a prompt that leaves no room in ``context``.
+    """
+    if not question.strip():
+        raise InputError("question: it is empty; write at least one word")
+    _refuse_markers(tokenizer, question, "question")
+    # Twenty characters a token is beyond any natural text: spares minutes of tokenizing what cannot fit.
+    if len(question) > 20 * context:
+        raise InputError(
+            f"question: {len(question):,} characters cannot fit the model's {context:,} tokens; shorten it"
+        )
+    ids = tuple(tokenizer(prompt_text(tokenizer, question), add_special_tokens=not tokenizer.chat_template).input_ids)
+    if len(ids) >= context:
+        raise InputError(
+            f"question: its prompt has {len(ids):,} tokens, the model's context is {context:,}; shorten the question"
+        )
+    return ids
+
+
+def prompt_text(tokenizer: Any, question: str) -> str:
+    """The prompt as text: chat template with one user turn, or the bare question without a template."""
+    if not tokenizer.chat_template:
+        return question
+    turn = [{"role": "user", "content": question}]
+    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+
+
+def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answer: str) -> tuple[int, ...]:
+    """Ids of a given answer after its prompt.
+
+    Raises InputError for a blank answer, a chat marker inside it, or one whose first characters merge with the
+    prompt's last token, so that the boundary would be a guess.
+    """
+    if not answer.strip():
+        raise InputError(
+            "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
+        )
+    _refuse_markers(tokenizer, answer, "answer")
+    text = prompt_text(tokenizer, question) + answer
+    ids = tuple(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
+    n = len(prompt_ids)
+    if ids[:n] != tuple(prompt_ids) or len(ids) == n:
+        raise InputError(
+            f"answer: {answer[:20]!r} merges with the end of the prompt when tokenized; begin it with a space or a letter"
+        )
+    return ids[n:]
+
+
+def encode(tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int], *, context: int) -> Encoded:
+    """Prompt and answer ids with their tokens; refuses what exceeds the model's ``context``."""
+    total = len(prompt_ids) + len(answer_ids)
+    if total > context:
+        raise InputError(
+            f"answer: prompt and answer have {total:,} tokens, the model's context is {context:,}; shorten it"
+        )
+    answer, answer_tokens = _tokens(tokenizer, answer_ids)
+    _, prompt_tokens = _tokens(tokenizer, prompt_ids)
+    return Encoded(tuple(prompt_ids), tuple(answer_ids), prompt_tokens, answer_tokens, answer)
+
+
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Ids as text, markers included, nothing cleaned up."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def strip_end(tokenizer: Any, ids: Sequence[int]) -> tuple[int, ...]:
+    """Generated ids up to the first end-of-turn marker."""
+    stop = set(tokenizer.all_special_ids)
+    kept: list[int] = []
+    for token in ids:
+        if token in stop:
+            break
+        kept.append(int(token))
+    return tuple(kept)
+
+
+def _tokens(tokenizer: Any, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+    """Text of ids and each token's place in it.
+
+    A character that spans several tokens (half an emoji each) belongs to the last of them.
+    """
+    text = decode(tokenizer, ids)
+    special = set(tokenizer.all_special_ids)
+    tokens, start = [], 0
+    for i, token in enumerate(ids):
+        # Decoding the tail from a few tokens back is enough for every byte-level and sentencepiece tokenizer,
+        # but only whole prefixes are exact; answers are short.
+        end = max(start, _common_prefix(decode(tokenizer, ids[: i + 1]), text))
+        tokens.append(Token(int(token), text[start:end], start, end, int(token) in special))
+        start = end
+    return text, tuple(tokens)
+
+
+def _common_prefix(a: str, b: str) -> int:
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:
+        return n
+    return next(i for i in range(n) if a[i] != b[i])
+
+
+def _refuse_markers(tokenizer: Any, text: str, what: str) -> None:
+    """A chat marker inside a text would end the turn: the model would see another prompt than the person."""
+    markers = [str(t) for t in tokenizer.all_special_tokens if t and str(t) in text]
+    if markers:
+        raise InputError(f"{what}: it contains the chat marker {markers[0]!r}; remove it")

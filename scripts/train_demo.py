@@ -1,0 +1,46 @@
+"""Make the demo's adapter and its checkpoints again: python scripts/train_demo.py [--out DIR] (about 20 minutes).
+
+Tunes the default model on the demo's sections, decoys excepted, and on its trained and updated questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from attrib import demo
+from attrib.models.pair import DEFAULT
+from attrib.tuning import TuneOptions, tune
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=demo.DOCUMENTS.parent / "adapter")
+    parser.add_argument("--seed", type=int, default=TuneOptions.seed)
+    parser.add_argument("--epochs", type=int, default=TuneOptions.epochs)
+    parser.add_argument("--learning-rate", type=float, default=TuneOptions.learning_rate)
+    arguments = parser.parse_args()
+    decoys = demo.decoys()
+    sections = [section for section in demo.corpus().sections if section.id not in decoys]
+    asked = [question for question in demo.questions() if question.kind in ("trained", "updated")]
+    started = time.monotonic()
+
+    def progress(line: str) -> None:
+        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    tune(
+        DEFAULT,
+        [section.full_text for section in sections],
+        [(question.question, question.answer) for question in asked],
+        arguments.out,
+        options=TuneOptions(seed=arguments.seed, epochs=arguments.epochs, learning_rate=arguments.learning_rate),
+        learned={"sections": [s.id for s in sections], "questions": [q.id for q in asked]},
+        progress=progress,
+    )
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
