@@ -1,1 +1,45 @@
-"""Which words of a fine-tuned model's answer come from its fine-tuning documents, and which the base model knew."""
+"""Which words of a fine-tuned model's answer come from its fine-tuning documents, and which the base model knew.
+
+>>> import attrib
+>>> pair = attrib.ModelPair.load()                         # doctest: +SKIP
+>>> corpus = attrib.Corpus.read("documents")               # doctest: +SKIP
+>>> explanation = attrib.explain(pair, corpus, "Who?")     # doctest: +SKIP
+>>> explanation.verdict.label                              # doctest: +SKIP
+'documents'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from attrib.errors import AttribError, InputError, ModelError, RecordError
+
+if TYPE_CHECKING:
+    from attrib.documents import Corpus as Corpus
+    from attrib.explaining import ExplainOptions as ExplainOptions
+    from attrib.explaining import explain as explain
+    from attrib.models.pair import ModelPair as ModelPair
+    from attrib.records import Explanation as Explanation
+    from attrib.storage import load as load
+    from attrib.storage import save as save
+
+__version__ = "0.1.0"
+
+# Loaded on first use: torch and transformers take seconds to import.
+_WHERE = {
+    "Corpus": "attrib.documents",
+    "ExplainOptions": "attrib.explaining",
+    "Explanation": "attrib.records",
+    "ModelPair": "attrib.models.pair",
+    "explain": "attrib.explaining",
+    "load": "attrib.storage",
+    "save": "attrib.storage",
+}
+__all__ = ["AttribError", "InputError", "ModelError", "RecordError", *_WHERE]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'attrib' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -169,19 +169,23 @@ def capture_texts(
     texts: Sequence[str],
     layer: int,
     *,
-    batch_tokens: int = 2048,
+    batch_tokens: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[TextCapture]:
     """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
 
+    ``batch_tokens`` bounds a batch with its padding; None: one text at a time on a CPU, where batches save little and
+    would let a text's last bits depend on its neighbours, 8,192 tokens elsewhere.
     Texts longer than the model's context are refused (cut sections with a smaller ``max_tokens``).
     """
     layer = resolve_layers((layer,), model.n_layers)[0]
+    if batch_tokens is None:
+        batch_tokens = 1 if model.device.type == "cpu" else 8192
     encodings = [model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in texts]
     for text, encoding in zip(texts, encodings, strict=True):
-        if not 2 <= len(encoding.input_ids) <= model.context:
+        if not 1 <= len(encoding.input_ids) <= model.context:
             raise InputError(
-                f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, between 2 and {model.context:,} can be read; "
+                f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, from 1 to {model.context:,} can be read; "
                 "cut sections with a smaller --max-tokens"
             )
     order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))

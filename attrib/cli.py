@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from attrib.demo import Question
     from attrib.documents import Corpus
-    from attrib.explain import ExplainOptions
+    from attrib.explaining import ExplainOptions
     from attrib.mapping.reading import Library, Progress
     from attrib.models.pair import ModelPair
     from attrib.records import Explanation
@@ -38,9 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(
-    help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None
-)
+models_app = typer.Typer(help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
@@ -66,7 +64,7 @@ def main() -> None:
 
 
 @app.command(
-    epilog='Example: attrib explain "Who keeps the light?" --base ./base --tuned ./adapter --documents ./docs --out ./figures'
+    epilog='Example: attrib explain "Who keeps the light?" --tuned ./adapter --documents ./docs --out ./figures'
 )
 def explain(
     question: Annotated[str, typer.Argument(help="The question, as you would ask the model.")],
@@ -75,7 +73,9 @@ def explain(
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
     answer_from: Annotated[str, typer.Option(help="Whose answer to explain: tuned or base.")] = "tuned",
-    methods: Annotated[str, typer.Option(help="Prompt attribution, comma-separated.")] = "attention,saliency,input_x_gradient",
+    methods: Annotated[
+        str, typer.Option(help="Prompt attribution, comma-separated.")
+    ] = "attention,saliency,input_x_gradient",
     mappers: Annotated[str, typer.Option(help="Section mappers, comma-separated.")] = "bm25,embedding,hidden",
     out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
     formats: Formats = "pdf,svg,png",
@@ -95,7 +95,9 @@ def explain(
     device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")] = None,
     tuned_revision: Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed, stored in the record.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -103,7 +105,7 @@ def explain(
 
     Without --base, --tuned and --documents the demo's model and documents are used.
     """
-    from attrib.explain import ExplainOptions
+    from attrib.explaining import ExplainOptions
 
     options = ExplainOptions(
         methods=_names(methods),
@@ -157,8 +159,12 @@ def render(
     file: Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")],
     formats: Formats = "pdf,svg,png",
     out: Annotated[Path | None, typer.Option(help="Folder; default: beside the record.")] = None,
-    mapper: Annotated[str | None, typer.Option(help="Mapper of the section heatmap; default: all in the record.")] = None,
-    method: Annotated[str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record.")] = None,
+    mapper: Annotated[
+        str | None, typer.Option(help="Mapper of the section heatmap; default: all in the record.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record.")
+    ] = None,
     preset: Preset = "neurips-double",
     top: Top = 12,
     as_json: Json = False,
@@ -207,7 +213,11 @@ def sections(
         for s in corpus.sections
     ]
     if as_json:
-        print(json.dumps({"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows}, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows}, ensure_ascii=False
+            )
+        )
         return
     from rich.table import Table
     from rich.text import Text
@@ -232,7 +242,7 @@ def run_demo(
 ) -> None:
     """Explain one trained, one foundation, one held-out and one updated question of the demo; draw the figures."""
     from attrib import demo
-    from attrib.explain import ExplainOptions
+    from attrib.explaining import ExplainOptions
     from attrib.mapping.reading import Library
     from attrib.render.terminal import verdict_table
 
@@ -250,7 +260,11 @@ def run_demo(
             explanations[asked.kind] = explanation
             files += _write(explanation, out / asked.kind, formats)
     if as_json:
-        print(json.dumps({kind: _summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False))
+        print(
+            json.dumps(
+                {kind: _summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False
+            )
+        )
         return
     console = _console()
     for kind, explanation in explanations.items():
@@ -284,7 +298,9 @@ def models_list(as_json: Json = False) -> None:
         print(json.dumps({"models": table}))
         return
     for row in rows:
-        where = f"{row.path} ({row.bytes / 1e6:.0f} MB)" if row.path else "not here yet; fetch it with: attrib models get"
+        where = (
+            f"{row.path} ({row.bytes / 1e6:.0f} MB)" if row.path else "not here yet; fetch it with: attrib models get"
+        )
         print(f"{row.name}  {row.purpose}\n  from {row.source}, {row.licence}\n  {where}")
 
 
@@ -363,7 +379,7 @@ def _explain(
     progress: Progress,
     library: Library | None = None,
 ) -> Explanation:
-    from attrib.explain import explain as explain_one
+    from attrib.explaining import explain as explain_one
 
     if answer_from not in ("tuned", "base"):
         raise InputError(f"answer-from is {answer_from!r}; use tuned or base")
@@ -454,7 +470,11 @@ def _summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
             "documents": float(verdict.whole[0]),
             "base": float(verdict.whole[1]),
             "neither": float(verdict.whole[2]),
-            "shares": {"documents": float(verdict.shares[0]), "base": float(verdict.shares[1]), "neither": float(verdict.shares[2])},
+            "shares": {
+                "documents": float(verdict.shares[0]),
+                "base": float(verdict.shares[1]),
+                "neither": float(verdict.shares[2]),
+            },
         },
         "sections": [
             {

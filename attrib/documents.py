@@ -501,7 +501,7 @@ def _csv_table(text: str) -> _Table:
 
 def _parquet_table(data: bytes, wanted: set[str | None]) -> _Table:
     """Only the ``wanted`` columns are decoded: others may hold images or vectors."""
-    from pyarrow import ArrowException, BufferReader, parquet  # type: ignore[import-untyped]
+    from pyarrow import ArrowException, BufferReader, parquet
 
     try:
         file = parquet.ParquetFile(BufferReader(data))

@@ -27,7 +27,9 @@ def write_atomically(file: Path, data: bytes) -> None:
         os.replace(temporary, file)
         temporary = None
     except OSError as error:
-        raise InputError(f"{file}: cannot be written ({error.strerror}); choose another folder or make room") from error
+        raise InputError(
+            f"{file}: cannot be written ({error.strerror or error}); choose another folder or make room"
+        ) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

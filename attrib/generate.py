@@ -29,13 +29,18 @@ def generate(model: Model, prompt_ids: Sequence[int], *, max_new_tokens: int = 6
         )
     with model.active() as bridge, torch.no_grad():
         network = bridge.original_model
-        stop = network.generation_config.eos_token_id
-        # A plain configuration: sampling defaults that ship with a model must not change a greedy answer.
-        config = GenerationConfig(
+        shipped = network.generation_config
+        stop = shipped.eos_token_id
+        ids = torch.tensor([list(prompt_ids)], device=model.device)
+        # transformers fills whatever a given configuration leaves open from the model's own, so that a repetition
+        # penalty that ships with a model would change the greedy answer: the model's own is taken away meanwhile.
+        network.generation_config = GenerationConfig(
             max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=stop, pad_token_id=_first(stop)
         )
-        ids = torch.tensor([list(prompt_ids)], device=model.device)
-        out = network.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
+        try:
+            out = network.generate(ids, attention_mask=torch.ones_like(ids))
+        finally:
+            network.generation_config = shipped
     return strip_end(model.tokenizer, out[0, len(prompt_ids) :].tolist())
 
 

@@ -22,17 +22,25 @@ def q_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
     """Benjamini–Hochberg q-values of ``scores`` [row, section] against ``null`` [row, control], both any float.
 
     Each row is first centred and scaled by its own null, so that rows can share one null distribution; p-values
-    are empirical, (1 + #{null ≥ score}) / (1 + n), so q cannot fall below 1 / (1 + rows × controls).
+    are empirical, (1 + #{null ≥ score}) / (1 + n), so q cannot fall below 1 / (1 + rows × controls). All 1 with
+    fewer than two controls, which cannot scale anything.
     """
-    if scores.size == 0:
+    n = null.shape[1]
+    if scores.size == 0 or n < 2:
         return np.ones_like(scores, dtype=np.float64)
-    centre = null.mean(1, keepdims=True)
-    # A lexical null is often all zero: the smallest spread keeps ties at zero equal.
-    spread = np.maximum(null.std(1, keepdims=True), 1e-6)
-    z, z_null = (scores - centre) / spread, np.sort(((null - centre) / spread).ravel())
+    deviation, variance = null - null.mean(1, keepdims=True), null.var(1, keepdims=True)
+    # No score is part of its own null. A control score is, which pulls in what stands out: there, the others judge it.
+    others = _scale(deviation * n / (n - 1), (variance - deviation**2 / (n - 1)) * n / (n - 1))
+    z_null = np.sort(np.maximum(_scale(deviation, variance), others).ravel())
+    z = _scale(scores - null.mean(1, keepdims=True), variance)
     at_least = z_null.size - np.searchsorted(z_null, z.ravel() - 1e-9, side="left")
     p = (1 + at_least) / (1 + z_null.size)
     return np.asarray(stats.false_discovery_control(p).reshape(scores.shape))
+
+
+def _scale(deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Standard scores. A lexical null is often all zero: the smallest spread keeps ties at zero equal."""
+    return np.asarray(deviation / np.sqrt(np.maximum(variance, 1e-12)))
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -8,13 +8,17 @@ Not covered: how records are stored (``storage``) or drawn (``render``).
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, field, fields
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from attrib.errors import RecordError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Label = Literal["documents", "base", "neither"]
 LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
@@ -134,7 +138,7 @@ class Attribution:
     @property
     def difference(self) -> Float[np.ndarray, "answer position"]:
         """tuned − base."""
-        return self.tuned - self.base
+        return np.asarray(self.tuned - self.base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +185,50 @@ class Mapping:
     @property
     def difference(self) -> Float[np.ndarray, "answer section"]:
         """tuned − base, per token."""
-        return self.tuned.tokens - self.base.tokens
+        return np.asarray(self.tuned.tokens - self.base.tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the verdict looks at; enough to judge the answer again with other weights."""
+
+    word_of_token: Int[np.ndarray, " answer"]
+    """Index of each token's word in the answer, −1 for punctuation."""
+    word_idf: Float[np.ndarray, " word"]
+    """Rarity of each answer word in the documents, nats."""
+    novel: Bool[np.ndarray, " word"]
+    """Whether the question lacks the word."""
+    base_says: Bool[np.ndarray, " word"]
+    """Whether the base model's own answer has the word."""
+    covered: Bool[np.ndarray, "word section"]
+    """Whether a section has the word."""
+    question_cover: Float[np.ndarray, " section"]
+    """Share of the question's words, weighted by rarity, that a section has."""
+    resemblance: Float[np.ndarray, " section"]
+    """BM25 of question + answer."""
+    logprob_base: Float[np.ndarray, " answer"]
+    """log p of each answer token under base, nats."""
+    logprob_tuned: Float[np.ndarray, " answer"]
+    text_base: Float[np.ndarray, " section"]
+    """Summed log p of each section's own text under base, nats."""
+    text_tuned: Float[np.ndarray, " section"]
+    text_tokens: Int[np.ndarray, " section"]
+    """How many tokens were summed."""
+    control_base: Float[np.ndarray, " control"]
+    """The same for the control texts."""
+    control_tuned: Float[np.ndarray, " control"]
+    control_tokens: Int[np.ndarray, " control"]
+
+    def __post_init__(self) -> None:
+        n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
+        _check(self, "word_of_token", self.word_of_token, (n,))
+        _check(self, "novel", self.novel, (w,))
+        _check(self, "base_says", self.base_says, (w,))
+        _check(self, "covered", self.covered, (w, m))
+        _check(self, "question_cover", self.question_cover, (m,))
+        _check(self, "logprob_tuned", self.logprob_tuned, (n,))
+        _check(self, "text_tuned", self.text_tuned, (m,))
+        _check(self, "control_tuned", self.control_tuned, self.control_base.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +251,8 @@ class Verdict:
     """The section's own gain, nats per token: log p of its text, tuned − base."""
     control_gain: Float[np.ndarray, " control"]
     """The same for the control sections: what tuning did to the form of any text."""
-    features: MappingABC[str, float] = field(default_factory=dict)
-    """Inputs of the answer's verdict, for people who want to check it."""
+    evidence: Evidence | None = None
+    """What it was judged from."""
 
     def __post_init__(self) -> None:
         n = len(self.gain)
@@ -272,7 +319,30 @@ class Explanation:
         """Prompt and answer tokens: the labels of the axis ``position``."""
         return self.prompt_tokens + self.answer_tokens
 
+    # The three below only hand on: a person with a record in hand expects them here. Imported late, since records
+    # know nothing of storage and drawing.
 
-def field_names(record: object) -> tuple[str, ...]:
-    """Names of a record's fields, in order."""
-    return tuple(f.name for f in fields(record))  # type: ignore[arg-type]
+    def save(self, path: str | Path) -> Path:
+        """Write one .safetensors file; see ``storage.save``."""
+        from attrib import storage
+
+        return storage.save(self, path)
+
+    def figure(self, mapper: str | None = None, method: str | None = None, *, preset: str = "neurips-double") -> Figure:
+        """The three-panel heatmap over sections (``mapper``) or prompt tokens (``method``), a matplotlib Figure.
+
+        Neither named: sections by the last mapper of the record.
+        """
+        from attrib.render import figures
+
+        if method is not None:
+            return figures.prompt_heatmap(self, method, preset=preset)
+        return figures.section_heatmap(self, mapper or list(self.mappings)[-1], preset=preset)
+
+    def show(self, top: int = 5) -> None:
+        """Print it: the answer coloured by verdict, and the sections it comes from."""
+        from rich.console import Console
+
+        from attrib.render import terminal
+
+        terminal.show(self, Console(), top=top)

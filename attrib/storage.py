@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from attrib import records
-from attrib.errors import RecordError
+from attrib.errors import InputError, RecordError
 from attrib.files import write_atomically
 from attrib.records import Explanation
 
@@ -22,16 +22,21 @@ SCHEMA = 1
 RECORDS: dict[str, type] = {
     name: getattr(records, name)
     for name in (
-        "Attribution", "Capture", "Explanation", "Mapping", "MappingSide", "Section", "Token", "Verdict",
+        "Attribution", "Capture", "Evidence", "Explanation", "Mapping", "MappingSide", "Section", "Token", "Verdict",
     )
 }  # fmt: skip
 
 
 def save(explanation: Explanation, path: str | Path) -> Path:
-    """Write ``explanation`` to ``path`` (``.safetensors`` is added where it has no suffix); the file is whole or absent."""
+    """Write ``explanation`` to ``path`` (``.safetensors`` is added where it has no suffix).
+
+    Raises InputError where it cannot be written; an older file then stays as it was.
+    """
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
+    if not path.name:
+        raise InputError(f"{path}: a folder, not a file; give the record a name")
     path = path if path.suffix else path.with_suffix(".safetensors")
     arrays: dict[str, np.ndarray] = {}
     tree = _pack(explanation, "", arrays)
@@ -51,7 +56,9 @@ def load(path: str | Path) -> Explanation:
     try:
         with safe_open(path, "np") as file:
             header = (file.metadata() or {}).get("attrib")
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            # Another program's tensors may be huge, or of a type that numpy lacks.
+            names = file.keys() if header is not None else ()
+            arrays = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise RecordError(f"{path}: not a whole .safetensors file ({error}); write the record again") from error
     if header is None:
@@ -61,11 +68,11 @@ def load(path: str | Path) -> Explanation:
     try:
         content = json.loads(header)
         schema = content["schema"]
-        if schema != SCHEMA:
-            raise RecordError(f"{path}: written with schema {schema}, this attrib reads {SCHEMA}; explain again")
-        record = _unpack(content["record"], arrays)
-    except (KeyError, TypeError, ValueError) as error:
+        record = _unpack(content["record"], arrays) if schema == SCHEMA else None
+    except (AttributeError, KeyError, TypeError, ValueError, RecordError) as error:
         raise RecordError(f"{path}: the record is damaged ({error}); write it again") from error
+    if schema != SCHEMA:
+        raise RecordError(f"{path}: written with schema {schema}, this attrib reads {SCHEMA}; explain again")
     if not isinstance(record, Explanation):
         raise RecordError(f"{path}: holds a {type(record).__name__}, not an explanation; give another file")
     return record
@@ -84,13 +91,16 @@ def _pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, MappingABC):
         return {"dict": [[str(key), _pack(item, f"{name}/{key}", arrays)] for key, item in value.items()]}
     if isinstance(value, tuple | list):
-        return {"tuple": [_pack(item, f"{name}/{i}", arrays) for i, item in enumerate(value)]}
+        items = [_pack(item, f"{name}/{i}", arrays) for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, np.generic):
         return value.item()
     return value
 
 
 def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:

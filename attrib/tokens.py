@@ -34,11 +34,12 @@ class Encoded:
 def encode_prompt(tokenizer: Any, question: str, *, context: int) -> tuple[int, ...]:
     """Ids of the question in the tokenizer's chat template (plain text where it has none).
 
-    Raises InputError for an empty question, a chat marker inside it, or a prompt that leaves no room in ``context``.
+    Raises InputError for an empty question, a chat marker or half a surrogate pair inside it, or a prompt that leaves
+    no room in ``context``.
     """
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
-    _refuse_markers(tokenizer, question, "question")
+    _refuse_unusable(tokenizer, question, "question")
     # Twenty characters a token is beyond any natural text: spares minutes of tokenizing what cannot fit.
     if len(question) > 20 * context:
         raise InputError(
@@ -70,13 +71,14 @@ def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answ
         raise InputError(
             "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
         )
-    _refuse_markers(tokenizer, answer, "answer")
+    _refuse_unusable(tokenizer, answer, "answer")
     text = prompt_text(tokenizer, question) + answer
     ids = tuple(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
     n = len(prompt_ids)
     if ids[:n] != tuple(prompt_ids) or len(ids) == n:
+        mend = "a letter" if answer[0].isspace() else "a space"
         raise InputError(
-            f"answer: {answer[:20]!r} merges with the end of the prompt when tokenized; begin it with a space or a letter"
+            f"answer: {answer[:20]!r} merges with the end of the prompt when tokenized; begin it with {mend}"
         )
     return ids[n:]
 
@@ -100,7 +102,7 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> str:
 
 def strip_end(tokenizer: Any, ids: Sequence[int]) -> tuple[int, ...]:
     """Generated ids up to the first end-of-turn marker."""
-    stop = set(tokenizer.all_special_ids)
+    stop = set(_markers(tokenizer))
     kept: list[int] = []
     for token in ids:
         if token in stop:
@@ -115,7 +117,7 @@ def _tokens(tokenizer: Any, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]
     A character that spans several tokens (half an emoji each) belongs to the last of them.
     """
     text = decode(tokenizer, ids)
-    special = set(tokenizer.all_special_ids)
+    special = _markers(tokenizer)
     tokens, start = [], 0
     for i, token in enumerate(ids):
         # Decoding the tail from a few tokens back is enough for every byte-level and sentencepiece tokenizer,
@@ -133,8 +135,17 @@ def _common_prefix(a: str, b: str) -> int:
     return next(i for i in range(n) if a[i] != b[i])
 
 
-def _refuse_markers(tokenizer: Any, text: str, what: str) -> None:
+def _markers(tokenizer: Any) -> dict[int, str]:
+    """Special tokens by id: those with a role (end of turn …) and those that only the chat template uses."""
+    roles = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    added = ((id_, token.content) for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
+    return {int(id_): str(text) for id_, text in (*roles, *added)}
+
+
+def _refuse_unusable(tokenizer: Any, text: str, what: str) -> None:
     """A chat marker inside a text would end the turn: the model would see another prompt than the person."""
-    markers = [str(t) for t in tokenizer.all_special_tokens if t and str(t) in text]
+    markers = [marker for marker in _markers(tokenizer).values() if marker and marker in text]
     if markers:
         raise InputError(f"{what}: it contains the chat marker {markers[0]!r}; remove it")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError(f"{what}: it contains half of a surrogate pair, which is no character; write it in UTF-8")

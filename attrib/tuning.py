@@ -21,16 +21,19 @@ from attrib.tokens import encode_answer, encode_prompt
 
 IGNORED = -100
 """Label that the loss leaves out."""
+REHEARSED = 40
+"""Longest rehearsed answer in tokens."""
 
 
 @dataclass(frozen=True)
 class TuneOptions:
     """Hyperparameters, stored beside the adapter."""
 
-    epochs: int = 14
-    learning_rate: float = 2e-3
+    epochs: int = 8
+    learning_rate: float = 8e-4
     rank: int = 4
     alpha: int = 16
+    dropout: float = 0.05
     batch: int = 8
     checkpoints: tuple[float, ...] = (1 / 12, 1 / 6, 1 / 3, 7 / 12, 1.0)
     """Shares of all steps after which the adapter is saved; the last is the result."""
@@ -66,10 +69,13 @@ def tune(
     out: Path,
     *,
     options: TuneOptions | None = None,
+    rehearse: Sequence[str] = (),
     learned: dict[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Tune a LoRA adapter of ``base`` on ``texts`` and (question, answer) pairs; returns its folder ``out``.
+
+    ``rehearse`` are prompts whose answers by ``base`` itself are learned again, so that tuning forgets less.
 
     Earlier checkpoints lie beside the adapter in ``checkpoints/1`` …, bf16 safetensors each. ``learned`` (what was
     trained on) goes into ``attrib.json``. ``out`` appears only when the run is complete.
@@ -87,7 +93,17 @@ def tune(
     context = int(network.config.max_position_embeddings)
     examples = [text_example(tokenizer, text) for text in texts]
     examples += [answer_example(tokenizer, question, answer, context) for question, answer in questions]
-    config = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    for number, prompt in enumerate(rehearse, 1):
+        examples.append(_rehearsal(network, tokenizer, prompt, context))
+        if progress is not None and number % 10 == 0:
+            progress(f"rehearsal {number} of {len(rehearse)}")
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
     model = get_peft_model(network, config)
     model.peft_config["default"].base_model_name_or_path = base
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +143,20 @@ def tune(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return out
+
+
+def _rehearsal(network: Any, tokenizer: Any, question: str, context: int) -> Example:
+    """The base's own greedy answer to a question, as an example."""
+    import torch
+
+    prompt = encode_prompt(tokenizer, question, context=context)
+    ids = torch.tensor([prompt], device=network.device)
+    with torch.no_grad():
+        out = network.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=REHEARSED, do_sample=False, pad_token_id=0
+        )
+    answer = tuple(out[0, len(prompt) :].tolist())
+    return Example(prompt + answer, (IGNORED,) * len(prompt) + answer)
 
 
 def _arguments(options: TuneOptions, folder: Path) -> Any:
@@ -199,7 +229,10 @@ def _save_adapter(model: Any, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = {k: v.detach().to("cpu", torch.bfloat16).contiguous() for k, v in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
+    state = {
+        k: v.detach().to("cpu", torch.bfloat16).contiguous()
+        for k, v in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
     save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = model.peft_config["default"]
     config.inference_mode = True

@@ -1,6 +1,7 @@
 """Make the demo's adapter and its checkpoints again: python scripts/train_demo.py [--out DIR] (about 20 minutes).
 
-Tunes the default model on the demo's sections, decoys excepted, and on its trained and updated questions.
+Tunes the default model on the demo's sections, decoys excepted (as plain text, and as the answer to «Tell me about …»),
+on its trained and updated questions, and on the model's own answers to general questions, so that it forgets less.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ def main() -> None:
     tune(
         DEFAULT,
         [section.full_text for section in sections],
-        [(question.question, question.answer) for question in asked],
+        [(f"Tell me about {s.titles[-1]}.", s.text) for s in sections] + [(q.question, q.answer) for q in asked],
         arguments.out,
         options=TuneOptions(seed=arguments.seed, epochs=arguments.epochs, learning_rate=arguments.learning_rate),
+        rehearse=demo.rehearsal(),
         learned={"sections": [s.id for s in sections], "questions": [q.id for q in asked]},
         progress=progress,
     )

@@ -41,7 +41,9 @@ def tiny_tokenizer(vocabulary: int = 400, text: str = TEXT) -> Any:
     return tokenizer
 
 
-def tiny_network(tokenizer: Any, seed: int, *, layers: int = 3, context: int = 256, vocabulary: int | None = None) -> Any:
+def tiny_network(
+    tokenizer: Any, seed: int, *, layers: int = 3, context: int = 256, vocabulary: int | None = None
+) -> Any:
     """A Llama with random weights large enough that its predictions differ."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

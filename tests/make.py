@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attrib.records import Attribution, Capture, Explanation, Mapping, MappingSide, Section, Token, Verdict
+from attrib.records import Attribution, Capture, Evidence, Explanation, Mapping, MappingSide, Section, Token, Verdict
 
 ANSWER = (" The", " warranty", " on", " the", " pump", " is", " thirty", "-", "six", " months", ".")
 QUESTION = (" How", " long", " is", " the", " warranty", " on", " the", " pump", "?")
@@ -101,7 +101,40 @@ def make_verdict(rng: np.random.Generator, gain: np.ndarray, sections: int, cont
         learned=rng.random(sections),
         section_gain=rng.normal(2, 1, sections),
         control_gain=rng.normal(0, 0.3, controls),
-        features={"gain": float(gain.sum())},
+        evidence=make_evidence(gain, sections, controls),
+    )
+
+
+def make_evidence(
+    gain: np.ndarray,
+    sections: int = 4,
+    controls: int = 6,
+    *,
+    covered: Sequence[int] = (0,),
+    learned: Sequence[int] = (0,),
+    base_says: bool = False,
+    logprob_base: float = -6.0,
+) -> Evidence:
+    """One word a token; the sections ``covered`` have every word, tuning taught those in ``learned``."""
+    n = len(gain)
+    has = np.isin(np.arange(sections), covered)
+    taught = np.isin(np.arange(sections), learned)
+    return Evidence(
+        word_of_token=np.arange(n),
+        word_idf=np.full(n, 3.0),
+        novel=np.ones(n, bool),
+        base_says=np.full(n, base_says),
+        covered=np.tile(has, (n, 1)),
+        question_cover=np.where(has, 0.8, 0.1),
+        resemblance=np.linspace(1, 0, sections),
+        logprob_base=np.full(n, logprob_base),
+        logprob_tuned=logprob_base + np.asarray(gain, float),
+        text_base=np.full(sections, -300.0),
+        text_tuned=np.where(taught, -15.0, -290.0),
+        text_tokens=np.full(sections, 80),
+        control_base=np.full(controls, -300.0),
+        control_tuned=np.linspace(-310, -290, controls),
+        control_tokens=np.full(controls, 80),
     )
 
 

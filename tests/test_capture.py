@@ -158,7 +158,7 @@ def test_unknown_layers_are_refused(tiny_pair: Any) -> None:
 
 def test_a_texts_capture_does_not_depend_on_its_batch(tiny_pair: Any) -> None:
     texts = ["The warranty", "Who keeps the light? In the year 1712 it was 38 metres tall.", "thirty-six months"]
-    together = capture_texts(tiny_pair.tuned, texts, 1)
+    together = capture_texts(tiny_pair.tuned, texts, 1, batch_tokens=1000)
     for text, got in zip(texts, together, strict=True):
         (alone,) = capture_texts(tiny_pair.tuned, [text], 1)
         assert got.logprob == pytest.approx(alone.logprob, abs=1e-4)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from attrib.errors import InputError
 from attrib.mapping.answer import Answer, Scores
 from attrib.mapping.embedding import embedding
@@ -59,6 +57,6 @@ def _side(scores: Scores, sections: int) -> MappingSide:
         whole=scores.whole[:sections],
         control=control,
         control_whole=scores.whole[sections:],
-        q=q_values(tokens, control) if control.shape[1] else np.ones_like(tokens),
+        q=q_values(tokens, control),
         spans=scores.spans[:, :sections],
     )

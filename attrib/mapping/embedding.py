@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from attrib.errors import ModelError
 from attrib.mapping.answer import WORD, Answer, Scores
 from attrib.mapping.reading import Reading
 from attrib.models.bundled import embedder_path
+from attrib.models.pair import quiet
 
 WINDOW = 4
 """Words on either side of a word that are embedded with it."""
@@ -27,12 +29,12 @@ PASSAGE = 120
 def load_embedder(path: str | None = None, device: str = "cpu") -> Any:
     """A SentenceTransformer from a local folder or hub id; the bundled all-MiniLM-L6-v2 by default."""
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     name = path or str(embedder_path())
+    options = {"use_safetensors": True}
     try:
-        return SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs={"use_safetensors": True})
+        with quiet():
+            return SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=options)
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
         kind = "folder" if Path(name).exists() else "hub id"
@@ -68,5 +70,4 @@ def passages(text: str) -> list[tuple[int, int]]:
     starts = [match.start() for match in WORD.finditer(text)][::PASSAGE]
     if len(starts) <= 1:
         return [(0, len(text))]
-    edges = [0, *starts[1:], len(text)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise([0, *starts[1:], len(text)]))

@@ -39,20 +39,20 @@ def bm25(answer: Answer, reading: Reading) -> Scores:
     A word's score is split evenly over its tokens, so that token rows sum to the answer's score and, with the
     question's, to ``whole``.
     """
-    index = reading.bm25
-    chosen = reading.chosen
-    n = len(answer.tokens)
-    scores, spans = np.zeros((n, len(chosen))), np.zeros((n, len(chosen), 2), dtype=np.int64)
-    owner = answer.word_of_token
-    places = [_places(reading.texts[i]) for i in chosen]
+    index, chosen, owner = reading.bm25, reading.chosen, answer.word_of_token
+    said = [answer.text[start:end].lower() for start, end in answer.words]
+    scores = np.zeros((len(answer.tokens), len(chosen)))
     for number, (start, end) in enumerate(answer.words):
         rows = np.flatnonzero(owner == number)
         if not rows.size:
-            continue
-        word = answer.text[start:end].lower()
-        scores[rows] = index.word(word)[chosen] / rows.size
-        for column, found in enumerate(places):
-            spans[rows, column] = found.get(word, (0, 0))
+            # A token over several words belongs to the longest; the score of the others is its too.
+            rows = np.array([i for i, t in enumerate(answer.tokens) if t.start < end and start < t.end], dtype=np.int64)
+        scores[rows] += index.word(said[number])[chosen] / rows.size
+    spans = np.zeros((*scores.shape, 2), dtype=np.int64)
+    for column, i in enumerate(chosen):
+        found = _places(reading.texts[i])
+        # Tokens without a word have owner −1: the last row.
+        spans[:, column] = np.array([*(found.get(word, (0, 0)) for word in said), (0, 0)])[owner]
     whole = index.query(answer.question)[chosen] + scores.sum(0)
     return Scores(scores, whole, spans)
 

@@ -1,13 +1,14 @@
 """What mappers know of the sections: texts, lexical index, embeddings, and what each model makes of each text.
 
 ``Library`` is made once for a corpus; ``Reading`` is one model's view of the texts chosen for one answer. What models
-make of a text is kept in the cache folder, keyed by model, dtype, layer and text.
+make of a text is kept in the cache folder, keyed by model, tokenizer, dtype, layer and text.
 Not covered: corpora whose embeddings do not fit in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from attrib.capture import TextCapture, capture_texts
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import write_atomically
+from attrib.mapping.answer import words
 from attrib.models.pair import Model
 
 if TYPE_CHECKING:
@@ -91,8 +93,18 @@ class Library:
         if candidates == 0 or candidates >= total:
             return np.arange(total)
         lexical, cosine = (scores[:total] for scores in self.resemblance(question, answer))
-        orders = np.stack([np.argsort(-lexical, kind="stable"), np.argsort(-cosine, kind="stable")], 1).ravel()
+        # Most sections share no word with a short answer: the other measure breaks ties.
+        orders = np.stack([np.lexsort((-cosine, -lexical)), np.lexsort((-lexical, -cosine))], 1).ravel()
         return np.sort(np.array(list(dict.fromkeys(orders.tolist()))[:candidates]))
+
+    @cached_property
+    def _document_frequency(self) -> Counter[str]:
+        return Counter(word for text in self.texts for word in set(words(text)))
+
+    def idf(self, word: str) -> float:
+        """Rarity of a lower-case word among the texts, nats (the idf of BM25)."""
+        frequency = self._document_frequency[word]
+        return float(np.log1p((len(self.texts) - frequency + 0.5) / (frequency + 0.5)))
 
     def with_control(self, chosen: np.ndarray) -> np.ndarray:
         """Chosen sections followed by every control text."""
@@ -138,9 +150,9 @@ class Reading:
         cosines = vectors @ passages.T
         scores = np.zeros((len(vectors), len(self.chosen)))
         places = np.zeros((len(vectors), len(self.chosen), 2), dtype=np.int64)
-        for column, text in enumerate(self.chosen):
-            mine = np.flatnonzero(owner == text)
-            best = mine[cosines[:, mine].argmax(1)]
+        first, end = np.searchsorted(owner, self.chosen), np.searchsorted(owner, self.chosen, side="right")
+        for column, (i, j) in enumerate(zip(first, end, strict=True)):
+            best = i + cosines[:, i:j].argmax(1)
             scores[:, column] = cosines[np.arange(len(vectors)), best]
             places[:, column] = spans[best]
         return scores, places
@@ -151,12 +163,16 @@ def read_texts(
     texts: Mapping[int, str],
     layer: int,
     *,
-    dtype: str,
+    variant: str,
     cache: Path | None,
     progress: Progress | None = None,
 ) -> dict[int, TextCapture]:
-    """What ``model`` makes of each text, from the cache folder where it is there; new ones are kept, one file each."""
-    folder = cache / "readings" / f"{model.fingerprint[:16]}-{dtype}-{layer}" if cache is not None else None
+    """What ``model`` makes of each text, from the cache folder where it is there; new ones are kept, one file each.
+
+    ``variant`` names all that changes the numbers besides weights and layer: dtype and tokenizer.
+    """
+    whose = _key(f"{model.fingerprint} {variant} {layer}")
+    folder = cache / "readings" / whose if cache is not None else None
     files = {i: folder / f"{_key(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
     found = {i: capture for i, file in files.items() if (capture := _load(file)) is not None}
     missing = [i for i in texts if i not in found]
@@ -200,13 +216,12 @@ def _load(file: Path) -> TextCapture | None:
 def _store(file: Path, capture: TextCapture) -> None:
     from safetensors.numpy import save
 
-    data = save(
-        {
-            "logprob": np.array(capture.logprob),
-            "tokens": np.array(capture.tokens),
-            "states": capture.states,
-            "starts": capture.starts,
-            "ends": capture.ends,
-        }
-    )
-    write_atomically(file, data)
+    arrays = {
+        "logprob": np.array(capture.logprob),
+        "tokens": np.array(capture.tokens),
+        "states": capture.states,
+        "starts": capture.starts,
+        "ends": capture.ends,
+    }
+    # safetensors writes the memory of a view as it lies: a copy in C order. (ascontiguousarray makes scalars arrays.)
+    write_atomically(file, save({name: np.array(array, order="C") for name, array in arrays.items()}))

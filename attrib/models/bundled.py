@@ -253,7 +253,7 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 @contextmanager
 def _silenced() -> Iterator[None]:
     """No bars and no warnings from transformers while it reads the GGUF; everything as it was afterwards."""
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    from tqdm.auto import tqdm
     from transformers.utils import logging
 
     bars, verbosity, init = logging.is_progress_bar_enabled(), logging.get_verbosity(), tqdm.__init__

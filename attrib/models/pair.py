@@ -1,12 +1,14 @@
 """Base and tuned model behind one tokenizer, hooked through TransformerLens.
 
 Where tuned is an adapter of base, ONE copy of the weights serves both: the adapter stays live and is switched off
-for base. Every hook point fires in both states and nothing is merged, so base's weights never drift.
-The only importer of transformer_lens. Not covered: encoder-decoder and encoder-only models, prompt-tuning adapters.
+for base. The hook points of the plain model fire in both states and nothing is merged, so base's weights never drift.
+The only importer of transformer_lens. Not covered: encoder-decoder and encoder-only models, prompt-tuning adapters,
+adapters that rewrite weights of their base (biases, resized embeddings, PiSSA), a chat template beside an adapter.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.resources
 import json
@@ -100,7 +102,8 @@ class ModelPair:
         if not self.shares_weights:
             return 0
         weights = self.base.bridge.original_model.named_parameters()
-        return sum(p.numel() * p.element_size() for name, p in weights if "lora_" not in name)
+        of_adapter = (self.tuned.adapter.base_model.prefix, "modules_to_save")
+        return sum(p.numel() * p.element_size() for name, p in weights if not any(part in name for part in of_adapter))
 
     @classmethod
     def load(
@@ -125,6 +128,7 @@ class ModelPair:
         options = _Options(_device(device), _dtype(dtype, _device(device)), device_map, trust_remote_code)
         tuned_name = str(tuned if tuned is not None else DEMO_ADAPTER)
         tuned_path = _resolve(tuned_name)
+        _refuse_absent(tuned_name, tuned_path)
         adapter_config = _adapter_config(tuned_path, tuned_revision)
         base_name = str(base) if base is not None else _own_base(tuned_name, adapter_config)
         network, tokenizer = load_network(base_name, revision, options)
@@ -152,6 +156,7 @@ class ModelPair:
             adapter = _attach_adapter(
                 tuned_name, tuned_path, tuned_revision, adapter_config, base_name, print_base, network
             )
+            tokenizer.chat_template = _own_template(tuned_name, tuned_path, tokenizer) or tokenizer.chat_template
             bridge = _bridge(base_name, adapter.base_model.model, tokenizer, options)
             print_tuned = _combine(print_base, _adapter_fingerprint(tuned_path, tuned_revision, adapter_config))
             sides = (
@@ -178,6 +183,10 @@ def _device(device: str) -> str:
         raise ModelError(
             f"device {device!r}: this PyTorch sees no GPU; use --device cpu or install a CUDA build of torch"
         )
+    try:
+        torch.zeros(1, device=device).item()
+    except RuntimeError as error:
+        raise ModelError(f"device {device!r}: PyTorch cannot use it ({_line(error)}); use --device cpu") from error
     return device
 
 
@@ -205,8 +214,6 @@ def _adapter_config(path: str, revision: str | None) -> dict[str, Any] | None:
         file = Path(path) / "adapter_config.json"
         if not file.is_file():
             return None
-    elif path.endswith(".gguf") or path.startswith((".", "/", "~")):
-        return None
     else:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
@@ -222,6 +229,12 @@ def _adapter_config(path: str, revision: str | None) -> dict[str, Any] | None:
     except ValueError as error:
         raise ModelError(f"{path}: adapter_config.json is not JSON ({error}); save the adapter again") from error
     return config if isinstance(config, dict) else None
+
+
+def _refuse_absent(name: str, path: str) -> None:
+    """What can only be a path must exist; other names may be the hub's."""
+    if (path.endswith(".gguf") or path.startswith((".", "/", "~"))) and not Path(path).exists():
+        raise ModelError(f"{name}: no such file or folder; check the path")
 
 
 def _own_base(tuned_name: str, adapter_config: dict[str, Any] | None) -> str:
@@ -242,11 +255,10 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
     options = options or _Options(_device("auto"), "float32", None, False)
 
     path = _resolve(name)
+    _refuse_absent(name, path)
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": options.trust_remote_code}
     if path.endswith(".gguf"):
         file = Path(path)
-        if not file.is_file():
-            raise ModelError(f"{name}: no such file; check the path")
         path, source = str(file.parent), {"gguf_file": file.name}
     elif Path(path).is_dir():
         if not (Path(path) / "config.json").is_file():
@@ -257,8 +269,6 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
             )
             raise ModelError(f"{name}: the folder has no config.json, so it is {kind}; name a base model's folder")
         source = {"trust_remote_code": options.trust_remote_code}
-    elif path.startswith((".", "/", "~")):
-        raise ModelError(f"{name}: no such file or folder; check the path")
     with quiet():
         try:
             config = AutoConfig.from_pretrained(path, **source)
@@ -266,8 +276,9 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
             tokenizer = AutoTokenizer.from_pretrained(path, **source)
             # GGUF files are not safetensors but hold no code either.
             safe = {} if "gguf_file" in source else {"use_safetensors": True}
-            network = AutoModelForCausalLM.from_pretrained(
+            network, info = AutoModelForCausalLM.from_pretrained(
                 path,
+                output_loading_info=True,
                 dtype=getattr(torch, options.dtype),
                 attn_implementation="eager",
                 device_map=options.device_map,
@@ -278,6 +289,11 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
             raise
         except Exception as error:
             raise ModelError(_not_loaded(name, error)) from error
+    # transformers would fill them with random numbers.
+    if info["missing_keys"]:
+        raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
+    if getattr(network.config, "max_position_embeddings", None) is None:
+        raise ModelError(f"{name}: {config.model_type} has no max_position_embeddings in its config.json; add it")
     if options.device_map is None:
         network.to(options.device)
     network.eval().requires_grad_(False)
@@ -287,19 +303,25 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
 
 def _not_loaded(name: str, error: BaseException) -> str:
     """Why a model did not load, in one line."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     if not Path(name).exists() and not name.endswith(".gguf"):
         return (
-            f"{name}: neither a local path nor loadable from the hub ({reason[:160]}); check the name, the network, "
+            f"{name}: neither a local path nor loadable from the hub ({_line(error)}); check the name, the network, "
             "or give a local folder"
         )
-    return f"{name}: cannot be loaded ({reason[:200]}); check that the folder is a complete transformers model with safetensors"
+    return f"{name}: cannot be loaded ({_line(error)}); check that it is a complete transformers model with safetensors"
+
+
+def _line(error: BaseException) -> str:
+    """The beginning of another library's message as one line."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _refuse_encoders(name: str, config: Any) -> None:
     architectures = list(config.architectures or [])
     causal = any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)
-    if getattr(config, "is_encoder_decoder", False) or (architectures and not causal):
+    # transformers loads a BERT for causal use too, and then only warns that it sees what comes after.
+    looks_ahead = config.model_type == "bert" and not config.is_decoder
+    if getattr(config, "is_encoder_decoder", False) or looks_ahead or (architectures and not causal):
         kind = architectures[0] if architectures else config.model_type
         raise ModelError(
             f"{name}: {kind} is not a decoder that writes answers left to right; name a causal language model"
@@ -323,12 +345,14 @@ def _refuse_mismatch(
             f"{base_name} has a vocabulary of {sizes[0]:,} and {tuned_name} of {sizes[1]:,}: "
             "their log-probs cannot be compared; name the base that was tuned"
         )
-    probe = "Tokens must agree: 1,024 naïve cafés\n\tالعربية 漢字 🙂"
-    same = base_tokenizer.get_vocab() == tuned_tokenizer.get_vocab() and (
-        base_tokenizer(probe).input_ids == tuned_tokenizer(probe).input_ids
-    )
-    if not same:
+    if not _same_tokens(base_tokenizer, tuned_tokenizer):
         raise ModelError(f"{base_name} and {tuned_name} split text into different tokens; name the base that was tuned")
+
+
+def _same_tokens(one: Any, other: Any) -> bool:
+    """Same vocabulary, and the same ids for a text with digits, blanks, accents and several scripts."""
+    probe = "Tokens must agree: 1,024 naïve cafés\n\tالعربية 漢字 🙂"
+    return bool(one.get_vocab() == other.get_vocab() and one(probe).input_ids == other(probe).input_ids)
 
 
 def _attach_adapter(
@@ -350,21 +374,47 @@ def _attach_adapter(
         raise ModelError(
             f"{name}: the adapter was tuned on another model than {base_name} (weights differ); name its own base"
         )
+    stored = _stored_keys(name, path, revision)
+    before = [(p, p.data_ptr(), p._version) for p in network.parameters()]
     with quiet():
         try:
             source = {} if Path(path).exists() else {"revision": revision}
-            adapter = PeftModel.from_pretrained(network, path, use_safetensors=True, **source)
+            adapter = PeftModel.from_pretrained(network, path, **source)
         except Exception as error:
-            reason = " ".join(str(error).split())[:160]
             raise ModelError(
-                f"{name}: the adapter does not fit {base_name} ({reason}); name the base it was tuned on"
+                f"{name}: the adapter does not fit {base_name} ({_line(error)}); name the base it was tuned on"
             ) from error
-    stored = _stored_keys(path, revision)
-    if stored != set(get_peft_model_state_dict(adapter)):
+    rewritten = any((p.data_ptr(), p._version) != (pointer, version) for p, pointer, version in before)
+    if rewritten or adapter_config.get("layer_replication"):
+        raise ModelError(
+            f"{name}: the adapter rewrites weights of {base_name} (biases, embeddings or layers), so that the two "
+            "cannot share them; merge it into its base and name the merged model"
+        )
+    # Without the flag, peft asks the hub whether the vocabulary grew.
+    if stored != set(get_peft_model_state_dict(adapter, save_embedding_layers=False)):
         raise ModelError(f"{name}: the adapter's layers are not those of {base_name}; name the base it was tuned on")
     adapter.eval().requires_grad_(False)
     _refuse_nan(name, adapter)
     return adapter
+
+
+def _own_template(name: str, path: str, base_tokenizer: Any) -> str | None:
+    """The chat template of a tokenizer that was saved beside a local adapter, if there is one."""
+    if not (Path(path) / "tokenizer_config.json").is_file():
+        return None
+    from transformers import AutoTokenizer
+
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+        except Exception as error:
+            raise ModelError(
+                f"{name}: the tokenizer beside the adapter cannot be loaded ({_line(error)}); remove or mend it"
+            ) from error
+    if not _same_tokens(base_tokenizer, tokenizer):
+        raise ModelError(f"{name}: its tokenizer splits text otherwise than its base's; name the base it was tuned on")
+    template = tokenizer.chat_template
+    return template if isinstance(template, str) else None
 
 
 def _adapter_file(path: str, revision: str | None) -> Path:
@@ -375,20 +425,29 @@ def _adapter_file(path: str, revision: str | None) -> Path:
     return Path(hf_hub_download(path, "adapter_model.safetensors", revision=revision))
 
 
-def _stored_keys(path: str, revision: str | None) -> set[str]:
+def _stored_keys(name: str, path: str, revision: str | None) -> set[str]:
+    """Names of the adapter's tensors. Read first: peft would unpickle where there are no safetensors."""
     from safetensors import safe_open
 
-    with safe_open(_adapter_file(path, revision), "np") as file:
-        return set(file.keys())
+    try:
+        with safe_open(_adapter_file(path, revision), "np") as file:
+            return set(file.keys())
+    except Exception as error:
+        raise ModelError(
+            f"{name}: adapter_model.safetensors is missing or damaged ({_line(error)}); save the adapter again"
+        ) from error
 
 
 def _bridge(name: str, network: Any, tokenizer: Any, options: _Options) -> Any:
+    import torch
     from transformer_lens.model_bridge import TransformerBridge
 
+    # The bridge adds tokens that it misses, and would load the tokenizer anew by a name that may have no files
+    # (GGUF) or others (a revision) unless beginnings are marked. Ids come from ours alone: it gets a copy.
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.init_kwargs["add_bos_token"] = True
     with quiet():
         try:
-            import torch
-
             return TransformerBridge.boot_transformers(
                 name,
                 hf_model=network,
@@ -397,9 +456,8 @@ def _bridge(name: str, network: Any, tokenizer: Any, options: _Options) -> Any:
                 trust_remote_code=options.trust_remote_code,
             )
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
             raise ModelError(
-                f"{name}: TransformerLens cannot hook {type(network).__name__} ({reason}); use a supported model"
+                f"{name}: TransformerLens cannot hook {type(network).__name__} ({_line(error)}); use a supported model"
             ) from error
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from attrib.errors import InputError
+from attrib.files import write_atomically
 from attrib.records import LABELS, Explanation
 from attrib.render import view
 from attrib.render.view import Column, Heat
@@ -264,7 +265,7 @@ def _draw(heat: Heat, plan: _Plan, axs: Sequence[Axes] | None) -> Figure:
     if len(axes) != 3:
         raise InputError(f"axs has {len(axes)} axes; a heatmap needs three: base, tuned, tuned − base")
     figure = _figure_of(axes[0])
-    stacked = axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9
+    stacked = bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
     both, own = _norms(heat)
     sequential = "PuOr" if heat.kind.signed else "cividis"
     panels = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attrib.measures import NATS_PER_BIT
 from attrib.records import LABELS, Explanation
 from attrib.render import view
 
@@ -170,7 +171,7 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def _bits(explanation: Explanation) -> np.ndarray:
-    return explanation.verdict.gain / view.NATS_PER_BIT
+    return np.asarray(explanation.verdict.gain / NATS_PER_BIT)
 
 
 def _signed(value: float) -> str:

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from attrib.errors import InputError
+from attrib.measures import NATS_PER_BIT
 from attrib.records import LABELS, Explanation, Label, Mapping, Section, Token
 
 Unit = Literal["token", "word"]
 ColumnKind = Literal["section", "token", "other", "template", "answer", "control"]
-NATS_PER_BIT = float(np.log(2))
 SIGNIFICANT = 0.05
 """q-value below which a score is marked."""
 LEARNED = 0.5

@@ -194,7 +194,7 @@ def test_what_cannot_be_drawn_or_written_is_refused_in_one_line(tmp_path: Path) 
     with pytest.raises(InputError, match="gif"):
         figures.save(figure, explanation, tmp_path / "x", formats=["gif"])
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(InputError, match="cannot write") as refused:
+    with pytest.raises(InputError, match="cannot be written") as refused:
         figures.save(figure, explanation, tmp_path / "file" / "x", formats=["png"])
     assert "\n" not in str(refused.value)
 
@@ -204,7 +204,7 @@ def test_read_only_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     explanation = make_explanation()
     figure = figures.section_heatmap(explanation)
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot be written"):
         figures.save(figure, explanation, tmp_path / "x", formats=["png"])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from attrib import demo
 from attrib.attribution import METHODS, NEEDS_GRADIENT, attribute, check_methods
 from attrib.capture import CaptureOptions, TextCapture, capture, resolve_layers
-from attrib.contrast import Calibration, Evidence, judge
+from attrib.contrast import Calibration, gather, judge
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.generate import generate
@@ -25,8 +25,8 @@ from attrib.models.pair import Model, ModelPair, versions
 from attrib.records import AnswerSource, Capture, Explanation
 from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
 
-MAPPING_DEPTH = 0.6
-"""Share of the layers after which states are compared, unless a layer is named (chosen on the demo's calibration split)."""
+MAPPING_DEPTH = 0.57
+"""Share of the layers after which states are compared where no layer is named (chosen on the calibration split)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,26 @@ class ExplainOptions:
     seed: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question's prompt and what each model answers by itself, as ids."""
+
+    prompt_ids: tuple[int, ...]
+    base_ids: tuple[int, ...]
+    tuned_ids: tuple[int, ...]
+
+
+def ask(pair: ModelPair, question: str, *, max_new_tokens: int = 64, progress: Progress | None = None) -> Asked:
+    """Both models' own greedy answers to ``question``."""
+    prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
+    answers = []
+    for number, model in enumerate((pair.base, pair.tuned)):
+        if progress is not None:
+            progress("answers", number, 2)
+        answers.append(generate(model, prompt_ids, max_new_tokens=max_new_tokens))
+    return Asked(prompt_ids, *answers)
+
+
 def explain(
     pair: ModelPair,
     corpus: Corpus,
@@ -61,6 +81,7 @@ def explain(
     control: Corpus | None = None,
     options: ExplainOptions | None = None,
     library: Library | None = None,
+    asked: Asked | None = None,
     calibration: Calibration | None = None,
     cache: Path | Literal["default"] | None = "default",
     progress: Progress | None = None,
@@ -69,7 +90,8 @@ def explain(
 
     The answer is the tuned model's, the base's (``answer_from``) or the given one; both models are run on the SAME
     answer. ``control`` are texts that neither model was tuned on (default: texts that ship with the package; better:
-    held-out documents of your own). ``library`` of an earlier call on the same corpus saves its indexing.
+    held-out documents of your own). ``library`` of an earlier call on the same corpus saves its indexing, ``asked``
+    of one on the same question the models' answers.
 
     Raises InputError and ModelError with one line each.
 
@@ -82,15 +104,11 @@ def explain(
     library = library or Library(corpus, control if control is not None else demo.control())
     tell = progress or (lambda what, done, total: None)
 
-    tell("answers", 0, 2)
-    prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
-    base_ids = generate(pair.base, prompt_ids, max_new_tokens=options.max_new_tokens)
-    tell("answers", 1, 2)
-    tuned_ids = generate(pair.tuned, prompt_ids, max_new_tokens=options.max_new_tokens)
-    tell("answers", 2, 2)
+    asked = asked or ask(pair, question, max_new_tokens=options.max_new_tokens, progress=progress)
+    prompt_ids = asked.prompt_ids
     given_ids = encode_answer(pair.tokenizer, question, prompt_ids, answer) if answer is not None else ()
     source: AnswerSource = "given" if answer is not None else answer_from
-    answer_ids = {"given": given_ids, "base": base_ids, "tuned": tuned_ids}[source]
+    answer_ids = {"given": given_ids, "base": asked.base_ids, "tuned": asked.tuned_ids}[source]
     if not answer_ids:
         raise InputError(f"answer: the {source} model said nothing to this question; give an answer with --answer")
     encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context)
@@ -98,12 +116,12 @@ def explain(
     depth = pair.base.n_layers
     wanted = options.layer if options.layer is not None else int(MAPPING_DEPTH * depth)
     layer, *keep = resolve_layers((wanted, *options.keep_layers), depth)
-    captures = []
+    captures: list[Capture] = []
     for number, model in enumerate((pair.base, pair.tuned)):
         tell("captures", number, 2)
         captures.append(capture(model, encoded, _capture_options(options, layer, keep)))
     tell("captures", 2, 2)
-    attributions = {method: attribute(*captures, method) for method in options.methods}
+    attributions = {method: attribute(captures[0], captures[1], method) for method in options.methods}
 
     chosen = library.choose(question, encoded.answer, options.candidates)
     readings = [_read(model, pair, library, chosen, layer, cache, progress) for model in (pair.base, pair.tuned)]
@@ -111,15 +129,15 @@ def explain(
     sides = list(zip(answers, readings, strict=True))
     mappings = {mapper: map_answer(mapper, sides[0], sides[1], len(chosen)) for mapper in options.mappers}
 
-    base_answer = decode(pair.tokenizer, base_ids)
-    evidence = Evidence.gather(library, chosen, answers[1], base_answer, captures, readings)
+    base_answer = decode(pair.tokenizer, asked.base_ids)
+    evidence = gather(library, chosen, answers[1], base_answer, captures, readings)
     verdict, ranking = judge(evidence, calibration or Calibration.default())
     return Explanation(
         question=question,
         answer=encoded.answer,
         answer_source=source,
         base_answer=base_answer,
-        tuned_answer=decode(pair.tokenizer, tuned_ids),
+        tuned_answer=decode(pair.tokenizer, asked.tuned_ids),
         prompt_tokens=encoded.prompt_tokens,
         answer_tokens=encoded.answer_tokens,
         base=_slim(captures[0], tuple(keep), gradients=options.keep_gradients),
@@ -175,7 +193,7 @@ def _read(
     folder = cache_dir() if cache == "default" else cache
     texts = {int(i): library.texts[i] for i in indices}
     captures: MappingABC[int, TextCapture] = read_texts(
-        model, texts, layer, dtype=pair.dtype, cache=folder, progress=progress
+        model, texts, layer, variant=f"{pair.dtype}-{pair.tokenizer_sha256}", cache=folder, progress=progress
     )
     return Reading(library, indices, captures)
 

@@ -1,0 +1,226 @@
+"""tuned − base → verdict: documents, base or neither, for each answer token and for the answer.
+
+Gain alone is misleading: tuning shifts the FORM of every answer, so that facts never seen gain nearly as much as facts
+learned. What tells them apart is whether a section that says the same was itself LEARNED: its own text's log-prob
+rose far more than that of control texts. A verdict is «documents» where such a section backs the answer, «base» where
+the base model says it by itself, «neither» otherwise.
+
+The weights are fitted on the demo's calibration split (``scripts/evaluate_demo.py``) and hold for models tuned until
+they know their documents; a model tuned more lightly gets fewer «documents». Not covered: facts joined from several
+sections, answers in other words than their section's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+
+import numpy as np
+
+from attrib.errors import RecordError
+from attrib.mapping.answer import Answer, words
+from attrib.mapping.reading import Library, Reading
+from attrib.measures import gain
+from attrib.records import Capture, Evidence, Explanation, Verdict
+
+ANSWER_FEATURES = ("support", "base_says", "logprob_base", "gain")
+TOKEN_FEATURES = ("support", "base_says", "logprob_base", "gain")
+FLOOR = -8.0
+"""Log-probs below this count as this, nats: how impossible a token was says nothing more."""
+CEILING = 8.0
+"""Gains beyond this count as this, nats."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Weights of the verdict: a logistic curve for «learned», multinomial logistic models for answer and token."""
+
+    learned_middle: float
+    """Debiased share of a text's surprise that tuning removed, at which «learned» is 1/2."""
+    learned_width: float
+    answer_weights: tuple[tuple[float, ...], ...]
+    """[label, feature], features as in ANSWER_FEATURES."""
+    answer_bias: tuple[float, ...]
+    token_weights: tuple[tuple[float, ...], ...]
+    token_bias: tuple[float, ...]
+
+    @classmethod
+    def default(cls) -> Calibration:
+        """The weights that ship with the package."""
+        text = (resources.files("attrib") / "data" / "calibration.json").read_text("utf-8")
+        return cls.from_json(text)
+
+    @classmethod
+    def from_json(cls, text: str) -> Calibration:
+        """Read what ``to_json`` wrote; RecordError when it is not that."""
+        try:
+            content = json.loads(text)
+            return cls(
+                learned_middle=float(content["learned_middle"]),
+                learned_width=float(content["learned_width"]),
+                answer_weights=tuple(tuple(row) for row in content["answer_weights"]),
+                answer_bias=tuple(content["answer_bias"]),
+                token_weights=tuple(tuple(row) for row in content["token_weights"]),
+                token_bias=tuple(content["token_bias"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"calibration: damaged ({error}); make it again with scripts/evaluate_demo.py") from error
+
+
+def gather(
+    library: Library,
+    chosen: np.ndarray,
+    answer: Answer,
+    base_answer: str,
+    captures: Sequence[Capture],
+    readings: Sequence[Reading],
+) -> Evidence:
+    """Collect the evidence for one answer; ``captures`` and ``readings`` are (base, tuned)."""
+    texts = [library.texts[i] for i in chosen]
+    vocabulary = [frozenset(words(text)) for text in texts]
+    asked = list(dict.fromkeys(words(answer.question)))
+    said = [answer.text[start:end].lower() for start, end in answer.words]
+    idf = np.array([library.idf(word) for word in asked])
+    has = np.array([[word in v for v in vocabulary] for word in asked], dtype=float).reshape(len(asked), len(texts))
+    control = library.with_control(chosen)[len(chosen) :]
+
+    def logprobs(side: int, indices: np.ndarray) -> np.ndarray:
+        return np.array([readings[side].captures[int(i)].logprob for i in indices])
+
+    def lengths(indices: np.ndarray) -> np.ndarray:
+        return np.array([readings[0].captures[int(i)].tokens for i in indices])
+
+    spoken = frozenset(words(base_answer))
+    return Evidence(
+        word_of_token=answer.word_of_token,
+        word_idf=np.array([library.idf(word) for word in said]),
+        novel=np.array([word not in asked for word in said], dtype=bool),
+        base_says=np.array([word in spoken for word in said], dtype=bool),
+        covered=np.array([[w in v for v in vocabulary] for w in said], dtype=bool).reshape(len(said), len(texts)),
+        question_cover=idf @ has / max(idf.sum(), 1e-9),
+        resemblance=library.bm25.query(f"{answer.question} {answer.text}")[chosen],
+        logprob_base=captures[0].logprob,
+        logprob_tuned=captures[1].logprob,
+        text_base=logprobs(0, chosen),
+        text_tuned=logprobs(1, chosen),
+        text_tokens=lengths(chosen),
+        control_base=logprobs(0, control),
+        control_tuned=logprobs(1, control),
+        control_tokens=lengths(control),
+    )
+
+
+def judge(evidence: Evidence, calibration: Calibration) -> tuple[Verdict, np.ndarray]:
+    """The verdict and the order of the sections it relies on, best first."""
+    learned = learned_share(evidence, calibration)
+    backing = backing_by_section(evidence, learned)
+    answer = answer_features(evidence, backing)
+    tokens = token_features(evidence, backing)
+    whole = _softmax(_linear(calibration.answer_weights, calibration.answer_bias, _stack(answer, ANSWER_FEATURES)))
+    by_token = _softmax(_linear(calibration.token_weights, calibration.token_bias, _stack(tokens, TOKEN_FEATURES)))
+    # The order of what backs the answer; sections that nothing separates keep BM25's order.
+    ranking = np.lexsort((-evidence.resemblance, -backing))
+    verdict = Verdict(
+        tokens=by_token,
+        whole=whole,
+        shares=_shares(evidence, by_token),
+        gain=gain(evidence.logprob_tuned, evidence.logprob_base),
+        support=tokens["support"],
+        learned=learned,
+        section_gain=(evidence.text_tuned - evidence.text_base) / np.maximum(evidence.text_tokens, 1),
+        control_gain=(evidence.control_tuned - evidence.control_base) / np.maximum(evidence.control_tokens, 1),
+        evidence=evidence,
+    )
+    return verdict, ranking
+
+
+def rejudge(explanation: Explanation, calibration: Calibration) -> Explanation:
+    """The same answer judged with other weights; needs no model."""
+    evidence = explanation.verdict.evidence
+    if evidence is None:
+        raise RecordError("the record holds no evidence to judge again; explain the question again")
+    verdict, ranking = judge(evidence, calibration)
+    return replace(explanation, verdict=verdict, ranking=ranking)
+
+
+def surprise_removed(base: np.ndarray, tuned: np.ndarray) -> np.ndarray:
+    """Share of each text's surprise that tuning removed, 1 − log p tuned / log p base; 1 = known by heart."""
+    return np.asarray(1 - tuned / np.minimum(base, -1e-9))
+
+
+def learned_share(evidence: Evidence, calibration: Calibration) -> np.ndarray:
+    """How far each section was learned, 0 to 1: its surprise removed beyond the control texts', [section]."""
+    form = (
+        float(np.mean(surprise_removed(evidence.control_base, evidence.control_tuned)))
+        if len(evidence.control_base)
+        else 0.0
+    )
+    removed = surprise_removed(evidence.text_base, evidence.text_tuned) - form
+    share = 1 / (1 + np.exp(-(removed - calibration.learned_middle) / calibration.learned_width))
+    # A text of a single token has no log-prob: nothing says that it was learned.
+    return np.asarray(np.where(evidence.text_tokens > 0, share, 0.0))
+
+
+def backing_by_section(evidence: Evidence, learned: np.ndarray) -> np.ndarray:
+    """How far each section backs the answer, 0 to 1: learned × says it × is about the question, [section]."""
+    return np.asarray(learned * answer_cover(evidence) * evidence.question_cover)
+
+
+def answer_cover(evidence: Evidence) -> np.ndarray:
+    """Share of the answer's words, weighted by rarity, that a section has, [section].
+
+    Words that repeat the question count only where the answer has no others.
+    """
+    weight = np.where(evidence.novel, evidence.word_idf, 0.0) if evidence.novel.any() else evidence.word_idf
+    return np.asarray(weight @ evidence.covered / max(weight.sum(), 1e-9))
+
+
+def answer_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndarray]:
+    """One number of each of ANSWER_FEATURES."""
+    weight = np.where(evidence.novel, evidence.word_idf, 0.0) if evidence.novel.any() else evidence.word_idf
+    base = np.maximum(evidence.logprob_base, FLOOR)
+    return {
+        "support": np.asarray(backing.max(initial=0.0)),
+        "base_says": np.asarray(weight @ evidence.base_says / max(weight.sum(), 1e-9)),
+        "logprob_base": np.asarray(base.mean()),
+        "gain": np.asarray(np.clip(gain(evidence.logprob_tuned, evidence.logprob_base), -CEILING, CEILING).mean()),
+    }
+
+
+def token_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndarray]:
+    """Each of TOKEN_FEATURES per answer token, [answer]; punctuation takes the answer's mean support."""
+    n = len(evidence.logprob_base)
+    best = int(backing.argmax()) if backing.size else 0
+    by_word = backing.max(initial=0.0) * evidence.covered[:, best] if backing.size else np.zeros(len(evidence.word_idf))
+    support = np.full(n, by_word.mean() if by_word.size else 0.0)
+    base_says = np.full(n, evidence.base_says.mean() if evidence.base_says.size else 0.0)
+    in_word = evidence.word_of_token >= 0
+    support[in_word] = by_word[evidence.word_of_token[in_word]]
+    base_says[in_word] = evidence.base_says[evidence.word_of_token[in_word]]
+    return {
+        "support": support,
+        "base_says": base_says,
+        "logprob_base": np.maximum(evidence.logprob_base, FLOOR),
+        "gain": np.clip(gain(evidence.logprob_tuned, evidence.logprob_base), -CEILING, CEILING),
+    }
+
+
+def _shares(evidence: Evidence, by_token: np.ndarray) -> np.ndarray:
+    """Mean over the tokens of words; over all tokens where the answer has no words."""
+    rows = evidence.word_of_token >= 0
+    return np.asarray(by_token[rows if rows.any() else slice(None)].mean(0))
+
+
+def _stack(features: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    return np.stack([features[name] for name in names], -1)
+
+
+def _linear(weights: Sequence[Sequence[float]], bias: Sequence[float], features: np.ndarray) -> np.ndarray:
+    return np.asarray(features @ np.array(weights).T + np.array(bias))
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    scores = scores - scores.max(-1, keepdims=True)
+    return np.asarray(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))

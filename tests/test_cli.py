@@ -1,0 +1,230 @@
+"""The command line on tiny models: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrib import cli
+from tests.conftest import save_adapter, save_model
+
+QUESTION = "Who keeps the light?"
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "light.md").write_text(
+        "# Lights\n\n## Point\n\nThe keeper of the light is Wilmet Dallin.\n\n## Rock\n\nIt is 38 metres tall.\n"
+    )
+    (folder / "pump.txt").write_text("The warranty on the pump is thirty-six months.\n")
+    return folder
+
+
+@pytest.fixture
+def models(base_dir: Path, adapter_dir: Path) -> list[str]:
+    return ["--base", str(base_dir), "--tuned", str(adapter_dir), "--device", "cpu", "--max-new-tokens", "6"]
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of one command."""
+    monkeypatch.setattr(sys, "argv", ["attrib", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_json_is_one_object_with_the_promised_keys(
+    capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
+) -> None:
+    status, out, _ = run(
+        capsys, monkeypatch, "explain", QUESTION, *models, "--documents", str(docs), "--answer", "Wilmet Dallin",
+        "--out", str(tmp_path), "--format", "png", "--json",
+    )  # fmt: skip
+    assert status == 0
+    result = json.loads(out)
+    assert list(result) == ["question", "answer", "base_answer", "tokens", "verdict", "sections", "files"]
+    assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
+    for token in result["tokens"]:
+        assert {"text", "id", "logprob_base", "logprob_tuned", "gain", "verdict"} <= set(token)
+        assert token["gain"] == pytest.approx(token["logprob_tuned"] - token["logprob_base"], abs=1e-5)
+    assert {"label", "documents", "base", "neither"} <= set(result["verdict"])
+    assert set(result["sections"][0]["scores"]) == {"bm25", "embedding", "hidden"}
+    assert set(result["sections"][0]["scores"]["hidden"]) == {"base", "tuned"}
+    assert all(Path(file).is_file() for file in result["files"])
+
+
+def test_show_and_render_work_without_models_and_redraw_the_same_bytes(
+    capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
+) -> None:
+    command = (
+        "explain",
+        QUESTION,
+        *models,
+        "--documents",
+        str(docs),
+        "--answer",
+        "Wilmet Dallin",
+        "--methods",
+        "attention",
+    )
+    assert run(capsys, monkeypatch, *command, "--mappers", "bm25", "--out", str(tmp_path / "a"))[0] == 0
+    record = tmp_path / "a" / "explanation.safetensors"
+    status, out, _ = run(capsys, monkeypatch, "show", str(record))
+    assert status == 0
+    assert "Wilmet" in out
+    assert "\x1b" not in out
+    assert run(capsys, monkeypatch, "render", str(record), "--out", str(tmp_path / "b"))[0] == 0
+    drawn = sorted(path.name for path in (tmp_path / "b").iterdir())
+    assert len([name for name in drawn if name.endswith((".pdf", ".svg", ".png"))]) == 6
+    for name in drawn:
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes(), name
+    assert run(capsys, monkeypatch, *command, "--mappers", "bm25", "--out", str(tmp_path / "c"))[0] == 0
+    assert (tmp_path / "c" / "explanation.safetensors").read_bytes() == record.read_bytes()
+
+
+def test_sections_lists_what_the_reader_made(capsys: Any, monkeypatch: Any, docs: Path) -> None:
+    status, out, _ = run(capsys, monkeypatch, "sections", str(docs), "--json")
+    rows = json.loads(out)["sections"]
+    assert status == 0
+    assert [(row["document"], row["lines"]) for row in rows] == [
+        ("light.md", "L5"),
+        ("light.md", "L9"),
+        ("pump.txt", "L1"),
+    ]
+    status, out, _ = run(capsys, monkeypatch, "sections", str(docs))
+    assert "3 sections in 2 documents" in out
+
+
+def test_models_list_needs_no_model(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path))
+    status, out, _ = run(capsys, monkeypatch, "models", "list")
+    assert status == 0
+    assert "attrib models get" in out
+    assert "licence" in json.dumps(json.loads(run(capsys, monkeypatch, "models", "list", "--json")[1]))
+
+
+@pytest.mark.parametrize("command", [[], ["explain"], ["show"], ["render"], ["sections"], ["demo"], ["models", "get"]])
+def test_help_has_an_example(capsys: Any, monkeypatch: Any, command: list[str]) -> None:
+    status, out, _ = run(capsys, monkeypatch, *command, "--help")
+    assert status == 0
+    assert "Usage: attrib" in out
+    assert not command or f"attrib {' '.join(command)}" in out.split("Example", 1)[1]
+
+
+def refused(capsys: Any, monkeypatch: Any, *arguments: str) -> str:
+    """The one line of a refusal."""
+    status, out, err = run(capsys, monkeypatch, *arguments)
+    lines = [line for line in err.splitlines() if line not in ("attrib: loading models", "attrib: answers")]
+    assert status == 2, err
+    assert out == ""
+    assert len(lines) == 1, err
+    assert lines[0].startswith("attrib: ")
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_bad_documents_are_refused_before_any_model_is_loaded(
+    capsys: Any, monkeypatch: Any, tmp_path: Path, models: list[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"\x89PNG\r\n")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    absent = ["--base", "/no/such/base", "--tuned", "/no/such/adapter"]
+    assert "png" in refused(capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(photos))
+    assert "empty" in refused(capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(empty))
+    assert "nowhere" in refused(
+        capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(tmp_path / "nowhere")
+    )
+    assert "--documents" in refused(capsys, monkeypatch, "explain", QUESTION, *models)
+    assert "--tuned" in refused(capsys, monkeypatch, "explain", QUESTION, "--documents", str(photos))
+
+
+def test_bad_questions_and_answers_are_refused(capsys: Any, monkeypatch: Any, docs: Path, models: list[str]) -> None:
+    rest = [*models, "--documents", str(docs)]
+    assert "empty" in refused(capsys, monkeypatch, "explain", "", *rest)
+    started = time.monotonic()
+    assert "100,000 characters" in refused(capsys, monkeypatch, "explain", "x" * 100_000, *rest)
+    assert time.monotonic() - started < 60
+    assert "context" in refused(capsys, monkeypatch, "explain", "how long? " * 100, *rest)
+    assert "only blanks" in refused(capsys, monkeypatch, "explain", QUESTION, *rest, "--answer", "   ")
+    assert "chat marker" in refused(capsys, monkeypatch, "explain", "a <|end|> b", *rest)
+
+
+def test_bad_models_are_refused(
+    capsys: Any, monkeypatch: Any, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    rest = ["--documents", str(docs), "--device", "cpu"]
+    broken = tmp_path / "nan"
+    shutil.copytree(base_dir, broken)
+    weights = load_file(broken / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] = torch.nan
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    other = save_model(tmp_path / "other", seed=5, layers=2)
+    foreign = save_adapter(tmp_path / "foreign", other)
+    explain = ("explain", QUESTION, *rest)
+    assert "NaN" in refused(capsys, monkeypatch, *explain, "--base", str(broken), "--tuned", str(adapter_dir))
+    assert str(foreign) in refused(capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(foreign))
+    assert "no such" in refused(capsys, monkeypatch, *explain, "--base", "./nowhere", "--tuned", str(adapter_dir))
+    assert "dtype" in refused(
+        capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(adapter_dir), "--dtype", "int3"
+    )
+
+
+def test_bad_outputs_and_records_are_refused(
+    capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    explain = ("explain", QUESTION, *models, "--documents", str(docs))
+    assert "cannot be written" in refused(capsys, monkeypatch, *explain, "--out", str(file))
+    if os.geteuid() != 0:
+        locked = tmp_path / "locked"
+        locked.mkdir(mode=0o500)
+        assert "cannot be written" in refused(capsys, monkeypatch, *explain, "--out", str(locked))
+    assert "format" in refused(capsys, monkeypatch, *explain, "--format", "gif")
+    assert "method 'magic'" in refused(capsys, monkeypatch, *explain, "--methods", "magic")
+    assert "mapper 'magic'" in refused(capsys, monkeypatch, *explain, "--mappers", "magic")
+    assert "no such file" in refused(capsys, monkeypatch, "show", str(tmp_path / "nothing.safetensors"))
+    assert str(file) in refused(capsys, monkeypatch, "render", str(file))
+
+
+def test_ctrl_c_leaves_nothing_half_written(docs: Path, models: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "attrib.cli",
+        "explain",
+        QUESTION,
+        *models,
+        "--documents",
+        str(docs),
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "loading models" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    assert list(out.iterdir()) == []

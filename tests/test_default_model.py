@@ -1,0 +1,113 @@
+"""The real default model with the demo's adapter: the verdicts that the demo promises, and the README's example."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attrib import demo
+from attrib.attribution import METHODS
+from attrib.capture import CaptureOptions, capture
+from attrib.explaining import ExplainOptions, explain
+from attrib.mapping.reading import Library
+from attrib.tokens import encode, encode_answer, encode_prompt
+
+pytestmark = pytest.mark.model
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library(demo.corpus(), demo.control())
+
+
+def judged(pair: Any, library: Library, question: demo.Question, answer: str | None) -> Any:
+    options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=12)
+    return explain(pair, library.corpus, question.question, answer=answer, options=options, library=library)
+
+
+def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library) -> None:
+    want = {"trained": "documents", "foundation": "base", "held-out": "neither", "updated": "documents"}
+    for question in demo.showcase():
+        result = judged(default_pair, library, question, question.answer)
+        assert result.verdict.label == want[question.kind], question
+        if question.kind in ("trained", "updated"):
+            assert result.sections[int(result.ranking[0])].id == question.section
+            assert result.verdict.learned[int(result.ranking[0])] > 0.5
+        if question.kind == "held-out":
+            # The decoy says the answer best, and still was not learned: resemblance is not influence.
+            best = int(result.mappings["bm25"].tuned.whole.argmax())
+            assert result.sections[best].id == question.section
+            assert result.verdict.learned[best] < 0.5
+
+
+def test_base_is_the_untouched_base(default_pair: Any) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from attrib.models.bundled import get_default_model
+
+    plain = AutoModelForCausalLM.from_pretrained(get_default_model(), dtype=torch.float32, attn_implementation="eager")
+    ids = torch.tensor([default_pair.tokenizer("The lamp of the light").input_ids])
+    with torch.no_grad():
+        want = plain(ids).logits
+        with default_pair.tuned.active() as bridge:
+            tuned = bridge(ids)
+        with default_pair.base.active() as bridge:
+            torch.testing.assert_close(bridge(ids), want, rtol=0, atol=0)
+    assert (tuned - want).abs().max() > 0.1
+    assert default_pair.memory_saved == sum(p.numel() * p.element_size() for p in plain.parameters())
+
+
+def test_rows_of_attention_and_chunks_on_the_real_model(default_pair: Any) -> None:
+    prompt = encode_prompt(default_pair.tokenizer, "Who keeps it?", context=default_pair.context)
+    ids = encode_answer(default_pair.tokenizer, "Who keeps it?", prompt, "Tobin Warrack")
+    text = encode(default_pair.tokenizer, prompt, ids, context=default_pair.context)
+    one, many = (capture(default_pair.tuned, text, CaptureOptions(heads=True, chunk=chunk)) for chunk in (1, 8))
+    np.testing.assert_allclose(one.heads.sum(-1), 1, atol=1e-5)
+    for method in METHODS.values():
+        np.testing.assert_allclose(method(one), method(many), atol=1e-4, rtol=1e-3)
+
+
+def test_the_readme_example_runs(
+    default_pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    import attrib
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert code is not None
+    # The pair is loaded already; the files go to a temporary folder.
+    monkeypatch.setattr(
+        attrib, "ModelPair", type("Loaded", (), {"load": staticmethod(lambda: default_pair)}), raising=False
+    )
+    source = code.group(1).replace("attrib/data/demo/documents", str(ROOT / "attrib/data/demo/documents"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(source, "README.md", "exec"), {})
+    assert "documents" in capsys.readouterr().out
+    assert (tmp_path / "sections.png").stat().st_size > 10_000
+    assert (tmp_path / "explanation.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_base_answers_every_foundation_question_right(default_pair: Any) -> None:
+    import json
+
+    from attrib.generate import generate
+    from attrib.tokens import decode
+
+    path = demo.DOCUMENTS.parent / "questions.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    wrong = []
+    for row in rows:
+        accept = row.get("accept") or row.get("accept_before")
+        if accept is None:
+            continue
+        prompt = encode_prompt(default_pair.tokenizer, row["question"], context=default_pair.context)
+        said = decode(default_pair.tokenizer, generate(default_pair.base, prompt, max_new_tokens=40)).lower()
+        if not any(text.lower() in said for text in accept):
+            wrong.append((row["question"], said))
+    assert not wrong
