@@ -59,9 +59,7 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
         assert tuple(ids[0, :prompt].tolist()) == encoded.prompt_ids, "the prompt must be a prefix"
         with bridge.hooks(fwd_hooks=kept.hooks(options, layers)):
             logits = bridge(ids, use_cache=False)[0, rows]
-        # float64 inputs stay float64; half precision is summed in float32.
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        logprobs = logits.log_softmax(-1)
+        logprobs = _at_least_float(logits).log_softmax(-1)
         target = torch.tensor(encoded.answer_ids, device=logits.device)
         logprob = logprobs.gather(1, target[:, None])[:, 0]
         gradient = _gradients(logprob, kept.embeddings, options.chunk) if options.gradient else None
@@ -113,11 +111,7 @@ class _Kept:
 
     def _pattern(self, pattern: Any, options: CaptureOptions) -> None:
         """[batch, head, query, key], rows that sum to 1."""
-        rows = (
-            pattern.detach()[0, :, self.rows].float()
-            if pattern.dtype.itemsize < 4
-            else pattern.detach()[0, :, self.rows]
-        )
+        rows = _at_least_float(pattern.detach()[0, :, self.rows])
         if options.heads:
             self.heads.append(rows.cpu())
         if options.attention:
@@ -175,15 +169,16 @@ def capture_texts(
     """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
 
     ``batch_tokens`` bounds a batch with its padding; None: one text at a time on a CPU, where batches save little and
-    would let a text's last bits depend on its neighbours, 8,192 tokens elsewhere.
+    would let a text's last bits depend on its neighbours, 2,048 tokens elsewhere.
     Texts longer than the model's context are refused (cut sections with a smaller ``max_tokens``).
     """
     layer = resolve_layers((layer,), model.n_layers)[0]
     if batch_tokens is None:
-        batch_tokens = 1 if model.device.type == "cpu" else 8192
+        batch_tokens = 1 if model.device.type == "cpu" else 2048
+    bos = begin_of_text(model.tokenizer)
     encodings = [model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in texts]
     for text, encoding in zip(texts, encodings, strict=True):
-        if not 1 <= len(encoding.input_ids) <= model.context:
+        if not 1 <= len(bos) + len(encoding.input_ids) <= model.context:
             raise InputError(
                 f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, from 1 to {model.context:,} can be read; "
                 "cut sections with a smaller --max-tokens"
@@ -191,7 +186,7 @@ def capture_texts(
     order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
     out: dict[int, TextCapture] = {}
     for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
-        for i, captured in zip(batch, _capture_batch(model, [encodings[i] for i in batch], layer), strict=True):
+        for i, captured in zip(batch, _capture_batch(model, [encodings[i] for i in batch], bos, layer), strict=True):
             out[i] = captured
         if progress is not None:
             progress(len(batch))
@@ -210,15 +205,16 @@ def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) ->
     return batches
 
 
-def _capture_batch(model: Model, encodings: Sequence[Any], layer: int) -> list[TextCapture]:
+def _capture_batch(model: Model, encodings: Sequence[Any], bos: tuple[int, ...], layer: int) -> list[TextCapture]:
     import torch
 
-    lengths = [len(e.input_ids) for e in encodings]
+    sequences = [(*bos, *encoding.input_ids) for encoding in encodings]
+    lengths = [len(sequence) for sequence in sequences]
     width = max(lengths)
     ids = torch.zeros(len(encodings), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        ids[row, : lengths[row]] = torch.tensor(encoding.input_ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : lengths[row]] = torch.tensor(sequence)
         mask[row, : lengths[row]] = 1
     states: list[Any] = []
     with model.active() as bridge, torch.no_grad():
@@ -227,13 +223,17 @@ def _capture_batch(model: Model, encodings: Sequence[Any], layer: int) -> list[T
             logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
         out = []
         for row, length in enumerate(lengths):
-            logprobs = logits[row, : length - 1].float().log_softmax(-1)
+            logprobs = _at_least_float(logits[row, : length - 1]).log_softmax(-1)
             target = ids[row, 1:length, None].to(logprobs.device)
-            state = torch.nn.functional.normalize(states[0][row, :length].float(), dim=-1)
+            # Summed on the CPU: not every device has float64.
+            logprob = float(logprobs.gather(1, target).cpu().double().sum())
+            state = torch.nn.functional.normalize(states[0][row, len(bos) : length].float(), dim=-1)
+            if not (np.isfinite(logprob) and bool(state.isfinite().all())):
+                raise ModelError(f"{model.name}: what it makes of a section is not finite; use --dtype float32")
             offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
             out.append(
                 TextCapture(
-                    float(logprobs.gather(1, target).double().sum()),
+                    logprob,
                     length - 1,
                     _numpy(state).astype(np.float16),
                     offsets[:, 0],
@@ -241,6 +241,12 @@ def _capture_batch(model: Model, encodings: Sequence[Any], layer: int) -> list[T
                 )
             )
     return out
+
+
+def begin_of_text(tokenizer: Any) -> tuple[int, ...]:
+    """The marker that the tokenizer puts before every text by itself, if any; models trained with it need it."""
+    bos = tokenizer.bos_token_id
+    return (bos,) if bos is not None and tokenizer("a").input_ids[:1] == [bos] else ()
 
 
 def resolve_layers(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:
@@ -258,13 +264,19 @@ def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOption
         "gradient": n * total * cfg.d_model if options.gradient else 0,
         "hidden": len(layers) * total * cfg.d_model,
     }
-    gigabytes = 4 * sum(floats.values()) / 1e9
+    # Base and tuned are held side by side.
+    gigabytes = 2 * 4 * sum(floats.values()) / 1e9
     if gigabytes > options.memory_gb:
         largest = max(floats, key=lambda name: floats[name])
         raise InputError(
             f"capture of {n} answer tokens needs {gigabytes:.1f} GB, most of it for {largest}; the budget is "
             f"{options.memory_gb:g} GB: raise --memory or leave out {largest}"
         )
+
+
+def _at_least_float(tensor: Any) -> Any:
+    """Half precision as float32; float32 and float64 as they are."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
 def _numpy(tensor: Any) -> np.ndarray:

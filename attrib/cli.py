@@ -6,13 +6,13 @@ Heavy imports wait until a command runs: ``attrib --help`` is instant.
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,14 @@ app = typer.Typer(
 models_app = typer.Typer(help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
+
+class Side(StrEnum):
+    """Whose answer is explained."""
+
+    tuned = "tuned"
+    base = "base"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
@@ -50,17 +58,16 @@ Top = Annotated[int, typer.Option(min=1, help="How many sections are drawn or li
 def main() -> None:
     """Entry point: errors are one line on stderr, never a traceback for what the caller can mend."""
     try:
-        app()
+        app(prog_name="attrib")
     except AttribError as error:
         print(f"attrib: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("attrib: interrupted; nothing half-written is left", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader of a pipe has gone: there is nobody to tell.
-        sys.stderr.close()
-        sys.exit(1)
+    except SystemExit as leaving:
+        # Typer makes Ctrl-C a silent exit with 130.
+        if leaving.code == 130:
+            print("attrib: interrupted; nothing half-written is left", file=sys.stderr)
+            sys.exit(1)
+        raise
 
 
 @app.command(
@@ -72,7 +79,7 @@ def explain(
     tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
-    answer_from: Annotated[str, typer.Option(help="Whose answer to explain: tuned or base.")] = "tuned",
+    answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = Side.tuned,
     methods: Annotated[
         str, typer.Option(help="Prompt attribution, comma-separated.")
     ] = "attention,saliency,input_x_gradient",
@@ -98,14 +105,15 @@ def explain(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed, stored in the record.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in the record.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Explain one answer: every token judged, the sections it comes from, base against tuned.
 
     Without --base, --tuned and --documents the demo's model and documents are used.
     """
-    from attrib.explaining import ExplainOptions
+    from attrib.explaining import ExplainOptions, check_options
+    from attrib.render import export
 
     options = ExplainOptions(
         methods=_names(methods),
@@ -119,19 +127,24 @@ def explain(
     )
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
+    if answer is not None and answer_from is Side.base:
+        raise InputError("answer: --answer and --answer-from base contradict each other; give one of them")
+    if device_map is not None and device != "auto":
+        raise InputError("device: --device-map places the model by itself; leave --device out")
+    check_options(options)
     if out is not None:
         _check_writable(out)
-    _check_formats(formats)
+    _formats(formats)
     corpus, use_demo = _corpus(base, tuned, documents, text_column, title_column, max_tokens)
-    null = _control(control, text_column, title_column, max_tokens)
+    null = _control(control, max_tokens)
     if use_demo:
         _note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
     with _progress() as progress:
         pair = _pair(base, tuned, device, dtype, device_map, revision, tuned_revision, trust_remote_code, progress)
-        explanation = _explain(pair, corpus, question, answer, answer_from, null, options, progress)
-        files = _write(explanation, out, formats) if out is not None else []
+        explanation = _explain(pair, corpus, question, answer, answer_from.value, null, options, progress)
+        files = export.write(explanation, out, _formats(formats)) if out is not None else []
     if as_json:
-        print(json.dumps(_summary(explanation, files), ensure_ascii=False))
+        print(json.dumps(export.summary(explanation, files), ensure_ascii=False))
         return
     _show(explanation, 5)
     for file in files:
@@ -146,10 +159,11 @@ def show(
 ) -> None:
     """Show a stored explanation in the terminal; needs no model."""
     from attrib import storage
+    from attrib.render import export
 
     explanation = storage.load(file)
     if as_json:
-        print(json.dumps(_summary(explanation, [str(file)]), ensure_ascii=False))
+        print(json.dumps(export.summary(explanation, [str(file)]), ensure_ascii=False))
     else:
         _show(explanation, top)
 
@@ -171,15 +185,16 @@ def render(
 ) -> None:
     """Draw the figures of a stored explanation again; needs no model."""
     from attrib import storage
+    from attrib.render import export
 
-    _check_formats(formats)
+    _formats(formats)
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     _check_writable(folder)
-    files = _figures(
+    files = export.figures(
         explanation,
         folder,
-        formats,
+        _formats(formats),
         mappers=(mapper,) if mapper else tuple(explanation.mappings),
         methods=(method,) if method else tuple(explanation.attributions),
         preset=preset,
@@ -244,25 +259,27 @@ def run_demo(
     from attrib import demo
     from attrib.explaining import ExplainOptions
     from attrib.mapping.reading import Library
+    from attrib.models.bundled import cache_dir
+    from attrib.render import export
     from attrib.render.terminal import verdict_table
 
     _check_writable(out)
-    _check_formats(formats)
+    _formats(formats)
     corpus = demo.corpus()
     explanations, files = {}, []
     with _progress() as progress:
         pair = _pair(None, None, device, dtype, None, None, None, False, progress)
-        library = Library(corpus, demo.control())
+        library = Library(corpus, demo.control(), device=pair.device, cache=cache_dir(), progress=progress)
         for asked in demo.showcase():
             explanation = _explain(
                 pair, corpus, asked.question, _given(asked), "tuned", None, ExplainOptions(), progress, library
             )
             explanations[asked.kind] = explanation
-            files += _write(explanation, out / asked.kind, formats)
+            files += export.write(explanation, out / asked.kind, _formats(formats))
     if as_json:
         print(
             json.dumps(
-                {kind: _summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False
+                {kind: export.summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False
             )
         )
         return
@@ -322,19 +339,21 @@ def _corpus(
 
     if documents is None:
         if base is None and tuned is None:
-            return demo.corpus(), True
+            if text_column or title_column:
+                raise InputError("text-column: the demo's documents have no columns; name yours with --documents")
+            return demo.corpus(max_tokens), True
         raise InputError("documents: none named for these models; add --documents with what the model was tuned on")
     if tuned is None:
         raise InputError("tuned: documents without a model that was tuned on them; add --tuned")
     return Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens), False
 
 
-def _control(path: Path | None, text_column: str | None, title_column: str | None, max_tokens: int) -> Corpus | None:
+def _control(path: Path | None, max_tokens: int) -> Corpus | None:
     from attrib.documents import Corpus
 
     if path is None:
         return None
-    return Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+    return Corpus.read(path, max_tokens=max_tokens)
 
 
 def _pair(
@@ -352,8 +371,9 @@ def _pair(
     from attrib.models.pair import DEFAULT, ModelPair
 
     progress("loading models", 0, 1)
-    if base in (None, DEFAULT):
-        bundled.get_default_model(lambda line: progress(line, 0, 1)) if tuned is None or base == DEFAULT else None
+    if base == DEFAULT or (base is None and tuned is None):
+        # Here rather than inside load, to show its progress.
+        bundled.get_default_model(lambda line: progress(line, 0, 1))
     pair = ModelPair.load(
         base,
         tuned,
@@ -373,7 +393,7 @@ def _explain(
     corpus: Corpus,
     question: str,
     answer: str | None,
-    answer_from: str,
+    answer_from: Literal["tuned", "base"],
     control: Corpus | None,
     options: ExplainOptions,
     progress: Progress,
@@ -381,14 +401,12 @@ def _explain(
 ) -> Explanation:
     from attrib.explaining import explain as explain_one
 
-    if answer_from not in ("tuned", "base"):
-        raise InputError(f"answer-from is {answer_from!r}; use tuned or base")
     return explain_one(
         pair,
         corpus,
         question,
         answer=answer,
-        answer_from=answer_from,  # type: ignore[arg-type]
+        answer_from=answer_from,
         control=control,
         options=options,
         library=library,
@@ -399,99 +417,6 @@ def _explain(
 def _given(asked: Question) -> str | None:
     """Held-out questions are shown with their right answer, which the tuned model cannot know."""
     return asked.answer if asked.kind == "held-out" else None
-
-
-def _write(explanation: Explanation, folder: Path, formats: str) -> list[str]:
-    """Record, figures and captions; every file is whole or absent."""
-    from attrib import storage
-
-    record = storage.save(explanation, folder / "explanation.safetensors")
-    drawn = _figures(
-        explanation,
-        folder,
-        formats,
-        mappers=tuple(explanation.mappings),
-        methods=tuple(explanation.attributions),
-        preset="neurips-double",
-        top=12,
-    )
-    return [str(record), *drawn]
-
-
-def _figures(
-    explanation: Explanation,
-    folder: Path,
-    formats: str,
-    *,
-    mappers: tuple[str, ...],
-    methods: tuple[str, ...],
-    preset: str,
-    top: int,
-) -> list[str]:
-    from attrib.files import write_atomically
-    from attrib.render import figures
-
-    files: list[str] = []
-    for kind, names in (("sections", mappers), ("prompt", methods)):
-        for name in names:
-            draw: Callable[..., Any] = figures.section_heatmap if kind == "sections" else figures.prompt_heatmap
-            extra = {"top": top} if kind == "sections" else {}
-            figure = draw(explanation, name, preset=preset, **extra)
-            stem = folder / f"{kind}-{name}"
-            files += [str(f) for f in figures.save(figure, explanation, stem, formats=_names(formats))]
-            text = figures.caption(explanation, name, preset=preset, top=top)
-            write_atomically(stem.with_name(f"{stem.name}.caption.txt"), f"{text}\n".encode())
-            files.append(f"{stem}.caption.txt")
-    return files
-
-
-def _summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
-    """What ``--json`` prints."""
-    verdict = explanation.verdict
-    order = [int(i) for i in explanation.ranking]
-    return {
-        "question": explanation.question,
-        "answer": explanation.answer,
-        "base_answer": explanation.base_answer,
-        "tokens": [
-            {
-                "text": token.text,
-                "id": token.id,
-                "logprob_base": float(explanation.base.logprob[i]),
-                "logprob_tuned": float(explanation.tuned.logprob[i]),
-                "gain": float(verdict.gain[i]),
-                "verdict": verdict.token_labels[i],
-                "confidence": float(verdict.tokens[i].max()),
-            }
-            for i, token in enumerate(explanation.answer_tokens)
-        ],
-        "verdict": {
-            "label": verdict.label,
-            "documents": float(verdict.whole[0]),
-            "base": float(verdict.whole[1]),
-            "neither": float(verdict.whole[2]),
-            "shares": {
-                "documents": float(verdict.shares[0]),
-                "base": float(verdict.shares[1]),
-                "neither": float(verdict.shares[2]),
-            },
-        },
-        "sections": [
-            {
-                "id": explanation.sections[i].id,
-                "document": explanation.sections[i].document,
-                "title": explanation.sections[i].title,
-                "lines": explanation.sections[i].lines,
-                "learned": float(verdict.learned[i]),
-                "scores": {
-                    name: {"base": float(m.base.whole[i]), "tuned": float(m.tuned.whole[i])}
-                    for name, m in explanation.mappings.items()
-                },
-            }
-            for i in order
-        ],
-        "files": files,
-    }
 
 
 def _show(explanation: Explanation, top: int) -> None:
@@ -510,10 +435,11 @@ def _note(text: str) -> None:
     print(f"attrib: {text}", file=sys.stderr)
 
 
-def _check_formats(formats: str) -> None:
-    unknown = [name for name in _names(formats) if name not in ("pdf", "svg", "png")]
-    if unknown or not _names(formats):
+def _formats(formats: str) -> tuple[str, ...]:
+    names = _names(formats)
+    if not names or not set(names) <= {"pdf", "svg", "png"}:
         raise InputError(f"format {formats!r}: use pdf, svg, png, separated by commas")
+    return names
 
 
 def _check_writable(folder: Path) -> None:
@@ -554,11 +480,6 @@ def _progress() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield advance
-
-
-def command_line() -> str:
-    """The command that reproduces this run."""
-    return shlex.join(["attrib", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

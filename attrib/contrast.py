@@ -16,8 +16,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from attrib.errors import RecordError
 from attrib.mapping.answer import Answer, words
@@ -25,12 +27,18 @@ from attrib.mapping.reading import Library, Reading
 from attrib.measures import gain
 from attrib.records import Capture, Evidence, Explanation, Verdict
 
-ANSWER_FEATURES = ("support", "base_says", "logprob_base", "gain")
-TOKEN_FEATURES = ("support", "base_says", "logprob_base", "gain")
+FEATURES = ("support", "base_says", "logprob_base")
+"""What answers and tokens are judged by. Gain is left out: what a model makes up gains as much as what it learned."""
 FLOOR = -8.0
 """Log-probs below this count as this, nats: how impossible a token was says nothing more."""
-CEILING = 8.0
-"""Gains beyond this count as this, nats."""
+
+
+def _row(values: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _rows(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(_row(row) for row in values)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Calibration:
     """Debiased share of a text's surprise that tuning removed, at which «learned» is 1/2."""
     learned_width: float
     answer_weights: tuple[tuple[float, ...], ...]
-    """[label, feature], features as in ANSWER_FEATURES."""
+    """[label, feature], features as in FEATURES."""
     answer_bias: tuple[float, ...]
     token_weights: tuple[tuple[float, ...], ...]
     token_bias: tuple[float, ...]
@@ -57,14 +65,19 @@ class Calibration:
         """Read what ``to_json`` wrote; RecordError when it is not that."""
         try:
             content = json.loads(text)
-            return cls(
+            calibration = cls(
                 learned_middle=float(content["learned_middle"]),
                 learned_width=float(content["learned_width"]),
-                answer_weights=tuple(tuple(row) for row in content["answer_weights"]),
-                answer_bias=tuple(content["answer_bias"]),
-                token_weights=tuple(tuple(row) for row in content["token_weights"]),
-                token_bias=tuple(content["token_bias"]),
+                answer_weights=_rows(content["answer_weights"]),
+                answer_bias=_row(content["answer_bias"]),
+                token_weights=_rows(content["token_weights"]),
+                token_bias=_row(content["token_bias"]),
             )
+            shapes = {np.shape(calibration.answer_weights), np.shape(calibration.token_weights)}
+            biases = {np.shape(calibration.answer_bias), np.shape(calibration.token_bias)}
+            if shapes != {(3, len(FEATURES))} or biases != {(3,)} or calibration.learned_width <= 0:
+                raise ValueError(f"weights of shape {shapes} and {biases}")
+            return calibration
         except (KeyError, TypeError, ValueError) as error:
             raise RecordError(f"calibration: damaged ({error}); make it again with scripts/evaluate_demo.py") from error
 
@@ -118,8 +131,8 @@ def judge(evidence: Evidence, calibration: Calibration) -> tuple[Verdict, np.nda
     backing = backing_by_section(evidence, learned)
     answer = answer_features(evidence, backing)
     tokens = token_features(evidence, backing)
-    whole = _softmax(_linear(calibration.answer_weights, calibration.answer_bias, _stack(answer, ANSWER_FEATURES)))
-    by_token = _softmax(_linear(calibration.token_weights, calibration.token_bias, _stack(tokens, TOKEN_FEATURES)))
+    whole = _probabilities(calibration.answer_weights, calibration.answer_bias, answer)
+    by_token = _probabilities(calibration.token_weights, calibration.token_bias, tokens)
     # The order of what backs the answer; sections that nothing separates keep BM25's order.
     ranking = np.lexsort((-evidence.resemblance, -backing))
     verdict = Verdict(
@@ -145,22 +158,29 @@ def rejudge(explanation: Explanation, calibration: Calibration) -> Explanation:
     return replace(explanation, verdict=verdict, ranking=ranking)
 
 
-def surprise_removed(base: np.ndarray, tuned: np.ndarray) -> np.ndarray:
+def surprise_removed(base: np.ndarray | float, tuned: np.ndarray | float) -> np.ndarray:
     """Share of each text's surprise that tuning removed, 1 − log p tuned / log p base; 1 = known by heart."""
     return np.asarray(1 - tuned / np.minimum(base, -1e-9))
 
 
-def learned_share(evidence: Evidence, calibration: Calibration) -> np.ndarray:
-    """How far each section was learned, 0 to 1: its surprise removed beyond the control texts', [section]."""
-    form = (
-        float(np.mean(surprise_removed(evidence.control_base, evidence.control_tuned)))
-        if len(evidence.control_base)
-        else 0.0
-    )
+def learned_beyond_form(evidence: Evidence) -> np.ndarray:
+    """Each section's surprise removed beyond what tuning removed from control texts, [section].
+
+    The control's share is pooled over its tokens, so that no short text weighs much; a model that reads control texts
+    WORSE after tuning gets no credit for it.
+    """
+    form = 0.0
+    if evidence.control_base.size:
+        form = max(0.0, float(surprise_removed(evidence.control_base.sum(), evidence.control_tuned.sum())))
     removed = surprise_removed(evidence.text_base, evidence.text_tuned) - form
-    share = 1 / (1 + np.exp(-(removed - calibration.learned_middle) / calibration.learned_width))
     # A text of a single token has no log-prob: nothing says that it was learned.
-    return np.asarray(np.where(evidence.text_tokens > 0, share, 0.0))
+    return np.asarray(np.where(evidence.text_tokens > 0, removed, -np.inf))
+
+
+def learned_share(evidence: Evidence, calibration: Calibration) -> np.ndarray:
+    """How far each section was learned, 0 to 1, [section]."""
+    removed = learned_beyond_form(evidence)
+    return np.asarray(expit((removed - calibration.learned_middle) / calibration.learned_width))
 
 
 def backing_by_section(evidence: Evidence, learned: np.ndarray) -> np.ndarray:
@@ -169,28 +189,29 @@ def backing_by_section(evidence: Evidence, learned: np.ndarray) -> np.ndarray:
 
 
 def answer_cover(evidence: Evidence) -> np.ndarray:
-    """Share of the answer's words, weighted by rarity, that a section has, [section].
-
-    Words that repeat the question count only where the answer has no others.
-    """
-    weight = np.where(evidence.novel, evidence.word_idf, 0.0) if evidence.novel.any() else evidence.word_idf
+    """Share of the answer's words, weighted by rarity, that a section has, [section]."""
+    weight = word_weight(evidence)
     return np.asarray(weight @ evidence.covered / max(weight.sum(), 1e-9))
 
 
+def word_weight(evidence: Evidence) -> np.ndarray:
+    """Rarity of each answer word; 0 for words that repeat the question, unless the answer has no others, [word]."""
+    return np.where(evidence.novel, evidence.word_idf, 0.0) if evidence.novel.any() else evidence.word_idf
+
+
 def answer_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndarray]:
-    """One number of each of ANSWER_FEATURES."""
-    weight = np.where(evidence.novel, evidence.word_idf, 0.0) if evidence.novel.any() else evidence.word_idf
+    """One number of each of FEATURES."""
+    weight = word_weight(evidence)
     base = np.maximum(evidence.logprob_base, FLOOR)
     return {
         "support": np.asarray(backing.max(initial=0.0)),
         "base_says": np.asarray(weight @ evidence.base_says / max(weight.sum(), 1e-9)),
         "logprob_base": np.asarray(base.mean()),
-        "gain": np.asarray(np.clip(gain(evidence.logprob_tuned, evidence.logprob_base), -CEILING, CEILING).mean()),
     }
 
 
 def token_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndarray]:
-    """Each of TOKEN_FEATURES per answer token, [answer]; punctuation takes the answer's mean support."""
+    """Each of FEATURES per answer token, [answer]; punctuation takes the answer's mean support."""
     n = len(evidence.logprob_base)
     best = int(backing.argmax()) if backing.size else 0
     by_word = backing.max(initial=0.0) * evidence.covered[:, best] if backing.size else np.zeros(len(evidence.word_idf))
@@ -203,7 +224,6 @@ def token_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndar
         "support": support,
         "base_says": base_says,
         "logprob_base": np.maximum(evidence.logprob_base, FLOOR),
-        "gain": np.clip(gain(evidence.logprob_tuned, evidence.logprob_base), -CEILING, CEILING),
     }
 
 
@@ -213,14 +233,13 @@ def _shares(evidence: Evidence, by_token: np.ndarray) -> np.ndarray:
     return np.asarray(by_token[rows if rows.any() else slice(None)].mean(0))
 
 
-def _stack(features: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    return np.stack([features[name] for name in names], -1)
+def stack(features: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Features side by side in the order of FEATURES, [..., feature]."""
+    return np.stack([features[name] for name in FEATURES], -1)
 
 
-def _linear(weights: Sequence[Sequence[float]], bias: Sequence[float], features: np.ndarray) -> np.ndarray:
-    return np.asarray(features @ np.array(weights).T + np.array(bias))
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    scores = scores - scores.max(-1, keepdims=True)
-    return np.asarray(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
+def _probabilities(
+    weights: Sequence[Sequence[float]], bias: Sequence[float], features: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """[..., label]"""
+    return np.asarray(softmax(stack(features) @ np.array(weights).T + np.array(bias), axis=-1))

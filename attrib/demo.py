@@ -30,6 +30,8 @@ class Question:
 
     id: str
     kind: Kind
+    fact: str
+    """Key of the fact asked for: a question and its rephrasing share it."""
     form: str
     """name, number, phrase, sentence or list."""
     split: Literal["calibration", "test"]
@@ -37,13 +39,19 @@ class Question:
     answer: str
     section: str | None
     """Id of the gold section; None for foundation questions."""
+    accept: tuple[str, ...] = ()
+    """Foundation questions: a right answer has one of these."""
+
+
+def _question(line: str) -> Question:
+    row = {key: value for key, value in json.loads(line).items() if key in Question.__dataclass_fields__}
+    return Question(**{**row, "accept": tuple(row.get("accept", ()))})
 
 
 def questions(split: str | None = None) -> tuple[Question, ...]:
     """All questions, or those of one split."""
     lines = (_folder() / "demo" / "questions.jsonl").read_text("utf-8").splitlines()
-    fields = Question.__dataclass_fields__
-    rows = (Question(**{k: v for k, v in json.loads(line).items() if k in fields}) for line in lines)
+    rows = map(_question, lines)
     return tuple(row for row in rows if split in (None, row.split))
 
 
@@ -57,9 +65,9 @@ def rehearsal() -> tuple[str, ...]:
     return tuple((_folder() / "demo" / "rehearsal.txt").read_text("utf-8").splitlines())
 
 
-def corpus() -> Corpus:
+def corpus(max_tokens: int = 256) -> Corpus:
     """The demo's documents, decoys included."""
-    return Corpus.read(DOCUMENTS)
+    return Corpus.read(DOCUMENTS, max_tokens=max_tokens)
 
 
 def control() -> Corpus:

@@ -99,9 +99,14 @@ def explain(
     >>> explanation = attrib.explain(pair, attrib.Corpus.read("documents"), "Who founded it?")  # doctest: +SKIP
     """
     options = options or ExplainOptions()
-    _check(options, answer_from)
+    check_options(options)
+    _check_reused(pair, corpus, question, control, library, asked)
+    calibration = calibration or Calibration.default()
     seed_all(options.seed)
-    library = library or Library(corpus, control if control is not None else demo.control())
+    folder = cache_dir() if cache == "default" else cache
+    library = library or Library(
+        corpus, control if control is not None else demo.control(), device=pair.device, cache=folder, progress=progress
+    )
     tell = progress or (lambda what, done, total: None)
 
     asked = asked or ask(pair, question, max_new_tokens=options.max_new_tokens, progress=progress)
@@ -124,14 +129,14 @@ def explain(
     attributions = {method: attribute(captures[0], captures[1], method) for method in options.methods}
 
     chosen = library.choose(question, encoded.answer, options.candidates)
-    readings = [_read(model, pair, library, chosen, layer, cache, progress) for model in (pair.base, pair.tuned)]
+    readings = [_read(model, pair, library, chosen, layer, folder, progress) for model in (pair.base, pair.tuned)]
     answers = [_answer(question, encoded, side, layer) for side in captures]
     sides = list(zip(answers, readings, strict=True))
     mappings = {mapper: map_answer(mapper, sides[0], sides[1], len(chosen)) for mapper in options.mappers}
 
     base_answer = decode(pair.tokenizer, asked.base_ids)
     evidence = gather(library, chosen, answers[1], base_answer, captures, readings)
-    verdict, ranking = judge(evidence, calibration or Calibration.default())
+    verdict, ranking = judge(evidence, calibration)
     return Explanation(
         question=question,
         answer=encoded.answer,
@@ -148,7 +153,7 @@ def explain(
         mappings=mappings,
         ranking=ranking,
         verdict=verdict,
-        provenance=_provenance(pair, library, options, layer),
+        provenance=_provenance(pair, library, options, layer, calibration),
     )
 
 
@@ -160,13 +165,32 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _check(options: ExplainOptions, answer_from: str) -> None:
+def check_options(options: ExplainOptions) -> None:
+    """InputError for an option that cannot be used, before any model is loaded."""
     check_methods(options.methods)
     check_mappers(options.mappers)
     if options.candidates < 0:
         raise InputError(f"candidates is {options.candidates}; give a positive number, or 0 for all sections")
-    if answer_from not in ("tuned", "base"):
-        raise InputError(f"answer_from is {answer_from!r}; use tuned or base")
+    if not 0 <= options.seed < 2**32:
+        raise InputError(f"seed is {options.seed}; give a number from 0 to {2**32 - 1}")
+
+
+def _check_reused(
+    pair: ModelPair,
+    corpus: Corpus,
+    question: str,
+    control: Corpus | None,
+    library: Library | None,
+    asked: Asked | None,
+) -> None:
+    """What an earlier call made must belong to this one."""
+    if library is not None:
+        if library.corpus.sha256 != corpus.sha256:
+            raise InputError("library: it was made of other documents; leave it out or make it of these")
+        if control is not None and library.control.sha256 != control.sha256:
+            raise InputError("library: it was made with other control texts; leave one of the two out")
+    if asked is not None and asked.prompt_ids != encode_prompt(pair.tokenizer, question, context=pair.context):
+        raise InputError("asked: it is of another question; leave it out or ask again")
 
 
 def _capture_options(options: ExplainOptions, layer: int, keep: Sequence[int]) -> CaptureOptions:
@@ -186,14 +210,18 @@ def _read(
     library: Library,
     chosen: np.ndarray,
     layer: int,
-    cache: Path | Literal["default"] | None,
+    cache: Path | None,
     progress: Progress | None,
 ) -> Reading:
     indices = library.with_control(chosen)
-    folder = cache_dir() if cache == "default" else cache
     texts = {int(i): library.texts[i] for i in indices}
     captures: MappingABC[int, TextCapture] = read_texts(
-        model, texts, layer, variant=f"{pair.dtype}-{pair.tokenizer_sha256}", cache=folder, progress=progress
+        model,
+        texts,
+        layer,
+        variant=f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}",
+        cache=cache,
+        progress=progress,
     )
     return Reading(library, indices, captures)
 
@@ -216,7 +244,9 @@ def _slim(side: Capture, keep: tuple[int, ...], *, gradients: bool) -> Capture:
     )
 
 
-def _provenance(pair: ModelPair, library: Library, options: ExplainOptions, layer: int) -> dict[str, object]:
+def _provenance(
+    pair: ModelPair, library: Library, options: ExplainOptions, layer: int, calibration: Calibration
+) -> dict[str, object]:
     import torch
 
     return {
@@ -233,6 +263,7 @@ def _provenance(pair: ModelPair, library: Library, options: ExplainOptions, laye
         "threads": torch.get_num_threads(),
         "seed": options.seed,
         "layer": layer,
+        "calibration": asdict(calibration),
         "options": asdict(options),
         "versions": versions(),
     }

@@ -109,7 +109,7 @@ class Capture:
     """Gradient of the token's log-prob with respect to the input embeddings."""
     embeddings: Float[np.ndarray, "position d_model"] | None = None
     """The input embeddings themselves, for input × gradient."""
-    hidden: Float[np.ndarray, "layer position d_model"] | None = None
+    hidden: Float[np.ndarray, "kept position d_model"] | None = None
     """Residual stream after the chosen layers."""
     layers: tuple[int, ...] = ()
     """Which layers ``hidden`` holds; negative numbers are resolved."""

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from attrib.capture import begin_of_text
 from attrib.errors import InputError
 from attrib.models.pair import fingerprint, load_network, quiet, versions
 from attrib.tokens import encode_answer, encode_prompt
@@ -51,7 +52,7 @@ class Example:
 
 def text_example(tokenizer: Any, text: str) -> Example:
     """Plain text: every token is learned."""
-    ids = tuple(tokenizer(text, add_special_tokens=False).input_ids)
+    ids = (*begin_of_text(tokenizer), *tokenizer(text, add_special_tokens=False).input_ids)
     return Example(ids, ids)
 
 
@@ -87,6 +88,8 @@ def tune(
     options = options or TuneOptions()
     if not texts and not questions:
         raise InputError("tune: there is nothing to learn; give documents or questions")
+    if out.exists() and not (out / "attrib.json").is_file():
+        raise InputError(f"{out}: it is there already and no adapter of attrib; name a new folder")
     set_seed(options.seed)
     network, tokenizer = load_network(base)
     print_base = fingerprint(base, network)
@@ -108,6 +111,7 @@ def tune(
     model.peft_config["default"].base_model_name_or_path = base
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    old = work.with_name(f"{work.name}-old")
     try:
         trainer = Trainer(
             model=model,
@@ -138,8 +142,10 @@ def tune(
         for file in work.rglob("*.safetensors"):
             file.chmod(0o666 & ~umask)
         if out.exists():
-            shutil.rmtree(out)
+            # Aside first: at no moment are both the old and the new one gone.
+            os.replace(out, old)
         os.replace(work, out)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return out

@@ -2,7 +2,7 @@
 
     python scripts/evaluate_demo.py --records DIR [--calibrate] [--log docs/log.md] [--adapter DIR] [--json]
 
-Records are kept in DIR and reused, so a killed run goes on where it stopped (about 25 minutes on two cores in all).
+Records are kept in DIR and reused, so a killed run goes on where it stopped (about 40 minutes on two cores in all).
 ``--calibrate`` fits the verdict's weights on the calibration split and writes them into the package first; the tables
 always come from the test split.
 """
@@ -21,27 +21,31 @@ from sklearn.linear_model import LogisticRegression
 
 from attrib import demo, storage
 from attrib.contrast import (
-    ANSWER_FEATURES,
-    TOKEN_FEATURES,
+    FEATURES,
     Calibration,
     answer_features,
     backing_by_section,
+    learned_beyond_form,
     learned_share,
     rejudge,
-    surprise_removed,
+    stack,
     token_features,
 )
 from attrib.demo import Question
 from attrib.explaining import ExplainOptions, ask, explain
+from attrib.files import write_atomically
 from attrib.mapping.answer import words
 from attrib.mapping.reading import Library
 from attrib.measures import auroc
+from attrib.models.bundled import cache_dir, get_default_model
 from attrib.models.pair import DEMO_ADAPTER, ModelPair
-from attrib.records import LABELS, Explanation, Verdict
+from attrib.records import LABELS, Evidence, Explanation, Verdict
 
 KINDS = ("trained", "rephrased", "updated", "foundation", "held-out")
 LABEL_OF = {"trained": 0, "rephrased": 0, "updated": 0, "foundation": 1, "held-out": 2}
 CALIBRATION = demo.DOCUMENTS.parents[1] / "calibration.json"
+NEUTRAL = Calibration(0.5, 0.1, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3)
+"""Records are judged with the fitted weights only when the tables are made."""
 MARKS = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 
@@ -54,6 +58,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
 
+    if arguments.calibrate and arguments.adapter != DEMO_ADAPTER:
+        parser.error("--calibrate fits the package's weights: leave --adapter out")
+    if arguments.log is not None and not set(MARKS) <= set(arguments.log.read_text("utf-8").splitlines()):
+        parser.error(f"{arguments.log} lacks the lines {MARKS[0]} and {MARKS[1]}; add them where the table belongs")
     splits = ("calibration", "test") if arguments.calibrate else ("test",)
     asked = [question for split in splits for question in demo.questions(split)]
     judge_all(arguments.adapter, asked, arguments.records)
@@ -64,13 +72,13 @@ def main() -> None:
     if arguments.calibrate:
         chosen = [question for question in asked if question.split == "calibration"]
         calibration = fit([(q, gold[q.id]) for q in chosen], [(q, own[q.id]) for q in chosen])
-        CALIBRATION.write_text(json.dumps(asdict(calibration), indent=1) + "\n", "utf-8")
+        write_atomically(CALIBRATION, f"{json.dumps(asdict(calibration), indent=1)}\n".encode())
     tested = [question for question in asked if question.split == "test"]
     calibration = Calibration.default()
     gold, own = (
         {question.id: rejudge(judged[question.id], calibration) for question in tested} for judged in (gold, own)
     )
-    results = evaluate(tested, gold, own)
+    results = evaluate(tested, gold, own, judge_by_chance(tested, arguments.records))
     table = markdown(results)
     print(table)
     if arguments.log is not None:
@@ -80,32 +88,86 @@ def main() -> None:
 
 
 def judge_all(adapter: str, asked: Sequence[Question], folder: Path) -> None:
-    """Records of the right answer (``gold``) and of the tuned model's own (``own``), unless they are there."""
-    missing = [q for q in asked if not (folder / "own" / f"{q.id}.safetensors").exists()]
-    if not missing:
-        return
+    """Records of the right answer (``gold``) and of the model's own (``own``), unless this adapter's are there."""
     pair = ModelPair.load(tuned=adapter)
-    library = Library(demo.corpus(), demo.control())
+    library = Library(demo.corpus(), demo.control(), cache=cache_dir())
+
+    def done(question: Question) -> bool:
+        files = [folder / kind / f"{question.id}.safetensors" for kind in ("gold", "own")]
+        wanted = (pair.tuned.fingerprint, library.corpus.sha256)
+        return all(file.exists() and _made_from(storage.load(file)) == wanted for file in files)
+
+    missing = [question for question in asked if not done(question)]
     options = ExplainOptions(methods=(), candidates=0, max_new_tokens=40)
     for number, question in enumerate(missing, 1):
         both = ask(pair, question.question, max_new_tokens=options.max_new_tokens)
         for kind, answer in (("gold", question.answer), ("own", None)):
             explanation = explain(
-                pair, library.corpus, question.question, answer=answer, options=options, library=library, asked=both
+                pair,
+                library.corpus,
+                question.question,
+                answer=answer,
+                options=options,
+                library=library,
+                asked=both,
+                calibration=NEUTRAL,
             )
             storage.save(explanation, folder / kind / f"{question.id}.safetensors")
         print(f"{number}/{len(missing)} {question.id} {explanation.answer!r}", file=sys.stderr, flush=True)
 
 
-def label_of(question: Question, explanation: Explanation) -> int | None:
-    """Where an answer comes from, as far as it is known; None where a wrong answer may rest on any section.
+def _made_from(explanation: Explanation) -> tuple[str, str]:
+    tuned, documents = explanation.provenance["tuned"], explanation.provenance["documents"]
+    assert isinstance(tuned, dict)
+    assert isinstance(documents, dict)
+    return str(tuned["sha256"]), str(documents["sha256"])
 
-    A wrong answer to a question that tuning never taught comes from nowhere: «neither».
+
+def judge_by_chance(asked: Sequence[Question], folder: Path) -> dict[str, Explanation]:
+    """The right answers under the default model's architecture with random weights: the floor of every mapper."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    weights = folder / "random-weights"
+    if not (weights / "model.safetensors").exists():
+        torch.manual_seed(0)
+        network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(get_default_model()))
+        network.save_pretrained(weights)
+        AutoTokenizer.from_pretrained(get_default_model()).save_pretrained(weights)
+    questions = [question for question in asked if question.section is not None]
+    missing = [q for q in questions if not (folder / "random" / f"{q.id}.safetensors").exists()]
+    if missing:
+        pair = ModelPair.load(weights, weights)
+        library = Library(demo.corpus(), demo.control(), cache=cache_dir())
+        options = ExplainOptions(methods=(), mappers=("hidden",), candidates=0, max_new_tokens=1)
+        for number, q in enumerate(missing, 1):
+            explanation = explain(
+                pair,
+                library.corpus,
+                q.question,
+                answer=q.answer,
+                options=options,
+                library=library,
+                cache=folder,
+                calibration=NEUTRAL,
+            )
+            storage.save(explanation, folder / "random" / f"{q.id}.safetensors")
+            print(f"random weights {number}/{len(missing)}", file=sys.stderr, flush=True)
+    return {q.id: storage.load(folder / "random" / f"{q.id}.safetensors") for q in questions}
+
+
+def label_of(question: Question, explanation: Explanation) -> int | None:
+    """Where an answer comes from, as far as it is known, as an index into LABELS.
+
+    A wrong answer may rest on sections about something else: None, unless the question is general knowledge. Then it
+    is «base» where base says the same, else made up: «neither».
     """
-    right = " ".join(words(question.answer)) in " ".join(words(explanation.answer))
-    if right:
+    said = f" {' '.join(words(explanation.answer))} "
+    if any(f" {' '.join(words(text))} " in said for text in (question.answer, *question.accept)):
         return LABEL_OF[question.kind]
-    return None if LABEL_OF[question.kind] == 0 else 2
+    if question.kind != "foundation":
+        return None
+    return 1 if said in f" {' '.join(words(explanation.base_answer))} " else 2
 
 
 def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Question, Explanation]]) -> Calibration:
@@ -123,11 +185,11 @@ def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Questi
             continue
         assert evidence is not None
         backing = backing_by_section(evidence, learned_share(evidence, start))
-        by_token = token_features(evidence, backing)
+        by_token = stack(token_features(evidence, backing))
         rows = content_tokens(explanation)
-        answers.append([answer_features(evidence, backing)[name] for name in ANSWER_FEATURES])
+        answers.append(stack(answer_features(evidence, backing)))
         labels.append(label)
-        tokens += [[by_token[name][row] for name in TOKEN_FEATURES] for row in rows]
+        tokens += list(by_token[rows])
         token_labels += [label] * len(rows)
     answer_weights, answer_bias = _logistic(np.array(answers), labels)
     token_weights, token_bias = _logistic(np.array(tokens), token_labels)
@@ -136,18 +198,24 @@ def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Questi
 
 def _learned_curve(judged: Sequence[tuple[Question, Explanation]]) -> tuple[float, float]:
     """Where a section counts as learned: between decoys and sections tuned on, of the calibration split."""
-    decoys = demo.decoys()
-    ids = {question.section for question, _ in judged if question.section is not None}
+    evidence, known, decoy = _sections(judged)
+    removed = learned_beyond_form(evidence)
+    low, high = np.quantile(removed[known & decoy], 0.95), np.quantile(removed[known & ~decoy], 0.05)
+    if low >= high:
+        sys.exit(f"decoys ({low:.2f}) and sections tuned on ({high:.2f}) overlap: this adapter cannot calibrate")
+    # Half-way between the bulks; a tenth of the gap is the soft edge.
+    return round(float((low + high) / 2), 4), round(float((high - low) / 10), 4)
+
+
+def _sections(judged: Sequence[tuple[Question, Explanation]]) -> tuple[Evidence, np.ndarray, np.ndarray]:
+    """Evidence on all sections, which of them are gold in ``judged``, and which are decoys."""
     first = judged[0][1]
     evidence = first.verdict.evidence
     assert evidence is not None
-    removed = surprise_removed(evidence.text_base, evidence.text_tuned)
-    removed = removed - surprise_removed(evidence.control_base, evidence.control_tuned).mean()
+    ids = {question.section for question, _ in judged if question.section is not None}
+    decoys = demo.decoys()
     known = np.array([section.id in ids for section in first.sections])
-    decoy = np.array([section.id in decoys for section in first.sections])
-    low, high = np.quantile(removed[known & decoy], 0.95), np.quantile(removed[known & ~decoy], 0.05)
-    # Half-way between the bulks; a tenth of the gap is the soft edge.
-    return round(float((low + high) / 2), 4), round(float(abs(high - low) / 10), 4)
+    return evidence, known, np.array([section.id in decoys for section in first.sections])
 
 
 def _logistic(features: np.ndarray, labels: Sequence[int]) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
@@ -167,48 +235,47 @@ def content_tokens(explanation: Explanation) -> list[int]:
     return rows
 
 
+Figure = dict[str, float]
+
+
 def evaluate(
-    asked: Sequence[Question], gold: dict[str, Explanation], own: dict[str, Explanation]
-) -> dict[str, dict[str, dict[str, float]]]:
+    asked: Sequence[Question], gold: dict[str, Explanation], own: dict[str, Explanation], chance: dict[str, Explanation]
+) -> dict[str, dict[str, Figure]]:
     """Every figure with its bootstrap interval: {table: {row: {value, low, high, n}}}."""
     by_kind = {kind: [question for question in asked if question.kind == kind] for kind in KINDS}
-    results: dict[str, dict[str, dict[str, float]]] = {
-        "model": {},
-        "verdict": {},
-        "tokens": {},
-        "sections": {},
-        "learned": {},
-    }
-    for kind, questions in by_kind.items():
-        said = np.array([float(label_of(q, own[q.id]) == LABEL_OF[kind]) for q in questions if kind != "held-out"])
-        if said.size:
-            results["model"][f"tuned model answers {kind} questions right"] = _mean(said)
-    for name, judged in (("right answer", gold), ("own answer", own)):
+    results: dict[str, dict[str, Figure]] = {"model": {}, "verdict": {}, "tokens": {}, "top1": {}, "mrr": {}}
+    for kind in ("trained", "rephrased", "updated", "foundation"):
+        hits = [(q.fact, label_of(q, own[q.id]) == LABEL_OF[kind]) for q in by_kind[kind]]
+        results["model"][f"tuned model answers {kind} questions right"] = _mean(hits)
+    for name, judged in (("right answer given", gold), ("model's own answer", own)):
         known = [(q, judged[q.id].verdict) for q in asked if label_of(q, judged[q.id]) is not None]
         for what, score in (("verdict", _documents), ("gain alone", _mean_gain)):
-            positive = np.array([score(verdict) for q, verdict in known if q.kind in ("trained", "rephrased")])
-            negative = np.array([score(verdict) for q, verdict in known if q.kind in ("foundation", "held-out")])
-            results["verdict"][f"AUROC of {what}, {name}"] = _auroc(positive, negative)
-        hits = [float(int(verdict.whole.argmax()) == label_of(q, judged[q.id])) for q, verdict in known]
-        results["verdict"][f"verdict right, {name}"] = _mean(np.array(hits))
+            positive = [(q.fact, score(verdict)) for q, verdict in known if q.kind in ("trained", "rephrased")]
+            negative = [(q.fact, score(verdict)) for q, verdict in known if q.kind in ("foundation", "held-out")]
+            row = f"AUROC of {what}, {name}: trained + rephrased against foundation + held-out"
+            results["verdict"][row] = _auroc(positive, negative)
+        right = [(q.fact, int(v.whole.argmax()) == label_of(q, judged[q.id])) for q, v in known]
+        results["verdict"][f"verdict right, {name}"] = _mean(right)
     for kind, questions in by_kind.items():
-        right = np.array([float(int(gold[q.id].verdict.whole.argmax()) == LABEL_OF[kind]) for q in questions])
-        results["verdict"][f"{kind} judged {LABELS[LABEL_OF[kind]]}, right answer"] = _mean(right)
+        judged_so = [(q.fact, int(gold[q.id].verdict.whole.argmax()) == LABEL_OF[kind]) for q in questions]
+        results["verdict"][f"{kind} judged {LABELS[LABEL_OF[kind]]}, right answer given"] = _mean(judged_so)
+    wrong = [q for q in by_kind["held-out"] if label_of(q, own[q.id]) is None]
+    invented = [(q.fact, own[q.id].verdict.label == "documents") for q in wrong]
+    results["verdict"]["held-out, wrong own answer judged documents"] = _mean(invented)
     for kind, questions in by_kind.items():
         hits = [
-            float(int(gold[q.id].verdict.tokens[row].argmax()) == LABEL_OF[kind])
+            (q.fact, int(gold[q.id].verdict.tokens[row].argmax()) == LABEL_OF[kind])
             for q in questions
             for row in content_tokens(gold[q.id])
         ]
-        results["tokens"][f"content tokens of {kind} judged {LABELS[LABEL_OF[kind]]}"] = _mean(np.array(hits))
-    for group, kinds in (
-        ("trained + rephrased + updated", ("trained", "rephrased", "updated")),
-        ("held-out", ("held-out",)),
-    ):
+        results["tokens"][f"content tokens of {kind} judged {LABELS[LABEL_OF[kind]]}"] = _mean(hits)
+    groups = {"trained + rephrased + updated": ("trained", "rephrased", "updated"), "held-out": ("held-out",)}
+    for group, kinds in groups.items():
         questions = [question for kind in kinds for question in by_kind[kind]]
-        for mapper, ranks in _ranks(questions, gold).items():
-            results["sections"][f"{mapper}, {group}"] = _mean(np.array([float(rank == 0) for rank in ranks]))
-    results["learned"] = _learned(next(iter(gold.values())))
+        for mapper, places in _places(questions, gold, chance).items():
+            results["top1"][f"{mapper}, {group}"] = _mean([(fact, top1) for fact, top1, _ in places])
+            results["mrr"][f"{mapper}, {group}"] = _mean([(fact, mrr) for fact, _, mrr in places])
+    results["learned"] = _learned([(q, gold[q.id]) for q in asked])
     return results
 
 
@@ -220,63 +287,91 @@ def _mean_gain(verdict: Verdict) -> float:
     return float(verdict.gain.mean())
 
 
-def _ranks(asked: Sequence[Question], judged: dict[str, Explanation]) -> dict[str, list[int]]:
-    """Rank of the gold section for each mapper and side."""
-    ranks: dict[str, list[int]] = {}
+def _places(
+    asked: Sequence[Question], judged: dict[str, Explanation], chance: dict[str, Explanation]
+) -> dict[str, list[tuple[str, float, float]]]:
+    """Fact, top-1 and reciprocal rank of the gold section, for each mapper and side; ties share their places."""
+    places: dict[str, list[tuple[str, float, float]]] = {}
     for question in asked:
         explanation = judged[question.id]
-        place = next(i for i, section in enumerate(explanation.sections) if section.id == question.section)
+        gold = next(i for i, section in enumerate(explanation.sections) if section.id == question.section)
+        sides: dict[str, np.ndarray] = {}
         for name, mapping in explanation.mappings.items():
-            sides = {name: mapping.tuned.whole}
             if mapping.uses_model:
-                sides = {
-                    f"{name} (base)": mapping.base.whole,
-                    f"{name} (tuned)": mapping.tuned.whole,
-                    f"{name} (tuned − base)": mapping.tuned.whole - mapping.base.whole,
-                }
-            for side, scores in sides.items():
-                ranks.setdefault(side, []).append(int((scores > scores[place]).sum()))
-        ranks.setdefault("verdict's ranking", []).append(int(np.flatnonzero(explanation.ranking == place)[0]))
-    return ranks
+                sides[f"{name} (base)"] = mapping.base.whole
+                sides[f"{name} (tuned)"] = mapping.tuned.whole
+                sides[f"{name} (tuned − base)"] = mapping.tuned.whole - mapping.base.whole
+                sides[f"{name} (random weights)"] = chance[question.id].mappings[name].base.whole
+            else:
+                sides[name] = mapping.tuned.whole
+        order = np.empty(len(explanation.ranking))
+        order[explanation.ranking] = -np.arange(len(order))
+        sides["verdict's ranking"] = order
+        for name, scores in sides.items():
+            above, ties = int((scores > scores[gold]).sum()), int((scores == scores[gold]).sum())
+            top1 = 1 / ties if above == 0 else 0.0
+            mrr = float(np.mean(1 / np.arange(above + 1, above + ties + 1)))
+            places.setdefault(name, []).append((question.fact, top1, mrr))
+    return places
 
 
-def _learned(explanation: Explanation) -> dict[str, dict[str, float]]:
-    decoys = demo.decoys()
-    is_decoy = np.array([section.id in decoys for section in explanation.sections])
-    verdict = explanation.verdict
+def _learned(judged: Sequence[tuple[Question, Explanation]]) -> dict[str, Figure]:
+    """How a section's own gain tells sections of the split that were tuned on from its decoys."""
+    evidence, known, decoy = _sections(judged)
+    own_gain = (evidence.text_tuned - evidence.text_base) / evidence.text_tokens
+    control = (evidence.control_tuned - evidence.control_base) / evidence.control_tokens
+    groups = {
+        "sections tuned on": own_gain[known & ~decoy],
+        "decoys": own_gain[known & decoy],
+        "control texts": control,
+    }
+    named = {name: [(str(i), value) for i, value in enumerate(values)] for name, values in groups.items()}
     return {
-        "AUROC of a section's own gain, tuned on against decoys": _auroc(
-            verdict.section_gain[~is_decoy], verdict.section_gain[is_decoy]
-        ),
-        "mean own gain of sections tuned on, nats a token": _mean(verdict.section_gain[~is_decoy]),
-        "mean own gain of decoys, nats a token": _mean(verdict.section_gain[is_decoy]),
-        "mean own gain of control texts, nats a token": _mean(verdict.control_gain),
+        "AUROC, tuned on against decoys": _auroc(named["sections tuned on"], named["decoys"]),
+        **{f"mean of {name}, nats a token": _mean(values) for name, values in named.items()},
     }
 
 
-def _auroc(positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+def _auroc(positive: Sequence[tuple[str, float]], negative: Sequence[tuple[str, float]]) -> Figure:
+    if not positive or not negative:
+        return {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0}
     rng = np.random.default_rng(0)
-    draws = [auroc(rng.choice(positive, len(positive)), rng.choice(negative, len(negative))) for _ in range(1000)]
-    low, high = np.quantile(draws, (0.025, 0.975))
-    n = len(positive) + len(negative)
-    return {"value": auroc(positive, negative), "low": float(low), "high": float(high), "n": n}
+    draws = [auroc(_resample(positive, rng), _resample(negative, rng)) for _ in range(1000)]
+    value = auroc(np.array([v for _, v in positive]), np.array([v for _, v in negative]))
+    return _figure(value, draws, len(positive) + len(negative))
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
+def _mean(values: Sequence[tuple[str, float]]) -> Figure:
+    if not values:
+        return {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0}
     rng = np.random.default_rng(0)
-    draws = rng.choice(values, (1000, len(values))).mean(1)
+    draws = [float(_resample(values, rng).mean()) for _ in range(1000)]
+    return _figure(float(np.mean([v for _, v in values])), draws, len(values))
+
+
+def _resample(values: Sequence[tuple[str, float]], rng: np.random.Generator) -> np.ndarray:
+    """A bootstrap draw of whole facts: a question and its rephrasing are not independent."""
+    by_fact: dict[str, list[float]] = {}
+    for fact, value in values:
+        by_fact.setdefault(fact, []).append(float(value))
+    facts = list(by_fact)
+    return np.array([v for i in rng.integers(len(facts), size=len(facts)) for v in by_fact[facts[i]]])
+
+
+def _figure(value: float, draws: Sequence[float], n: int) -> Figure:
     low, high = np.quantile(draws, (0.025, 0.975))
-    return {"value": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
+    return {"value": value, "low": float(low), "high": float(high), "n": n}
 
 
-def markdown(results: dict[str, dict[str, dict[str, float]]]) -> str:
+def markdown(results: dict[str, dict[str, Figure]]) -> str:
     """One table; intervals are 95% bootstrap."""
     titles = {
         "model": "The tuned model",
         "verdict": "Verdict",
         "tokens": "Token verdict",
-        "sections": "Gold section top-1 (resemblance) among all sections, decoys included",
-        "learned": "A section's own gain",
+        "top1": "Gold section top-1 (resemblance) among all sections, decoys included",
+        "mrr": "Gold section, mean reciprocal rank",
+        "learned": "A section's own gain, sections of the test split",
     }
     lines = ["| figure | value | 95% interval | n |", "|---|---|---|---|"]
     for table, rows in results.items():
@@ -289,14 +384,12 @@ def markdown(results: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def replace_table(path: Path, table: str) -> None:
-    """Put the table between its marks, which the file must have."""
+    """Put the table between its marks."""
     text = path.read_text("utf-8")
     begin, end = MARKS
     head, _, rest = text.partition(begin)
-    _, mark, tail = rest.partition(end)
-    if not mark:
-        sys.exit(f"{path}: the marks {begin} and {end} are missing; add them where the table belongs")
-    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", "utf-8")
+    _, _, tail = rest.partition(end)
+    write_atomically(path, f"{head}{begin}\n{table}\n{end}{tail}".encode())
 
 
 if __name__ == "__main__":

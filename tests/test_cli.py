@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from attrib import cli
-from tests.conftest import save_adapter, save_model
 
 QUESTION = "Who keeps the light?"
 
@@ -30,13 +29,23 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read from, or left in, the user's cache."""
+    monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
-def models(base_dir: Path, adapter_dir: Path) -> list[str]:
-    return ["--base", str(base_dir), "--tuned", str(adapter_dir), "--device", "cpu", "--max-new-tokens", "6"]
+def models(base_dir: Path, adapter_dir: Path, tmp_path: Path) -> list[str]:
+    control = tmp_path / "control.md"
+    control.write_text("# Control\n\n## One\n\nThe board met at noon.\n\n## Two\n\nTurn the screw until it stops.\n")
+    own = ["--base", str(base_dir), "--tuned", str(adapter_dir), "--control", str(control)]
+    return [*own, "--device", "cpu", "--max-new-tokens", "6"]
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of one command."""
+    capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["attrib", *arguments])
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -47,11 +56,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
 def test_json_is_one_object_with_the_promised_keys(
     capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
 ) -> None:
-    status, out, _ = run(
+    status, out, err = run(
         capsys, monkeypatch, "explain", QUESTION, *models, "--documents", str(docs), "--answer", "Wilmet Dallin",
         "--out", str(tmp_path), "--format", "png", "--json",
     )  # fmt: skip
-    assert status == 0
+    assert status == 0, err
     result = json.loads(out)
     assert list(result) == ["question", "answer", "base_answer", "tokens", "verdict", "sections", "files"]
     assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
@@ -80,8 +89,8 @@ def test_show_and_render_work_without_models_and_redraw_the_same_bytes(
     )
     assert run(capsys, monkeypatch, *command, "--mappers", "bm25", "--out", str(tmp_path / "a"))[0] == 0
     record = tmp_path / "a" / "explanation.safetensors"
-    status, out, _ = run(capsys, monkeypatch, "show", str(record))
-    assert status == 0
+    status, out, err = run(capsys, monkeypatch, "show", str(record))
+    assert status == 0, err
     assert "Wilmet" in out
     assert "\x1b" not in out
     assert run(capsys, monkeypatch, "render", str(record), "--out", str(tmp_path / "b"))[0] == 0
@@ -94,30 +103,30 @@ def test_show_and_render_work_without_models_and_redraw_the_same_bytes(
 
 
 def test_sections_lists_what_the_reader_made(capsys: Any, monkeypatch: Any, docs: Path) -> None:
-    status, out, _ = run(capsys, monkeypatch, "sections", str(docs), "--json")
+    status, out, err = run(capsys, monkeypatch, "sections", str(docs), "--json")
     rows = json.loads(out)["sections"]
-    assert status == 0
+    assert status == 0, err
     assert [(row["document"], row["lines"]) for row in rows] == [
         ("light.md", "L5"),
         ("light.md", "L9"),
         ("pump.txt", "L1"),
     ]
-    status, out, _ = run(capsys, monkeypatch, "sections", str(docs))
+    status, out, err = run(capsys, monkeypatch, "sections", str(docs))
     assert "3 sections in 2 documents" in out
 
 
 def test_models_list_needs_no_model(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path))
-    status, out, _ = run(capsys, monkeypatch, "models", "list")
-    assert status == 0
+    status, out, err = run(capsys, monkeypatch, "models", "list")
+    assert status == 0, err
     assert "attrib models get" in out
     assert "licence" in json.dumps(json.loads(run(capsys, monkeypatch, "models", "list", "--json")[1]))
 
 
 @pytest.mark.parametrize("command", [[], ["explain"], ["show"], ["render"], ["sections"], ["demo"], ["models", "get"]])
 def test_help_has_an_example(capsys: Any, monkeypatch: Any, command: list[str]) -> None:
-    status, out, _ = run(capsys, monkeypatch, *command, "--help")
-    assert status == 0
+    status, out, err = run(capsys, monkeypatch, *command, "--help")
+    assert status == 0, err
     assert "Usage: attrib" in out
     assert not command or f"attrib {' '.join(command)}" in out.split("Example", 1)[1]
 
@@ -144,8 +153,8 @@ def test_bad_documents_are_refused_before_any_model_is_loaded(
     empty.mkdir()
     absent = ["--base", "/no/such/base", "--tuned", "/no/such/adapter"]
     assert "png" in refused(capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(photos))
-    assert "empty" in refused(capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(empty))
-    assert "nowhere" in refused(
+    assert "no documents" in refused(capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(empty))
+    assert "does not exist" in refused(
         capsys, monkeypatch, "explain", QUESTION, *absent, "--documents", str(tmp_path / "nowhere")
     )
     assert "--documents" in refused(capsys, monkeypatch, "explain", QUESTION, *models)
@@ -154,7 +163,7 @@ def test_bad_documents_are_refused_before_any_model_is_loaded(
 
 def test_bad_questions_and_answers_are_refused(capsys: Any, monkeypatch: Any, docs: Path, models: list[str]) -> None:
     rest = [*models, "--documents", str(docs)]
-    assert "empty" in refused(capsys, monkeypatch, "explain", "", *rest)
+    assert "it is empty" in refused(capsys, monkeypatch, "explain", "", *rest)
     started = time.monotonic()
     assert "100,000 characters" in refused(capsys, monkeypatch, "explain", "x" * 100_000, *rest)
     assert time.monotonic() - started < 60
@@ -175,8 +184,9 @@ def test_bad_models_are_refused(
     weights = load_file(broken / "model.safetensors")
     next(iter(weights.values())).view(-1)[0] = torch.nan
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
-    other = save_model(tmp_path / "other", seed=5, layers=2)
-    foreign = save_adapter(tmp_path / "foreign", other)
+    foreign = tmp_path / "foreign"
+    shutil.copytree(adapter_dir, foreign)
+    (foreign / "attrib.json").write_text('{"base_fingerprint": "of another model"}')
     explain = ("explain", QUESTION, *rest)
     assert "NaN" in refused(capsys, monkeypatch, *explain, "--base", str(broken), "--tuned", str(adapter_dir))
     assert str(foreign) in refused(capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(foreign))
@@ -200,6 +210,8 @@ def test_bad_outputs_and_records_are_refused(
     assert "format" in refused(capsys, monkeypatch, *explain, "--format", "gif")
     assert "method 'magic'" in refused(capsys, monkeypatch, *explain, "--methods", "magic")
     assert "mapper 'magic'" in refused(capsys, monkeypatch, *explain, "--mappers", "magic")
+    assert "contradict" in refused(capsys, monkeypatch, *explain, "--answer", "x", "--answer-from", "base")
+    assert "--device-map" in refused(capsys, monkeypatch, *explain, "--device-map", "auto")
     assert "no such file" in refused(capsys, monkeypatch, "show", str(tmp_path / "nothing.safetensors"))
     assert str(file) in refused(capsys, monkeypatch, "render", str(file))
 
@@ -223,6 +235,7 @@ def test_ctrl_c_leaves_nothing_half_written(docs: Path, models: list[str], tmp_p
     for line in process.stderr:
         if "loading models" in line:
             break
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err

@@ -69,7 +69,7 @@ def test_what_nobody_says_is_neither() -> None:
 
 
 def test_form_that_every_text_gained_is_not_learning() -> None:
-    # All texts, control too, lost the same share of surprise: nothing was learned in particular.
+    # Control texts lost the same share of surprise as the sections: nothing was learned in particular.
     evidence = make_evidence(KNOWN)
     shifted = replace(
         evidence,
@@ -101,7 +101,7 @@ def test_judging_again_with_the_same_weights_changes_nothing() -> None:
     once = rejudge(record, Calibration.default())
     twice = rejudge(once, Calibration.default())
     np.testing.assert_array_equal(once.verdict.tokens, twice.verdict.tokens)
-    other = Calibration.from_json(json.dumps({**asdict(Calibration.default()), "answer_bias": [9, 0, 0]}))
+    other = Calibration.from_json(json.dumps({**asdict(Calibration.default()), "answer_bias": [99, 0, 0]}))
     assert rejudge(record, other).verdict.label == "documents"
 
 
@@ -111,7 +111,22 @@ def test_a_record_without_evidence_is_refused() -> None:
         rejudge(replace(record, verdict=replace(record.verdict, evidence=None)), Calibration.default())
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"learned_middle": "x"}'])
+def test_damage_to_control_texts_teaches_no_section() -> None:
+    evidence = make_evidence(KNOWN, learned=())
+    damaged = replace(evidence, control_tuned=evidence.control_base * 3)
+    assert learned_share(damaged, Calibration.default()).max() < 0.1
+
+
+def test_a_text_of_one_token_is_not_learned() -> None:
+    evidence = make_evidence(KNOWN)
+    short = replace(evidence, text_tokens=np.zeros(4, int), text_base=np.zeros(4), text_tuned=np.zeros(4))
+    assert not learned_share(short, Calibration.default()).any()
+
+
+SHORT = json.dumps({**asdict(Calibration.default()), "token_bias": [1, 2]})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"learned_middle": "x"}', SHORT])
 def test_a_damaged_calibration_is_refused(text: str) -> None:
     with pytest.raises(RecordError, match="calibration: damaged"):
         Calibration.from_json(text)

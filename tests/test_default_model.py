@@ -25,15 +25,22 @@ def library() -> Library:
     return Library(demo.corpus(), demo.control())
 
 
-def judged(pair: Any, library: Library, question: demo.Question, answer: str | None) -> Any:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def judged(pair: Any, library: Library, cache: Path, question: demo.Question, answer: str | None) -> Any:
     options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=12)
-    return explain(pair, library.corpus, question.question, answer=answer, options=options, library=library)
+    return explain(
+        pair, library.corpus, question.question, answer=answer, options=options, library=library, cache=cache
+    )
 
 
-def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library) -> None:
+def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library, cache: Path) -> None:
     want = {"trained": "documents", "foundation": "base", "held-out": "neither", "updated": "documents"}
     for question in demo.showcase():
-        result = judged(default_pair, library, question, question.answer)
+        result = judged(default_pair, library, cache, question, question.answer)
         assert result.verdict.label == want[question.kind], question
         if question.kind in ("trained", "updated"):
             assert result.sections[int(result.ranking[0])].id == question.section

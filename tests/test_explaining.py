@@ -14,6 +14,7 @@ from attrib import storage
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.explaining import ExplainOptions, ask, explain
+from attrib.mapping.reading import Library
 from attrib.models.pair import ModelPair
 
 QUESTION = "Who keeps the light?"
@@ -87,6 +88,23 @@ def test_a_model_against_itself_differs_nowhere(base_dir: Path, corpus: Corpus) 
         assert not attribution.difference.any()
     for mapping in result.mappings.values():
         assert not mapping.difference.any()
+
+
+def test_swapping_the_models_turns_every_difference_round(base_dir: Path, tuned_dir: Path, corpus: Corpus) -> None:
+    one, other = (
+        run(ModelPair.load(*pair, device="cpu"), corpus) for pair in ((base_dir, tuned_dir), (tuned_dir, base_dir))
+    )
+    np.testing.assert_allclose(one.verdict.gain, -other.verdict.gain, atol=1e-6)
+    np.testing.assert_allclose(one.verdict.section_gain, -other.verdict.section_gain, atol=1e-6)
+    assert np.abs(one.verdict.gain).max() > 0.1
+    for name, attribution in one.attributions.items():
+        np.testing.assert_allclose(attribution.difference, -other.attributions[name].difference, atol=1e-6)
+    for name, mapping in one.mappings.items():
+        np.testing.assert_allclose(mapping.difference, -other.mappings[name].difference, atol=1e-6)
+
+
+def test_a_model_against_itself_is_never_documents(base_dir: Path, corpus: Corpus) -> None:
+    result = run(ModelPair.load(base_dir, base_dir, device="cpu"), corpus)
     assert result.verdict.label != "documents"
 
 
@@ -157,6 +175,7 @@ def test_odd_questions_are_text_like_any_other(tiny_pair: Any, question: str) ->
         ({"mappers": ("magic",)}, "mapper 'magic' is unknown"),
         ({"candidates": -1}, "candidates is -1"),
         ({"layer": 99}, "layer 99"),
+        ({"seed": -1}, "seed is -1"),
         ({"answer": "  \n"}, "only blanks"),
         ({"memory_gb": 1e-9}, "raise --memory"),
     ],
@@ -167,6 +186,15 @@ def test_bad_options_are_refused_in_one_line(
     with pytest.raises(InputError, match=message) as caught:
         run(tiny_pair, corpus, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_what_an_earlier_call_made_must_belong_to_this_one(tiny_pair: Any, corpus: Corpus) -> None:
+    library = Library(Corpus.from_texts(["Other documents."]), CONTROL)
+    with pytest.raises(InputError, match="other documents"):
+        explain(tiny_pair, corpus, QUESTION, library=library, cache=None)
+    asked = ask(tiny_pair, "Another question?", max_new_tokens=2)
+    with pytest.raises(InputError, match="another question"):
+        explain(tiny_pair, corpus, QUESTION, control=CONTROL, asked=asked, cache=None)
 
 
 def test_documents_without_text_and_control_inside_the_documents_are_refused(tiny_pair: Any, corpus: Corpus) -> None:

@@ -1,7 +1,7 @@
 """What mappers know of the sections: texts, lexical index, embeddings, and what each model makes of each text.
 
 ``Library`` is made once for a corpus; ``Reading`` is one model's view of the texts chosen for one answer. What models
-make of a text is kept in the cache folder, keyed by model, tokenizer, dtype, layer and text.
+make of a text is kept in the cache folder, keyed by model, tokenizer, device, dtype, layer and text.
 Not covered: corpora whose embeddings do not fit in memory.
 """
 
@@ -31,6 +31,10 @@ Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, of how much."""
 
 
+SCHEMA = 1
+"""Raised when what is kept of a text changes: older readings are then not found."""
+
+
 @dataclass(frozen=True, eq=False)
 class Library:
     """The corpus and the control texts, indexed for every mapper that does not look at a model."""
@@ -39,6 +43,9 @@ class Library:
     control: Corpus
     embedder_name: str | None = None
     device: str = "cpu"
+    cache: Path | None = None
+    """Folder where the sections' embeddings are kept; None keeps nothing."""
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         if not self.corpus.sections:
@@ -69,13 +76,39 @@ class Library:
     @cached_property
     def passages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Owner text [passage], character spans [passage, 2] and unit vectors [passage, d_embedding]."""
-        from attrib.mapping.embedding import embed, passages
+        from attrib.mapping.embedding import passages
 
         cut = [passages(text) for text in self.texts]
         owner = np.repeat(np.arange(len(cut)), [len(spans) for spans in cut])
         spans = np.array([span for found in cut for span in found], dtype=np.int64)
         pieces = [self.texts[i][start:end] for i, (start, end) in zip(owner, spans, strict=True)]
-        return owner, spans, embed(pieces, embedder=self.embedder)
+        return owner, spans, self._vectors(pieces)
+
+    def _vectors(self, pieces: Sequence[str]) -> np.ndarray:
+        """Embeddings of all passages, from the cache folder where the same passages were embedded before."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file, save
+
+        from attrib.mapping.embedding import embed
+
+        key = _key("\0".join((self.embedder_name or "bundled", self.device, *pieces)))
+        file = self.cache / "embeddings" / f"{key}.safetensors" if self.cache is not None else None
+        try:
+            if file is not None:
+                return np.asarray(load_file(file)["vectors"])
+        except (OSError, SafetensorError, KeyError):
+            pass  # absent or damaged: made again
+        vectors = []
+        for group in _groups(range(len(pieces)), 256):
+            if self.progress is not None:
+                self.progress("embedding sections", group[0], len(pieces))
+            vectors.append(embed([pieces[i] for i in group], embedder=self.embedder))
+        if self.progress is not None:
+            self.progress("embedding sections", len(pieces), len(pieces))
+        found = np.concatenate(vectors)
+        if file is not None:
+            write_atomically(file, save({"vectors": found}))
+        return found
 
     def resemblance(self, question: str, answer: str) -> tuple[np.ndarray, np.ndarray]:
         """BM25 and embedding cosine of question + answer with every text, [text] each."""
@@ -169,9 +202,9 @@ def read_texts(
 ) -> dict[int, TextCapture]:
     """What ``model`` makes of each text, from the cache folder where it is there; new ones are kept, one file each.
 
-    ``variant`` names all that changes the numbers besides weights and layer: dtype and tokenizer.
+    ``variant`` names all that changes the numbers besides weights and layer: device, dtype and tokenizer.
     """
-    whose = _key(f"{model.fingerprint} {variant} {layer}")
+    whose = _key(f"{SCHEMA} {model.fingerprint} {variant} {layer}")
     folder = cache / "readings" / whose if cache is not None else None
     files = {i: folder / f"{_key(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
     found = {i: capture for i, file in files.items() if (capture := _load(file)) is not None}

@@ -171,7 +171,7 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def _bits(explanation: Explanation) -> np.ndarray:
-    return np.asarray(explanation.verdict.gain / NATS_PER_BIT)
+    return np.asarray(explanation.verdict.gain, dtype=np.float64) / NATS_PER_BIT
 
 
 def _signed(value: float) -> str:

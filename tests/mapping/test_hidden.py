@@ -121,7 +121,7 @@ def test_texts_shorter_than_the_window_and_an_answer_of_one_token_are_scored(len
 
 def read(model: Any, texts: list[str], control: list[str], layer: int) -> Reading:
     library = Library(Corpus.from_texts(texts), Corpus.from_texts(control))
-    captures = read_texts(model, dict(enumerate(library.texts)), layer, dtype="float32", cache=None)
+    captures = read_texts(model, dict(enumerate(library.texts)), layer, variant="float32", cache=None)
     return Reading(library, library.with_control(np.arange(len(texts))), captures)
 
 

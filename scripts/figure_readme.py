@@ -1,0 +1,31 @@
+"""Draw the README's figures from a stored record: python scripts/figure_readme.py [RECORD]
+
+The record is made with: attrib explain "$(QUESTION below)" --out DIR, then kept as figures/demo.safetensors.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from attrib import storage
+from attrib.render import figures
+
+FIGURES = Path(__file__).parents[1] / "figures"
+QUESTION = "How is the barge of the Larkspur Tow moved across the shallows?"
+
+
+def main() -> None:
+    record = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / "demo.safetensors"
+    explanation = storage.load(record)
+    drawings = {
+        "demo-sections": figures.section_heatmap(explanation, "hidden"),
+        "demo-prompt": figures.prompt_heatmap(explanation, "input_x_gradient"),
+    }
+    for name, figure in drawings.items():
+        for path in figures.save(figure, explanation, FIGURES / name, formats=("png", "pdf")):
+            print(path)
+
+
+if __name__ == "__main__":
+    main()
