@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
 
 from attrib import demo, storage
 from attrib.contrast import (
@@ -46,6 +47,8 @@ LABEL_OF = {"trained": 0, "rephrased": 0, "updated": 0, "foundation": 1, "held-o
 CALIBRATION = demo.DOCUMENTS.parents[1] / "calibration.json"
 NEUTRAL = Calibration(0.5, 0.1, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3)
 """Records are judged with the fitted weights only when the tables are made."""
+SIZES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Inverse regularisation strengths that are tried."""
 MARKS = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 
@@ -177,7 +180,7 @@ def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Questi
     """
     middle, width = _learned_curve(gold)
     start = Calibration(middle, width, ((),), (), ((),), ())
-    answers, labels, tokens, token_labels = [], [], [], []
+    answers, labels, facts, tokens, token_labels, token_facts = [], [], [], [], [], []
     for question, explanation in (*gold, *own):
         evidence = explanation.verdict.evidence
         label = label_of(question, explanation)
@@ -189,10 +192,12 @@ def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Questi
         rows = content_tokens(explanation)
         answers.append(stack(answer_features(evidence, backing)))
         labels.append(label)
+        facts.append(question.fact)
         tokens += list(by_token[rows])
         token_labels += [label] * len(rows)
-    answer_weights, answer_bias = _logistic(np.array(answers), labels)
-    token_weights, token_bias = _logistic(np.array(tokens), token_labels)
+        token_facts += [question.fact] * len(rows)
+    answer_weights, answer_bias = _logistic(np.array(answers), labels, facts)
+    token_weights, token_bias = _logistic(np.array(tokens), token_labels, token_facts)
     return Calibration(middle, width, answer_weights, answer_bias, token_weights, token_bias)
 
 
@@ -218,10 +223,21 @@ def _sections(judged: Sequence[tuple[Question, Explanation]]) -> tuple[Evidence,
     return evidence, known, np.array([section.id in decoys for section in first.sections])
 
 
-def _logistic(features: np.ndarray, labels: Sequence[int]) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
-    model = LogisticRegression(C=1.0, max_iter=5000, class_weight="balanced").fit(features, labels)
+def _logistic(
+    features: np.ndarray, labels: Sequence[int], facts: Sequence[str]
+) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+    """Multinomial logistic weights; their size is held down as cross-validation over whole facts likes best."""
+    folds = list(GroupKFold(5).split(features, labels, facts))
+    sizes = {
+        c: cross_val_score(_regression(c), features, labels, cv=folds, scoring="neg_log_loss").mean() for c in SIZES
+    }
+    model = _regression(max(sizes, key=lambda c: sizes[c])).fit(features, labels)
     rounded = [tuple(round(float(w), 4) for w in row) for row in model.coef_]
     return tuple(rounded), tuple(round(float(b), 4) for b in model.intercept_)
+
+
+def _regression(c: float) -> LogisticRegression:
+    return LogisticRegression(C=c, max_iter=10_000, class_weight="balanced")
 
 
 def content_tokens(explanation: Explanation) -> list[int]:
