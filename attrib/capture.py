@@ -164,7 +164,6 @@ def capture_texts(
     layer: int,
     *,
     batch_tokens: int | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> list[TextCapture]:
     """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
 
@@ -185,11 +184,10 @@ def capture_texts(
             )
     order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
     out: dict[int, TextCapture] = {}
-    for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
-        for i, captured in zip(batch, _capture_batch(model, [encodings[i] for i in batch], bos, layer), strict=True):
-            out[i] = captured
-        if progress is not None:
-            progress(len(batch))
+    with model.active() as bridge:
+        for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
+            captured = _capture_batch(model, bridge, [encodings[i] for i in batch], bos, layer)
+            out.update(zip(batch, captured, strict=True))
     return [out[i] for i in range(len(texts))]
 
 
@@ -205,7 +203,9 @@ def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) ->
     return batches
 
 
-def _capture_batch(model: Model, encodings: Sequence[Any], bos: tuple[int, ...], layer: int) -> list[TextCapture]:
+def _capture_batch(
+    model: Model, bridge: Any, encodings: Sequence[Any], bos: tuple[int, ...], layer: int
+) -> list[TextCapture]:
     import torch
 
     sequences = [(*bos, *encoding.input_ids) for encoding in encodings]
@@ -217,7 +217,7 @@ def _capture_batch(model: Model, encodings: Sequence[Any], bos: tuple[int, ...],
         ids[row, : lengths[row]] = torch.tensor(sequence)
         mask[row, : lengths[row]] = 1
     states: list[Any] = []
-    with model.active() as bridge, torch.no_grad():
+    with torch.no_grad():
         hook = (f"blocks.{layer}.hook_resid_post", lambda value, hook: states.append(value.detach()))
         with bridge.hooks(fwd_hooks=[hook]):
             logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)

@@ -250,7 +250,7 @@ def sections(
 @app.command(name="demo", epilog="Example: attrib demo --out attrib-demo")
 def run_demo(
     out: Annotated[Path, typer.Option(help="Folder for records and figures.")] = Path("attrib-demo"),
-    formats: Formats = "pdf,svg,png",
+    formats: Formats = "pdf,png",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 …")] = "auto",
     as_json: Json = False,
@@ -266,13 +266,14 @@ def run_demo(
     _check_writable(out)
     _formats(formats)
     corpus = demo.corpus()
+    options = ExplainOptions(candidates=16, max_new_tokens=32)
     explanations, files = {}, []
     with _progress() as progress:
         pair = _pair(None, None, device, dtype, None, None, None, False, progress)
         library = Library(corpus, demo.control(), device=pair.device, cache=cache_dir(), progress=progress)
         for asked in demo.showcase():
             explanation = _explain(
-                pair, corpus, asked.question, _given(asked), "tuned", None, ExplainOptions(), progress, library
+                pair, corpus, asked.question, _given(asked), "tuned", None, options, progress, library
             )
             explanations[asked.kind] = explanation
             files += export.write(explanation, out / asked.kind, _formats(formats))

@@ -47,13 +47,15 @@ class Model:
         training = network.training
         trainable = [p.requires_grad for p in network.parameters()]
         network.eval()
+        # peft's own disable_adapter() surveys the whole model first, which takes as long as reading a section.
+        switched = self.adapter.base_model if self.adapter is not None and not self.adapter_on else None
         try:
-            if self.adapter is not None and not self.adapter_on:
-                with self.adapter.disable_adapter():
-                    yield self.bridge
-            else:
-                yield self.bridge
+            if switched is not None:
+                switched.disable_adapter_layers()
+            yield self.bridge
         finally:
+            if switched is not None:
+                switched.enable_adapter_layers()
             network.train(training)
             # Switching an adapter on again makes peft mark its weights as trainable.
             for parameter, flag in zip(network.parameters(), trainable, strict=True):

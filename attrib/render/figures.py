@@ -223,7 +223,7 @@ def _plan(explanation: Explanation, columns: Sequence[Column], preset: str, *, c
     width, units = PRESETS[preset], _edges(columns)[-1][1]
     rows = [row.label for unit in get_args(view.Unit) for row in view.answer_rows(explanation, unit)]
     label = min(_ROW_LABEL, max(_inches(text) for text in rows) + 0.02)
-    below = max(_inches(_elide(text, _COLUMN_LABEL)) for text in [c.label for c in columns] + ["gain −00…+00 bit"])
+    below = max(_inches(_elide(text, _COLUMN_LABEL)) for text in [c.label for c in columns] + ["gain −0.0…+0.0 bit"])
     left = _MARGIN + label + _TRACKS
     side = (width - left - _MARGIN - 2 * _GUTTER) / 3
     if side / units >= _LINE:
@@ -401,7 +401,7 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
         track.patch.set_alpha(0)
     if last:
         _below(strip, 0.5, "verdict")
-        _below(gain, 0.5, f"gain {_number(low)}…{_number(high, sign=True)} bit", of_axes=True)
+        _below(gain, 0.5, f"gain {_bits(low)}…{_bits(high)} bit", of_axes=True)
     if heat.cut:
         ax.annotate(
             f"… {heat.cut:,} more words",
@@ -496,6 +496,11 @@ def _legend(ax: Axes, heat: Heat, label: float) -> None:
         handletextpad=0.4,
         columnspacing=1.0,
     )
+
+
+def _bits(value: float) -> str:
+    """An end of the gain track: whole bits, tenths below ten; the label has no room for more."""
+    return "0" if abs(value) < 0.05 else f"{value:+.{0 if abs(value) >= 9.95 else 1}f}".replace("-", "−")
 
 
 def _number(value: float, *, sign: bool = False) -> str:
