@@ -1,6 +1,6 @@
 """Draw the README's figures from a stored record: python scripts/figure_readme.py [RECORD]
 
-The record is made with: attrib explain "$(QUESTION below)" --out DIR, then kept as figures/demo.safetensors.
+The record is made with: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from attrib import storage
 from attrib.render import figures
 
 FIGURES = Path(__file__).parents[1] / "figures"
-QUESTION = "How is the barge of the Larkspur Tow moved across the shallows?"
 
 
 def main() -> None:

@@ -414,8 +414,11 @@ def _section_row(explanation: Explanation, rank: int, index: int, chosen: Mappin
     explains: tuple[tuple[int, int], ...] = ()
     if chosen is not None and explanation.answer_tokens:
         backed = np.flatnonzero(chosen.tuned.q[:, index] < SIGNIFICANT)
-        best = [int(chosen.tuned.tokens[:, index].argmax())]
-        spans = chosen.tuned.spans[backed if len(backed) else best, index]
+        scores = chosen.tuned.tokens[:, index]
+        above = np.flatnonzero(scores > chosen.tuned.control.max(1, initial=-np.inf))
+        # Short answers are rarely significant: then what beats every control text is marked, or the best token.
+        marked = next(rows for rows in (backed, above, np.array([scores.argmax()])) if len(rows))
+        spans = chosen.tuned.spans[marked, index]
         matches = merge((int(start), int(end)) for start, end in spans)
         explains = merge((explanation.answer_tokens[i].start, explanation.answer_tokens[i].end) for i in backed)
     return SectionRow(
