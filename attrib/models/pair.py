@@ -221,7 +221,8 @@ def _adapter_config(path: str, revision: str | None) -> dict[str, Any] | None:
         from huggingface_hub.errors import EntryNotFoundError
 
         try:
-            file = Path(hf_hub_download(path, "adapter_config.json", revision=revision))
+            with quiet():
+                file = Path(hf_hub_download(path, "adapter_config.json", revision=revision))
         except EntryNotFoundError:
             return None
         except Exception as error:
@@ -517,13 +518,17 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """transformers' own progress bars and notices are held back: ours tell what matters."""
+    """Progress bars, notices and retry messages of transformers and the hub are held back: ours tell what matters."""
     import warnings
+    from logging import CRITICAL
 
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity(CRITICAL)
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
@@ -531,5 +536,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
