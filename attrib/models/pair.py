@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attrib.errors import ModelError
+from attrib.files import sha256
 from attrib.models import bundled
 
 DEFAULT = "smollm2-135m-instruct"
@@ -471,14 +472,14 @@ def fingerprint(name: str, network: Any) -> str:
     """
     path = Path(_resolve(name))
     if path.is_file():
-        return _sha256(path)
+        return sha256(path)
     if path.is_dir():
-        return _combine(*(_sha256(file) for file in sorted(path.glob("*.safetensors"))))
+        return _combine(*(sha256(file) for file in sorted(path.glob("*.safetensors"))))
     return str(getattr(network.config, "_commit_hash", None) or name)
 
 
 def _adapter_fingerprint(path: str, revision: str | None, adapter_config: dict[str, Any]) -> str:
-    return _combine(_sha256(_adapter_file(path, revision)), json.dumps(adapter_config, sort_keys=True))
+    return _combine(sha256(_adapter_file(path, revision)), json.dumps(adapter_config, sort_keys=True))
 
 
 def _tokenizer_sha256(tokenizer: Any) -> str:
@@ -488,11 +489,6 @@ def _tokenizer_sha256(tokenizer: Any) -> str:
 
 def _combine(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

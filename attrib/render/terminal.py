@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attrib.measures import NATS_PER_BIT
+from attrib.measures import bits
 from attrib.records import LABELS, Explanation
 from attrib.render import view
 
@@ -171,7 +171,7 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def _bits(explanation: Explanation) -> np.ndarray:
-    return np.asarray(explanation.verdict.gain, dtype=np.float64) / NATS_PER_BIT
+    return np.asarray(bits(explanation.verdict.gain.astype(np.float64)))
 
 
 def _signed(value: float) -> str:

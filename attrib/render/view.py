@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from attrib.errors import InputError
-from attrib.measures import NATS_PER_BIT
+from attrib.measures import bits
 from attrib.records import LABELS, Explanation, Label, Mapping, Section, Token
 
 Unit = Literal["token", "word"]
@@ -229,7 +229,7 @@ def answer_rows(explanation: Explanation, unit: Unit = "token") -> tuple[AnswerR
             label=token_label("".join(tokens[i].text for i in group)),
             members=group,
             verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
-            gain_bits=float(explanation.verdict.gain[list(group)].sum()) / NATS_PER_BIT,
+            gain_bits=float(bits(float(explanation.verdict.gain[list(group)].sum()))),
         )
         for group in groups
     )
