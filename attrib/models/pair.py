@@ -132,6 +132,7 @@ class ModelPair:
         tuned_name = str(tuned if tuned is not None else DEMO_ADAPTER)
         tuned_path = _resolve(tuned_name)
         _refuse_absent(tuned_name, tuned_path)
+        _refuse_revision(tuned_name, tuned_path, tuned_revision)
         adapter_config = _adapter_config(tuned_path, tuned_revision)
         base_name = str(base) if base is not None else _own_base(tuned_name, adapter_config)
         network, tokenizer = load_network(base_name, revision, options)
@@ -241,6 +242,12 @@ def _refuse_absent(name: str, path: str) -> None:
         raise ModelError(f"{name}: no such file or folder; check the path")
 
 
+def _refuse_revision(name: str, path: str, revision: str | None) -> None:
+    """Only the hub keeps revisions; for a local path the option would be ignored in silence."""
+    if revision is not None and Path(path).exists():
+        raise ModelError(f"{name}: it is a local path and has no revision {revision!r}; leave the revision out")
+
+
 def _own_base(tuned_name: str, adapter_config: dict[str, Any] | None) -> str:
     """The base to use when none was named."""
     if adapter_config is None:
@@ -260,6 +267,7 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
 
     path = _resolve(name)
     _refuse_absent(name, path)
+    _refuse_revision(name, path, revision)
     source: dict[str, Any] = {"revision": revision, "trust_remote_code": options.trust_remote_code}
     if path.endswith(".gguf"):
         file = Path(path)

@@ -543,3 +543,10 @@ def test_the_default_pair_shares_its_weights_and_does_not_drift(default_pair: Mo
     before = logits(default_pair.base)
     assert not torch.equal(logits(default_pair.tuned), before)
     assert torch.equal(logits(default_pair.base), before)
+
+
+@pytest.mark.parametrize("side", ["revision", "tuned_revision"])
+def test_a_revision_of_a_local_path_is_refused_not_ignored(base_dir: Path, adapter_dir: Path, side: str) -> None:
+    with pytest.raises(ModelError, match="local path and has no revision 'main'") as caught:
+        ModelPair.load(base_dir, adapter_dir, device="cpu", **{side: "main"})
+    assert "\n" not in str(caught.value)
