@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from attrib.errors import AttribError, InputError, ModelError, RecordError
 
 if TYPE_CHECKING:
+    from attrib.attribution import MethodOptions as MethodOptions
+    from attrib.attribution import attribute as attribute
     from attrib.documents import Corpus as Corpus
     from attrib.explaining import ExplainOptions as ExplainOptions
     from attrib.explaining import explain as explain
@@ -31,7 +33,9 @@ _WHERE = {
     "Corpus": "attrib.documents",
     "ExplainOptions": "attrib.explaining",
     "Explanation": "attrib.records",
+    "MethodOptions": "attrib.attribution",
     "ModelPair": "attrib.models.pair",
+    "attribute": "attrib.attribution",
     "explain": "attrib.explaining",
     "load": "attrib.storage",
     "save": "attrib.storage",

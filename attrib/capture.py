@@ -1,7 +1,7 @@
 """Hooks → Capture: what one model did with one answer, and with the text of sections.
 
-One forward pass serves all answer tokens (teacher forcing); gradients are vector-Jacobian products of that pass.
-Not covered: methods that need several forward passes (integrated gradients, ablation).
+One forward serves all answer tokens (teacher forcing). Not covered: gradients (``passes``), changed prompts
+(``variants``).
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import numpy as np
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
+from attrib.passes import at_least_float, logits_at
 from attrib.records import Capture
 from attrib.tokens import Encoded
-
-EMBEDDINGS = "embed.hook_out"
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,8 @@ class CaptureOptions:
     """Mean over layers and heads."""
     heads: bool = False
     """Every layer and head: ``layer × head × answer × position`` floats."""
-    gradient: bool = True
     layers: tuple[int, ...] = ()
     """Layers whose residual stream is kept; negative numbers count from the last."""
-    chunk: int = 8
-    """Answer tokens whose gradients are propagated together."""
     memory_gb: float = 2.0
     """Budget of the arrays that the record keeps; more is refused before the pass."""
 
@@ -40,9 +36,9 @@ class CaptureOptions:
 def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = None) -> Capture:
     """One teacher-forced forward pass of ``model`` over prompt and answer.
 
-    Row ``i`` of attention and gradient belongs to the step that predicts answer token ``i``, at position
-    ``len(prompt) + i − 1``. Raises InputError for an empty answer, an unknown layer or a record beyond the
-    memory budget, ModelError for log-probs that are not finite.
+    Row ``i`` of attention belongs to the step that predicts answer token ``i``, at position ``len(prompt) + i − 1``.
+    Raises InputError for an empty answer, an unknown layer or a record beyond the memory budget, ModelError for
+    log-probs that are not finite.
     """
     import torch
 
@@ -52,20 +48,16 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
         raise InputError("answer: it has no tokens; the model said nothing, give an answer with --answer")
     layers = resolve_layers(options.layers, model.n_layers)
     _refuse_over_budget(model, n, total, options, layers)
-    rows = slice(prompt - 1, total - 1)
-    kept = _Kept(rows, model.n_layers)
-    with model.active() as bridge, torch.set_grad_enabled(options.gradient):
+    kept = _Kept(slice(prompt - 1, total - 1), model.n_layers)
+    with model.active() as bridge, torch.no_grad():
         ids = torch.tensor([encoded.ids], device=model.device)
         assert tuple(ids[0, :prompt].tolist()) == encoded.prompt_ids, "the prompt must be a prefix"
-        with bridge.hooks(fwd_hooks=kept.hooks(options, layers)):
-            logits = bridge(ids, use_cache=False)[0, rows]
-        logprobs = _at_least_float(logits).log_softmax(-1)
+        logits = logits_at(bridge, ids, range(prompt - 1, total - 1), kept.hooks(options, layers))[0]
+        logprobs = logits.log_softmax(-1)
         target = torch.tensor(encoded.answer_ids, device=logits.device)
         logprob = logprobs.gather(1, target[:, None])[:, 0]
-        gradient = _gradients(logprob, kept.embeddings, options.chunk) if options.gradient else None
-        with torch.no_grad():
-            rank = (logprobs > logprob[:, None]).sum(1)
-            entropy = -(logprobs.exp() * logprobs).nan_to_num(0.0).sum(1)
+        rank = (logprobs > logprob[:, None]).sum(1)
+        entropy = -(logprobs.exp() * logprobs).nan_to_num(0.0).sum(1)
     if not bool(logprob.isfinite().all()):
         raise ModelError(f"{model.name}: log-probs of the answer are not finite; use --dtype float32")
     return Capture(
@@ -74,8 +66,6 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
         entropy=_numpy(entropy),
         attention=_numpy(kept.attention / model.n_layers) if kept.attention is not None else None,
         heads=_numpy(torch.stack(kept.heads)) if kept.heads else None,
-        gradient=gradient,
-        embeddings=_numpy(kept.embeddings[0]) if kept.embeddings is not None else None,
         hidden=_numpy(torch.stack([kept.hidden[i] for i in layers])) if layers else None,
         layers=layers,
     )
@@ -90,12 +80,9 @@ class _Kept:
         self.attention: Any = None
         self.heads: list[Any] = []
         self.hidden: dict[int, Any] = {}
-        self.embeddings: Any = None
 
     def hooks(self, options: CaptureOptions, layers: Sequence[int]) -> list[tuple[str, Callable[..., Any]]]:
         hooks: list[tuple[str, Callable[..., Any]]] = []
-        if options.gradient:
-            hooks.append((EMBEDDINGS, self._leaf))
         if options.attention or options.heads:
             hooks += [
                 (f"blocks.{i}.attn.hook_pattern", lambda pattern, hook: self._pattern(pattern, options))
@@ -104,14 +91,9 @@ class _Kept:
         hooks += [(f"blocks.{i}.hook_resid_post", self._residual(i)) for i in layers]
         return hooks
 
-    def _leaf(self, value: Any, hook: Any) -> Any:
-        """The input embeddings become the leaf of the graph: nothing before them is differentiated."""
-        self.embeddings = value.detach().clone().requires_grad_(True)
-        return self.embeddings
-
     def _pattern(self, pattern: Any, options: CaptureOptions) -> None:
         """[batch, head, query, key], rows that sum to 1."""
-        rows = _at_least_float(pattern.detach()[0, :, self.rows])
+        rows = at_least_float(pattern.detach()[0, :, self.rows])
         if options.heads:
             self.heads.append(rows.cpu())
         if options.attention:
@@ -123,24 +105,6 @@ class _Kept:
             self.hidden[layer] = value.detach()[0].cpu()
 
         return keep
-
-
-def _gradients(logprob: Any, embeddings: Any, chunk: int) -> np.ndarray:
-    """d log p(token i) / d embeddings, [answer, position, d_model]; the graph is freed after the last chunk."""
-    import torch
-
-    n = len(logprob)
-    out = np.empty((n, *embeddings.shape[1:]), dtype=np.float64 if embeddings.dtype == torch.float64 else np.float32)
-    for start in range(0, n, max(1, chunk)):
-        stop = min(n, start + max(1, chunk))
-        seeds = torch.eye(n, dtype=logprob.dtype, device=logprob.device)[start:stop]
-        (gradient,) = (
-            torch.autograd.grad(logprob, embeddings, seeds, is_grads_batched=stop - start > 1, retain_graph=stop < n)
-            if stop - start > 1
-            else torch.autograd.grad(logprob, embeddings, seeds[0], retain_graph=stop < n)
-        )
-        out[start:stop] = _numpy(gradient).reshape(stop - start, *embeddings.shape[1:])
-    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +187,7 @@ def _capture_batch(
             logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
         out = []
         for row, length in enumerate(lengths):
-            logprobs = _at_least_float(logits[row, : length - 1]).log_softmax(-1)
+            logprobs = at_least_float(logits[row, : length - 1]).log_softmax(-1)
             target = ids[row, 1:length, None].to(logprobs.device)
             # Summed on the CPU: not every device has float64.
             logprob = float(logprobs.gather(1, target).cpu().double().sum())
@@ -261,7 +225,6 @@ def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOption
     cfg = model.bridge.cfg
     floats = {
         "heads": cfg.n_layers * cfg.n_heads * n * total if options.heads else 0,
-        "gradient": n * total * cfg.d_model if options.gradient else 0,
         "hidden": len(layers) * total * cfg.d_model,
     }
     # Base and tuned are held side by side.
@@ -272,11 +235,6 @@ def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOption
             f"capture of {n} answer tokens needs {gigabytes:.1f} GB, most of it for {largest}; the budget is "
             f"{options.memory_gb:g} GB: raise --memory or leave out {largest}"
         )
-
-
-def _at_least_float(tensor: Any) -> Any:
-    """Half precision as float32; float32 and float64 as they are."""
-    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
 def _numpy(tensor: Any) -> np.ndarray:

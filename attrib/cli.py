@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,6 +40,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+assess_app = typer.Typer(help="Assess a model pair on a set of questions.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(assess_app, name="assess")
 
 
 class Side(StrEnum):
@@ -48,6 +51,72 @@ class Side(StrEnum):
     base = "base"
 
 
+class Unit(StrEnum):
+    """What one row of a prompt attribution is."""
+
+    token = "token"
+    word = "word"
+    sentence = "sentence"
+    answer = "answer"
+
+
+class Special(StrEnum):
+    """What becomes of the chat template's tokens."""
+
+    keep = "keep"
+    exclude = "exclude"
+
+
+class PathName(StrEnum):
+    """Which embeddings integrated gradients move."""
+
+    prompt = "prompt"
+    prefix = "prefix"
+
+
+class Source(StrEnum):
+    """What perturbation takes away together."""
+
+    token = "token"
+    word = "word"
+    sentence = "sentence"
+
+
+class Ablation(StrEnum):
+    """How perturbation takes it away."""
+
+    delete = "delete"
+    # Not ``replace``: strings have a method of that name.
+    put_in = "replace"
+
+
+Methods = Annotated[
+    str,
+    typer.Option(
+        help="Prompt attribution, comma-separated: attention, attention_last, attention_max, attention_head, rollout, "
+        "value_norm, information_flow, attention_x_gradient, saliency, saliency_l1, input_x_gradient, smoothgrad, "
+        "integrated_gradients, relevance, leave_one_out, contextcite, shapley."
+    ),
+]
+Target = Annotated[
+    str,
+    typer.Option(
+        help="What they explain: logprob, logit, logodds, probability, probability_difference, logprob_difference, kl, "
+        "entropy."
+    ),
+]
+Contrast = Annotated[str | None, typer.Option(help="Answer that the difference targets compare with.")]
+UnitOption = Annotated[Unit, typer.Option(help="What one row of a prompt attribution is.")]
+At = Annotated[str, typer.Option(help="Hook point of gradient methods, e.g. blocks.5.hook_out.")]
+Steps = Annotated[str, typer.Option(help="integrated_gradients: points, or auto: until --tolerance.")]
+Tolerance = Annotated[
+    float, typer.Option(min=0, help="integrated_gradients: completeness gap as a share of the change, or in nats.")
+]
+BaselineOption = Annotated[
+    str, typer.Option(help="The nothing of gradients and replacement: zero, mean, pad … or an id.")
+]
+Sources = Annotated[Source, typer.Option(help="Perturbation: what is taken away together.")]
+Ablate = Annotated[Ablation, typer.Option(help="Perturbation: delete, or replace by --baseline.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
@@ -79,9 +148,33 @@ def explain(
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
     answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = Side.tuned,
-    methods: Annotated[
-        str, typer.Option(help="Prompt attribution, comma-separated.")
-    ] = "attention,saliency,input_x_gradient",
+    methods: Methods = "attention,saliency,input_x_gradient,relevance",
+    target: Target = "logprob",
+    contrast: Contrast = None,
+    unit: UnitOption = Unit.word,
+    special: Annotated[Special, typer.Option(help="Scores of the chat template's tokens.")] = Special.keep,
+    at: At = "embed.hook_out",
+    attention_layer: Annotated[
+        int | None, typer.Option(help="Layer of attention_head; negative from the last.")
+    ] = None,
+    attention_head: Annotated[
+        int | None, typer.Option(help="Head of attention_head; default: the layer's mean.")
+    ] = None,
+    steps: Steps = "auto",
+    tolerance: Tolerance = 0.05,
+    baseline: BaselineOption = "zero",
+    path: Annotated[
+        PathName, typer.Option(help="Integrated gradients: what is moved along the path.")
+    ] = PathName.prompt,
+    samples: Annotated[int, typer.Option(min=1, help="smoothgrad: noisy copies.")] = 16,
+    noise: Annotated[float, typer.Option(min=0, help="smoothgrad: noise as a share of the embeddings' range.")] = 0.1,
+    sources: Sources = Source.word,
+    ablate: Ablate = Ablation.delete,
+    ablate_template: Annotated[
+        bool, typer.Option("--ablate-template", help="Perturbation: take the chat template apart too.")
+    ] = False,
+    ablations: Annotated[int, typer.Option(min=4, help="contextcite: random subsets.")] = 64,
+    permutations: Annotated[int, typer.Option(min=1, help="shapley: random orders.")] = 8,
     mappers: Annotated[str, typer.Option(help="Section mappers, comma-separated.")] = "bm25,embedding,hidden",
     out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
     formats: Formats = "pdf,svg,png",
@@ -95,7 +188,7 @@ def explain(
     layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 64,
-    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget of the kept arrays in GB.")] = 2.0,
+    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget in GB, beyond the model.")] = 2.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
@@ -111,12 +204,34 @@ def explain(
 
     Without --base, --tuned and --documents the demo's model and documents are used.
     """
+    from attrib.attribution import MethodOptions
     from attrib.explaining import ExplainOptions, check_options
     from attrib.explaining import explain as explain_one
     from attrib.render import export
 
+    prompt = MethodOptions(
+        target=target,
+        contrast=contrast,
+        unit=unit.value,
+        special=special.value,
+        at=at,
+        layer=attention_layer,
+        head=attention_head,
+        steps=_steps(steps),
+        tolerance=tolerance,
+        baseline=_baseline(baseline),
+        path=path.value,
+        samples=samples,
+        noise=noise,
+        sources=sources.value,
+        ablate=ablate.value,
+        ablate_template=ablate_template,
+        ablations=ablations,
+        permutations=permutations,
+    )
     options = ExplainOptions(
         methods=_names(methods),
+        prompt=prompt,
         mappers=_names(mappers),
         candidates=candidates,
         layer=layer,
@@ -295,6 +410,70 @@ def run_demo(
     print(f"{len(files)} files in {out}")
 
 
+@assess_app.command("faithfulness", epilog="Example: attrib assess faithfulness --limit 12 --out faithfulness")
+def assess_faithfulness(
+    questions: Annotated[
+        Path | None, typer.Option(help="JSONL or CSV with question and answer; default: the demo's test questions.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
+    tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
+    documents: Annotated[
+        Path | None, typer.Option(help="Documents, for the control that ranks rare words first.")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="Comma-separated; default: all but attention_head.")] = None,
+    target: Target = "logprob",
+    steps: Steps = "20",
+    ablate: Ablate = Ablation.delete,
+    baseline: BaselineOption = "zero",
+    limit: Annotated[int, typer.Option(min=1, help="Questions at most, the first ones.")] = 24,
+    random_orders: Annotated[int, typer.Option(min=1, help="Random orders a question.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for table, figure and what is done so far (it is not done twice).")
+    ] = None,
+    formats: Formats = "pdf,png",
+    preset: Preset = "neurips-double",
+    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget in GB, beyond the model.")] = 2.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in the report.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Take away the words that each method names: does the answer suffer more than from random ones?"""
+    from attrib import demo
+    from attrib.assess.faithfulness import FaithfulnessOptions
+    from attrib.assess.faithfulness import assess_faithfulness as assess
+    from attrib.assess.questions import demo_questions, read_questions
+    from attrib.attribution import MethodOptions
+    from attrib.documents import Corpus
+    from attrib.render.assessments import faithfulness_dict, faithfulness_table, write_faithfulness
+
+    prompt = MethodOptions(
+        target=target, unit="answer", sources="word", steps=_steps(steps), ablate=ablate.value,
+        baseline=_baseline(baseline), memory_gb=memory,
+    )  # fmt: skip
+    options = FaithfulnessOptions(prompt=prompt, random_orders=random_orders, seed=seed)
+    if methods is not None:
+        options = replace(options, methods=_names(methods))
+    kinds = _formats(formats)
+    if out is not None:
+        _check_writable(out)
+    use_demo = questions is None and base is None and tuned is None
+    asked = demo_questions(limit) if questions is None else read_questions(questions)[:limit]
+    corpus = demo.corpus() if use_demo else Corpus.read(documents) if documents is not None else None
+    if use_demo:
+        _note("using the demo's model and questions (name your own with --base, --tuned, --questions)")
+    with _progress() as progress:
+        pair = _pair(base, tuned, device, dtype, None, None, None, False, progress)
+        report = assess(pair, asked, corpus, options, out=out, progress=progress)
+    files = write_faithfulness(report, out, kinds, preset) if out is not None else []
+    if as_json:
+        _print_json({**faithfulness_dict(report), "files": files})
+        return
+    faithfulness_table(report, _console())
+    for file in files:
+        print(file)
+
+
 @models_app.command("get", epilog="Example: attrib models get")
 def models_get(as_json: Json = False) -> None:
     """Fetch and unpack the default models once (0.5 GB on disk, 1 GB while unpacking)."""
@@ -326,6 +505,22 @@ def models_list(as_json: Json = False) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _steps(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"steps {text!r}: give a number of points from 1, or auto")
+    return int(text)
+
+
+def _baseline(text: str) -> Literal["zero", "pad", "unk", "eos", "mean"] | int:
+    if text.isdigit():
+        return int(text)
+    if text in ("zero", "pad", "unk", "eos", "mean"):
+        return text  # type: ignore[return-value]
+    raise InputError(f"baseline {text!r}: use zero, mean, pad, unk, eos, or a token's id")
 
 
 def _corpus(

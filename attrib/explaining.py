@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from attrib import demo
-from attrib.attribution import METHODS, NEEDS_GRADIENT, attribute, check_methods
+from attrib.attribution import QUICK, MethodOptions, attribute, check_methods
 from attrib.capture import CaptureOptions, TextCapture, capture, resolve_layers
 from attrib.contrast import Calibration, gather, judge
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.generate import generate
 from attrib.mapping import MAPPERS, check_mappers, map_answer
-from attrib.mapping.answer import Answer
+from attrib.mapping.answer import WORD, Answer
 from attrib.mapping.reading import Library, Progress, Reading, read_texts
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import Model, ModelPair, versions
-from attrib.records import AnswerSource, Capture, Explanation
+from attrib.records import (
+    AnswerSource,
+    Attribution,
+    Capture,
+    Explanation,
+    Vocabulary,
+    VocabularyKind,
+    VocabularyShare,
+)
 from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
+from attrib.units import question_positions
+from attrib.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
 
 MAPPING_DEPTH = 0.57
 """Share of the layers after which states are compared where no layer is named (chosen on the calibration split)."""
@@ -33,7 +43,9 @@ MAPPING_DEPTH = 0.57
 class ExplainOptions:
     """What to compute, how much of it to keep, and from which seed."""
 
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = QUICK
+    prompt: MethodOptions = field(default_factory=MethodOptions)
+    """How the methods work; the seed and the memory budget below hold for them too."""
     mappers: tuple[str, ...] = tuple(MAPPERS)
     candidates: int = 24
     """Sections that are scored, the best of bm25 and embedding; 0 = all. More cost two forward passes each, once."""
@@ -42,11 +54,8 @@ class ExplainOptions:
     max_new_tokens: int = 64
     heads: bool = False
     """Keep the attention of every layer and head in the record."""
-    keep_gradients: bool = False
-    """Keep raw gradients and embeddings in the record."""
     keep_layers: tuple[int, ...] = ()
     """Layers whose hidden states stay in the record."""
-    chunk: int = 8
     memory_gb: float = 2.0
     seed: int = 0
 
@@ -116,7 +125,7 @@ def explain(
     answer_ids = {"given": given_ids, "base": asked.base_ids, "tuned": asked.tuned_ids}[source]
     if not answer_ids:
         raise InputError(f"answer: the {source} model said nothing to this question; give an answer with --answer")
-    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context)
+    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=question)
 
     depth = pair.base.n_layers
     wanted = options.layer if options.layer is not None else int(MAPPING_DEPTH * depth)
@@ -126,7 +135,11 @@ def explain(
         tell("captures", number, 2)
         captures.append(capture(model, encoded, _capture_options(options, layer, keep)))
     tell("captures", 2, 2)
-    attributions = {method: attribute(captures[0], captures[1], method) for method in options.methods}
+    prompt = replace(options.prompt, seed=options.seed, memory_gb=options.memory_gb)
+    attributions = attribute(pair, encoded, options.methods, prompt, progress)
+
+    lexicon = Lexicon(corpus, library.control)
+    vocabulary, shares = _vocabulary(encoded, attributions, lexicon, options.seed)
 
     chosen = library.choose(question, encoded.answer, options.candidates)
     readings = [_read(model, pair, library, chosen, layer, folder, progress) for model in (pair.base, pair.tuned)]
@@ -145,8 +158,8 @@ def explain(
         tuned_answer=decode(pair.tokenizer, asked.tuned_ids),
         prompt_tokens=encoded.prompt_tokens,
         answer_tokens=encoded.answer_tokens,
-        base=_slim(captures[0], tuple(keep), gradients=options.keep_gradients),
-        tuned=_slim(captures[1], tuple(keep), gradients=options.keep_gradients),
+        base=_slim(captures[0], tuple(keep)),
+        tuned=_slim(captures[1], tuple(keep)),
         attributions=attributions,
         sections=tuple(corpus.sections[i] for i in chosen),
         sections_total=len(corpus),
@@ -154,7 +167,27 @@ def explain(
         ranking=ranking,
         verdict=verdict,
         provenance=_provenance(pair, library, options, layer, calibration),
+        vocabulary=vocabulary,
+        shares=shares,
+        verbatim=find_verbatim(encoded.answer, encoded.answer_tokens, question, lexicon),
     )
+
+
+def _vocabulary(
+    encoded: Encoded, attributions: MappingABC[str, Attribution], lexicon: Lexicon, seed: int
+) -> tuple[Vocabulary | None, tuple[VocabularyShare, ...]]:
+    """The question's words that the documents have, and the share of each method's scores on them."""
+    positions = question_positions(encoded.prompt_tokens, encoded.question)
+    if not WORD.search("".join(encoded.prompt_tokens[i].text for i in positions)):
+        return None, ()
+    vocabulary = find_vocabulary(encoded.prompt_tokens, positions, lexicon)
+    kinds: list[VocabularyKind] = ["words", "phrases"] if vocabulary.phrases else ["words"]
+    shares = [
+        share_of_vocabulary(vocabulary, name, *attribution.expanded(len(encoded.ids)), kind=kind, seed=seed)
+        for name, attribution in attributions.items()
+        for kind in kinds
+    ]
+    return vocabulary, tuple(shares)
 
 
 def seed_all(seed: int) -> None:
@@ -167,7 +200,7 @@ def seed_all(seed: int) -> None:
 
 def check_options(options: ExplainOptions) -> None:
     """InputError for an option that cannot be used, before any model is loaded."""
-    check_methods(options.methods)
+    check_methods(options.methods, options.prompt)
     check_mappers(options.mappers)
     if options.candidates < 0:
         raise InputError(f"candidates is {options.candidates}; give a positive number, or 0 for all sections")
@@ -197,9 +230,7 @@ def _capture_options(options: ExplainOptions, layer: int, keep: Sequence[int]) -
     return CaptureOptions(
         attention=True,
         heads=options.heads,
-        gradient=options.keep_gradients or bool(NEEDS_GRADIENT & set(options.methods)),
         layers=tuple(dict.fromkeys((layer, *keep))),
-        chunk=options.chunk,
         memory_gb=options.memory_gb,
     )
 
@@ -232,16 +263,10 @@ def _answer(question: str, encoded: Encoded, side: Capture, layer: int) -> Answe
     return Answer(question, encoded.answer, encoded.answer_tokens, states)
 
 
-def _slim(side: Capture, keep: tuple[int, ...], *, gradients: bool) -> Capture:
-    """The capture without what was only needed on the way."""
+def _slim(side: Capture, keep: tuple[int, ...]) -> Capture:
+    """The capture without the states that were only needed on the way."""
     kept = [side.layers.index(layer) for layer in keep]
-    return replace(
-        side,
-        gradient=side.gradient if gradients else None,
-        embeddings=side.embeddings if gradients else None,
-        hidden=side.hidden[kept] if kept and side.hidden is not None else None,
-        layers=keep,
-    )
+    return replace(side, hidden=side.hidden[kept] if kept and side.hidden is not None else None, layers=keep)
 
 
 def _provenance(
@@ -264,6 +289,14 @@ def _provenance(
         "seed": options.seed,
         "layer": layer,
         "calibration": asdict(calibration),
-        "options": asdict(options),
+        "options": _plain(asdict(options)),
         "versions": versions(),
+    }
+
+
+def _plain(options: dict[str, object]) -> dict[str, object]:
+    """Options as JSON can hold them: a function of the caller's own by its name."""
+    return {
+        key: _plain(value) if isinstance(value, dict) else getattr(value, "__name__", value)
+        for key, value in options.items()
     }

@@ -47,3 +47,11 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """P(positive score > negative score), ties counted half (Mann–Whitney)."""
     u = stats.mannwhitneyu(positive, negative, alternative="greater").statistic
     return float(u / (len(positive) * len(negative)))
+
+
+def bootstrap_interval(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95% percentile interval of the mean over resampled ``values`` [n]; the value itself twice where n = 1."""
+    values = np.asarray(values, dtype=np.float64)
+    drawn = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    low, high = np.percentile(values[drawn].mean(1), (2.5, 97.5))
+    return float(low), float(high)

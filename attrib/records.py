@@ -8,7 +8,7 @@ Not covered: how records are stored (``storage``) or drawn (``render``).
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Label = Literal["documents", "base", "neither"]
 LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
 AnswerSource = Literal["tuned", "base", "given"]
+VocabularyKind = Literal["words", "phrases"]
 
 
 def _check(record: object, name: str, array: np.ndarray | None, shape: tuple[int | None, ...]) -> None:
@@ -91,8 +92,8 @@ class Section:
 class Capture:
     """What one model did with one answer under teacher forcing.
 
-    Attention and gradients of answer token ``i`` are those of the forward step that predicts it, so a
-    row covers positions before the token and is zero from the token on.
+    Attention of answer token ``i`` is that of the forward step that predicts it, so a row covers positions before the
+    token and is zero from the token on.
     """
 
     logprob: Float[np.ndarray, " answer"]
@@ -105,10 +106,6 @@ class Capture:
     """Mean over layers and heads; a row sums to 1."""
     heads: Float[np.ndarray, "layer head answer position"] | None = None
     """Every layer and head, only on request."""
-    gradient: Float[np.ndarray, "answer position d_model"] | None = None
-    """Gradient of the token's log-prob with respect to the input embeddings."""
-    embeddings: Float[np.ndarray, "position d_model"] | None = None
-    """The input embeddings themselves, for input × gradient."""
     hidden: Float[np.ndarray, "kept position d_model"] | None = None
     """Residual stream after the chosen layers."""
     layers: tuple[int, ...] = ()
@@ -120,25 +117,49 @@ class Capture:
         _check(self, "entropy", self.entropy, (n,))
         _check(self, "attention", self.attention, (n, None))
         _check(self, "heads", self.heads, (None, None, n, None))
-        _check(self, "gradient", self.gradient, (n, None, None))
         _check(self, "hidden", self.hidden, (len(self.layers), None, None))
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """Answer token × position by one method, base and tuned."""
+    """Answer tokens or words × earlier tokens or words by one method, base and tuned."""
 
     method: str
-    base: Float[np.ndarray, "answer position"]
-    tuned: Float[np.ndarray, "answer position"]
+    target: str
+    """What is explained: the name of a target, e.g. ``logprob``."""
+    rows: tuple[tuple[int, ...], ...]
+    """Answer tokens of each row: one for tokens, several for words and spans."""
+    columns: tuple[tuple[int, ...], ...]
+    """Positions of each column: one for tokens, several where they were taken away together."""
+    base: Float[np.ndarray, "row column"]
+    tuned: Float[np.ndarray, "row column"]
+    value_base: Float[np.ndarray, " row"]
+    """The target under base, summed over the row's tokens."""
+    value_tuned: Float[np.ndarray, " row"]
+    gap_base: Float[np.ndarray, " row"] | None = None
+    """Sum of the row's scores − what it should be, for methods that promise a sum; in the target's unit."""
+    gap_tuned: Float[np.ndarray, " row"] | None = None
+    settings: MappingABC[str, object] = field(default_factory=dict)
+    """What the method used: steps, baseline, seed …"""
 
     def __post_init__(self) -> None:
-        _check(self, "tuned", self.tuned, self.base.shape)
+        shape = (len(self.rows), len(self.columns))
+        _check(self, "base", self.base, shape)
+        _check(self, "tuned", self.tuned, shape)
+        for name in ("value_base", "value_tuned", "gap_base", "gap_tuned"):
+            _check(self, name, getattr(self, name), shape[:1])
 
     @property
-    def difference(self) -> Float[np.ndarray, "answer position"]:
+    def difference(self) -> Float[np.ndarray, "row column"]:
         """tuned − base."""
         return np.asarray(self.tuned - self.base)
+
+    def expanded(self, positions: int) -> tuple[Float[np.ndarray, "row position"], Float[np.ndarray, "row position"]]:
+        """Base and tuned by position; a column's score is spread evenly over its positions, so that sums stay."""
+        spread = np.zeros((len(self.columns), positions))
+        for column, members in enumerate(self.columns):
+            spread[column, list(members)] = 1 / len(members)
+        return np.asarray(self.base @ spread), np.asarray(self.tuned @ spread)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +295,152 @@ class Verdict:
 
 
 @dataclass(frozen=True, eq=False)
+class Phrase:
+    """A run of question words that the documents hold verbatim."""
+
+    text: str
+    """As the question has it."""
+    first: int
+    """Index of its first word among the question's words."""
+    words: int
+    """How many words it has, at least 2."""
+    sections: tuple[str, ...]
+    """Ids of the sections that hold it, in the documents' order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Which words of a question are fine-tuned vocabulary. Axis ``question``: the question's tokens, ``word``: its
+    words in order, repetitions included."""
+
+    positions: Int[np.ndarray, " question"]
+    """Position of each question token in the prompt."""
+    word_of_token: Int[np.ndarray, " question"]
+    """Index of each token's word, −1 for punctuation and blanks."""
+    words: tuple[str, ...]
+    """As the question has them."""
+    in_documents: Bool[np.ndarray, " word"]
+    """Whether some section has the word."""
+    common: Bool[np.ndarray, " word"]
+    """Whether it is a function word or as usual in the control texts (see ``KEY``)."""
+    sections: tuple[tuple[str, ...], ...]
+    """For each word, ids of the sections that have it; empty for words that are not fine-tuned vocabulary."""
+    phrases: tuple[Phrase, ...]
+    """In the question's order; they may overlap."""
+
+    def __post_init__(self) -> None:
+        n = len(self.words)
+        _check(self, "word_of_token", self.word_of_token, self.positions.shape)
+        _check(self, "in_documents", self.in_documents, (n,))
+        _check(self, "common", self.common, (n,))
+        if len(self.sections) != n:
+            raise RecordError(f"Vocabulary.sections has {len(self.sections)} entries, expected {n}, one a word")
+
+    @property
+    def tuned_on(self) -> Bool[np.ndarray, " word"]:
+        """Whether each word is fine-tuned vocabulary."""
+        return np.asarray(self.in_documents & ~self.common)
+
+    @property
+    def in_phrase(self) -> Bool[np.ndarray, " word"]:
+        """Whether each word lies in a phrase, the common words in it included."""
+        inside = np.zeros(len(self.words), dtype=bool)
+        for phrase in self.phrases:
+            inside[phrase.first : phrase.first + phrase.words] = True
+        return inside
+
+    def chosen(self, kind: VocabularyKind) -> Bool[np.ndarray, " word"]:
+        """The words whose share is asked for."""
+        return self.tuned_on if kind == "words" else self.in_phrase
+
+    def tokens(self, kind: VocabularyKind) -> tuple[int, ...]:
+        """Prompt positions of the chosen words' tokens."""
+        hit = np.append(self.chosen(kind), False)[self.word_of_token]
+        return tuple(int(i) for i in self.positions[hit])
+
+
+@dataclass(frozen=True, eq=False)
+class VocabularyShare:
+    """How much of one method's mass in the question falls on fine-tuned vocabulary, base and tuned.
+
+    Axis ``row``: row 0 is the whole answer (each row's |score| made to sum to 1, then the mean over the rows that have
+    any), the others are the score matrix's rows. All shares lie in 0 to 1, without unit; nan where a row has no mass
+    on the question, and the p-value there is 1.
+    """
+
+    method: str
+    kind: VocabularyKind
+    token_share: float
+    """Chosen tokens / question tokens: the share of a method that looks at all tokens alike."""
+    question_base: Float[np.ndarray, " row"]
+    """Share of ALL mass (template and earlier answer tokens too) that lies on the question at all."""
+    question_tuned: Float[np.ndarray, " row"]
+    base: Float[np.ndarray, " row"]
+    """Mass on the chosen tokens / mass on the question's tokens."""
+    tuned: Float[np.ndarray, " row"]
+    expected_base: Float[np.ndarray, " row"]
+    """Mean share when the words' mean scores are permuted."""
+    expected_tuned: Float[np.ndarray, " row"]
+    p_base: Float[np.ndarray, " row"]
+    """P(permuted share ≥ share)."""
+    p_tuned: Float[np.ndarray, " row"]
+    p_difference: Float[np.ndarray, " row"]
+    """Two-sided; base and tuned are permuted together."""
+    permutations: int
+    """How many were taken; 0 where there was nothing to permute (no word chosen, or every word)."""
+    exact: bool
+    """Whether they were all there are; else they are random and the observed order counts as one more."""
+
+    def __post_init__(self) -> None:
+        names = ("question_tuned", "base", "tuned", "expected_base", "expected_tuned")
+        for name in (*names, "p_base", "p_tuned", "p_difference"):
+            _check(self, name, getattr(self, name), self.question_base.shape)
+
+    @property
+    def difference(self) -> Float[np.ndarray, " row"]:
+        """Share tuned − share base."""
+        return np.asarray(self.tuned - self.base)
+
+
+@dataclass(frozen=True, eq=False)
+class Verbatim:
+    """A run of answer words that some section holds too and that no longer shared run of this answer contains."""
+
+    text: str
+    """As the answer has it."""
+    start: int
+    """First character in the answer."""
+    end: int
+    words: int
+    """How many words it has."""
+    tokens: tuple[int, ...]
+    """Answer tokens that overlap its characters."""
+    sections: tuple[str, ...]
+    """Id of the section of each place; a section that holds it twice stands here twice."""
+    spans: Int[np.ndarray, "place 2"]
+    """[start, end) characters of each place in the section's ``full_text``. At most ``PLACES`` are listed."""
+    sections_total: int
+    """How many sections hold it."""
+    asked: int
+    """Words of the longest part of it that the question has too."""
+    controls: int
+    """How many control texts hold it whole."""
+
+    def __post_init__(self) -> None:
+        _check(self, "spans", self.spans, (len(self.sections), 2))
+
+    @property
+    def in_question(self) -> bool:
+        """The question already said it: no evidence that the documents are its source."""
+        return self.asked == self.words
+
+    @property
+    def in_control(self) -> bool:
+        """Texts that no model was tuned on say it too: a common phrase."""
+        return self.controls > 0
+
+
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """One answer, judged: what ``explain`` returns, ``storage`` stores and ``render`` draws."""
 
@@ -300,6 +467,12 @@ class Explanation:
     verdict: Verdict
     provenance: MappingABC[str, object]
     """Hashes of models, tokenizer and documents, seed, versions, device, dtype, options."""
+    vocabulary: Vocabulary | None = None
+    """Which of the question's words the documents have; None for a question without words."""
+    shares: tuple[VocabularyShare, ...] = ()
+    """How much of each method's scores falls on those words and phrases, beside chance."""
+    verbatim: tuple[Verbatim, ...] = ()
+    """The longest word runs that answer and documents share, longest first."""
 
     def __post_init__(self) -> None:
         n, p, m = len(self.answer_tokens), len(self.prompt_tokens), len(self.sections)
@@ -307,7 +480,9 @@ class Explanation:
             _check(self, f"{name}.logprob", side.logprob, (n,))
             _check(self, f"{name}.attention", side.attention, (n, p + n))
         for method, attribution in self.attributions.items():
-            _check(self, f"attributions[{method!r}]", attribution.base, (n, p + n))
+            for what, members, size in (("rows", attribution.rows, n), ("columns", attribution.columns, p + n)):
+                if not all(0 <= i < size for group in members for i in group):
+                    raise RecordError(f"Explanation.attributions[{method!r}].{what} has an index beyond {size - 1}")
         for mapper, mapping in self.mappings.items():
             _check(self, f"mappings[{mapper!r}]", mapping.base.tokens, (n, m))
         _check(self, "ranking", self.ranking, (m,))

@@ -18,11 +18,12 @@ from attrib.errors import InputError, RecordError
 from attrib.files import write_atomically
 from attrib.records import Explanation
 
-SCHEMA = 1
+SCHEMA = 2
 RECORDS: dict[str, type] = {
     name: getattr(records, name)
     for name in (
-        "Attribution", "Capture", "Evidence", "Explanation", "Mapping", "MappingSide", "Section", "Token", "Verdict",
+        "Attribution", "Capture", "Evidence", "Explanation", "Mapping", "MappingSide", "Phrase", "Section", "Token",
+        "Verbatim", "Verdict", "Vocabulary", "VocabularyShare",
     )
 }  # fmt: skip
 

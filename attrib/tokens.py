@@ -24,6 +24,8 @@ class Encoded:
     prompt_tokens: tuple[Token, ...]
     answer_tokens: tuple[Token, ...]
     answer: str
+    question: str = ""
+    """The question's text, to tell it from the chat template; empty where unknown."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -83,7 +85,9 @@ def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answ
     return ids[n:]
 
 
-def encode(tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int], *, context: int) -> Encoded:
+def encode(
+    tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int], *, context: int, question: str = ""
+) -> Encoded:
     """Prompt and answer ids with their tokens; refuses what exceeds the model's ``context``."""
     total = len(prompt_ids) + len(answer_ids)
     if total > context:
@@ -92,7 +96,7 @@ def encode(tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int],
         )
     answer, answer_tokens = _tokens(tokenizer, answer_ids)
     _, prompt_tokens = _tokens(tokenizer, prompt_ids)
-    return Encoded(tuple(prompt_ids), tuple(answer_ids), prompt_tokens, answer_tokens, answer)
+    return Encoded(tuple(prompt_ids), tuple(answer_ids), prompt_tokens, answer_tokens, answer, question)
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from attrib.records import Attribution, Capture, Evidence, Explanation, Mapping, MappingSide, Section, Token, Verdict
+from attrib.units import Unit, question_positions, units, words
 
 ANSWER = (" The", " warranty", " on", " the", " pump", " is", " thirty", "-", "six", " months", ".")
 QUESTION = (" How", " long", " is", " the", " warranty", " on", " the", " pump", "?")
 ODD_TOKENS = ("$\\foo$", " _x_", "\n", "", " ", "水", " مرحبا", "🙂", "\t", "[red]x[/red]", "\\", "%d{}", " e\u0301")
 """Tokens that broke drawings elsewhere: mathtext, blank, empty, wide, right-to-left, emoji, markup, combining."""
+
+PERTURBATION = ("leave_one_out", "contextcite", "shapley")
+"""Methods whose columns are the question's words alone."""
+PROMISING = ("integrated_gradients", "relevance", "shapley")
+"""Methods with a gap."""
+UNSIGNED = ("attention", "rollout", "value_norm", "information_flow", "saliency", "smoothgrad")
+"""What the names of methods without a sign start with."""
 
 
 def make_tokens(texts: Sequence[str], *, start: int = 0, special: Sequence[int] = ()) -> tuple[Token, ...]:
@@ -153,11 +162,15 @@ def make_explanation(
     base_answer: str = "The warranty is twelve months.",
     mappers: Sequence[str] = ("bm25", "hidden"),
     methods: Sequence[str] = ("attention", "input_x_gradient"),
+    unit: Literal["token", "word", "sentence", "answer"] | tuple[Unit, ...] = "token",
+    target: str = "logprob",
+    gap: float = 0.01,
 ) -> Explanation:
     """A record with ``answer`` answer tokens (or ``answer_texts``), ``prompt`` prompt tokens and ``sections`` sections.
 
     The prompt is a chat template (marker, role, question, marker, role) cut to at least 5 tokens; ``question`` takes
-    the place of the question's tokens as one token. The same arguments give the same record.
+    the place of the question's tokens as one token. ``unit``, ``target`` and ``gap`` (a share of what a row should sum
+    to) are those of the attributions. The same arguments give the same record.
     """
     rng = np.random.default_rng(seed)
     answer_tokens = make_tokens(
@@ -185,8 +198,10 @@ def make_explanation(
     mappings = {name: m if m.uses_model else replace(m, base=m.tuned) for name, m in mappings.items()}
     best = sum((m.tuned.whole for m in mappings.values()), np.zeros(sections))
     text = "".join(token.text for token in answer_tokens)
+    rows, question_text = units(answer_tokens, unit), "".join(asked).strip()
+    sources = question_words(prompt_tokens, question_text)
     return Explanation(
-        question="".join(asked).strip(),
+        question=question_text,
         answer=text,
         answer_source="tuned",
         base_answer=base_answer,
@@ -195,7 +210,12 @@ def make_explanation(
         answer_tokens=answer_tokens,
         base=base,
         tuned=tuned,
-        attributions={name: make_attribution(rng, name, base, tuned, p) for name in methods},
+        attributions={
+            name: make_attribution(
+                rng, name, base, tuned, p, rows, sources if name in PERTURBATION else None, target=target, gap=gap
+            )
+            for name in methods
+        },
         sections=candidates,
         sections_total=sections,
         mappings=mappings,
@@ -205,15 +225,66 @@ def make_explanation(
     )
 
 
-def make_attribution(rng: np.random.Generator, method: str, base: Capture, tuned: Capture, prompt: int) -> Attribution:
-    """The capture's attention for ``attention``; else signed scores, zero from the token on."""
-    if method == "attention":
-        assert base.attention is not None
-        assert tuned.attention is not None
-        return Attribution(method, base.attention, tuned.attention)
+def question_words(prompt_tokens: Sequence[Token], question: str) -> tuple[Unit, ...]:
+    """The question's tokens grouped to words, as perturbation takes them away."""
+    inside = set(question_positions(prompt_tokens, question))
+    groups = (tuple(i for i in word if i in inside) for word in words(prompt_tokens))
+    return tuple(group for group in groups if group)
+
+
+def make_attribution(
+    rng: np.random.Generator,
+    method: str,
+    base: Capture,
+    tuned: Capture,
+    prompt: int,
+    rows: Sequence[Unit] | None = None,
+    columns: Sequence[Unit] | None = None,
+    *,
+    target: str = "logprob",
+    gap: float = 0.01,
+) -> Attribution:
+    """The capture's attention for ``attention``; else random scores, zero from the row's last token on.
+
+    ``rows`` default to tokens, ``columns`` to positions. Methods of PROMISING miss their sum by the share ``gap``.
+    """
     n = len(base.logprob)
-    causal = np.arange(prompt + n) < prompt + np.arange(n)[:, None]
-    return Attribution(method, rng.normal(0, 1, causal.shape) * causal, rng.normal(0, 1.5, causal.shape) * causal)
+    rows = tuple(rows) if rows is not None else tuple((i,) for i in range(n))
+    columns = tuple(columns) if columns is not None else tuple((i,) for i in range(prompt + n))
+    sides = [_scores(rng, method, side, scale, prompt, rows, columns) for side, scale in ((base, 1.0), (tuned, 1.5))]
+    # sum = change + gap and gap = share · change.
+    gaps = [scores.sum(1) * gap / (1 + gap) if method in PROMISING else None for scores in sides]
+    settings = {"sources": "word", "ablate": "delete"} if method in PERTURBATION else {}
+    return Attribution(
+        method,
+        target,
+        rows,
+        columns,
+        *sides,
+        *(np.array([side.logprob[list(row)].sum() for row in rows]) for side in (base, tuned)),
+        *gaps,
+        {"base": settings, "tuned": settings} if settings else {},
+    )
+
+
+def _scores(
+    rng: np.random.Generator,
+    method: str,
+    side: Capture,
+    scale: float,
+    prompt: int,
+    rows: Sequence[Unit],
+    columns: Sequence[Unit],
+) -> np.ndarray:
+    """[row, column]"""
+    if method == "attention" and side.attention is not None:
+        wide = np.stack([side.attention[list(row)].mean(0) for row in rows]) if rows else side.attention
+        return np.stack([wide[:, list(column)].sum(1) for column in columns], 1)
+    first, last = np.array([min(column) for column in columns]), np.array([max(row) for row in rows], int)
+    scores = rng.normal(0, scale, (len(rows), len(columns))) * (first < prompt + last[:, None])
+    if not method.startswith(UNSIGNED) or method == "attention_x_gradient":
+        return scores
+    return np.abs(scores)
 
 
 def swapped(explanation: Explanation) -> Explanation:
@@ -222,7 +293,19 @@ def swapped(explanation: Explanation) -> Explanation:
         explanation,
         base=explanation.tuned,
         tuned=explanation.base,
-        attributions={k: replace(a, base=a.tuned, tuned=a.base) for k, a in explanation.attributions.items()},
+        attributions={k: _swapped(a) for k, a in explanation.attributions.items()},
         mappings={k: replace(m, base=m.tuned, tuned=m.base) for k, m in explanation.mappings.items()},
         verdict=replace(explanation.verdict, gain=-explanation.verdict.gain),
+    )
+
+
+def _swapped(attribution: Attribution) -> Attribution:
+    return replace(
+        attribution,
+        base=attribution.tuned,
+        tuned=attribution.base,
+        value_base=attribution.value_tuned,
+        value_tuned=attribution.value_base,
+        gap_base=attribution.gap_tuned,
+        gap_tuned=attribution.gap_base,
     )

@@ -13,14 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "errors", "files", "records", "measures", "documents", "tokens", "models", "generate", "capture", "attribution",
-    "mapping", "demo", "contrast", "explaining", "tuning", "storage", "render", "cli",
+    "errors", "files", "records", "measures", "units", "documents", "tokens", "models", "generate", "targets", "passes",
+    "variants", "capture", "attribution", "mapping", "vocabulary", "demo", "contrast", "explaining", "tuning", "assess",
+    "storage", "render", "cli",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 DOORS = {
     "transformer_lens": ("attrib.models",),
     "sentence_transformers": ("attrib.mapping.embedding",),
-    "matplotlib": ("attrib.render.figures",),
+    "matplotlib": ("attrib.render.figures", "attrib.render.assessments"),
     "mpl_toolkits": ("attrib.render.figures",),
     "peft": ("attrib.tuning", "attrib.models"),
     "captum": ("attrib.attribution",),

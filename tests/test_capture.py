@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import METHODS
 from attrib.capture import CaptureOptions, capture, capture_texts
 from attrib.errors import InputError
 from attrib.tokens import encode, encode_answer, encode_prompt
@@ -36,21 +35,18 @@ def plain(base_dir: Path, adapter_dir: Path) -> dict[str, Any]:
 
 
 def loop(network: Any, text: Any) -> dict[str, np.ndarray]:
-    """One forward and one backward pass for every answer token, each on its own prefix."""
-    out: dict[str, list[Any]] = {"logprob": [], "rank": [], "entropy": [], "gradient": [], "attention": []}
+    """One forward for every answer token, each on its own prefix."""
+    out: dict[str, list[Any]] = {"logprob": [], "rank": [], "entropy": [], "attention": []}
     total = len(text.ids)
     for i, token in enumerate(text.answer_ids):
         prefix = torch.tensor([text.ids[: len(text.prompt_ids) + i]])
-        embeddings = network.get_input_embeddings()(prefix).detach().requires_grad_(True)
-        result = network(inputs_embeds=embeddings, output_attentions=True, use_cache=False)
+        with torch.no_grad():
+            result = network(prefix, output_attentions=True, use_cache=False)
         logprobs = result.logits[0, -1].log_softmax(-1)
-        (gradient,) = torch.autograd.grad(logprobs[token], embeddings)
-        logprobs = logprobs.detach()
         pad = total - prefix.shape[1]
         out["logprob"].append(logprobs[token].item())
         out["rank"].append(int((logprobs > logprobs[token]).sum()))
         out["entropy"].append(-(logprobs.exp() * logprobs).sum().item())
-        out["gradient"].append(np.pad(gradient[0].numpy(), ((0, pad), (0, 0))))
         mean = torch.stack([a[0, :, -1] for a in result.attentions]).mean((0, 1))
         out["attention"].append(np.pad(mean.detach().numpy(), (0, pad)))
     return {key: np.array(value) for key, value in out.items()}
@@ -67,7 +63,7 @@ def test_one_pass_equals_a_loop_over_tokens_in_float64(tiny_pair64: Any, plain: 
 def test_float32_is_within_1e4_of_float64(tiny_pair: Any, plain: Any) -> None:
     text = encoded(tiny_pair)
     got, want = capture(tiny_pair.tuned, text), loop(plain["tuned"], text)
-    for name in ("logprob", "entropy", "attention", "gradient"):
+    for name in ("logprob", "entropy", "attention"):
         np.testing.assert_allclose(getattr(got, name), want[name], atol=1e-4, err_msg=name)
 
 
@@ -80,42 +76,6 @@ def test_every_row_of_attention_sums_to_one_before_reduction(tiny_pair: Any) -> 
     got = capture(tiny_pair.tuned, encoded(tiny_pair), CaptureOptions(heads=True))
     np.testing.assert_allclose(got.heads.sum(-1), 1, atol=1e-5)
     np.testing.assert_allclose(got.heads.mean((0, 1)), got.attention, atol=1e-6)
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
-def test_chunks_do_not_change_the_numbers(tiny_pair: Any, chunk: int) -> None:
-    text = encoded(tiny_pair)
-    got, want = capture(tiny_pair.tuned, text, CaptureOptions(chunk=chunk)), capture(tiny_pair.tuned, text)
-    np.testing.assert_allclose(got.gradient, want.gradient, atol=1e-6)
-    np.testing.assert_array_equal(got.logprob, want.logprob)
-
-
-def test_nothing_is_attributed_to_the_token_itself_or_after_it(tiny_pair: Any) -> None:
-    text = encoded(tiny_pair)
-    got = capture(tiny_pair.tuned, text)
-    prompt = len(text.prompt_ids)
-    for method, function in METHODS.items():
-        scores = function(got)
-        for row in range(len(scores)):
-            assert not np.any(scores[row, prompt + row :]), method
-            assert np.any(scores[row, : prompt + row]), method
-
-
-def test_input_x_gradient_agrees_with_captum(tiny_pair64: Any, plain: Any) -> None:
-    captum = pytest.importorskip("captum.attr")
-    text = encoded(tiny_pair64)
-    got = METHODS["input_x_gradient"](capture(tiny_pair64.tuned, text))
-    network = plain["tuned"]
-    embeddings = network.get_input_embeddings()(torch.tensor([text.ids])).detach().requires_grad_(True)
-
-    def logprob(values: Any, row: int) -> Any:
-        logits = network(inputs_embeds=values, use_cache=False).logits[:, len(text.prompt_ids) - 1 + row]
-        return logits.log_softmax(-1)[:, text.answer_ids[row]]
-
-    for row in (0, len(got) - 1):
-        method = captum.InputXGradient(lambda values, row=row: logprob(values, row))
-        want = method.attribute(embeddings).sum(-1)[0].detach().numpy()
-        np.testing.assert_allclose(got[row], want, atol=1e-9)
 
 
 def test_hooks_and_modes_are_restored_after_an_exception(tiny_pair: Any) -> None:
@@ -148,7 +108,7 @@ def test_hooks_and_modes_are_restored_after_an_exception(tiny_pair: Any) -> None
 
 def test_a_record_beyond_the_budget_is_refused_with_the_mend(tiny_pair: Any) -> None:
     with pytest.raises(InputError, match=r"GB.*--memory"):
-        capture(tiny_pair.tuned, encoded(tiny_pair), CaptureOptions(memory_gb=1e-6))
+        capture(tiny_pair.tuned, encoded(tiny_pair), CaptureOptions(heads=True, memory_gb=1e-6))
 
 
 def test_unknown_layers_are_refused(tiny_pair: Any) -> None:

@@ -62,7 +62,10 @@ def test_json_is_one_object_with_the_promised_keys(
     )  # fmt: skip
     assert status == 0, err
     result = json.loads(out)
-    assert list(result) == ["question", "answer", "base_answer", "tokens", "verdict", "sections", "files"]
+    assert list(result) == [
+        "question", "answer", "base_answer", "tokens", "verdict", "sections", "attributions", "vocabulary", "verbatim",
+        "files",
+    ]  # fmt: skip
     assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
     for token in result["tokens"]:
         assert {"text", "id", "logprob_base", "logprob_tuned", "gain", "verdict"} <= set(token)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attrib import demo
-from attrib.attribution import METHODS
+from attrib.attribution import QUICK, MethodOptions, attribute
 from attrib.capture import CaptureOptions, capture
 from attrib.explaining import ExplainOptions, explain
 from attrib.mapping.reading import Library
@@ -74,10 +74,12 @@ def test_rows_of_attention_and_chunks_on_the_real_model(default_pair: Any) -> No
     prompt = encode_prompt(default_pair.tokenizer, "Who keeps it?", context=default_pair.context)
     ids = encode_answer(default_pair.tokenizer, "Who keeps it?", prompt, "Tobin Warrack")
     text = encode(default_pair.tokenizer, prompt, ids, context=default_pair.context)
-    one, many = (capture(default_pair.tuned, text, CaptureOptions(heads=True, chunk=chunk)) for chunk in (1, 8))
-    np.testing.assert_allclose(one.heads.sum(-1), 1, atol=1e-5)
-    for method in METHODS.values():
-        np.testing.assert_allclose(method(one), method(many), atol=1e-4, rtol=1e-3)
+    heads = capture(default_pair.tuned, text, CaptureOptions(heads=True)).heads
+    assert heads is not None
+    np.testing.assert_allclose(heads.sum(-1), 1, atol=1e-5)
+    one, many = (attribute(default_pair, text, QUICK, MethodOptions(unit="token", chunk=chunk)) for chunk in (1, 8))
+    for method in QUICK:
+        np.testing.assert_allclose(one[method].tuned, many[method].tuned, atol=1e-4, rtol=1e-3)
 
 
 def test_the_readme_example_runs(

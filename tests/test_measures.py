@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from attrib.measures import auroc, bits, gain, q_values
+from attrib.measures import auroc, bits, bootstrap_interval, gain, q_values
 
 
 def test_gain_is_antisymmetric_and_a_bit_is_log_two_nats() -> None:
@@ -101,3 +101,14 @@ def test_auroc_is_scikit_learns_with_ties(positive: list[int], negative: list[in
     want = roc_auc_score([1] * len(positive) + [0] * len(negative), positive + negative)
     assert auroc(np.array(positive), np.array(negative)) == pytest.approx(want)
     assert auroc(np.array(negative), np.array(positive)) == pytest.approx(1 - want)
+
+
+def test_a_bootstrap_interval_covers_the_mean_and_narrows_with_n() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(3, 1, 20), rng.normal(3, 1, 2000)
+    low, high = bootstrap_interval(few)
+    assert low < few.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * few.std() / 20**0.5, rel=0.2)
+    assert np.ptp(bootstrap_interval(many)) < 0.2 * (high - low)
+    assert bootstrap_interval(np.array([2.0])) == (2.0, 2.0)
+    assert bootstrap_interval(few, seed=1) == bootstrap_interval(few, seed=1) != bootstrap_interval(few, seed=2)

@@ -57,8 +57,6 @@ def full(seed: int = 0) -> Explanation:
         explanation.tuned,
         logprob=explanation.tuned.logprob.astype(np.float32),
         heads=rng.random((2, 3, n, total)).astype(np.float32),
-        gradient=rng.normal(size=(n, total, 4)).astype(np.float32),
-        embeddings=rng.normal(size=(total, 4)).astype(np.float32),
         hidden=rng.normal(size=(2, total, 4)).astype(np.float32),
         layers=(1, 2),
     )

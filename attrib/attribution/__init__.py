@@ -1,35 +1,222 @@
-"""Answer token × position: how much each earlier token mattered, one function a method.
+"""Answer tokens × earlier tokens: how much each earlier token mattered, one line a method.
 
-A method turns one model's Capture into ``[answer, position]``; columns of the token itself and after it are 0.
-Attention is where the model looked and gradients how the log-prob would change: neither is a cause.
+Attention is where the model looked, a gradient how the target would change, a perturbation how it did change: each is a
+claim of its own, and ``assess faithfulness`` sets them against each other and against chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from attrib.attribution.attention import attention
-from attrib.attribution.gradient import input_x_gradient, saliency
+from attrib.attribution import attention, flow, gradient, integrated, perturbation, relevance
+from attrib.attribution.job import Job, Method, MethodOptions, Progress, Scores
 from attrib.errors import InputError
-from attrib.records import Attribution, Capture
+from attrib.models.pair import Model, ModelPair
+from attrib.passes import evaluate
+from attrib.records import Attribution
+from attrib.targets import make_target
+from attrib.tokens import Encoded, encode_answer
+from attrib.units import question_positions, units
 
-METHODS: dict[str, Callable[[Capture], np.ndarray]] = {
-    "attention": attention,
-    "saliency": saliency,
-    "input_x_gradient": input_x_gradient,
+__all__ = [
+    "METHODS", "QUICK", "Job", "Method", "MethodOptions", "Progress", "Scores", "aggregate", "attribute",
+    "attribute_model", "check_methods", "make_job",
+]  # fmt: skip
+
+METHODS: dict[str, Method] = {
+    "attention": Method(attention.looked, attention.mean, signed=False, unit="attention", cost="1 F"),
+    "attention_last": Method(attention.looked, attention.last_layer, signed=False, unit="attention", cost="1 F"),
+    "attention_max": Method(attention.looked, attention.largest, signed=False, unit="attention", cost="1 F"),
+    "attention_head": Method(attention.looked, attention.one_head, signed=False, unit="attention", cost="1 F"),
+    "rollout": Method(flow.propagated, flow.rollout, signed=False, unit="share", cost="1 F"),
+    "value_norm": Method(flow.propagated, flow.value_norm, signed=False, unit="share", cost="1 F"),
+    "information_flow": Method(flow.propagated, flow.information_flow, signed=False, unit="share", cost="1 F"),
+    "attention_x_gradient": Method(attention.times_gradient, None, signed=True, cost="1 F + 1 B a row"),
+    "saliency": Method(gradient.differentiated, gradient.l2, signed=False, unit="gradient", cost="1 F + 1 B a row"),
+    "saliency_l1": Method(gradient.differentiated, gradient.l1, signed=False, unit="gradient", cost="1 F + 1 B a row"),
+    "input_x_gradient": Method(gradient.differentiated, gradient.times_value, signed=True, cost="1 F + 1 B a row"),
+    "smoothgrad": Method(gradient.smoothed, gradient.l2, signed=False, unit="gradient", cost="samples × (1 F + 1 B)"),
+    "integrated_gradients": Method(integrated.integrated, None, signed=True, cost="steps × (1 F + 1 B a row)"),
+    "relevance": Method(relevance.propagated, relevance.attnlrp, signed=True, cost="1 F + 1 B a row"),
+    "leave_one_out": Method(perturbation.left_out, None, signed=True, cost="1 F a source"),
+    "contextcite": Method(perturbation.contextcite, None, signed=True, cost="ablations × F"),
+    "shapley": Method(perturbation.shapley, None, signed=True, cost="permutations × 1 F a source"),
 }
-NEEDS_GRADIENT = frozenset({"saliency", "input_x_gradient"})
+QUICK = ("attention", "saliency", "input_x_gradient", "relevance")
+"""What is computed where nothing is named: one backward a row, or less."""
 
 
-def attribute(base: Capture, tuned: Capture, method: str) -> Attribution:
-    """One method for both models on the same answer."""
-    return Attribution(method, METHODS[method](base), METHODS[method](tuned))
+def attribute(
+    pair: ModelPair,
+    encoded: Encoded,
+    methods: Sequence[str],
+    options: MethodOptions | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Attribution]:
+    """Both models, the same answer: by method name, base and tuned.
+
+    Raises InputError for an unknown method, target or unit, and for a memory budget that one row exceeds.
+    """
+    options = options or MethodOptions()
+    check_methods(methods, options)
+    rows = _rows(encoded, options)
+    jobs = [make_job(pair, encoded, rows, options, tuned=tuned, progress=progress) for tuned in (False, True)]
+    sides = [_run(job, methods) for job in jobs]
+    values = [job.by_row(evaluate(job.inputs())[0].double().cpu().numpy()) for job in jobs]
+    name = options.target if isinstance(options.target, str) else getattr(options.target, "__name__", "function")
+    return {
+        method: _join(method, name, rows, [found[method] for found in sides], values, encoded, options)
+        for method in methods
+    }
 
 
-def check_methods(methods: tuple[str, ...]) -> None:
-    """InputError for a method that does not exist."""
+def attribute_model(
+    pair: ModelPair,
+    encoded: Encoded,
+    methods: Sequence[str],
+    options: MethodOptions | None = None,
+    *,
+    tuned: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Scores]:
+    """One model alone."""
+    options = options or MethodOptions()
+    check_methods(methods, options)
+    rows = _rows(encoded, options)
+    return _run(make_job(pair, encoded, rows, options, tuned=tuned, progress=progress), methods)
+
+
+def make_job(
+    pair: ModelPair,
+    encoded: Encoded,
+    rows: tuple[tuple[int, ...], ...],
+    options: MethodOptions,
+    *,
+    tuned: bool,
+    progress: Progress | None = None,
+) -> Job:
+    """One side of a pair, ready for the methods."""
+    contrast = None
+    if options.contrast is not None:
+        if not encoded.question:
+            raise InputError(
+                "contrast: the question's text is not known; make the tokens with encode(..., question=...)"
+            )
+        contrast = encode_answer(pair.tokenizer, encoded.question, encoded.prompt_ids, options.contrast)
+    target = make_target(options.target, tuned=tuned, contrast=contrast, answer=len(encoded.answer_ids))
+    models: tuple[Model, Model] = (pair.base, pair.tuned)
+    return Job(models[int(tuned)], encoded, target, rows, options, models[1 - int(tuned)], progress)
+
+
+def _rows(encoded: Encoded, options: MethodOptions) -> tuple[tuple[int, ...], ...]:
+    if not encoded.answer_ids:
+        raise InputError("answer: it has no tokens, so there is nothing to attribute; give an answer")
+    return units(encoded.answer_tokens, options.unit)
+
+
+def _run(job: Job, methods: Sequence[str]) -> dict[str, Scores]:
+    """Methods that share a computation are computed together."""
+    groups: dict[Any, dict[str, Any]] = defaultdict(dict)
+    for name in methods:
+        groups[METHODS[name].run][name] = METHODS[name].part
+    found: dict[str, Scores] = {}
+    for run, parts in groups.items():
+        found |= run(job, parts)
+    return found
+
+
+def _join(
+    method: str,
+    target: str,
+    rows: tuple[tuple[int, ...], ...],
+    sides: Sequence[Scores],
+    values: Sequence[np.ndarray],
+    encoded: Encoded,
+    options: MethodOptions,
+) -> Attribution:
+    base, tuned = sides
+    settings = {"base": dict(base.settings), "tuned": dict(tuned.settings)}
+    joined = Attribution(
+        method, target, rows, base.columns, base.values, tuned.values, values[0], values[1], base.gap, tuned.gap,
+        settings if base.settings else {},
+    )  # fmt: skip
+    return _without_template(joined, encoded) if options.special == "exclude" else joined
+
+
+def _without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
+    """The attribution without the chat template's columns; the share of |score| that they had is kept."""
+    question = set(question_positions(encoded.prompt_tokens, encoded.question))
+    template = set(range(len(encoded.prompt_ids))) - question
+    kept = [i for i, column in enumerate(attribution.columns) if not set(column) <= template]
+
+    def share(scores: np.ndarray) -> float:
+        total = float(np.abs(scores).sum())
+        return 1 - float(np.abs(scores[:, kept]).sum()) / total if total else 0.0
+
+    excluded = {"excluded_base": share(attribution.base), "excluded_tuned": share(attribution.tuned)}
+    return replace(
+        attribution,
+        columns=tuple(attribution.columns[i] for i in kept),
+        base=attribution.base[:, kept],
+        tuned=attribution.tuned[:, kept],
+        settings={**attribution.settings, **excluded},
+    )
+
+
+def aggregate(attribution: Attribution, rows: Sequence[tuple[int, ...]], reduction: str) -> Attribution:
+    """Rows put together: ``rows`` are groups of answer tokens, ``reduction`` sum, mean or max (by magnitude).
+
+    An explicit step: the sum of a norm is not the norm of a sum. Raises InputError for an unknown reduction and for a
+    group that cuts a row in two.
+    """
+    if reduction not in ("sum", "mean", "max"):
+        raise InputError(f"reduction {reduction!r} is unknown; choose sum, mean or max")
+    members = []
+    if not rows:
+        raise InputError("rows: no group was given; give at least one")
+    for group in rows:
+        if not group:
+            raise InputError("rows: a group is empty; give it answer tokens")
+        inside = [i for i, row in enumerate(attribution.rows) if set(row) <= set(group)]
+        if sorted(i for row in inside for i in attribution.rows[row]) != sorted(group):
+            raise InputError(f"rows: the group {tuple(group)} is not made of whole rows; attribute tokens first")
+        members.append(inside)
+
+    def put_together(scores: np.ndarray) -> np.ndarray:
+        blocks = [scores[inside] for inside in members]
+        if reduction == "max":
+            return np.stack([np.take_along_axis(b, np.abs(b).argmax(0)[None], 0)[0] for b in blocks])
+        return np.stack([b.sum(0) if reduction == "sum" else b.mean(0) for b in blocks])
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.array([values[inside].sum() for inside in members])
+
+    gaps = [
+        total(gap) if gap is not None and reduction == "sum" else None
+        for gap in (attribution.gap_base, attribution.gap_tuned)
+    ]
+    return replace(
+        attribution,
+        rows=tuple(tuple(sorted(group)) for group in rows),
+        base=put_together(attribution.base),
+        tuned=put_together(attribution.tuned),
+        value_base=total(attribution.value_base),
+        value_tuned=total(attribution.value_tuned),
+        gap_base=gaps[0],
+        gap_tuned=gaps[1],
+        settings={**attribution.settings, "reduction": reduction},
+    )
+
+
+def check_methods(methods: Sequence[str], options: MethodOptions | None = None) -> None:
+    """InputError for a method that does not exist, or one whose options are missing."""
     for method in methods:
         if method not in METHODS:
             raise InputError(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
+    if options is not None and "attention_head" in methods and options.layer is None:
+        raise InputError("attention_head: which layer? add --attention-layer (and --attention-head for one head)")

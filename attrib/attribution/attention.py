@@ -1,15 +1,88 @@
-"""Attention as attribution: where the model looked."""
+"""Attention as attribution: where the model looked at the step that predicts each answer token."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
+from attrib.attribution.job import Job, Scores, own
+from attrib.capture import resolve_layers
 from attrib.errors import InputError
-from attrib.records import Capture
+from attrib.passes import backpropagate, watch
+
+Part = Callable[[Any, int, Any, Job], Any]
+"""(so far [answer, position] or None, layer, pattern [head, answer, position], job) → so far."""
 
 
-def attention(capture: Capture) -> np.ndarray:
-    """Mean attention over layers and heads of the step that predicts each answer token, [answer, position]."""
-    if capture.attention is None:
-        raise InputError("attention was not captured; capture again with attention=True")
-    return capture.attention
+def mean(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+    """Mean over layers and heads."""
+    share = pattern.mean(0) / job.model.n_layers
+    return share if so_far is None else so_far + share
+
+
+def last_layer(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+    """Mean over the last layer's heads."""
+    return pattern.mean(0) if layer == job.model.n_layers - 1 else so_far
+
+
+def largest(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+    """Maximum over layers and heads."""
+    top = pattern.amax(0)
+    return top if so_far is None else so_far.maximum(top)
+
+
+def one_head(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+    """One layer, one head, or the mean over that layer's heads where no head is named."""
+    assert job.options.layer is not None
+    if layer != resolve_layers((job.options.layer,), job.model.n_layers)[0]:
+        return so_far
+    head = job.options.head
+    if head is not None and not -len(pattern) <= head < len(pattern):
+        raise InputError(f"attention_head: head {head}: the model has heads 0 to {len(pattern) - 1}")
+    return pattern.mean(0) if head is None else pattern[head]
+
+
+def looked(job: Job, parts: Mapping[str, Part]) -> dict[str, Scores]:
+    """Several reductions of the attention patterns of one forward; a row is the mean over its tokens."""
+    found: dict[str, Any] = dict.fromkeys(parts)
+    rows = slice(job.prompt - 1, job.positions - 1)
+
+    def see(layer: int) -> Callable[[Any, Any], None]:
+        def look(pattern: Any, hook: Any) -> None:
+            """[batch, head, query, key], rows that sum to 1."""
+            at = pattern.detach()[0, :, rows].float()
+            for name, part in parts.items():
+                found[name] = part(found[name], layer, at, job)
+
+        return look
+
+    watch(job.inputs(), [(f"blocks.{i}.attn.hook_pattern", see(i)) for i in range(job.model.n_layers)])
+    # The pattern ends one position before the last answer token, which nothing predicts from.
+    wide = {n: np.pad(v.double().cpu().numpy(), ((0, 0), (0, job.positions - v.shape[1]))) for n, v in found.items()}
+    scores = own(job, list(wide), [np.stack([v[list(row)].mean(0) for row in job.rows]) for v in wide.values()])
+    chosen = {"layer": job.options.layer, "head": job.options.head}
+    return {name: replace(s, settings=chosen) if parts[name] is one_head else s for name, s in scores.items()}
+
+
+def times_gradient(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+    """Attention × its gradient, summed over layers, heads and the positions that look.
+
+    To first order, what the target loses where nothing looks at a position any more.
+    """
+    points = [f"blocks.{i}.attn.hook_pattern" for i in range(job.model.n_layers)]
+    scores = np.zeros((len(job.rows), job.positions))
+    done = 0
+
+    def shrink(gradient: Any, value: Any) -> Any:
+        """[row, batch, head, query, key] → [row, batch, key]."""
+        return (gradient * value).sum((2, 3))
+
+    for part in backpropagate(job.inputs(), job.rows, points, shrink=shrink):
+        total = sum(g[:, 0].double().cpu().numpy() for g in part.gradients.values())
+        scores[list(part.rows), : total.shape[1]] = total
+        done += len(part.rows)
+        job.tell(f"attention × gradient, {job.model.name}", done, len(job.rows))
+    return {name: Scores(scores, job.every_position) for name in parts}

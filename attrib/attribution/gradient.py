@@ -1,26 +1,115 @@
-"""Gradients of a token's log-prob with respect to the input embeddings (Simonyan et al. 1312.6034)."""
+"""Gradients of a target with respect to the input embeddings, or to the values at any hook point.
+
+Saliency (Simonyan et al. 1312.6034), input × gradient (Shrikumar et al. 1605.01713), SmoothGrad (Smilkov et al.
+1706.03825). A row's gradient is that of its tokens' summed target: one product a word, not one a token. Input ×
+gradient of a word is exactly the sum of its tokens'; a norm is not.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
+from attrib.attribution.job import Job, Reducer, Scores, own
 from attrib.errors import InputError
-from attrib.records import Capture
+from attrib.passes import Part, backpropagate
 
 
-def saliency(capture: Capture) -> np.ndarray:
-    """L2 norm of the gradient at each position, unsigned, [answer, position]."""
-    return np.asarray(np.linalg.norm(_gradient(capture), axis=-1))
+def l2(gradient: Any, value: Any) -> Any:
+    """Euclidean norm of the gradient at each position."""
+    return gradient.flatten(3).norm(dim=-1)
 
 
-def input_x_gradient(capture: Capture) -> np.ndarray:
-    """Gradient · embedding at each position, signed, nats, [answer, position] (Shrikumar et al. 1605.01713)."""
-    if capture.embeddings is None:
-        raise InputError("embeddings were not captured; capture again with gradient=True")
-    return np.asarray(np.einsum("apd,pd->ap", _gradient(capture), capture.embeddings))
+def l1(gradient: Any, value: Any) -> Any:
+    """Sum of the gradient's absolute values at each position."""
+    return gradient.flatten(3).abs().sum(-1)
 
 
-def _gradient(capture: Capture) -> np.ndarray:
-    if capture.gradient is None:
-        raise InputError("gradients were not captured; capture again with gradient=True")
-    return capture.gradient
+def times_value(gradient: Any, value: Any) -> Any:
+    """Gradient · value at each position."""
+    return (gradient * value).flatten(3).sum(-1)
+
+
+def differentiated(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
+    """Several reductions of the same gradients, one backward a row."""
+    point = job.options.at
+    out = {name: np.zeros((len(job.rows), job.positions)) for name in parts}
+    done = 0
+    for part in backpropagate(job.inputs(), job.rows, (point,)):
+        gradient, value = by_position(job, part, point)
+        for name, reduce in parts.items():
+            put(out[name], part, reduce(gradient, value)[:, 0])
+        done += len(part.rows)
+        job.tell(f"gradients, {job.model.name}", done, len(job.rows))
+    return own(job, list(out), list(out.values()))
+
+
+def smoothed(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
+    """The mean gradient over noisy copies of the embeddings, then its reduction."""
+    import torch
+
+    samples, noise = job.options.samples, job.options.noise
+    if samples < 1 or noise < 0:
+        raise InputError(f"samples={samples}, noise={noise}: SmoothGrad needs a sample or more and no negative noise")
+    generator = torch.Generator().manual_seed(job.options.seed)
+    width = int(job.model.bridge.cfg.d_model)
+    size = 4 * len(job.rows) * job.positions * width / 1e9
+    if size > job.options.memory_gb:
+        raise InputError(
+            f"smoothgrad: mean gradients of {len(job.rows)} rows need {size:.1f} GB, the budget is "
+            f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise --memory"
+        )
+    total = np.zeros((len(job.rows), job.positions, width), np.float32)
+    sigma = 0.0
+    for number in range(samples):
+        draw = torch.randn(job.positions, width, generator=generator)
+        seen: list[float] = []
+
+        def shake(value: Any, draw: Any = draw, seen: list[float] = seen) -> Any:
+            seen.append(float(noise * (value.max() - value.min())))
+            return value + seen[-1] * draw[: value.shape[1]].to(value)
+
+        for part in backpropagate(job.inputs(embeddings=Changed(shake)), job.rows):
+            (gradient,) = part.gradients.values()
+            total[list(part.rows), : gradient.shape[2]] += gradient[:, 0].float().cpu().numpy() / samples
+        sigma = seen[0]
+        job.tell(f"smoothgrad, {job.model.name}", number + 1, samples)
+    settings = {"samples": samples, "noise": noise, "sigma": sigma, "seed": job.options.seed}
+    mean = torch.from_numpy(total)[:, None]
+    return {
+        name: Scores(reduce(mean, None)[:, 0].numpy().astype(np.float64), job.every_position, None, settings)
+        for name, reduce in parts.items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """Embeddings [1, position, d_model] → [batch, position, d_model], and the batch size beforehand."""
+
+    change: Any
+    batch: int = 1
+
+    def __call__(self, value: Any) -> Any:
+        """The changed embeddings."""
+        return self.change(value)
+
+
+def by_position(job: Job, part: Part, point: str) -> tuple[Any, Any]:
+    """Gradient [row, batch, position, …] and value [batch, position, …]; InputError where a point has no positions."""
+    gradient, value = part.gradients[point], part.points[point]
+    # A pattern's second axis is heads, whose number may be that of the positions.
+    if value.ndim < 3 or value.shape[1] != part.length or point.endswith(("hook_pattern", "hook_attn_scores")):
+        raise InputError(
+            f"hook point {point!r}: its values have shape {tuple(value.shape)}, not [batch, position, …]; choose one "
+            "that has a vector a position, such as blocks.0.hook_out"
+        )
+    return gradient, value
+
+
+def put(out: np.ndarray, part: Part, scores: Any) -> None:
+    """Write [row, position] scores to their rows; positions after the cut are zero."""
+    scores = scores.double().cpu().numpy()
+    out[list(part.rows), : scores.shape[1]] = scores

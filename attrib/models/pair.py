@@ -46,10 +46,12 @@ class Model:
         """The TransformerBridge in evaluation mode, with this side's adapter state; restored on leaving."""
         network = self.bridge.original_model
         training = network.training
-        trainable = [p.requires_grad for p in network.parameters()]
-        network.eval()
-        # peft's own disable_adapter() surveys the whole model first, which takes as long as reading a section.
+        # Both walks over the model take longer than reading a short section: only where there is something to change.
+        if training:
+            network.eval()
+        # peft's own disable_adapter() surveys the whole model first.
         switched = self.adapter.base_model if self.adapter is not None and not self.adapter_on else None
+        trainable = [p.requires_grad for p in network.parameters()] if switched is not None else []
         try:
             if switched is not None:
                 switched.disable_adapter_layers()
@@ -57,10 +59,11 @@ class Model:
         finally:
             if switched is not None:
                 switched.enable_adapter_layers()
-            network.train(training)
-            # Switching an adapter on again makes peft mark its weights as trainable.
-            for parameter, flag in zip(network.parameters(), trainable, strict=True):
-                parameter.requires_grad_(flag)
+                # Switching an adapter on again makes peft mark its weights as trainable.
+                for parameter, flag in zip(network.parameters(), trainable, strict=True):
+                    parameter.requires_grad_(flag)
+            if training:
+                network.train()
 
     @property
     def n_layers(self) -> int:

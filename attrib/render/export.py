@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from attrib import storage
 from attrib.files import write_atomically
 from attrib.measures import bits
-from attrib.records import Explanation
+from attrib.records import Attribution, Explanation
+from attrib.render import view
+from attrib.render.view import Side, Special
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write(explanation: Explanation, folder: Path, formats: Sequence[str]) -> list[str]:
@@ -36,22 +45,47 @@ def figures(
     methods: tuple[str, ...],
     preset: str,
     top: int,
+    special: Special = "fold",
 ) -> list[str]:
     """Heatmaps of the named mappers and methods, with their captions; returns the files."""
     from attrib.render import figures as draw
 
     files: list[str] = []
-    for kind, names in (("sections", mappers), ("prompt", methods)):
-        for name in names:
-            heatmap: Callable[..., Any] = draw.section_heatmap if kind == "sections" else draw.prompt_heatmap
-            extra = {"top": top} if kind == "sections" else {}
-            figure = heatmap(explanation, name, preset=preset, **extra)
-            stem = folder / f"{kind}-{name}"
-            files += [str(f) for f in draw.save(figure, explanation, stem, formats=formats)]
-            text = draw.caption(explanation, name, preset=preset, top=top)
-            write_atomically(stem.with_name(f"{stem.name}.caption.txt"), f"{text}\n".encode())
-            files.append(f"{stem}.caption.txt")
+    for name in mappers:
+        figure = draw.section_heatmap(explanation, name, preset=preset, top=top)
+        text = draw.caption(explanation, name, preset=preset, top=top)
+        files += _write(explanation, figure, text, folder / f"sections-{name}", formats)
+    for name in methods:
+        figure = draw.prompt_heatmap(explanation, name, preset=preset, special=special)
+        text = draw.caption(explanation, name, preset=preset, special=special)
+        files += _write(explanation, figure, text, folder / f"prompt-{name}", formats)
     return files
+
+
+def comparison(
+    explanation: Explanation,
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    methods: tuple[str, ...],
+    preset: str,
+    side: Side = "both",
+) -> list[str]:
+    """The methods side by side over the question's words, with a caption; returns the files."""
+    from attrib.render import figures as draw
+
+    figure = draw.method_comparison(explanation, methods, side, preset=preset)
+    text = draw.comparison_caption(explanation, methods, side, preset=preset)
+    return _write(explanation, figure, text, folder / "prompt-comparison", formats)
+
+
+def _write(explanation: Explanation, figure: Figure, text: str, stem: Path, formats: Sequence[str]) -> list[str]:
+    from attrib.render import figures as draw
+
+    files = [str(file) for file in draw.save(figure, explanation, stem, formats=formats)]
+    caption = stem.with_name(f"{stem.name}.caption.txt")
+    write_atomically(caption, f"{text}\n".encode())
+    return [*files, str(caption)]
 
 
 def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
@@ -100,5 +134,87 @@ def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
             }
             for i in order
         ],
+        "attributions": {name: _attribution(explanation, a) for name, a in explanation.attributions.items()},
+        "vocabulary": _vocabulary(explanation),
+        "verbatim": [
+            {
+                "text": found.text,
+                "start": found.start,
+                "end": found.end,
+                "sections": list(dict.fromkeys(found.sections)),
+                "sections_total": found.sections_total,
+                "in_question": found.in_question,
+                "in_control": found.in_control,
+            }
+            for found in explanation.verbatim
+        ],
         "files": files,
     }
+
+
+def _vocabulary(explanation: Explanation) -> dict[str, object] | None:
+    vocabulary = explanation.vocabulary
+    if vocabulary is None:
+        return None
+
+    def number(value: float) -> float | None:
+        """A method with no score on the question has no share."""
+        return float(value) if np.isfinite(value) else None
+
+    return {
+        "words": [word for word, own in zip(vocabulary.words, vocabulary.tuned_on, strict=True) if own],
+        "phrases": [phrase.text for phrase in vocabulary.phrases],
+        "shares": [
+            {
+                "method": share.method,
+                "kind": share.kind,
+                "share_of_tokens": share.token_share,
+                **{
+                    name: number(getattr(share, name)[0])
+                    for name in (
+                        "base",
+                        "tuned",
+                        "expected_base",
+                        "expected_tuned",
+                        "p_base",
+                        "p_tuned",
+                        "p_difference",
+                    )
+                },
+                "permutations": share.permutations,
+            }
+            for share in explanation.shares
+        ],
+    }
+
+
+def _attribution(explanation: Explanation, attribution: Attribution) -> dict[str, object]:
+    """What was explained in which pieces, how far the scores miss their sum, and what the method used."""
+    sides = dict(zip(("base", "tuned"), view.gaps(attribution) or (None, None), strict=True))
+    shares = view.template_share(explanation, attribution)
+    return {
+        "target": attribution.target,
+        "unit": view.row_unit(explanation, attribution),
+        "rows": len(attribution.rows),
+        "columns": len(attribution.columns),
+        "value": {"base": _plain(attribution.value_base.sum()), "tuned": _plain(attribution.value_tuned.sum())},
+        "template_share": None if shares is None else dict(zip(("base", "tuned"), shares, strict=True)),
+        "gap": {side: None if gap is None else _plain(asdict(gap)) for side, gap in sides.items()},
+        "gap_verdict": view.gap_verdict(attribution) or None,
+        "settings": _plain(attribution.settings),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Settings and numbers as JSON can hold them: what is not finite as None, what JSON lacks by its name."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return getattr(value, "__name__", str(value))

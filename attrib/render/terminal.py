@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation
+from attrib.records import LABELS, Explanation, Verbatim
 from attrib.render import view
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
     console.print()
     if explanation.attributions:
         console.print(_prompt_table(explanation, plain, top))
+    if explanation.vocabulary is not None and explanation.shares:
+        console.print(_vocabulary_table(explanation, plain))
+    for found in explanation.verbatim[:top]:
+        console.print(_text(_verbatim(explanation, found)))
+    if explanation.verbatim:
+        console.print()
     if explanation.sections:
         console.print(_section_table(explanation, plain, top))
         console.print(_text(_caveats(explanation)))
@@ -108,12 +114,65 @@ def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
 
 
 def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
+    """One row a method: the question's parts with the most |score|, the template's share of it, the gap."""
     table = _table(plain, "prompt tokens, most first", "base", "tuned")
-    for method in explanation.attributions:
+    for method, attribution in explanation.attributions.items():
         title = f"{method} (looked at)" if method == "attention" else method
-        sides = view.looked_at(explanation, method, top=top)
-        table.add_row(_text(title), *(_text("  ".join(f"{t} {_short(v)}" for t, v in side)) for side in sides))
+        about = view.target_name(attribution.target).short
+        if attribution.target != "logprob":
+            title += f"\nof {about}"
+        if said := view.gap_verdict(attribution):
+            title += f"\n{said}"
+        shares = view.template_share(explanation, attribution) or (None, None)
+        gaps = view.gaps(attribution) or (None, None)
+        table.add_row(
+            _text(title),
+            *(
+                _text(_side(side, share, gap, attribution.target))
+                for side, share, gap in zip(view.looked_at(explanation, method, top=top), shares, gaps, strict=True)
+            ),
+        )
     return table
+
+
+def _vocabulary_table(explanation: Explanation, plain: bool) -> Table:
+    """One row a method: the share of its scores in the question on words of the documents, beside chance."""
+    vocabulary = explanation.vocabulary
+    assert vocabulary is not None
+    said = [word for word, own in zip(vocabulary.words, vocabulary.tuned_on, strict=True) if own]
+    phrases = [f"“{phrase.text}”" for phrase in vocabulary.phrases]
+    title = "share of scores on words of the documents: " + (", ".join(dict.fromkeys([*said, *phrases])) or "none")
+    table = _table(plain, title, "base", "tuned", "difference")
+    for share in explanation.shares:
+        sides = [
+            f"{value[0]:.0%} (chance {chance[0]:.0%}, p {p[0]:.2f})" if np.isfinite(value[0]) else "none"
+            for value, chance, p in (
+                (share.base, share.expected_base, share.p_base),
+                (share.tuned, share.expected_tuned, share.p_tuned),
+            )
+        ]
+        difference = share.difference[0]
+        last = f"{difference:+.0%} (p {share.p_difference[0]:.2f})" if np.isfinite(difference) else "none"
+        cells = [f"{share.method}, {share.kind} ({share.token_share:.0%} of tokens)", *sides, last.replace("-", "−")]
+        table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def _verbatim(explanation: Explanation, found: Verbatim) -> str:
+    """``“words of the answer” verbatim in File.md L3–5 (and 2 more sections; the question says it too)``."""
+    by_id = {section.id: section for section in explanation.sections}
+    where = [f"{by_id[s].document} {by_id[s].lines}" if s in by_id else s for s in dict.fromkeys(found.sections)]
+    notes = [f"and {found.sections_total - 1} more sections"] if found.sections_total > 1 else []
+    notes += ["the question says it too"] if found.in_question else []
+    notes += ["control texts say it too"] if found.in_control else []
+    return f"“{found.text}” verbatim in {where[0]}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _side(best: Sequence[tuple[str, float]], share: float | None, gap: view.Gap | None, target: str) -> str:
+    lines = ["  ".join(f"{label} {_short(value)}" for label, value in best)]
+    notes = [f"template {share:.0%}"] if share is not None else []
+    notes += [f"gap {view.gap_line(gap, target)}"] if gap is not None else []
+    return "\n".join([*lines, *([f"({'; '.join(notes)})"] if notes else [])])
 
 
 def _section_table(explanation: Explanation, plain: bool, top: int) -> Table:

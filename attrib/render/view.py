@@ -1,47 +1,86 @@
 """Explanation → plain rows and columns that every drawing shares, so that no two drawings disagree.
 
-Scores keep the record's units; gains are turned into bits here, once. Not covered: colours, sizes, markup.
+Scores keep the record's units; gains are turned into bits here, once. Not covered: colours, sizes, markup; targets of
+the caller's own are shown by their function's name and have no unit.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import stats
 
 from attrib.errors import InputError
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation, Label, Mapping, Section, Token
+from attrib.records import LABELS, Attribution, Explanation, Label, Mapping, Section
+from attrib.units import question_positions, units, words
 
-Unit = Literal["token", "word"]
+Unit = Literal["token", "word", "sentence", "answer", "span"]
+Special = Literal["show", "fold", "hide"]
+"""Columns of the chat template: each by itself, summed to one, or left out (their share is then in the caption)."""
+Side = Literal["both", "base", "tuned"]
+Group = tuple[int, ...]
 ColumnKind = Literal["section", "token", "other", "template", "answer", "control"]
 SIGNIFICANT = 0.05
 """q-value below which a score is marked."""
 LEARNED = 0.5
 """``verdict.learned`` from which a section is called learned."""
+GAP_SHARE = 0.1
+"""Share of a row's change from which its gap is called too large."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """What the scores of one mapper or method are, and what must be said beside them."""
 
-    reduction: Literal["sum", "max"]
+    reduction: Literal["sum", "mean", "max"]
     """How the tokens of one word are put together."""
     signed: bool
     """True where zero is the middle of the scale, not its low end."""
     unit: str
-    """What a colour bar says."""
+    """What a colour bar says; ``{target}`` stands for the target's short name."""
     meaning: str
-    """What a caption says."""
+    """What a caption says; ``{target}`` as above."""
     caveat: str = ""
+    fold: Literal["sum", "max"] = "sum"
+    """How prompt columns are put together."""
+    broken: str = ""
+    """What is said of rows that miss their sum by far, for methods that promise one."""
 
+
+@dataclass(frozen=True)
+class TargetName:
+    """How a target is called beside scores."""
+
+    short: str
+    unit: str = ""
+    """Of the target, and so of gaps; empty for pure numbers."""
+    explained: str = ""
+    """What the short name leaves open."""
+
+
+_PRIME = "′: the contrast answer's token at the same place"
+TARGET_NAMES: dict[str, TargetName] = {
+    "logprob": TargetName("log p", "nats"),
+    "logit": TargetName("logit"),
+    "logodds": TargetName("log-odds", "nats"),
+    "probability": TargetName("p"),
+    "probability_difference": TargetName("p − p′", "", f"p{_PRIME}"),
+    "logprob_difference": TargetName("log p − log p′", "nats", f"p{_PRIME}"),
+    "kl": TargetName("KL(tuned‖base)", "nats", "each model varied while the other is held fast"),
+    "entropy": TargetName("entropy", "nats", "of the next token"),
+}
 
 _SIMILAR = "Similarity is not influence: a section that says the same need not be what the model learned from."
-_WEIGHTS = "A gradient is a local effect: only changing the prompt shows what the answer depends on."
+_SIZE = (
+    "A gradient's size tells how much a small change of a token would move the target, not how much the token gave it."
+)
 KINDS: dict[str, Kind] = {
     "bm25": Kind("sum", False, "BM25", "BM25 score of shared words", _SIMILAR),
     "embedding": Kind("max", False, "cosine", "cosine of sentence embeddings", _SIMILAR),
@@ -54,19 +93,116 @@ KINDS: dict[str, Kind] = {
         "Only retraining without a section shows what it caused.",
     ),
     "attention": Kind(
-        "max",
+        "mean",
         False,
         "attention",
         "attention, mean over layers and heads",
         "Attention is not cause: it shows where the model looked.",
     ),
-    "saliency": Kind("max", False, "saliency", "gradient magnitude of the token's log-prob", _WEIGHTS),
-    "input_x_gradient": Kind("sum", True, "input × gradient", "input × gradient of the token's log-prob", _WEIGHTS),
-    "integrated_gradients": Kind(
-        "sum", True, "integrated gradient", "integrated gradient of the token's log-prob", _WEIGHTS
+    "attention_last": Kind(
+        "mean",
+        False,
+        "attention",
+        "attention of the last layer, mean over its heads",
+        "Attention of the last layer is not cause: what it looks at are mixtures, no longer the words at their places.",
     ),
-    "relevance": Kind("sum", True, "relevance", "relevance propagated back from the token's logit", _WEIGHTS),
-    "ablation": Kind("sum", True, "drop, nats", "drop of the token's log-prob when the prompt token is taken away"),
+    "attention_max": Kind(
+        "mean",
+        False,
+        "attention",
+        "largest attention of any layer and head",
+        "The largest attention is not cause: among many heads one looks almost anywhere, whatever the text.",
+        fold="max",
+    ),
+    "attention_head": Kind(
+        "mean",
+        False,
+        "attention",
+        "attention of one chosen layer, of one head or the mean over its heads",
+        "Attention of one head is not cause, and a head picked for its picture proves nothing.",
+    ),
+    "rollout": Kind(
+        "mean",
+        False,
+        "share",
+        "attention rollout, shares of attention multiplied through the layers",
+        "Rollout counts attention as flow and gives half of it to the residual stream, whatever was written there.",
+    ),
+    "value_norm": Kind(
+        "mean",
+        False,
+        "share",
+        "size of what attention carries from each position, mean over layers",
+        "A large vector need not matter to the answer, and nothing is followed back from layer to layer.",
+    ),
+    "information_flow": Kind(
+        "mean",
+        False,
+        "share",
+        "share of the information flow that comes from each position",
+        "Flow is followed into the answer's positions whatever they say there: it has no sign and knows no target.",
+    ),
+    "attention_x_gradient": Kind(
+        "sum",
+        True,
+        "attention × gradient of {target}",
+        "attention × its gradient of the row's {target}",
+        "Attention × gradient is a first-order guess at what the target loses when nothing looks at a position.",
+    ),
+    "saliency": Kind("max", False, "‖gradient of {target}‖", "norm of the gradient of the row's {target}", _SIZE),
+    "saliency_l1": Kind("max", False, "|gradient of {target}|", "L1 norm of the gradient of the row's {target}", _SIZE),
+    "smoothgrad": Kind(
+        "max",
+        False,
+        "‖mean gradient of {target}‖",
+        "norm of the gradient of the row's {target}, mean over noisy copies of the prompt's embeddings",
+        "Noisy embeddings are no text, the noise is a choice, and a gradient's size has no direction.",
+    ),
+    "input_x_gradient": Kind(
+        "sum",
+        True,
+        "input × gradient of {target}",
+        "input × gradient of the row's {target}",
+        "Input × gradient is a local effect: only changing the prompt shows what the answer depends on.",
+    ),
+    "integrated_gradients": Kind(
+        "sum",
+        True,
+        "integrated gradient of {target}",
+        "integrated gradient of the row's {target}",
+        "Integrated gradients compare with a baseline that is no text; another baseline gives other scores.",
+        broken="not converged",
+    ),
+    "relevance": Kind(
+        "sum",
+        True,
+        "relevance for {target}",
+        "relevance for the row's {target}, propagated back by AttnLRP's rules",
+        "Relevance follows rules that somebody chose: it is no effect of a change, and attention does not conserve it.",
+        broken="not conserved",
+    ),
+    "leave_one_out": Kind(
+        "sum",
+        True,
+        "drop of {target}",
+        "drop of the row's {target} when a part of the question is taken away",
+        "A part's drop is small where another part says the same, and what is left may be no language.",
+    ),
+    "contextcite": Kind(
+        "sum",
+        True,
+        "weight for {target}",
+        "weight of a part of the question in a sparse linear model of the row's {target} over random subsets",
+        "A linear model misses parts that only act together; its fit is as good as its R².",
+    ),
+    "shapley": Kind(
+        "sum",
+        True,
+        "Shapley value of {target}",
+        "mean gain of the row's {target} when a part of the question arrives, over random orders",
+        "Orders are sampled: another seed gives other values, and most subsets of a question are no language.",
+        broken="not converged",
+    ),
 }
 
 
@@ -114,12 +250,55 @@ class Heat:
     base_marks: Bool[np.ndarray, "row column"]
     """Where some token of the row has q < SIGNIFICANT; all False for methods without a control."""
     tuned_marks: Bool[np.ndarray, "row column"]
+    merged: bool = True
+    """Whether rows of several tokens were put together here, and not by the method."""
+    hidden: tuple[float, float] | None = None
+    """Share of |score| in the template's columns that are not drawn, base and tuned; None where none is left out."""
 
     @property
     def difference(self) -> Float[np.ndarray, "row column"]:
         """tuned − base."""
         difference: np.ndarray = self.tuned - self.base
         return difference
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far one model's scores are from the sums that the method promises, in the target's unit."""
+
+    largest: float
+    """|sum of the scores − what it should be| of the row where it is largest."""
+    change: float | None
+    """|what that row should sum to|; None where the record lacks it."""
+    median: float
+    """Median |gap| over rows."""
+    missed: int | None
+    """Rows whose |gap| exceeds GAP_SHARE of their change, or of the rows' mean change where that is larger: a row that
+    hardly changes has no scale of its own. None where the changes are not known."""
+    rows: int
+
+    @property
+    def broken(self) -> bool:
+        """Does some row miss its sum by far?"""
+        return bool(self.missed)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several methods over the question's words, whole answer: shares of the method's largest |score| in that model."""
+
+    methods: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    columns: tuple[Column, ...]
+    base: Float[np.ndarray, "method column"]
+    tuned: Float[np.ndarray, "method column"]
+    agreement_base: Float[np.ndarray, "method method"]
+    """Spearman's ρ over all words of the question; NaN where a method gives all words one score."""
+    agreement_tuned: Float[np.ndarray, "method method"]
+    ratio: Float[np.ndarray, " method"]
+    """Largest |score| under tuned ÷ under base; NaN where base's scores are all zero."""
+    words: int
+    """Words of the question; those beyond the columns are put together as "other"."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +330,35 @@ class SectionRow:
     """[start, end) spans of the answer that it backs with q < SIGNIFICANT, sorted, not overlapping."""
 
 
-def kind_of(name: str) -> Kind:
-    """What a mapper's or method's scores are; a name unknown here is an unsigned score without a caveat."""
-    return KINDS.get(name, Kind("max", False, name, f"{name} score"))
+def kind_of(name: str, target: str = "logprob") -> Kind:
+    """What a mapper's or method's scores of ``target`` are; an unknown name is an unsigned score without a caveat."""
+    kind, short = KINDS.get(name, Kind("max", False, name, f"{name} score")), target_name(target).short
+    return replace(kind, unit=kind.unit.replace("{target}", short), meaning=kind.meaning.replace("{target}", short))
+
+
+def target_name(target: str) -> TargetName:
+    """How a target is called; a function of the caller's own by its name."""
+    return TARGET_NAMES.get(target, TargetName(visible(target)))
+
+
+_PROPER_NAMES = {
+    "saliency_l1": "saliency L1",
+    "smoothgrad": "SmoothGrad",
+    "contextcite": "ContextCite",
+    "shapley": "Shapley",
+}
+
+
+def method_label(method: str) -> str:
+    """A method's name for people: ``input × gradient``."""
+    return _PROPER_NAMES.get(method, method.replace("_x_", " × ").replace("_", " "))
+
+
+def number(value: float) -> str:
+    """Two significant digits, no exponent from 100 up, zero for rounding errors, a true minus sign."""
+    if abs(value) < 1e-9:
+        return "0"
+    return (f"{value:.0f}" if abs(value) >= 99.5 else f"{value:.2g}").replace("-", "−")
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -202,37 +407,27 @@ def verdict_line(shares: Float[np.ndarray, " 3"]) -> str:
     return " · ".join(f"{label} {n}%" for label, n in zip(LABELS, percents(shares), strict=True))
 
 
-def words(tokens: Sequence[Token]) -> tuple[tuple[int, ...], ...]:
-    """Token indices grouped to words: a word starts at white space, at a special token, at each wide character."""
-    groups: list[list[int]] = []
-    for i, token in enumerate(tokens):
-        if i == 0 or _starts_word(tokens[i - 1], token):
-            groups.append([])
-        groups[-1].append(i)
-    return tuple(tuple(group) for group in groups)
-
-
-def _starts_word(before: Token, token: Token) -> bool:
-    if not token.text:
-        return False
-    edges = (before.text[-1:], token.text[0])
-    wide = any(char and unicodedata.east_asian_width(char) in "WF" for char in edges)
-    return before.special or token.special or token.text[0].isspace() or before.text[-1:].isspace() or wide
-
-
-def answer_rows(explanation: Explanation, unit: Unit = "token") -> tuple[AnswerRow, ...]:
+def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "token") -> tuple[AnswerRow, ...]:
     """One row a token or word; a word's verdict is the most probable by the mean over its tokens."""
-    tokens = explanation.answer_tokens
-    groups = words(tokens) if unit == "word" else tuple((i,) for i in range(len(tokens)))
+    return _rows(explanation, units(explanation.answer_tokens, unit))
+
+
+def _rows(explanation: Explanation, groups: Sequence[Group]) -> tuple[AnswerRow, ...]:
     return tuple(
         AnswerRow(
-            label=token_label("".join(tokens[i].text for i in group)),
+            label=_label([explanation.answer_tokens[i].text for i in group], group),
             members=group,
             verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
             gain_bits=float(bits(float(explanation.verdict.gain[list(group)].sum()))),
         )
         for group in groups
     )
+
+
+def _label(texts: Sequence[str], members: Group) -> str:
+    """The tokens' text, an ellipsis where some between them are missing."""
+    parts = [("…" if at and members[at] != members[at - 1] + 1 else "") + text for at, text in enumerate(texts)]
+    return token_label("".join(parts))
 
 
 def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Label], ...]:
@@ -267,27 +462,76 @@ def section_columns(explanation: Explanation, mapper: str, top: int) -> tuple[Co
 
 
 def prompt_columns(
-    explanation: Explanation, method: str, *, fold_template: bool = False, top: int | None = None
+    explanation: Explanation, method: str, *, special: Special = "show", top: int | None = None
 ) -> tuple[Column, ...]:
-    """Prompt tokens in order, earlier answer tokens as one column; template and all but ``top`` folded on request.
+    """Prompt tokens, or what was taken away together, in order; earlier answer tokens as one column.
 
-    Raises InputError for a method that the record lacks or for ``top`` below 1.
+    The template is shown, folded or left out by ``special``; all but the ``top`` columns with the most |score| are
+    "other". Raises InputError for a method that the record lacks, ``top`` below 1, or where no column is left.
     """
-    if method not in explanation.attributions:
-        raise InputError(_unknown("method", method, explanation.attributions))
+    attribution = attribution_of(explanation, method)
     if top is not None and top < 1:
         raise InputError(f"top={top}: a heatmap needs at least one prompt token; give top=1 or more")
-    template = template_positions(explanation) if fold_template else ()
-    shown = [i for i in range(len(explanation.prompt_tokens)) if i not in set(template)]
-    weight = sum(np.abs(side).sum(0) for side in _sides(explanation, method))
+    if special not in get_args(Special):
+        raise InputError(f"special={special!r}: choose from {', '.join(get_args(Special))}")
+    template, question, answer = _families(explanation, attribution)
+    shown = question if special != "show" else sorted(template + question)
+    weight = np.abs(attribution.base).sum(0) + np.abs(attribution.tuned).sum(0)
     best = sorted(shown, key=lambda i: -float(weight[i]))[:top]
-    others = tuple(i for i in shown if i not in set(best))
-    columns = [Column(f"template {len(template)}", "template", template)] if template else []
-    columns += [Column(token_label(explanation.prompt_tokens[i].text), "token", (i,)) for i in sorted(best)]
-    if others:
-        columns.append(Column(f"other {len(others):,}", "other", others))
-    prompt, answer = len(explanation.prompt_tokens), len(explanation.answer_tokens)
-    return (*columns, Column("answer so far", "answer", tuple(range(prompt, prompt + answer))))
+
+    def positions(members: Sequence[int]) -> Group:
+        return tuple(sorted(i for member in members for i in attribution.columns[member]))
+
+    columns = []
+    if special == "fold" and template:
+        folded = positions(template)
+        columns.append(Column(f"template {len(folded)}", "template", folded))
+    for i in sorted(best, key=lambda i: min(attribution.columns[i])):
+        group = attribution.columns[i]
+        columns.append(Column(_label([explanation.tokens[at].text for at in group], group), "token", group))
+    if others := [i for i in shown if i not in set(best)]:
+        columns.append(Column(f"other {len(others):,}", "other", positions(others)))
+    if answer:
+        columns.append(Column("answer so far", "answer", positions(answer)))
+    if not columns:
+        raise InputError(f"method {method!r}: the chat template's columns are all it has; draw with special='show'")
+    return tuple(columns)
+
+
+def _families(explanation: Explanation, attribution: Attribution) -> tuple[list[int], list[int], list[int]]:
+    """Indices of the columns that are the template's, the question's and the answer's.
+
+    A column that reaches into the question is the question's.
+    """
+    template, prompt = set(template_positions(explanation)), len(explanation.prompt_tokens)
+    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for i, members in enumerate(attribution.columns):
+        family = 0 if set(members) <= template else 2 if min(members) >= prompt else 1
+        parts[family].append(i)
+    return parts
+
+
+def column_unit(attribution: Attribution) -> str:
+    """What one prompt column is: tokens, words, sentences, or parts where the record does not say."""
+    if all(len(members) == 1 for members in attribution.columns):
+        return "tokens"
+    sources = _side_settings(attribution, "tuned").get("sources")
+    return f"{sources}s" if isinstance(sources, str) else "parts"
+
+
+def template_share(explanation: Explanation, attribution: Attribution) -> tuple[float, float] | None:
+    """Share of |score| that the template's columns have, or had before they were excluded; base and tuned."""
+    template, _, _ = _families(explanation, attribution)
+    before = [attribution.settings.get(f"excluded_{side}") for side in ("base", "tuned")]
+    if not template:
+        base, tuned = before
+        known = isinstance(base, float) and isinstance(tuned, float)
+        return (float(base), float(tuned)) if known else None  # type: ignore[arg-type]
+    shares = []
+    for scores in (attribution.base, attribution.tuned):
+        total = float(np.abs(scores).sum())
+        shares.append(float(np.abs(scores[:, template]).sum()) / total if total else 0.0)
+    return shares[0], shares[1]
 
 
 def template_positions(explanation: Explanation) -> tuple[int, ...]:
@@ -295,18 +539,8 @@ def template_positions(explanation: Explanation) -> tuple[int, ...]:
 
     Where the question's text is not found in the prompt, the special tokens alone.
     """
-    tokens = explanation.prompt_tokens
-    ends = np.cumsum([len(token.text) for token in tokens])
-    starts = ends - [len(token.text) for token in tokens]
-    text, question = "".join(token.text for token in tokens), explanation.question.strip()
-    # The last place that ends where a token ends: a role name after the question may hold a short question's letters.
-    at = text.rfind(question) if question else -1
-    while at > 0 and at + len(question) not in ends:
-        at = text.rfind(question, 0, at + len(question) - 1)
-    if at < 0:
-        return tuple(i for i, token in enumerate(tokens) if token.special)
-    inside = (ends > at) & (starts < at + len(question))
-    return tuple(i for i, token in enumerate(tokens) if token.special or not inside[i])
+    question = set(question_positions(explanation.prompt_tokens, explanation.question))
+    return tuple(i for i in range(len(explanation.prompt_tokens)) if i not in question)
 
 
 def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_rows: int | None = None) -> Heat:
@@ -319,7 +553,7 @@ def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_ro
     unit, rows, cut = _fit_rows(explanation, max_rows)
 
     def scores(tokens: np.ndarray, control: np.ndarray) -> np.ndarray:
-        ours, theirs = _reduce(tokens, rows, kind), _reduce(control, rows, kind)
+        ours, theirs = (_reduce(block, [row.members for row in rows], kind) for block in (tokens, control))
         picked = [theirs if column.kind == "control" else ours[:, list(column.members)] for column in columns]
         return np.stack([block.max(1) for block in picked], 1)
 
@@ -349,25 +583,68 @@ def prompt_heat(
     explanation: Explanation,
     method: str,
     *,
-    fold_template: bool = False,
+    special: Special = "show",
     top: int | None = None,
     max_rows: int | None = None,
 ) -> Heat:
-    """Answer row × prompt column, base and tuned; folded columns are sums."""
-    columns = prompt_columns(explanation, method, fold_template=fold_template, top=top)
-    kind = kind_of(method)
-    unit, rows, cut = _fit_rows(explanation, max_rows)
+    """Answer row × prompt column, base and tuned; folded columns are put together by the method's ``fold``."""
+    columns = prompt_columns(explanation, method, special=special, top=top)
+    attribution = attribution_of(explanation, method)
+    kind = kind_of(method, attribution.target)
+    fit = _fit_attribution(explanation, attribution, max_rows)
     base, tuned = (
-        np.stack([_reduce(side, rows, kind)[:, list(column.members)].sum(1) for column in columns], 1)
-        for side in _sides(explanation, method)
+        _reduce(_fold(side, [column.members for column in columns], kind), fit.groups, kind)
+        for side in attribution.expanded(len(explanation.tokens))
     )
     none = np.zeros(base.shape, bool)
-    return Heat(method, kind, unit, rows, cut, columns, base, tuned, none, none)
+    excluded = special == "hide" or "excluded_base" in attribution.settings
+    hidden = template_share(explanation, attribution) if excluded else None
+    return Heat(
+        method, kind, fit.unit, fit.rows, fit.cut, columns, base, tuned, none, none, merged=fit.merged, hidden=hidden
+    )
 
 
-def _sides(explanation: Explanation, method: str) -> tuple[np.ndarray, np.ndarray]:
-    attribution = explanation.attributions[method]
-    return attribution.base, attribution.tuned
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Rows as drawn, and which of the record's rows are in each."""
+
+    unit: Unit
+    rows: tuple[AnswerRow, ...]
+    groups: tuple[Group, ...]
+    cut: int
+    merged: bool
+
+
+def _fit_attribution(explanation: Explanation, attribution: Attribution, max_rows: int | None) -> _Fit:
+    """The record's rows; tokens are merged to words where they do not fit; then the last ones are cut."""
+    if not attribution.rows or not explanation.answer_tokens:
+        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
+    n, most = len(attribution.rows), max_rows or len(attribution.rows)
+    members, groups, merged = attribution.rows, _alone(n), False
+    unit = row_unit(explanation, attribution)
+    if n > most and all(len(row) == 1 for row in attribution.rows):
+        place = {row[0]: i for i, row in enumerate(attribution.rows)}
+        inside = (tuple(i for i in word if i in place) for word in words(explanation.answer_tokens))
+        members = tuple(word for word in inside if word)
+        groups, merged, unit = tuple(tuple(place[i] for i in word) for word in members), True, "word"
+    rows = _rows(explanation, members[:most])
+    return _Fit(unit, rows, groups[:most], max(0, len(members) - most), merged)
+
+
+def _alone(n: int) -> tuple[Group, ...]:
+    return tuple((i,) for i in range(n))
+
+
+def row_unit(explanation: Explanation, attribution: Attribution) -> Unit:
+    """What one row of the record is."""
+    names: tuple[Literal["token", "word", "answer", "sentence"], ...] = ("token", "word", "answer", "sentence")
+    return next((name for name in names if attribution.rows == units(explanation.answer_tokens, name)), "span")
+
+
+def _fold(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+    """[..., position] → [..., group]."""
+    blocks = [scores[..., list(group)] for group in groups]
+    return np.stack([block.max(-1) if kind.fold == "max" else block.sum(-1) for block in blocks], -1)
 
 
 def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tuple[AnswerRow, ...], int]:
@@ -381,10 +658,181 @@ def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tup
     return "word", rows[:max_rows], max(0, len(rows) - max_rows)
 
 
-def _reduce(scores: np.ndarray, rows: Sequence[AnswerRow], kind: Kind) -> np.ndarray:
-    """[answer, any] → [row, any]."""
-    blocks = [scores[list(row.members)] for row in rows]
-    return np.stack([block.sum(0) if kind.reduction == "sum" else block.max(0) for block in blocks])
+def _reduce(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+    """[any, column] → [group, column]."""
+    blocks = [scores[list(group)] for group in groups]
+    if kind.reduction == "sum":
+        return np.stack([block.sum(0) for block in blocks])
+    return np.stack([block.mean(0) if kind.reduction == "mean" else block.max(0) for block in blocks])
+
+
+def gaps(attribution: Attribution) -> tuple[Gap, Gap] | None:
+    """Base and tuned; None for methods that promise no sum."""
+    base, tuned = attribution.gap_base, attribution.gap_tuned
+    if base is None or tuned is None or not len(base):
+        return None
+    return _gap(attribution, "base", base), _gap(attribution, "tuned", tuned)
+
+
+def _gap(attribution: Attribution, side: Literal["base", "tuned"], gap: np.ndarray) -> Gap:
+    size, change = np.abs(gap), _change(attribution, side, gap)
+    worst = int(size.argmax())
+    missed = None
+    if change is not None:
+        missed = int((size > GAP_SHARE * np.maximum(change, change.mean())).sum())
+    return Gap(
+        largest=float(size[worst]),
+        change=None if change is None else float(change[worst]),
+        median=float(np.median(size)),
+        missed=missed,
+        rows=len(size),
+    )
+
+
+def _change(attribution: Attribution, side: Literal["base", "tuned"], gap: np.ndarray) -> np.ndarray | None:
+    """|What each row should sum to|; columns that were excluded are missing from the sum, so that it tells nothing."""
+    if "excluded_base" not in attribution.settings:
+        scores = attribution.base if side == "base" else attribution.tuned
+        return np.asarray(np.abs(scores.sum(1) - gap))
+    known = _side_settings(attribution, side).get("change")
+    if isinstance(known, list | tuple) and len(known) == len(gap):
+        return np.asarray(np.abs(np.asarray(known, dtype=float)))
+    return None
+
+
+def _side_settings(attribution: Attribution, side: str) -> MappingABC[str, object]:
+    settings = attribution.settings.get(side)
+    return settings if isinstance(settings, MappingABC) else {}
+
+
+def gap_line(gap: Gap, target: str) -> str:
+    """``0.05 of 7.9 nats``: the largest gap and what its row should sum to."""
+    of = "" if gap.change is None else f" of {number(gap.change)}"
+    return f"{number(gap.largest)}{of} {target_name(target).unit}".rstrip()
+
+
+def gap_note(attribution: Attribution) -> str:
+    """One line for beside a figure; empty for methods that promise no sum."""
+    found = gaps(attribution)
+    if found is None:
+        return ""
+    base, tuned = (gap_line(gap, attribution.target) for gap in found)
+    return f"gap (largest row): base {base}, tuned {tuned}{'; ' if (said := gap_verdict(attribution)) else ''}{said}"
+
+
+def gap_verdict(attribution: Attribution) -> str:
+    """``not converged: over 10% in 2 of 8 rows (tuned)``; empty where the gaps are small or nothing is promised."""
+    found = gaps(attribution)
+    broken = [(name, gap) for name, gap in zip(("base", "tuned"), found or (), strict=False) if gap.broken]
+    if not broken:
+        return ""
+    word = kind_of(attribution.method).broken or "not converged"  # a method that this module does not know
+    where = ", ".join(f"{gap.missed} of {gap.rows} row{'s' * (gap.rows > 1)} ({name})" for name, gap in broken)
+    return f"{word}: over {GAP_SHARE:.0%} in {where}"
+
+
+def comparison(explanation: Explanation, methods: Sequence[str] | None = None, *, top: int | None = None) -> Comparison:
+    """``methods`` (default: all of the record) over the question's words, and how far their orders agree.
+
+    Rows are summed where a word is the sum of its tokens, else averaged. Two signed methods are compared by their
+    scores, other pairs by |score|, which is all that an unsigned method has. Raises InputError for a method that the
+    record lacks, for none at all, and for a question without words.
+    """
+    methods = tuple(explanation.attributions if methods is None else methods)
+    if not methods:
+        raise InputError("methods: none to compare; name some that the record has, or explain again with --methods")
+    if top is not None and top < 1:
+        raise InputError(f"top={top}: a comparison needs at least one word; give top=1 or more")
+    groups = _question_words(explanation)
+    kinds = tuple(kind_of(m, attribution_of(explanation, m).target) for m in methods)
+    base, tuned = (
+        np.stack([_whole(explanation, m, kind, groups, side) for m, kind in zip(methods, kinds, strict=True)])
+        for side in (0, 1)
+    )
+    largest = [np.abs(side).max(1) for side in (base, tuned)]
+    # One scale for both models would blank tuned: where it is sure of its answer, all gradients are small.
+    base, tuned = (
+        side / np.where(most > 0, most, 1)[:, None] for side, most in zip((base, tuned), largest, strict=True)
+    )
+    weight = np.abs(base).sum(0) + np.abs(tuned).sum(0)
+    best = sorted(sorted(range(len(groups)), key=lambda i: -float(weight[i]))[:top])
+    others = [i for i in range(len(groups)) if i not in set(best)]
+    texts = [[explanation.prompt_tokens[at].text for at in group] for group in groups]
+    columns = [Column(_label(texts[i], groups[i]), "token", groups[i]) for i in best]
+    if others:
+        columns.append(Column(f"other {len(others):,}", "other", tuple(at for i in others for at in groups[i])))
+
+    def shown(side: np.ndarray) -> np.ndarray:
+        rest = [
+            _fold(row[None], [tuple(others)], kind)[0] if others else row[:0]
+            for row, kind in zip(side, kinds, strict=True)
+        ]
+        return np.concatenate([side[:, best], np.stack(rest)], 1)
+
+    signed = [kind.signed for kind in kinds]
+    return Comparison(
+        methods=methods,
+        kinds=kinds,
+        columns=tuple(columns),
+        base=shown(base),
+        tuned=shown(tuned),
+        agreement_base=_agreement(base, signed),
+        agreement_tuned=_agreement(tuned, signed),
+        ratio=np.divide(largest[1], largest[0], out=np.full(len(methods), np.nan), where=largest[0] > 0),
+        words=len(groups),
+    )
+
+
+def _question_words(explanation: Explanation) -> tuple[Group, ...]:
+    inside = set(question_positions(explanation.prompt_tokens, explanation.question))
+    groups = (tuple(i for i in word if i in inside) for word in words(explanation.prompt_tokens))
+    found = tuple(group for group in groups if group)
+    if not found:
+        raise InputError("the question has no words, so there is nothing to compare; ask one")
+    return found
+
+
+def _whole(explanation: Explanation, method: str, kind: Kind, groups: Sequence[Group], side: int) -> np.ndarray:
+    """[group]: one method's scores of the whole answer under base (0) or tuned (1)."""
+    attribution = explanation.attributions[method]
+    if not attribution.rows:
+        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
+    scores = _fold(attribution.expanded(len(explanation.tokens))[side], groups, kind)
+    if kind.reduction == "sum":
+        return np.asarray(scores.sum(0))
+    # A word's attention is the mean of its tokens': long words weigh more in the answer's mean.
+    weights = [len(row) for row in attribution.rows] if kind.reduction == "mean" else None
+    return np.asarray(np.average(scores, axis=0, weights=weights))
+
+
+def _agreement(scores: np.ndarray, signed: Sequence[bool]) -> np.ndarray:
+    """Spearman's ρ of each pair of rows, [method, method]."""
+    n = len(scores)
+    out = np.full((n, n), np.nan)
+    by_score, by_size = stats.rankdata(scores, axis=1), stats.rankdata(np.abs(scores), axis=1)
+    for i in range(n):
+        for j in range(n):
+            ranks = by_score if signed[i] and signed[j] else by_size
+            a, b = ranks[i] - ranks[i].mean(), ranks[j] - ranks[j].mean()
+            size = float(np.sqrt((a @ a) * (b @ b)))
+            if size > 0 and scores.shape[1] > 1:
+                out[i, j] = float(a @ b) / size
+    return out
+
+
+def chance_correlation(n: int, significance: float = SIGNIFICANT) -> float | None:
+    """|ρ| that two unrelated orders of ``n`` words exceed with this probability (t approximation); None below 5."""
+    if n < 5:
+        return None
+    t = float(stats.t.ppf(1 - significance / 2, n - 2))
+    return float(t / np.sqrt(n - 2 + t**2))
+
+
+def attribution_of(explanation: Explanation, method: str) -> Attribution:
+    """The record's attribution; InputError names those that it has."""
+    if method not in explanation.attributions:
+        raise InputError(_unknown("method", method, explanation.attributions))
+    return explanation.attributions[method]
 
 
 def mapping_of(explanation: Explanation, mapper: str) -> Mapping:
@@ -472,14 +920,15 @@ def snippet(row: SectionRow, length: int = 160) -> tuple[tuple[str, bool], ...]:
 def looked_at(
     explanation: Explanation, method: str, *, top: int = 5
 ) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]]:
-    """For base and tuned: the question's tokens with the largest mean |score| over the answer, with that score."""
-    template = set(template_positions(explanation))
-    question = [i for i in range(len(explanation.prompt_tokens)) if i not in template]
+    """For base and tuned: the question's columns with the largest mean |score| over the rows, with that score."""
+    attribution = attribution_of(explanation, method)
+    _, question, _ = _families(explanation, attribution)
+    groups = [attribution.columns[i] for i in question]
+    labels = [_label([explanation.prompt_tokens[at].text for at in group], group) for group in groups]
 
     def best(side: np.ndarray) -> tuple[tuple[str, float], ...]:
-        weight = np.abs(side).sum(0) / max(len(side), 1)
-        order = sorted(question, key=lambda i: -float(weight[i]))[:top]
-        return tuple((token_label(explanation.prompt_tokens[i].text), float(weight[i])) for i in order)
+        weight = np.abs(side[:, question]).sum(0) / max(len(side), 1)
+        order = sorted(range(len(question)), key=lambda i: -float(weight[i]))[:top]
+        return tuple((labels[i], float(weight[i])) for i in order)
 
-    base, tuned = _sides(explanation, method)
-    return best(base), best(tuned)
+    return best(attribution.base), best(attribution.tuned)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,10 +16,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from attrib.attribution import METHODS
 from attrib.errors import InputError
 from attrib.render import figures, view
 from tests.make import ODD_TOKENS, make_explanation, swapped
 
+ALL = tuple(METHODS)
+SPECIALS: tuple[view.Special, view.Special] = ("fold", "hide")
 LONG = ["4.1 " + "A very long title that goes on and on " * 4, "$\\foo$ _x_", "水の章"]
 
 
@@ -32,6 +36,28 @@ def panel(figure: Figure, i: int) -> np.ndarray:
     return np.concatenate(
         [np.asarray(mesh.get_array()) for mesh in axes.collections if hasattr(mesh, "get_coordinates")], 1
     )
+
+
+def check_texts(figure: Figure) -> None:
+    """At least 6 pt, inside the figure, none over another, and the figure fits a page."""
+    with figures.style():
+        figure.draw_without_rendering()
+    found = texts(figure)
+    boxes = [text.get_window_extent() for text in found]
+    width, height = figure.bbox.size
+    assert min(text.get_fontsize() for text in found) >= 6
+    for text, box in zip(found, boxes, strict=True):
+        assert min(box.x0, box.y0) >= -0.5, text
+        assert box.x1 <= width + 0.5, text
+        assert box.y1 <= height + 0.5, text
+    dot = figure.dpi / 72  # a point: text boxes hold some empty space above and below the letters
+    for i, box in enumerate(boxes):
+        for j in range(i):
+            apart = min(box.x1, boxes[j].x1) - max(box.x0, boxes[j].x0) < dot or (
+                min(box.y1, boxes[j].y1) - max(box.y0, boxes[j].y0) < dot
+            )
+            assert apart, (found[i].get_text(), found[j].get_text())
+    assert height <= 9 * figure.dpi
 
 
 @pytest.mark.parametrize("preset", figures.PRESETS)
@@ -121,25 +147,7 @@ def test_every_odd_label_is_drawn_as_it_is() -> None:
 def test_no_text_is_small_outside_or_over_another(preset: str, answer: int, sections: int, top: int) -> None:
     explanation = make_explanation(answer=answer, sections=sections, titles=LONG)
     figure = figures.section_heatmap(explanation, preset=preset, top=top)
-    with figures._style():
-        figure.draw_without_rendering()
-    found = texts(figure)
-    boxes = [text.get_window_extent() for text in found]
-    width, height = figure.bbox.size
-    assert min(text.get_fontsize() for text in found) >= 6
-    for text, box in zip(found, boxes, strict=True):
-        assert box.x0 >= -0.5, text
-        assert box.y0 >= -0.5, text
-        assert box.x1 <= width + 0.5, text
-        assert box.y1 <= height + 0.5, text
-    dot = figure.dpi / 72  # a point: text boxes hold some empty space above and below the letters
-    for i, box in enumerate(boxes):
-        for j in range(i):
-            apart = min(box.x1, boxes[j].x1) - max(box.x0, boxes[j].x0) < dot or (
-                min(box.y1, boxes[j].y1) - max(box.y0, boxes[j].y0) < dot
-            )
-            assert apart, (found[i].get_text(), found[j].get_text())
-    assert height <= 9 * figure.dpi
+    check_texts(figure)
 
 
 def test_long_answers_say_how_many_words_were_cut() -> None:
@@ -223,3 +231,153 @@ def test_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatc
         figures.save(figure, make_explanation(1), tmp_path / "x.png", formats=["png"])
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("preset", ["acl-single", "nature-double"])
+@pytest.mark.parametrize(
+    ("method", "unit", "answer", "prompt", "special"),
+    [
+        ("integrated_gradients", "word", 11, 13, "fold"),
+        ("integrated_gradients", "token", 90, 13, "show"),
+        ("attention_x_gradient", "answer", 11, 60, "fold"),
+        ("shapley", "answer", 11, 60, "hide"),
+        ("relevance", "sentence", 33, 13, "hide"),
+        ("leave_one_out", "token", 40, 13, "fold"),
+        ("saliency", ((0, 1), (3, 6)), 8, 40, "show"),
+    ],
+)
+def test_no_text_of_a_prompt_heatmap_is_small_outside_or_over_another(
+    preset: str, method: str, unit: Any, answer: int, prompt: int, special: view.Special
+) -> None:
+    explanation = make_explanation(
+        answer=answer, prompt=prompt, methods=(method,), unit=unit, gap=0.4, target="logprob_difference"
+    )
+    figure = figures.prompt_heatmap(explanation, method, preset=preset, special=special)
+    assert figure.get_size_inches()[0] == figures.PRESETS[preset]
+    check_texts(figure)
+
+
+@pytest.mark.parametrize("preset", ["acl-single", "neurips-double", "nature-double"])
+@pytest.mark.parametrize(
+    ("methods", "prompt", "side"),
+    [
+        (ALL, 13, "both"),
+        (ALL, 60, "both"),
+        (ALL, 13, "tuned"),
+        (("attention", "shapley"), 5, "both"),
+        (("attention", "saliency", "input_x_gradient", "relevance"), 25, "both"),
+        (("relevance",), 60, "base"),
+    ],
+)
+def test_no_text_of_a_comparison_is_small_outside_or_over_another(
+    preset: str, methods: tuple[str, ...], prompt: int, side: view.Side
+) -> None:
+    explanation = make_explanation(prompt=prompt, methods=methods, unit="word", gap=0.4)
+    figure = figures.method_comparison(explanation, methods, side, preset=preset)
+    assert figure.get_size_inches()[0] == figures.PRESETS[preset]
+    check_texts(figure)
+
+
+def test_comparison_draws_what_the_view_says_and_the_matrix_has_base_below_and_tuned_above() -> None:
+    explanation = make_explanation(prompt=13, methods=ALL, unit="word")
+    found = view.comparison(explanation)
+    figure = figures.method_comparison(explanation)
+    np.testing.assert_allclose(panel(figure, 0), found.base)
+    np.testing.assert_allclose(panel(figure, 1), found.tuned)
+    matrix = np.asarray(panel(figure, 2))
+    below, above = np.tril_indices(len(ALL), -1), np.triu_indices(len(ALL), 1)
+    np.testing.assert_allclose(matrix[below], found.agreement_base[below])
+    np.testing.assert_allclose(matrix[above], found.agreement_tuned[above])
+    assert not np.allclose(found.agreement_base, found.agreement_tuned)
+    one = figures.method_comparison(explanation, side="tuned")
+    np.testing.assert_allclose(panel(one, 0), found.tuned)
+    np.testing.assert_allclose(np.asarray(panel(one, 1))[below], found.agreement_tuned[below])
+
+
+def test_comparison_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    def files(name: str) -> list[bytes]:
+        explanation = make_explanation(prompt=13, methods=ALL, unit="word", gap=0.4)
+        figure = figures.method_comparison(explanation)
+        return [file.read_bytes() for file in figures.save(figure, explanation, tmp_path / name)]
+
+    assert files("a") == files("b")
+
+
+def test_comparison_marks_methods_that_miss_their_sum_and_its_caption_says_by_how_much() -> None:
+    def drawn(gap: float) -> tuple[set[str], str]:
+        explanation = make_explanation(prompt=13, methods=("attention", "integrated_gradients"), unit="word", gap=gap)
+        names = {text.get_text() for text in texts(figures.method_comparison(explanation))}
+        return names, figures.comparison_caption(explanation)
+
+    names, said = drawn(0.4)
+    assert {"integrated gradients †", "attention"} <= names
+    assert "not converged" in said
+    assert "†" in said
+    names, said = drawn(0.01)
+    assert "integrated gradients" in names
+    assert "integrated gradients: gap (largest row): base" in said
+    assert "†" not in said + "".join(names)
+    assert "\n" not in said
+
+
+def test_comparison_of_more_methods_than_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(figures.PRESETS, "tiny", 2.0)
+    explanation = make_explanation(methods=ALL)
+    with pytest.raises(InputError, match="17 methods cannot be labelled"):
+        figures.method_comparison(explanation, preset="tiny")
+    with pytest.raises(InputError, match="no preset"):
+        figures.method_comparison(explanation, preset="a4")
+
+
+def test_gap_stands_at_the_foot_and_in_the_caption_of_methods_that_promise_a_sum() -> None:
+    explanation = make_explanation(methods=("integrated_gradients", "input_x_gradient"), gap=0.4)
+    note = view.gap_note(explanation.attributions["integrated_gradients"])
+
+    def foot(method: str) -> str:
+        drawn = [text.get_text() for text in texts(figures.prompt_heatmap(explanation, method, preset="acl-single"))]
+        return " ".join(text for text in drawn if text.startswith("gap"))
+
+    assert " ".join(foot("integrated_gradients").split()) == note.replace("; ", " ")
+    assert foot("input_x_gradient") == ""
+    said = figures.caption(explanation, "integrated_gradients")
+    assert "Not converged: over 10%" in said
+    assert "Gap between a row's summed scores" in said
+    assert "Gap" not in figures.caption(explanation, "input_x_gradient")
+    small = make_explanation(methods=("integrated_gradients",), gap=0.01)
+    assert "onverged" not in figures.caption(small, "integrated_gradients")
+    assert "Gap between" in figures.caption(small, "integrated_gradients")
+
+
+def test_hiding_the_template_is_said_with_its_share_and_changes_no_other_cell() -> None:
+    explanation = make_explanation()
+    share = view.template_share(explanation, explanation.attributions["attention"])
+    assert share is not None
+    said = figures.caption(explanation, "attention", special="hide")
+    assert f"which has {share[0]:.0%} (base) and {share[1]:.0%} (tuned) of all |score|" in said
+    assert "Not drawn" not in figures.caption(explanation, "attention")
+    folded, hidden = (figures.prompt_heatmap(explanation, "attention", special=special) for special in SPECIALS)
+    np.testing.assert_allclose(panel(folded, 0)[:, 1:], panel(hidden, 0))
+
+
+def test_captions_say_how_rows_of_several_tokens_came_about() -> None:
+    methods = ("attention", "input_x_gradient", "leave_one_out")
+    words, tokens, long = (
+        make_explanation(answer=answer, methods=methods, unit=unit)  # type: ignore[arg-type]
+        for answer, unit in ((11, "word"), (11, "token"), (200, "token"))
+    )
+    assert "one row a word (for the sum of its tokens' log p)" in figures.caption(words, "input_x_gradient")
+    assert "one row a word (the mean of its tokens)" in figures.caption(words, "attention")
+    assert "one row a token." in figures.caption(tokens, "attention")
+    assert "one row a word (the sum of its tokens), the last" in figures.caption(long, "input_x_gradient")
+    assert "earlier answer tokens have no scores" in figures.caption(words, "leave_one_out")
+    assert "the question's words" in figures.caption(make_explanation(prompt=13, methods=methods), "leave_one_out")
+
+
+def test_target_is_named_on_the_colour_bar_and_in_the_caption() -> None:
+    explanation = make_explanation(target="logprob_difference", methods=("input_x_gradient", "attention"))
+    drawn = {text.get_text() for text in texts(figures.prompt_heatmap(explanation, "input_x_gradient"))}
+    assert "input × gradient of log p − log p′" in drawn
+    said = figures.caption(explanation, "input_x_gradient")
+    assert "the row's log p − log p′" in said
+    assert "the contrast answer's token" in said
+    assert "contrast" not in figures.caption(explanation, "attention")

@@ -8,6 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from attrib.attribution import METHODS
 from attrib.records import LABELS, Explanation
 from attrib.render import terminal, view
 from tests.make import ODD_TOKENS, make_explanation
@@ -102,3 +103,33 @@ def test_small_records_print() -> None:
         make_explanation(controls=0),
     ):
         assert "Verdict" in printed(explanation)
+
+
+def test_methods_show_their_gap_their_target_and_the_templates_share() -> None:
+    methods = ("attention", "leave_one_out", "integrated_gradients", "relevance")
+    explanation = make_explanation(methods=methods, target="kl", gap=0.4, unit="word")
+    output = printed(explanation, width=200)
+    gaps = view.gaps(explanation.attributions["integrated_gradients"])
+    share = view.template_share(explanation, explanation.attributions["attention"])
+    assert gaps is not None
+    assert share is not None
+    for gap in gaps:
+        assert f"gap {view.gap_line(gap, 'kl')}" in output
+    for side in share:
+        assert f"(template {side:.0%})" in output
+    assert "not converged: over" in output
+    assert "not conserved: over" in output
+    assert "of KL(tuned‖base)" in output
+    small = printed(make_explanation(methods=methods, gap=0.01, unit="word"), width=200)
+    assert "(template " in small
+    assert "; gap " in small
+    assert ": over 10%" not in small
+    assert "of log p" not in small
+
+
+def test_every_method_and_unit_prints() -> None:
+    for unit in ("word", "answer", ((0, 2),)):
+        explanation = make_explanation(methods=tuple(METHODS), unit=unit, gap=0.4)  # type: ignore[arg-type]
+        output = printed(explanation, width=80)
+        assert all(method in output for method in METHODS)
+        assert max(cell_len(line) for line in output.splitlines()) <= 80

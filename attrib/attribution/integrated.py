@@ -1,0 +1,222 @@
+"""Integrated gradients (Sundararajan et al. 1703.01365) on the input embeddings, with their completeness gap.
+
+Scores of a row sum to the target's change between baseline and input only as far as the quadrature is right: the gap is
+always in the record. One forward a point serves all answer tokens; peers run one a token.
+
+Most of the change happens on a small part of the path, which evenly spread points miss. A survey by forwards alone, one
+for all rows, finds where; points are spread evenly over the CHANGE, and each panel's integrand is taken at its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attrib.attribution.gradient import Changed
+from attrib.attribution.job import Job, Scores
+from attrib.errors import InputError
+from attrib.passes import EMBEDDINGS, backpropagate, evaluate, together
+
+SURVEY = 40
+"""Forwards spent on finding where the path's change is."""
+CANCELLING = 5.0
+"""How far the sizes of the panels' gaps may add up, in tolerances."""
+FIRST_PANELS = 12
+"""Panels that the adaptive rule begins with."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """The straight path from the baseline's embeddings (α = 0) to the input's (α = 1)."""
+
+    nothing: Any
+    """Embedding of the baseline, [d_model]."""
+    moved: int
+    """Positions from the first that are interpolated; the others stay at the input."""
+
+    def at(self, alphas: Sequence[float]) -> Changed:
+        """Embeddings at some points of the path, one a batch element."""
+        import torch
+
+        def change(value: Any) -> Any:
+            alpha = torch.tensor(list(alphas), dtype=value.dtype, device=value.device)[:, None, None]
+            start = self.start(value)
+            return start + alpha * (value - start)
+
+        return Changed(change, len(alphas))
+
+    def start(self, value: Any) -> Any:
+        """The embeddings at α = 0."""
+        start = value.clone()
+        start[:, : self.moved] = self.nothing.to(value)
+        return start
+
+
+def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+    """∫ gradient dα · (embedding − baseline) at each position, for each row."""
+    options = job.options
+    if options.at != EMBEDDINGS:
+        raise InputError(f"integrated_gradients: the path runs through {EMBEDDINGS} only; leave --at out")
+    moved = job.prompt if options.path == "prompt" else job.positions
+    line = _Line(nothing(job), moved)
+    ends = job.by_row(_along(job, line, (0.0, 1.0)))
+    change = ends[1] - ends[0]
+    steps = options.steps
+    if steps != "auto" and steps < 1:
+        raise InputError(f"steps={steps}: integrated gradients need a step or more")
+    if steps == "auto":
+        scores, used = _adaptive(job, line, change)
+    elif options.rule == "gauss":
+        scores, used = _quadrature(job, line, *_gauss(steps))[0], steps
+    else:
+        edges = spread(*_survey(job, line, steps), steps)
+        scores, used = _quadrature(job, line, (edges[1:] + edges[:-1]) / 2, np.diff(edges))[0], steps
+    settings: dict[str, object] = {
+        "steps": used,
+        "rule": options.rule if steps != "auto" else "guided, refined",
+        "baseline": options.baseline,
+        "path": options.path,
+        "tolerance": options.tolerance,
+        "change": [float(c) for c in change],
+    }
+    gap = scores.sum(1) - change
+    settings["converged"] = bool((np.abs(gap) <= options.tolerance * np.maximum(1.0, np.abs(change))).all())
+    return dict.fromkeys(parts, Scores(scores, job.every_position, gap, settings))
+
+
+def nothing(job: Job) -> Any:
+    """Embedding of the baseline, [d_model]."""
+    import torch
+
+    baseline, table = job.options.baseline, job.model.bridge.original_model.get_input_embeddings()
+    with job.model.active(), torch.no_grad():
+        if baseline == "zero":
+            return torch.zeros_like(table.weight[0])
+        if baseline == "mean":
+            return table.weight.float().mean(0).to(table.weight)
+        token = baseline_token(job)
+        return table(torch.tensor([token], device=table.weight.device))[0]
+
+
+def baseline_token(job: Job) -> int:
+    """Id of the token that stands for "nothing"; InputError where the baseline is no token of the vocabulary."""
+    baseline, tokenizer = job.options.baseline, job.model.tokenizer
+    size = int(job.model.bridge.original_model.get_input_embeddings().weight.shape[0])
+    if isinstance(baseline, int):
+        if not 0 <= baseline < size:
+            raise InputError(f"baseline: token {baseline} is not in the vocabulary of {size:,}; give another id")
+        return baseline
+    token = {"pad": tokenizer.pad_token_id, "unk": tokenizer.unk_token_id, "eos": tokenizer.eos_token_id}.get(baseline)
+    if token is None:
+        raise InputError(f"baseline {baseline!r}: it is no token of this tokenizer; use pad, unk, eos or a token's id")
+    return int(token)
+
+
+def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre points and weights on [0, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(n)
+    return (points + 1) / 2, weights / 2
+
+
+def _along(job: Job, line: _Line, alphas: Sequence[float]) -> np.ndarray:
+    """The targets of all answer tokens at points of the path, [point, answer]; forwards only."""
+    size = together(job.inputs(), 1)
+    runs = [alphas[at : at + size] for at in range(0, len(alphas), size)]
+    values = [evaluate(job.inputs(embeddings=line.at(run))).double().cpu().numpy() for run in runs]
+    return np.concatenate(values)
+
+
+def _quadrature(job: Job, line: _Line, alphas: np.ndarray, weights: np.ndarray, *, apart: bool = False) -> np.ndarray:
+    """Weight · gradient · (embedding − baseline), [1, row, position], or ``apart`` [point, row, position]."""
+    import torch
+
+    scores = np.zeros((len(alphas) if apart else 1, len(job.rows), job.positions), np.float32 if apart else np.float64)
+    size = together(job.inputs(), len(job.rows))
+    for at in range(0, len(alphas), size):
+        run = [float(alpha) for alpha in alphas[at : at + size]]
+        weight = torch.tensor(weights[at : at + size], dtype=torch.float64)
+        for part in backpropagate(job.inputs(embeddings=line.at(run)), job.rows):
+            found = _dot(part.gradients[EMBEDDINGS], part.points[EMBEDDINGS], run, weight, line).cpu().numpy()
+            for i in range(len(run)):
+                scores[at + i if apart else 0, list(part.rows), : found.shape[-1]] += found[:, i]
+        job.tell(f"integrated gradients, {job.model.name}", at + len(run), len(alphas))
+    return scores
+
+
+def _dot(gradient: Any, value: Any, alphas: Sequence[float], weights: Any, line: _Line) -> Any:
+    """Weight · ⟨gradient, embedding − baseline⟩, [row, point, position]; the difference is read off the path itself."""
+    # x(α) − x' = α (x − x'); no point of a rule is 0.
+    products = (gradient * (value - line.start(value))).sum(-1).double()
+    scale = (weights / weights.new_tensor(alphas)).to(products.device)
+    return products * scale[None, :, None]
+
+
+def _survey(job: Job, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the path and the targets there, [point] and [point, answer]: denser where the targets change.
+
+    All answer tokens vote, whatever the rows, so that a word's points are its tokens'. Rounded, so that the last bits
+    of a batch decide nothing.
+    """
+    # Close to a baseline at zero norms undo any scale, and the target jumps.
+    alphas = np.concatenate([[0.0], np.logspace(-6, -2, 5), np.linspace(0.125, 1.0, 8)])
+    values = _along(job, line, list(alphas)).round(3)
+    while len(alphas) < max(SURVEY, 2 * panels):
+        share = _variation(values)
+        worst = np.sort(np.argsort(-share, kind="stable")[:8])
+        new = (alphas[worst] + alphas[worst + 1]) / 2
+        found = _along(job, line, list(new)).round(3)
+        alphas, values = np.insert(alphas, worst + 1, new), np.insert(values, worst + 1, found, axis=0)
+    return alphas, values
+
+
+def _variation(values: np.ndarray) -> np.ndarray:
+    """Share of the change in each interval, every answer token counted alike; [point, answer] → [point − 1]."""
+    steps = np.abs(np.diff(values, axis=0))
+    return np.asarray((steps / np.maximum(steps.sum(0), 1e-12)).mean(1))
+
+
+def spread(alphas: np.ndarray, values: np.ndarray, panels: int) -> np.ndarray:
+    """Edges of panels that share the path's change evenly; a fifth is by length, for what was not seen."""
+    density = 0.8 * _variation(values) + 0.2 * np.diff(alphas)
+    cumulative = np.concatenate([[0.0], np.cumsum(density)])
+    edges = np.interp(np.linspace(0.0, cumulative[-1], panels + 1), cumulative, alphas)
+    edges[0], edges[-1] = 0.0, 1.0
+    return np.asarray(edges)
+
+
+def _adaptive(job: Job, line: _Line, change: np.ndarray) -> tuple[np.ndarray, int]:
+    """Panels are cut in three, the worst first, until every row's gap is within the tolerance; scores and points used.
+
+    The middle third keeps the panel's own point, so that nothing computed is thrown away. A panel's gap is its scores'
+    sum − the target's change over it, which forwards alone tell; gaps that cancel by chance must not be large.
+    """
+    allowed = job.options.tolerance * np.maximum(1.0, np.abs(change))
+    edges = spread(*_survey(job, line, FIRST_PANELS), FIRST_PANELS)
+    values = job.by_row(_along(job, line, list(edges)))
+    scores = _quadrature(job, line, (edges[1:] + edges[:-1]) / 2, np.diff(edges), apart=True)
+    used = len(scores)
+    while True:
+        gaps = scores.sum(-1, dtype=np.float64) - np.diff(values, axis=0)
+        room = (job.options.max_steps - used) // 2
+        within = (np.abs(gaps.sum(0)) <= allowed) & (np.abs(gaps).sum(0) <= CANCELLING * allowed)
+        if within.all() or room < 1:
+            return scores.sum(0, dtype=np.float64), used
+        size = (np.abs(gaps) / allowed).max(1)
+        # A few at a time: what is worst is known better after each round.
+        count = min(room, max(1, len(size) // 4))
+        worst = np.sort(np.argsort(-size, kind="stable")[:count])
+        low, width = edges[worst], np.diff(edges)[worst] / 3
+        sides = np.concatenate([low + width / 2, low + 2.5 * width])
+        new = _quadrature(job, line, sides, np.concatenate([width, width]), apart=True)
+        inner = job.by_row(_along(job, line, [*(low + width), *(low + 2 * width)]))
+        n = len(worst)
+        scores[worst] /= 3
+        order = np.argsort(np.concatenate([(edges[1:] + edges[:-1]) / 2, sides]), kind="stable")
+        scores = np.concatenate([scores, new])[order]
+        where = np.argsort(np.concatenate([edges, low + width, low + 2 * width]), kind="stable")
+        edges = np.concatenate([edges, low + width, low + 2 * width])[where]
+        values = np.concatenate([values, inner])[where]
+        used += 2 * n

@@ -1,0 +1,130 @@
+"""What taking parts of the prompt away did: leave-one-out, ContextCite's linear surrogate, Shapley values.
+
+One column a source (token, word or sentence). Sources are deleted, or replaced by a token; both leave the language, so
+that a score is the effect of THAT change. Earlier answer tokens are never taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from attrib.attribution.integrated import baseline_token
+from attrib.attribution.job import Job, Scores
+from attrib.errors import InputError
+from attrib.units import Unit
+from attrib.variants import score_variants
+
+LASSO = 0.01
+"""Weight of the L1 penalty on standardised scores (2409.00729, section 4)."""
+
+
+def left_out(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+    """Target with everything − target without one source."""
+    sources = _sources(job)
+    kept = np.ones((len(sources) + 1, len(sources)), bool)
+    kept[1:] = ~np.eye(len(sources), dtype=bool)
+    values, forwards = _values(job, sources, kept, "leave one out")
+    scores = (values[0] - values[1:]).T
+    return dict.fromkeys(parts, Scores(scores, sources, None, _settings(job, forwards)))
+
+
+def contextcite(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+    """Weights of a sparse linear model of the target over random halves of the sources (Cohen-Wang et al. 2409.00729).
+
+    A row's R² on the subsets it was fitted to is in the settings: a poor fit means that sources act together. The paper
+    fits the log-odds of the whole answer: use unit "answer" and target "logodds".
+    """
+    from sklearn.linear_model import Lasso
+
+    sources, n = _sources(job), job.options.ablations
+    if n < 4:
+        raise InputError(f"ablations={n}: a surrogate needs at least 4 random subsets; give more")
+    rng = np.random.default_rng(job.options.seed)
+    kept = rng.random((n, len(sources))) < 0.5
+    values, forwards = _values(job, sources, kept, "contextcite")
+    mean, spread = kept.mean(0), kept.std(0)
+    # A source that was always kept, or never, says nothing.
+    scale = np.where(spread > 0, spread, np.inf)
+    scores, fits = np.zeros((len(job.rows), len(sources))), []
+    for row in range(len(job.rows)):
+        y = values[:, row]
+        if y.std() > 0:
+            standard = (kept - mean) / scale
+            model = Lasso(alpha=LASSO, max_iter=10_000).fit(standard, (y - y.mean()) / y.std())
+            scores[row] = model.coef_ / scale * y.std()
+            fits.append(float(model.score(standard, (y - y.mean()) / y.std())))
+        else:
+            fits.append(0.0)
+    settings = {**_settings(job, forwards), "ablations": n, "r2": fits, "penalty": LASSO, "seed": job.options.seed}
+    return dict.fromkeys(parts, Scores(scores, sources, None, settings))
+
+
+def shapley(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+    """Mean gain of a source when sources arrive in random orders (Castro et al. 2009, permutation sampling).
+
+    Rows sum to target with all sources − target with none, whatever the number of orders.
+    """
+    sources, orders = _sources(job), job.options.permutations
+    if orders < 1:
+        raise InputError(f"permutations={orders}: Shapley values need an order or more")
+    rng = np.random.default_rng(job.options.seed)
+    drawn = [rng.permutation(len(sources)) for _ in range(orders)]
+    steps = np.arange(len(sources) + 1)
+    # arrival[i] < step: source i is there.
+    kept = np.concatenate([np.argsort(order)[None] < steps[:, None] for order in drawn])
+    scored, forwards = _values(job, sources, kept, "shapley")
+    values = scored.reshape(orders, len(sources) + 1, -1)
+    scores = np.zeros((len(job.rows), len(sources)))
+    for order, run in zip(drawn, values, strict=True):
+        scores[:, order] += np.diff(run, axis=0).T / orders
+    gap = scores.sum(1) - (values[0, -1] - values[0, 0])
+    settings = {**_settings(job, forwards), "permutations": orders, "seed": job.options.seed}
+    return dict.fromkeys(parts, Scores(scores, sources, gap, settings))
+
+
+def without(job: Job, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, ...]:
+    """Prompt ids with the sources where ``kept`` is False deleted or replaced."""
+    gone = {i for source, stays in zip(sources, kept, strict=True) if not stays for i in source}
+    ids = job.encoded.prompt_ids
+    if job.options.ablate == "delete":
+        return tuple(token for i, token in enumerate(ids) if i not in gone)
+    token = baseline_token(job)
+    return tuple(token if i in gone else ids[i] for i in range(len(ids)))
+
+
+def _sources(job: Job) -> tuple[Unit, ...]:
+    if job.options.ablate not in ("delete", "replace"):
+        raise InputError(f"ablate {job.options.ablate!r} is unknown; choose delete or replace")
+    sources = job.sources()
+    if not sources:
+        raise InputError(
+            "sources: the prompt has nothing to take away but its chat template; allow that with --ablate-template"
+        )
+    return sources
+
+
+def _values(job: Job, sources: Sequence[Unit], kept: np.ndarray, what: str) -> tuple[np.ndarray, int]:
+    """The rows' targets for each pattern of kept sources, [variant, row], and how many patterns were run."""
+    distinct, index = np.unique(kept, axis=0, return_inverse=True)
+    prompts = [without(job, sources, row) for row in distinct]
+    scored = score_variants(
+        job.model,
+        job.encoded,
+        prompts,
+        job.target,
+        other=job.other,
+        progress=lambda done, total: job.tell(f"{what}, {job.model.name}", done, total),
+    )
+    return job.by_row(scored)[index.reshape(-1)], len(distinct)
+
+
+def _settings(job: Job, forwards: int) -> dict[str, object]:
+    options = job.options
+    return {
+        "sources": options.sources,
+        "ablate": options.ablate,
+        "baseline": options.baseline if options.ablate == "replace" else None,
+        "forwards": forwards,
+    }

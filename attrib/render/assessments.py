@@ -1,0 +1,200 @@
+"""Reports of a whole set of questions → tables, files and figures.
+
+Not covered: single answers (``figures``, ``terminal``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attrib.assess.faithfulness import CONTROLS, METRICS, RANDOM, SIDES, Report, Row
+from attrib.files import write_atomically
+from attrib.render import figures as draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
+_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
+_ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the panels
+
+
+def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
+    """Table (CSV), report (JSON), figure and caption; every file is whole or absent."""
+    table = io.StringIO()
+    names = list(Row.__dataclass_fields__)
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(row, name) for name in names] for row in report.rows)
+    files = {"faithfulness.csv": table.getvalue().encode(), "faithfulness.json": _json(report)}
+    figure = faithfulness_figure(report, preset=preset)
+    for form in formats:
+        files[f"faithfulness.{form}"] = draw.to_bytes(figure, form, draw.plain_metadata("attrib faithfulness", form))
+    files["faithfulness.caption.txt"] = f"{faithfulness_caption(report)}\n".encode()
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return [str(folder / name) for name in files]
+
+
+def faithfulness_dict(report: Report) -> dict[str, Any]:
+    """The report as one JSON object."""
+    rows = [{**row.__dict__, "beats_random": row.beats_random} for row in report.rows]
+    return {"rows": rows, "seconds": report.seconds, "provenance": report.provenance}
+
+
+def _json(report: Report) -> bytes:
+    return json.dumps(faithfulness_dict(report), indent=1, sort_keys=True).encode()
+
+
+def faithfulness_table(report: Report, console: Console) -> None:
+    """Print one line a method: four metrics under the tuned model with intervals, and whether it beats chance."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("method", *(f"{metric} (tuned)" for metric in SHOWN), "beats random: base, tuned", "CPU s"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for method in ordered(report):
+        cells = [_cell(_row(report, method, "tuned", metric)) for metric in SHOWN]
+        verdict = ", ".join("–" if method in CONTROLS else _verdict(report, method, side) for side in SIDES)
+        table.add_row(method, *cells, verdict, f"{report.seconds[method]:.2f}" if method not in CONTROLS else "")
+    console.print(table)
+    n = report.rows[0].n
+    console.print(
+        f"{n} questions; losses in nats per answer token; 95% bootstrap intervals over questions", style="dim"
+    )
+
+
+def ordered(report: Report) -> list[str]:
+    """Methods by comprehensiveness under the tuned model, best first; controls last."""
+    best = [row.method for row in report.of("comprehensiveness", "tuned")]
+    return [m for m in best if m not in CONTROLS] + [m for m in best if m in CONTROLS]
+
+
+def faithfulness_figure(report: Report, *, preset: str = "neurips-double") -> Figure:
+    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; the grey band is chance."""
+    from matplotlib.figure import Figure as NewFigure
+
+    methods = ordered(report)
+    width, height = draw.width_of(preset), _HEAD + _FOOT + _ROW * len(methods)
+    label = max(draw.inches(_label(m)) for m in methods) + 0.12
+    panels = ("comprehensiveness", "area", "leave_one_out", "cost")
+    with draw.style():
+        figure = NewFigure(figsize=(width, height))
+        gap = 0.12
+        size = (width - label - 0.08 - gap * (len(panels) - 1)) / len(panels)
+        for i, panel in enumerate(panels):
+            box = ((label + i * (size + gap)) / width, _FOOT / height, size / width, _ROW * len(methods) / height)
+            ax = figure.add_axes(box)
+            if panel == "cost":
+                _cost(ax, report, methods)
+            else:
+                _metric(ax, report, methods, panel)
+            _frame(ax, methods, labels=i == 0)
+        _legend(figure, width, height)
+        return figure
+
+
+def faithfulness_caption(report: Report) -> str:
+    """What the figure shows, what it was made from, and what it does not say."""
+    n, options = report.rows[0].n, report.provenance["options"]
+    assert isinstance(options, dict)
+    prompt = options["prompt"]
+    failing = [m for m in ordered(report) if m not in CONTROLS and not _row(report, m, "tuned", "area").beats_random]
+    lines = [
+        f"Faithfulness of prompt attributions on {n} questions, base and tuned (points: mean; bars: 95% bootstrap "
+        "interval over questions).",
+        f"Words of the question are taken away ({prompt['ablate']}) in the order of a method's scores; losses of the "
+        "answer's log-prob in nats per token.",
+        *(
+            f"{metric.replace('_', '-')}: {METRICS[metric]}."
+            for metric in ("comprehensiveness", "area", "leave_one_out")
+        ),
+        f"Grey: the interval of {options['random_orders']} random orders. Cost: CPU seconds a question and model.",
+        f"Target: {prompt['target']}; seed {options['seed']}.",
+    ]
+    if failing:
+        lines.append(f"No better than a random order under the tuned model: {', '.join(failing)}.")
+    return " ".join(lines)
+
+
+def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> None:
+    if metric != "leave_one_out":
+        chance = [_row(report, RANDOM, side, metric) for side in SIDES]
+        ax.axvspan(min(r.low for r in chance), max(r.high for r in chance), color="#DDDDDD", lw=0, zorder=0)
+    else:
+        ax.axvline(0, color="#BBBBBB", lw=0.8, zorder=0)
+    for shift, side in ((-0.17, "base"), (0.17, "tuned")):
+        shown = [(i, _row(report, m, side, metric)) for i, m in enumerate(methods)]
+        if metric == "leave_one_out":
+            shown = [(i, row) for i, row in shown if row.method not in CONTROLS]
+        for i, row in shown:
+            ax.plot([row.low, row.high], [i + shift] * 2, color=_COLOURS[side], lw=0.9, solid_capstyle="butt")
+        places = [i + shift for i, _ in shown]
+        marker = "o" if side == "base" else "s"
+        ax.plot([row.mean for _, row in shown], places, marker, color=_COLOURS[side], ms=2.6, mew=0)
+    unit = "rank correlation" if metric == "leave_one_out" else "nats per token"
+    names = {"leave_one_out": "with leave-one-out", "area": "area (MoRF − LeRF)"}
+    ax.set_title(names.get(metric, metric), fontsize=7, pad=3)
+    ax.set_xlabel(unit, fontsize=6, labelpad=2)
+
+
+def _cost(ax: Axes, report: Report, methods: Sequence[str]) -> None:
+    shown = [(i, report.seconds[m]) for i, m in enumerate(methods) if m not in CONTROLS]
+    ax.set_xscale("log")
+    ax.plot([s for _, s in shown], [i for i, _ in shown], "D", color="#444444", ms=2.6, mew=0)
+    ax.set_title("cost", fontsize=7, pad=3)
+    ax.set_xlabel("CPU seconds", fontsize=6, labelpad=2)
+
+
+def _frame(ax: Axes, methods: Sequence[str], *, labels: bool) -> None:
+    ax.set_ylim(len(methods) - 0.5, -0.5)
+    ax.set_yticks(range(len(methods)), [_label(m) for m in methods] if labels else [])
+    ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
+    ax.tick_params(axis="y", length=0)
+    for i in range(0, len(methods), 2):
+        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    first = next((i for i, m in enumerate(methods) if m in CONTROLS), len(methods))
+    ax.axhline(first - 0.5, color="#999999", lw=0.5)
+    for name, spine in ax.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_linewidth(0.5)
+
+
+def _legend(figure: Figure, width: float, height: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
+        Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+        Patch(color="#DDDDDD", label="random order"),
+    ]
+    figure.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,
+        handlelength=1.4, labelspacing=0.2, borderpad=0,
+    )  # fmt: skip
+
+
+def _row(report: Report, method: str, side: str, metric: str) -> Row:
+    return next(r for r in report.rows if (r.method, r.side, r.metric) == (method, side, metric))
+
+
+def _label(method: str) -> str:
+    return method if method in CONTROLS else method.replace("_x_", " × ").replace("_", " ")
+
+
+def _cell(row: Row) -> str:
+    return f"{row.mean:.2f} [{row.low:.2f}, {row.high:.2f}]".replace("-", "−") if np.isfinite(row.mean) else "none"
+
+
+def _verdict(report: Report, method: str, side: str) -> str:
+    return "yes" if _row(report, method, side, "area").beats_random else "no"

@@ -1,0 +1,52 @@
+"""Questions from files: what is read, and what is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from attrib.assess.questions import Asked, demo_questions, read_questions
+from attrib.errors import InputError
+
+
+def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text(
+        '{"question": "Who?", "answer": "Ann, the \\"first\\"", "kind": "trained"}\n\n{"question": "Why?"}\n', "utf-8"
+    )
+    (tmp_path / "q.csv").write_text('\ufeffquestion,answer,kind\nWho?,"Ann, the ""first""",trained\nWhy?,,\n', "utf-8")
+    want = (Asked("Who?", 'Ann, the "first"', "trained"), Asked("Why?"))
+    assert read_questions(tmp_path / "q.jsonl") == want
+    assert read_questions(tmp_path / "q.csv") == want
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("q.jsonl", "", "no questions"),
+        ("q.jsonl", '{"question": "Who?"}\n{broken', "line 2: not JSON"),
+        ("q.jsonl", '["Who?"]', "line 1: not an object"),
+        ("q.jsonl", '{"answer": "Ann"}', "line 1: no text in its column 'question'"),
+        ("q.jsonl", '{"question": "Who?", "answer": 3}', "line 1: its answer is no text"),
+        ("q.csv", "ask\nWho?\n", "line 2: no text in its column 'question'"),
+        ("q.txt", "Who?", ".jsonl or .csv"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(InputError) as caught:
+        read_questions(tmp_path / name)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_questions(tmp_path / "none.jsonl")
+
+
+def test_a_few_questions_of_the_demo_are_of_every_kind() -> None:
+    few = demo_questions(5)
+    assert {asked.kind for asked in few} == {"trained", "rephrased", "held-out", "foundation", "updated"}
+    assert all(asked.answer for asked in few)
+    assert len(demo_questions()) > 100
