@@ -67,6 +67,14 @@ class Special(StrEnum):
     exclude = "exclude"
 
 
+class Template(StrEnum):
+    """How prompt heatmaps show the chat template's tokens."""
+
+    show = "show"
+    fold = "fold"
+    hide = "hide"
+
+
 class PathName(StrEnum):
     """Which embeddings integrated gradients move."""
 
@@ -301,8 +309,12 @@ def render(
         str | None, typer.Option(help="Mapper of the section heatmap; default: all in the record.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record.")
+        str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record, and their comparison.")
     ] = None,
+    template: Annotated[
+        Template,
+        typer.Option(help="Chat template's tokens: shown, folded to one column, or hidden (the share is said)."),
+    ] = Template.fold,
     preset: Preset = "neurips-double",
     top: Top = 12,
     as_json: Json = False,
@@ -323,6 +335,7 @@ def render(
         methods=(method,) if method else tuple(explanation.attributions),
         preset=preset,
         top=top,
+        special=template.value,
     )
     print(json.dumps({"files": files}) if as_json else "\n".join(files))
 

@@ -47,7 +47,7 @@ def figures(
     top: int,
     special: Special = "fold",
 ) -> list[str]:
-    """Heatmaps of the named mappers and methods, with their captions; returns the files."""
+    """Heatmaps of the named mappers and methods, their comparison where there are several; returns the files."""
     from attrib.render import figures as draw
 
     files: list[str] = []
@@ -59,6 +59,8 @@ def figures(
         figure = draw.prompt_heatmap(explanation, name, preset=preset, special=special)
         text = draw.caption(explanation, name, preset=preset, special=special)
         files += _write(explanation, figure, text, folder / f"prompt-{name}", formats)
+    if len(methods) > 1:
+        files += comparison(explanation, folder, formats, methods=methods, preset=preset)
     return files
 
 

@@ -62,7 +62,7 @@ def test_figures_and_comparison_are_written_with_their_captions(tmp_path: Path) 
     )
     files += export.comparison(explanation, tmp_path, ["png", "svg"], methods=methods, preset="acl-single")
     assert {Path(file).name for file in files} == {file.name for file in tmp_path.iterdir()}
-    assert len(files) == 3 * 2 + 3
+    assert len(files) == 4 * 2 + 3
     assert "Not drawn: the chat template" in (tmp_path / "prompt-attention.caption.txt").read_text("utf-8")
     assert "Spearman" in (tmp_path / "prompt-comparison.caption.txt").read_text("utf-8")
 
