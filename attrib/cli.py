@@ -82,6 +82,13 @@ class PathName(StrEnum):
     prefix = "prefix"
 
 
+class Rule(StrEnum):
+    """Where integrated gradients put their points."""
+
+    guided = "guided"
+    gauss = "gauss"
+
+
 class Source(StrEnum):
     """What perturbation takes away together."""
 
@@ -169,6 +176,9 @@ def explain(
         int | None, typer.Option(help="Head of attention_head; default: the layer's mean.")
     ] = None,
     steps: Steps = "auto",
+    rule: Annotated[Rule, typer.Option(help="Integrated gradients: points where the target changes, or Gauss.")] = (
+        Rule.guided
+    ),
     tolerance: Tolerance = 0.05,
     baseline: BaselineOption = "zero",
     path: Annotated[
@@ -226,6 +236,7 @@ def explain(
         layer=attention_layer,
         head=attention_head,
         steps=_steps(steps),
+        rule=rule.value,
         tolerance=tolerance,
         baseline=_baseline(baseline),
         path=path.value,

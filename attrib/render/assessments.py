@@ -80,7 +80,7 @@ def ordered(report: Report) -> list[str]:
 
 
 def faithfulness_figure(report: Report, *, preset: str = "neurips-double") -> Figure:
-    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; the grey band is chance."""
+    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; bands are chance."""
     from matplotlib.figure import Figure as NewFigure
 
     methods = ordered(report)
@@ -118,7 +118,7 @@ def faithfulness_caption(report: Report) -> str:
             f"{metric.replace('_', '-')}: {METRICS[metric]}."
             for metric in ("comprehensiveness", "area", "leave_one_out")
         ),
-        f"Grey: the interval of {options['random_orders']} random orders. Cost: CPU seconds a question and model.",
+        f"Bands: the interval of {options['random_orders']} random orders. Cost: CPU seconds a question and model.",
         f"Target: {prompt['target']}; seed {options['seed']}.",
     ]
     if failing:
@@ -128,8 +128,9 @@ def faithfulness_caption(report: Report) -> str:
 
 def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> None:
     if metric != "leave_one_out":
-        chance = [_row(report, RANDOM, side, metric) for side in SIDES]
-        ax.axvspan(min(r.low for r in chance), max(r.high for r in chance), color="#DDDDDD", lw=0, zorder=0)
+        for side in SIDES:
+            chance = _row(report, RANDOM, side, metric)
+            ax.axvspan(chance.low, chance.high, color=_COLOURS[side], alpha=0.18, lw=0, zorder=0)
     else:
         ax.axvline(0, color="#BBBBBB", lw=0.8, zorder=0)
     for shift, side in ((-0.17, "base"), (0.17, "tuned")):
@@ -150,6 +151,11 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
 def _cost(ax: Axes, report: Report, methods: Sequence[str]) -> None:
     shown = [(i, report.seconds[m]) for i, m in enumerate(methods) if m not in CONTROLS]
     ax.set_xscale("log")
+    # Powers would be set smaller than the smallest text.
+    low, high = min(s for _, s in shown), max(s for _, s in shown)
+    ax.set_xticks([t for t in (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0) if low / 2 <= t <= high * 2], minor=False)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(lambda value, _: "")
     ax.plot([s for _, s in shown], [i for i, _ in shown], "D", color="#444444", ms=2.6, mew=0)
     ax.set_title("cost", fontsize=7, pad=3)
     ax.set_xlabel("CPU seconds", fontsize=6, labelpad=2)
@@ -176,7 +182,7 @@ def _legend(figure: Figure, width: float, height: float) -> None:
     handles = [
         Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
         Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
-        Patch(color="#DDDDDD", label="random order"),
+        Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
     ]
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,
