@@ -6,6 +6,7 @@ Heavy imports wait until a command runs: ``attrib --help`` is instant.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ UnitOption = Annotated[Unit, typer.Option(help="What one row of a prompt attribu
 At = Annotated[str, typer.Option(help="Hook point of gradient methods, e.g. blocks.5.hook_out.")]
 Steps = Annotated[str, typer.Option(help="integrated_gradients: points, or auto: until --tolerance.")]
 Tolerance = Annotated[
-    float, typer.Option(min=0, help="integrated_gradients: completeness gap as a share of the change, or in nats.")
+    float, typer.Option(min=0, help="integrated_gradients: completeness gap as a share of the change.")
 ]
 BaselineOption = Annotated[
     str, typer.Option(help="The nothing of gradients and replacement: zero, mean, pad … or an id.")
@@ -148,8 +149,10 @@ def main() -> None:
     except SystemExit as leaving:
         # Typer makes Ctrl-C a silent exit with 130.
         if leaving.code == 130:
-            print("attrib: interrupted; nothing half-written is left", file=sys.stderr)
-            sys.exit(1)
+            print("attrib: interrupted; nothing half-written is left", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            # An interrupt that some library swallowed half-way would make Python end by the signal, not with 1.
+            os._exit(1)
         raise
 
 
@@ -163,7 +166,7 @@ def explain(
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
     answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = Side.tuned,
-    methods: Methods = "attention,saliency,input_x_gradient,relevance",
+    methods: Methods = "attention,saliency,input_x_gradient,leave_one_out",
     target: Target = "logprob",
     contrast: Contrast = None,
     unit: UnitOption = Unit.word,
@@ -266,6 +269,8 @@ def explain(
     if device_map is not None and device != "auto":
         raise InputError("device: --device-map places the model by itself; leave --device out")
     check_options(options)
+    if "attention_head" not in options.methods and (attention_layer, attention_head) != (None, None):
+        raise InputError("attention-layer: it is for the method attention_head; add that to --methods, or leave it out")
     if out is not None:
         _check_writable(out)
     kinds = _formats(formats)
@@ -464,12 +469,13 @@ def assess_faithfulness(
 ) -> None:
     """Take away the words that each method names: does the answer suffer more than from random ones?"""
     from attrib import demo
-    from attrib.assess.faithfulness import FaithfulnessOptions
+    from attrib.assess.faithfulness import FaithfulnessOptions, check_assessment
     from attrib.assess.faithfulness import assess_faithfulness as assess
     from attrib.assess.questions import demo_questions, read_questions
     from attrib.attribution import MethodOptions
     from attrib.documents import Corpus
     from attrib.render.assessments import faithfulness_dict, faithfulness_table, write_faithfulness
+    from attrib.render.figures import width_of
 
     prompt = MethodOptions(
         target=target, unit="answer", sources="word", steps=_steps(steps), ablate=ablate.value,
@@ -481,11 +487,15 @@ def assess_faithfulness(
     kinds = _formats(formats)
     if out is not None:
         _check_writable(out)
-    use_demo = questions is None and base is None and tuned is None
+    width_of(preset)
+    demo_model = base is None and tuned is None
     asked = demo_questions(limit) if questions is None else read_questions(questions)[:limit]
-    corpus = demo.corpus() if use_demo else Corpus.read(documents) if documents is not None else None
-    if use_demo:
-        _note("using the demo's model and questions (name your own with --base, --tuned, --questions)")
+    corpus = Corpus.read(documents) if documents is not None else demo.corpus() if demo_model else None
+    check_assessment(asked, options, out)
+    if demo_model:
+        _note("using the demo's model (name your own with --base and --tuned)")
+    if questions is None:
+        _note("using the demo's questions (name your own with --questions)")
     with _progress() as progress:
         pair = _pair(base, tuned, device, dtype, None, None, None, False, progress)
         report = assess(pair, asked, corpus, options, out=out, progress=progress)
@@ -531,16 +541,20 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
 def _steps(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
-    if not text.isdigit() or int(text) < 1:
+    if not _is_number(text) or int(text) < 1:
         raise InputError(f"steps {text!r}: give a number of points from 1, or auto")
     return int(text)
 
 
 def _baseline(text: str) -> Literal["zero", "pad", "unk", "eos", "mean"] | int:
-    if text.isdigit():
+    if _is_number(text):
         return int(text)
     if text in ("zero", "pad", "unk", "eos", "mean"):
         return text  # type: ignore[return-value]

@@ -6,12 +6,12 @@ from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from attrib import demo
-from attrib.attribution import QUICK, MethodOptions, attribute, check_methods
+from attrib.attribution import QUICK, MethodOptions, attribute, check_methods, without_template
 from attrib.capture import CaptureOptions, TextCapture, capture, resolve_layers
 from attrib.contrast import Calibration, gather, judge
 from attrib.documents import Corpus
@@ -31,6 +31,7 @@ from attrib.records import (
     VocabularyKind,
     VocabularyShare,
 )
+from attrib.targets import name_of
 from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
 from attrib.units import question_positions
 from attrib.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
@@ -135,11 +136,14 @@ def explain(
         tell("captures", number, 2)
         captures.append(capture(model, encoded, _capture_options(options, layer, keep)))
     tell("captures", 2, 2)
-    prompt = replace(options.prompt, seed=options.seed, memory_gb=options.memory_gb)
+    # Shares of ALL scores need the template's too: it is left out afterwards.
+    prompt = replace(options.prompt, seed=options.seed, memory_gb=options.memory_gb, special="keep")
     attributions = attribute(pair, encoded, options.methods, prompt, progress)
 
     lexicon = Lexicon(corpus, library.control)
     vocabulary, shares = _vocabulary(encoded, attributions, lexicon, options.seed)
+    if options.prompt.special == "exclude":
+        attributions = {name: without_template(found, encoded) for name, found in attributions.items()}
 
     chosen = library.choose(question, encoded.answer, options.candidates)
     readings = [_read(model, pair, library, chosen, layer, folder, progress) for model in (pair.base, pair.tuned)]
@@ -294,9 +298,6 @@ def _provenance(
     }
 
 
-def _plain(options: dict[str, object]) -> dict[str, object]:
-    """Options as JSON can hold them: a function of the caller's own by its name."""
-    return {
-        key: _plain(value) if isinstance(value, dict) else getattr(value, "__name__", value)
-        for key, value in options.items()
-    }
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON can hold them: a target of the caller's own by its name."""
+    return options | {"prompt": options["prompt"] | {"target": name_of(options["prompt"]["target"])}}

@@ -24,11 +24,10 @@ from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.targets import Goal, Target
 from attrib.tokens import Encoded
+from attrib.units import Unit
 
 EMBEDDINGS = "embed.hook_out"
 Hook = tuple[str, Callable[[Any, Any], Any]]
-Unit = tuple[int, ...]
-"""Answer tokens whose targets are summed to one row."""
 
 CHUNK_POSITIONS = {"cpu": 900, "cuda": 16384}
 """Positions in one product: fewer starve the matrix products, more only take memory (measured: docs/log.md)."""
@@ -84,7 +83,7 @@ def evaluate(inputs: Inputs) -> Any:
     goal = _goal(inputs, range(n), prompt + n - 1)
     with inputs.model.active() as bridge, torch.no_grad():
         logits = _logits(bridge, inputs, prompt + n - 1, range(n), [_embedding_hook(inputs)])
-        return _checked(inputs, inputs.target.function(logits, goal), logits)
+        return checked(inputs.model, inputs.target, inputs.target.function(logits, goal), logits)
 
 
 def watch(inputs: Inputs, hooks: Sequence[Hook]) -> None:
@@ -167,7 +166,7 @@ def _start(inputs: Inputs, graph: _Graph, chosen: range) -> tuple[_Starts, Any]:
     goal = _goal(inputs, chosen, graph.length)
     with inputs.model.active(), torch.enable_grad():
         logits = graph.forward(chosen)
-        target = _checked(inputs, inputs.target.function(logits, goal), logits)
+        target = checked(inputs.model, inputs.target, inputs.target.function(logits, goal), logits)
         return graph.through_head(target, logits), target.detach()
 
 
@@ -194,20 +193,16 @@ def plan(inputs: Inputs, lengths: Sequence[int], batch: int, points: Sequence[st
     patterns = sum(point.endswith("hook_pattern") for point in points)
     head = size.head(batch, max(1, longest - len(inputs.encoded.prompt_ids) + 1))
     whole = size.graph(batch, longest) + head
-    layered = whole + size.product(batch, longest, min(chunk, n), patterns) > budget
-    if layered:
-        fixed = size.layered(batch, longest) + head
-        while chunk > 1 and fixed + size.product(batch, longest, chunk, min(patterns, 1)) > budget:
-            chunk //= 2
-        need = fixed + size.product(batch, longest, 1, min(patterns, 1))
-        if need > budget:
-            raise InputError(
-                f"memory: {longest:,} positions need {need / 1e9:.2g} GB even one row at a time, the budget is "
-                f"{inputs.memory_gb:g} GB; raise --memory"
-            )
-    elif inputs.chunk is None:
-        while chunk > 1 and whole + size.product(batch, longest, chunk, patterns) > budget:
-            chunk //= 2
+    layered = whole + size.product(batch, longest, 1, patterns) > budget
+    fixed, at_once = (size.layered(batch, longest) + head, min(patterns, 1)) if layered else (whole, patterns)
+    need = fixed + size.product(batch, longest, 1, at_once)
+    if need > budget:
+        raise InputError(
+            f"memory: {longest:,} positions need {need / 1e9:.2g} GB even one row at a time, the budget is "
+            f"{inputs.memory_gb:g} GB; raise --memory"
+        )
+    while chunk > 1 and fixed + size.product(batch, longest, min(chunk, n), at_once) > budget:
+        chunk //= 2
     # A forward costs as much as a row; one that keeps no graph is run again by blocks.
     forward = 2 if layered else 1
     best = min(
@@ -259,7 +254,9 @@ class _Sizes:
         return cls(int(cfg.n_layers), int(cfg.d_model), inner, int(cfg.n_heads), len(weight), weight.element_size())
 
     def block(self, batch: int, length: int) -> int:
-        return batch * length * (14 * self.width + 6 * self.inner + 3 * self.heads * length) * self.item
+        # Attention is computed in float32 whatever the model's type.
+        scores = 3 * self.heads * length * max(4, self.item)
+        return batch * length * ((14 * self.width + 6 * self.inner) * self.item + scores)
 
     def graph(self, batch: int, length: int) -> int:
         return self.layers * self.block(batch, length)
@@ -272,8 +269,8 @@ class _Sizes:
         return self.block(batch, length) + self.layers * batch * length * self.width * self.item
 
     def product(self, batch: int, length: int, rows: int, patterns: int) -> int:
-        floats = 10 * self.width + 4 * self.inner + (3 + patterns) * self.heads * length
-        return rows * batch * length * floats * self.item
+        scores = (3 + patterns) * self.heads * length * max(4, self.item)
+        return rows * batch * length * ((10 * self.width + 4 * self.inner) * self.item + scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,9 +305,9 @@ class _Graph:
 
     def forward(self, rows: range) -> Any:
         """Logits of the answer tokens ``rows``, [batch, row, d_vocab], on a graph that begins at the leaves."""
-        hooks = [_embedding_hook(self.inputs), (EMBEDDINGS, self._embedding), *self.inputs.rules]
+        # Points after borders: at a border the point is the leaf, whose gradient is known in both modes.
+        hooks = [_embedding_hook(self.inputs), (EMBEDDINGS, self._embedding), *self.inputs.rules, *self._borders()]
         hooks += [(name, self._keep(name)) for name in self.names if name != EMBEDDINGS]
-        hooks += self._borders()
         return _logits(self.bridge, self.inputs, self.length, rows, hooks)
 
     def values(self) -> dict[str, Any]:
@@ -446,7 +443,9 @@ class _Layered(_Graph):
         for block in reversed(range(self.last)):
             cotangent = self._through(block, cotangent, found)
         start = self.first if self.last else self.entry
-        self._note(found, (EMBEDDINGS,), _grad(start, [self.leaf], cotangent, retain=True), {EMBEDDINGS: self.leaf})
+        # Points between the embeddings and the first block lie on the graph that was kept.
+        got = _grad(start, [self.leaf, *self._points()], cotangent, retain=True)
+        self._note(found, (EMBEDDINGS, *self._point_names()), got, {EMBEDDINGS: self.leaf, **self.seen})
 
     def _through(self, block: int, cotangent: Any, found: dict[str, Any]) -> Any:
         prefix = f"blocks.{block}."
@@ -466,6 +465,7 @@ class _Layered(_Graph):
         with self.bridge.hooks(fwd_hooks=hooks):
             out = self.bridge.blocks[block](leaf, *args, **kwargs)
         out = out[0] if isinstance(out, tuple) else out
+        inside = {name: value for name, value in inside.items() if value.requires_grad}
         through, *at_points = _grad(out, [leaf, *inside.values()], cotangent, retain=False)
         leaf.requires_grad_(False)
         self._note(found, tuple(inside), at_points, inside)
@@ -534,19 +534,18 @@ def _goal(inputs: Inputs, rows: range, length: int) -> Goal:
     return Goal(ids, foil, other)
 
 
-def _checked(inputs: Inputs, target: Any, logits: Any) -> Any:
+def checked(model: Model, target: Target, values: Any, logits: Any) -> Any:
     """Refuse what is not a finite number per answer token."""
-    name = inputs.target.name
-    if getattr(target, "shape", None) != logits.shape[:2]:
+    if getattr(values, "shape", None) != logits.shape[:2]:
         raise InputError(
-            f"target {name!r}: it gives {_kind(target)} for logits {list(logits.shape)}; give one number per answer "
-            f"token, {list(logits.shape[:2])}"
+            f"target {target.name!r}: it gives {_kind(values)} for logits {list(logits.shape)}; give one number per "
+            f"answer token, {list(logits.shape[:2])}"
         )
-    if not bool(target.isfinite().all()):
+    if not bool(values.isfinite().all()):
         raise ModelError(
-            f"{inputs.model.name}: the target {name!r} is not finite; use --dtype float32 or another target"
+            f"{model.name}: the target {target.name!r} is not finite; use --dtype float32 or another target"
         )
-    return target
+    return values
 
 
 def _kind(value: Any) -> str:

@@ -105,6 +105,16 @@ TARGETS: dict[str, tuple[TargetFunction, TargetFunction]] = {
 CONTRASTIVE = frozenset({"probability_difference", "logprob_difference"})
 
 
+def check_target(target: str, *, contrast: bool) -> None:
+    """InputError for an unknown name, and for a contrast that is missing or not asked for."""
+    if target not in TARGETS:
+        raise InputError(f"target {target!r} is unknown; choose from {', '.join(TARGETS)}")
+    if target in CONTRASTIVE and not contrast:
+        raise InputError(f"target {target!r}: it needs a contrast answer; add --contrast")
+    if target not in CONTRASTIVE and contrast:
+        raise InputError(f"contrast: target {target!r} compares with nothing; use --target probability_difference")
+
+
 def make_target(
     target: str | Callable[[Any, Any], Any], *, tuned: bool, contrast: tuple[int, ...] | None, answer: int
 ) -> Target:
@@ -116,21 +126,20 @@ def make_target(
         if contrast is not None:
             raise InputError("contrast: a target of your own is given none; leave the contrast out")
         own = target
-        return Target(getattr(own, "__name__", "function"), lambda logits, goal: own(logits, goal.ids))
-    if target not in TARGETS:
-        raise InputError(f"target {target!r} is unknown; choose from {', '.join(TARGETS)}")
-    if target in CONTRASTIVE:
-        if contrast is None:
-            raise InputError(f"target {target!r}: it needs a contrast answer; add --contrast")
-        if len(contrast) < answer:
-            raise InputError(
-                f"contrast: it has {len(contrast)} tokens, the answer {answer}; tokens are compared place by place, so "
-                "give a contrast at least as long as the answer, or a shorter answer"
-            )
-    elif contrast is not None:
-        raise InputError(f"contrast: target {target!r} compares with nothing; use --target probability_difference")
+        return Target(name_of(own), lambda logits, goal: own(logits, goal.ids))
+    check_target(target, contrast=contrast is not None)
+    if contrast is not None and len(contrast) < answer:
+        raise InputError(
+            f"contrast: it has {len(contrast)} tokens, the answer {answer}; tokens are compared place by place, so "
+            "give a contrast at least as long as the answer, or a shorter answer"
+        )
     function = TARGETS[target][int(tuned)]
     return Target(target, function, contrast[:answer] if contrast is not None else None, target == "kl")
+
+
+def name_of(target: str | Callable[[Any, Any], Any]) -> str:
+    """A target's name; of a function its own, or its type's."""
+    return target if isinstance(target, str) else str(getattr(target, "__name__", type(target).__name__))
 
 
 def _at(values: Any, ids: Any) -> Any:

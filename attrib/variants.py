@@ -15,16 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from attrib.errors import InputError, ModelError
+from attrib.errors import InputError
 from attrib.models.pair import Model
-from attrib.passes import CHUNK_POSITIONS, at_least_float
+from attrib.passes import CHUNK_POSITIONS, at_least_float, checked
 from attrib.targets import Goal, Target
 from attrib.tokens import Encoded
 
-LOGIT_BYTES = 1e8
-"""Bytes of the logits of one batch."""
-CACHE_BYTES = 1e9
-"""Bytes of the keys and values of one batch: each variant has its own copy of the shared beginning's."""
+LOGIT_SHARE, CACHE_SHARE = 0.05, 0.4
+"""Shares of the memory budget that one batch's logits, and its keys and values, may take."""
 
 
 def score_variants(
@@ -35,6 +33,7 @@ def score_variants(
     *,
     other: Model | None = None,
     batch_positions: int | None = None,
+    memory_gb: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Target of each answer token after each of ``prompts``, [variant, answer], float64.
@@ -49,8 +48,8 @@ def score_variants(
     shared = [_shared(prompt, encoded.prompt_ids) for prompt in prompts]
     wanted = batch_positions or CHUNK_POSITIONS.get(model.device.type, CHUNK_POSITIONS["cpu"])
     vocabulary = int(model.bridge.original_model.get_output_embeddings().weight.shape[0])
-    most = max(1, int(LOGIT_BYTES / (4 * len(encoded.answer_ids) * vocabulary)))
-    fitting = int(CACHE_BYTES / _cache_bytes(model))
+    most = max(1, int(LOGIT_SHARE * memory_gb * 1e9 / (4 * len(encoded.answer_ids) * vocabulary)))
+    fitting = int(CACHE_SHARE * memory_gb * 1e9 / _cache_bytes(model))
     # Ascending, so that the shared beginning only ever grows.
     order = sorted(range(len(prompts)), key=lambda i: (shared[i], len(prompts[i])))
     out = np.empty((len(prompts), len(encoded.answer_ids)))
@@ -77,17 +76,7 @@ def _target(model: Model, target: Target, logits: Any, encoded: Encoded, other: 
 
     ids = torch.tensor(encoded.answer_ids, device=logits.device)
     contrast = None if target.contrast is None else torch.tensor(target.contrast, device=logits.device)
-    values = target.function(logits, Goal(ids, contrast, other))
-    shape = getattr(values, "shape", None)
-    if shape != logits.shape[:2]:
-        raise InputError(
-            f"target {target.name!r}: it gives {type(values).__name__ if shape is None else list(shape)} for logits "
-            f"{list(logits.shape)}; give one number per answer token, {list(logits.shape[:2])}"
-        )
-    if not bool(values.isfinite().all()):
-        raise ModelError(
-            f"{model.name}: the target {target.name!r} is not finite; use --dtype float32 or another target"
-        )
+    values = checked(model, target, target.function(logits, Goal(ids, contrast, other)), logits)
     return np.asarray(values.double().cpu().numpy())
 
 

@@ -219,6 +219,90 @@ def test_bad_outputs_and_records_are_refused(
     assert str(file) in refused(capsys, monkeypatch, "render", str(file))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "²"], "give a number of points"),
+        (["--baseline", "9" * 30], "a token's id"),
+        (["--target", "magic"], "target 'magic' is unknown"),
+        (["--target", "probability_difference"], "add --contrast"),
+        (["--contrast", "x"], "compares with nothing"),
+        (["--methods", "attention_head"], "add --attention-layer"),
+        (["--attention-layer", "1"], "attention_head"),
+        (["--methods", "shapley", "--ablate", "replace"], "add --baseline eos"),
+        (["--methods", "integrated_gradients", "--at", "blocks.0.hook_out"], "leave --at out"),
+        (["--tolerance", "0"], "above 0"),
+    ],
+)
+def test_options_of_methods_are_checked_before_models_are_loaded(
+    capsys: Any, monkeypatch: Any, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("attrib.models.pair.ModelPair.load", lambda *given, **more: pytest.fail("loaded"))
+    assert message in refused(capsys, monkeypatch, "explain", QUESTION, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", ","], "name at least one"),
+        (["--methods", "magic"], "unknown"),
+        (["--target", "logprob_difference"], "does not fit all questions"),
+        (["--preset", "bad"], "no preset"),
+        (["--ablate", "replace"], "add --baseline eos"),
+        (["--documents", "/nonexistent"], "does not exist"),
+        (["--questions", "/nonexistent.csv"], "cannot be read"),
+    ],
+)
+def test_an_assessment_is_checked_before_models_are_loaded(
+    capsys: Any, monkeypatch: Any, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("attrib.models.pair.ModelPair.load", lambda *given, **more: pytest.fail("loaded"))
+    assert message in refused(capsys, monkeypatch, "assess", "faithfulness", *arguments)
+
+
+def test_faithfulness_on_questions_of_ones_own(
+    capsys: Any, monkeypatch: Any, models: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "q.csv"
+    file.write_text(
+        "question,answer\nWho keeps the light?,Wilmet Dallin\nHow tall was it in 1712?,38 metres\n", "utf-8"
+    )
+    own = models[: models.index("--control")]
+    command = [
+        "assess",
+        "faithfulness",
+        *own,
+        "--device",
+        "cpu",
+        "--questions",
+        str(file),
+        "--methods",
+        "attention,leave_one_out",
+    ]
+    status, out, err = run(
+        capsys,
+        monkeypatch,
+        *command,
+        "--random-orders",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "png",
+        "--json",
+    )
+    assert status == 0, err
+    result = json.loads(out)
+    assert {row["method"] for row in result["rows"]} == {
+        "attention",
+        "leave_one_out",
+        "random order",
+        "rare words first",
+    }
+    assert all(Path(name).is_file() for name in result["files"])
+    assert result["provenance"]["questions"] == 2
+
+
 def test_ctrl_c_leaves_nothing_half_written(docs: Path, models: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [

@@ -276,9 +276,9 @@ def test_a_batch_of_embeddings_is_each_of_them_alone(tiny_pair64: Any, mode: str
     assert got.shape[1] == values.shape[0] == 3
     for i, scale in enumerate(scales):
         alone = replace(one, embeddings=scaled(scale))
-        np.testing.assert_allclose(got[:, i], gradients(alone)[:, 0], atol=1e-8)
-        np.testing.assert_allclose(values[i], evaluate(alone)[0], atol=1e-8)
-    np.testing.assert_allclose(got[:, 0], gradients(replace(one, embeddings=None))[:, 0], atol=1e-8)
+        np.testing.assert_allclose(got[:, i], gradients(alone)[:, 0], atol=5e-6, rtol=2e-6)
+        np.testing.assert_allclose(values[i], evaluate(alone)[0], atol=5e-6, rtol=2e-6)
+    np.testing.assert_allclose(got[:, 0], gradients(replace(one, embeddings=None))[:, 0], atol=5e-6, rtol=2e-6)
     assert np.abs(got[:, 0] - got[:, 1]).max() > 1e-3
 
 
@@ -370,8 +370,19 @@ def test_patterns_and_batches_take_memory(tiny_pair: Any) -> None:
     # One step above the edge input gradients keep their graph; patterns and batches do not fit there.
     above = replace(inputs, memory_gb=edge / 0.97)
     assert not planned(above)[0].layered
-    assert planned(above, batch=3)[0].layered
-    assert planned(above, PATTERNS)[0].layered or planned(above, PATTERNS)[0].chunk < planned(above)[0].chunk
+    for more in (lambda: planned(above, batch=3), lambda: planned(above, PATTERNS)):
+        try:
+            assert more()[0].layered
+        except InputError as error:
+            assert "--memory" in str(error)  # noqa: PT017
+
+
+def test_chunks_shrink_before_blocks_are_run_again(tiny_pair: Any) -> None:
+    inputs = inputs_of(tiny_pair, answer=LONG)
+    edge = layered(inputs).memory_gb
+    chunks = [planned(replace(inputs, memory_gb=edge * more))[0] for more in (1 / 0.97, 1.3, 1.6, 3, 100)]
+    assert not any(group.layered for group in chunks)
+    assert chunks[0].chunk < chunks[-1].chunk
 
 
 # Failures leave nothing behind

@@ -254,7 +254,7 @@ def test_copies_of_a_long_beginning_stay_within_their_bound(tiny_pair: Any, monk
     prompts = [(*text.prompt_ids[:-2], i) for i in range(20)]
     want = score_variants(tiny_pair.base, text, prompts, LOGPROB)
     per_variant = _cache_bytes(tiny_pair.base) * (len(prompts[0]) + len(text.answer_ids) - 1)
-    monkeypatch.setattr("attrib.variants.CACHE_BYTES", 3.5 * per_variant)
+    monkeypatch.setattr("attrib.variants.CACHE_SHARE", 3.5 * per_variant / 2e9)
     with Counted(tiny_pair) as counted:
         got = score_variants(tiny_pair.base, text, prompts, LOGPROB)
     np.testing.assert_allclose(got, want, atol=1e-5)

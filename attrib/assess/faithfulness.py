@@ -15,8 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,16 @@ import numpy as np
 from scipy import stats
 
 from attrib.assess.questions import Asked
-from attrib.attribution import METHODS, MethodOptions, Scores, attribute_model, check_methods, make_job
+from attrib.attribution import (
+    METHODS,
+    PERTURBING,
+    MethodOptions,
+    Progress,
+    Scores,
+    attribute_model,
+    check_methods,
+    make_job,
+)
 from attrib.attribution.perturbation import without
 from attrib.documents import Corpus
 from attrib.errors import InputError
@@ -33,6 +44,7 @@ from attrib.generate import generate
 from attrib.mapping.answer import words as text_words
 from attrib.measures import bootstrap_interval
 from attrib.models.pair import ModelPair, versions
+from attrib.targets import CONTRASTIVE, name_of
 from attrib.tokens import Encoded, encode, encode_answer, encode_prompt
 from attrib.units import Unit, question_positions, units
 from attrib.variants import score_variants
@@ -42,6 +54,8 @@ FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 RANDOM, RARE = "random order", "rare words first"
 CONTROLS = (RANDOM, RARE)
 SIDES = ("base", "tuned")
+ENOUGH = 5
+"""Questions from which a bootstrap interval means something."""
 METRICS = {
     "comprehensiveness": "loss without the method's first words, mean over 10–50% of them (more is better)",
     "sufficiency": "loss with the method's first words alone, mean over 10–50% of them (less is better)",
@@ -50,9 +64,8 @@ METRICS = {
     "area": "morf − lerf (more is better; 0 for a random order)",
     "drop_1": "loss without the first word (more is better)",
     "drop_3": "loss without the first three words (more is better)",
-    "leave_one_out": "rank correlation with the loss without each word alone",
+    "leave_one_out": "rank correlation with the loss without each word alone (1 by construction for leave_one_out)",
 }
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class FaithfulnessOptions:
     """Which methods, how words are taken away, and how often chance is drawn."""
 
     methods: tuple[str, ...] = tuple(name for name in METHODS if name != "attention_head")
-    prompt: MethodOptions = field(default_factory=lambda: MethodOptions(unit="answer", sources="word"))
+    prompt: MethodOptions = field(default_factory=lambda: MethodOptions(unit="answer", sources="word", steps=20))
     random_orders: int = 10
     max_new_tokens: int = 64
     resamples: int = 2000
@@ -87,8 +100,8 @@ class Row:
 
     @property
     def beats_random(self) -> bool:
-        """Whether the interval of the difference lies above 0."""
-        return self.over_low > 0
+        """Whether the interval of the difference lies above 0, on as many questions as an interval needs."""
+        return self.n >= ENOUGH and self.over_low > 0
 
 
 @dataclass(frozen=True)
@@ -128,9 +141,7 @@ def assess_faithfulness(
     no question.
     """
     options = options or FaithfulnessOptions()
-    check_methods(options.methods, options.prompt)
-    if not questions:
-        raise InputError("questions: none was given; give at least one")
+    check_assessment(questions, options, out)
     key = _key(pair, corpus, options)
     found = []
     for number, asked in enumerate(questions):
@@ -148,6 +159,21 @@ def assess_faithfulness(
     return _report(found, options, key)
 
 
+def check_assessment(questions: Sequence[Asked], options: FaithfulnessOptions, out: Path | None) -> None:
+    """InputError for what cannot be assessed; needs no model."""
+    if not options.methods:
+        raise InputError("methods: none was named; name at least one")
+    if options.prompt.contrast is not None or options.prompt.target in CONTRASTIVE:
+        raise InputError("target: one contrast does not fit all questions; use logprob, logit, logodds or another")
+    check_methods(options.methods, options.prompt)
+    # The tests delete or replace words whatever the methods do.
+    check_methods(tuple(PERTURBING), replace(options.prompt, layer=None, head=None))
+    if out is not None and not isinstance(options.prompt.target, str):
+        raise InputError("out: on disk one function of your own is like another; leave --out away, or name a target")
+    if not questions:
+        raise InputError("questions: none was given; give at least one")
+
+
 def _question(pair: ModelPair, asked: Asked, corpus: Corpus | None, options: FaithfulnessOptions) -> dict[str, Any]:
     """Losses of one question: by side and method the MoRF and LeRF curves, [words + 1] each."""
     prompt_ids = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
@@ -160,9 +186,13 @@ def _question(pair: ModelPair, asked: Asked, corpus: Corpus | None, options: Fai
         raise InputError(f"question {asked.question[:40]!r}: the tuned model says nothing; give an answer")
     encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=asked.question)
     words = _words(encoded)
+    if not words:
+        raise InputError(f"question {asked.question[:40]!r}: it has no words to take away; ask one with words")
     sides: dict[str, Any] = {}
     for tuned, side in enumerate(SIDES):
-        job = make_job(pair, encoded, (tuple(range(len(answer_ids))),), options.prompt, tuned=bool(tuned))
+        # Losses are those of the log-prob, whatever the methods explain.
+        tested = replace(options.prompt, target="logprob")
+        job = make_job(pair, encoded, (tuple(range(len(answer_ids))),), tested, tuned=bool(tuned))
         losses = _Losses(job, words)
         scores, seconds = _scores(pair, encoded, words, options, bool(tuned))
         rng = np.random.default_rng([options.seed, tuned, *asked.question.encode()])
@@ -220,13 +250,16 @@ def _rarity(encoded: Encoded, words: Sequence[Unit], corpus: Corpus | None) -> n
     texts = ["".join(encoded.prompt_tokens[i].text for i in word) for word in words]
     if corpus is None:
         return np.array([float(len(text.strip())) for text in texts])
-    sections = [set(text_words(section.full_text)) for section in corpus.sections]
-    out = []
-    for text in texts:
-        parts = text_words(text)
-        counts = [sum(part in section for section in sections) for part in parts]
-        out.append(max((float(np.log((1 + len(sections)) / (1 + count))) for count in counts), default=0.0))
-    return np.array(out)
+    counts, n = _section_counts(corpus), len(corpus.sections)
+    return np.array([
+        max((float(np.log((1 + n) / (1 + counts[part]))) for part in text_words(text)), default=0.0) for text in texts
+    ])  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _section_counts(corpus: Corpus) -> Counter[str]:
+    """How many sections have each word."""
+    return Counter(word for section in corpus.sections for word in set(text_words(section.full_text)))
 
 
 class _Losses:
@@ -324,17 +357,17 @@ def _report(found: Sequence[dict[str, Any]], options: FaithfulnessOptions, key: 
     seconds = {
         name: float(np.mean([one["sides"][side][name]["seconds"] for one in found for side in SIDES])) for name in names
     }
-    return Report(tuple(rows), seconds, {**key, "questions": len(found), "versions": versions()})
+    return Report(tuple(rows), seconds, {**key, "questions": len(found)})
 
 
 def _key(pair: ModelPair, corpus: Corpus | None, options: FaithfulnessOptions) -> dict[str, object]:
     """What a stored question depends on."""
     plain = asdict(options)
-    plain["prompt"]["target"] = getattr(options.prompt.target, "__name__", options.prompt.target)
+    plain["prompt"]["target"] = name_of(options.prompt.target)
     return {
         "base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint, "tokenizer": pair.tokenizer_sha256,
         "documents": corpus.sha256 if corpus is not None else None, "device": pair.device, "dtype": pair.dtype,
-        "options": plain,
+        "options": plain, "versions": versions(),
     }  # fmt: skip
 
 

@@ -37,10 +37,14 @@ def read_questions(path: Path) -> tuple[Asked, ...]:
         raise InputError(f"{path}: cannot be read ({error}); give a file in UTF-8") from error
     rows: list[Asked] = []
     if path.suffix == ".csv":
-        for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-            rows.append(_asked(path, number, dict(row)))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        try:
+            rows += [_asked(path, reader.line_num, dict(row)) for row in reader]
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); mend the row") from error
     else:
-        for number, line in enumerate(text.splitlines(), start=1):
+        # Not splitlines: a string in JSON may hold other line separators.
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 try:
                     content = json.loads(line)
@@ -70,4 +74,4 @@ def _asked(path: Path, number: int, row: object) -> Asked:
         raise InputError(f"{path}, line {number}: no text in its column 'question'; mend the row")
     if answer is not None and not isinstance(answer, str):
         raise InputError(f"{path}, line {number}: its answer is no text; mend the row")
-    return Asked(question, answer or None, str(kind or ""))
+    return Asked(question, answer if answer and answer.strip() else None, str(kind or ""))

@@ -17,15 +17,15 @@ from attrib.attribution import attention, flow, gradient, integrated, perturbati
 from attrib.attribution.job import Job, Method, MethodOptions, Progress, Scores
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
-from attrib.passes import evaluate
+from attrib.passes import EMBEDDINGS, evaluate
 from attrib.records import Attribution
-from attrib.targets import make_target
+from attrib.targets import check_target, make_target, name_of
 from attrib.tokens import Encoded, encode_answer
 from attrib.units import question_positions, units
 
 __all__ = [
-    "METHODS", "QUICK", "Job", "Method", "MethodOptions", "Progress", "Scores", "aggregate", "attribute",
-    "attribute_model", "check_methods", "make_job",
+    "METHODS", "PERTURBING", "QUICK", "Job", "Method", "MethodOptions", "Progress", "Scores", "aggregate", "attribute",
+    "attribute_model", "check_methods", "make_job", "without_template",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {
@@ -41,14 +41,15 @@ METHODS: dict[str, Method] = {
     "saliency_l1": Method(gradient.differentiated, gradient.l1, signed=False, unit="gradient", cost="1 F + 1 B a row"),
     "input_x_gradient": Method(gradient.differentiated, gradient.times_value, signed=True, cost="1 F + 1 B a row"),
     "smoothgrad": Method(gradient.smoothed, gradient.l2, signed=False, unit="gradient", cost="samples × (1 F + 1 B)"),
-    "integrated_gradients": Method(integrated.integrated, None, signed=True, cost="steps × (1 F + 1 B a row)"),
+    "integrated_gradients": Method(integrated.integrated, None, signed=True, cost="steps × (1 F + 1 B a row) + survey"),
     "relevance": Method(relevance.propagated, relevance.attnlrp, signed=True, cost="1 F + 1 B a row"),
     "leave_one_out": Method(perturbation.left_out, None, signed=True, cost="1 F a source"),
     "contextcite": Method(perturbation.contextcite, None, signed=True, cost="ablations × F"),
     "shapley": Method(perturbation.shapley, None, signed=True, cost="permutations × 1 F a source"),
 }
-QUICK = ("attention", "saliency", "input_x_gradient", "relevance")
-"""What is computed where nothing is named: one backward a row, or less."""
+QUICK = ("attention", "saliency", "input_x_gradient", "leave_one_out")
+"""What is computed where nothing is named: cheap, and one that changes the prompt to see."""
+PERTURBING = frozenset({"leave_one_out", "contextcite", "shapley"})
 
 
 def attribute(
@@ -68,9 +69,10 @@ def attribute(
     jobs = [make_job(pair, encoded, rows, options, tuned=tuned, progress=progress) for tuned in (False, True)]
     sides = [_run(job, methods) for job in jobs]
     values = [job.by_row(evaluate(job.inputs())[0].double().cpu().numpy()) for job in jobs]
-    name = options.target if isinstance(options.target, str) else getattr(options.target, "__name__", "function")
     return {
-        method: _join(method, name, rows, [found[method] for found in sides], values, encoded, options)
+        method: _join(
+            method, name_of(options.target), rows, [found[method] for found in sides], values, encoded, options
+        )
         for method in methods
     }
 
@@ -108,6 +110,8 @@ def make_job(
                 "contrast: the question's text is not known; make the tokens with encode(..., question=...)"
             )
         contrast = encode_answer(pair.tokenizer, encoded.question, encoded.prompt_ids, options.contrast)
+    if contrast is not None and contrast[: len(encoded.answer_ids)] == encoded.answer_ids:
+        raise InputError("contrast: it is the answer itself, so that nothing differs; give another")
     target = make_target(options.target, tuned=tuned, contrast=contrast, answer=len(encoded.answer_ids))
     models: tuple[Model, Model] = (pair.base, pair.tuned)
     return Job(models[int(tuned)], encoded, target, rows, options, models[1 - int(tuned)], progress)
@@ -145,10 +149,10 @@ def _join(
         method, target, rows, base.columns, base.values, tuned.values, values[0], values[1], base.gap, tuned.gap,
         settings if base.settings else {},
     )  # fmt: skip
-    return _without_template(joined, encoded) if options.special == "exclude" else joined
+    return without_template(joined, encoded) if options.special == "exclude" else joined
 
 
-def _without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
+def without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
     """The attribution without the chat template's columns; the share of |score| that they had is kept."""
     question = set(question_positions(encoded.prompt_tokens, encoded.question))
     template = set(range(len(encoded.prompt_ids))) - question
@@ -169,8 +173,9 @@ def _without_template(attribution: Attribution, encoded: Encoded) -> Attribution
 
 
 def aggregate(attribution: Attribution, rows: Sequence[tuple[int, ...]], reduction: str) -> Attribution:
-    """Rows put together: ``rows`` are groups of answer tokens, ``reduction`` sum, mean or max (by magnitude).
+    """Rows put together: ``rows`` are groups of answer tokens, ``reduction`` sum, mean or max (by magnitude) of scores.
 
+    The target's values are summed whatever the reduction.
     An explicit step: the sum of a norm is not the norm of a sum. Raises InputError for an unknown reduction and for a
     group that cuts a row in two.
     """
@@ -214,9 +219,40 @@ def aggregate(attribution: Attribution, rows: Sequence[tuple[int, ...]], reducti
 
 
 def check_methods(methods: Sequence[str], options: MethodOptions | None = None) -> None:
-    """InputError for a method that does not exist, or one whose options are missing."""
+    """InputError for a method that does not exist, and for options that are unknown or do not fit; needs no model."""
     for method in methods:
         if method not in METHODS:
             raise InputError(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
-    if options is not None and "attention_head" in methods and options.layer is None:
+    if options is None:
+        return
+    _check_choices(options)
+    if "attention_head" in methods and options.layer is None:
         raise InputError("attention_head: which layer? add --attention-layer (and --attention-head for one head)")
+    if "integrated_gradients" in methods and options.at != EMBEDDINGS:
+        raise InputError(f"integrated_gradients: the path runs through {EMBEDDINGS} only; leave --at out")
+    if options.ablate == "replace" and options.baseline in ("zero", "mean") and PERTURBING & set(methods):
+        raise InputError("ablate: a token is replaced by a token; add --baseline eos, pad, unk or a token's id")
+
+
+def _check_choices(options: MethodOptions) -> None:
+    """InputError for a word or number that is none of the choices."""
+    for name in ("special", "rule", "path", "sources", "ablate"):
+        allowed = CHOICES[name]
+        if getattr(options, name) not in allowed:
+            raise InputError(f"{name} {getattr(options, name)!r} is unknown; choose {' or '.join(allowed)}")
+    if options.steps != "auto" and options.steps < 1:
+        raise InputError(f"steps={options.steps}: integrated gradients need a step or more")
+    if not options.tolerance > 0 or options.max_steps < 1:
+        raise InputError(f"tolerance={options.tolerance}, max_steps={options.max_steps}: give numbers above 0")
+    if isinstance(options.target, str):
+        check_target(options.target, contrast=options.contrast is not None)
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "special": ("keep", "exclude"),
+    "rule": ("guided", "gauss"),
+    "path": ("prompt", "prefix"),
+    "sources": ("token", "word", "sentence"),
+    "ablate": ("delete", "replace"),
+}
+"""Words that options of that name take."""

@@ -2,7 +2,7 @@
 
 Rows are shares that sum to 1 over the positions before the answer token. A feed-forward layer acts on each position by
 itself and moves no share between them. Not covered: norms between a block's attention and its sum with the residual
-stream (Gemma 2), which change sizes after the parts were weighed.
+stream (Gemma 2), which change sizes after the parts were weighed: refused but for rollout.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attrib.attribution.job import Job, Scores, own
+from attrib.errors import ModelError
 from attrib.passes import Hook, watch
 
 Kind = Literal["rollout", "value_norm", "information_flow"]
@@ -43,6 +44,11 @@ def propagated(job: Job, parts: Mapping[str, Kind]) -> dict[str, Scores]:
     """Several of the kinds above from one forward; a row is the mean over its tokens."""
     import torch
 
+    if set(parts.values()) != {rollout} and "blocks.0.ln1_post.hook_in" in job.model.bridge.hook_dict:
+        raise ModelError(
+            f"{' and '.join(parts)}: {job.model.name} normalises what attention sends before it is summed, so "
+            "that its parts cannot be weighed; use rollout or leave_one_out"
+        )
     length, rows = job.positions - 1, slice(job.prompt - 1, job.positions - 1)
     found: dict[str, Any] = {name: torch.eye(length, dtype=torch.float64) for name in parts}
     norms = {name: torch.zeros(job.positions - job.prompt, length, dtype=torch.float64) for name in parts}

@@ -15,7 +15,7 @@ import numpy as np
 
 from attrib.attribution.job import Job, Reducer, Scores, own
 from attrib.errors import InputError
-from attrib.passes import Part, backpropagate
+from attrib.passes import Part, backpropagate, evaluate
 
 
 def l2(gradient: Any, value: Any) -> Any:
@@ -55,34 +55,46 @@ def smoothed(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
     if samples < 1 or noise < 0:
         raise InputError(f"samples={samples}, noise={noise}: SmoothGrad needs a sample or more and no negative noise")
     generator = torch.Generator().manual_seed(job.options.seed)
-    width = int(job.model.bridge.cfg.d_model)
-    size = 4 * len(job.rows) * job.positions * width / 1e9
-    if size > job.options.memory_gb:
-        raise InputError(
-            f"smoothgrad: mean gradients of {len(job.rows)} rows need {size:.1f} GB, the budget is "
-            f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise --memory"
-        )
-    total = np.zeros((len(job.rows), job.positions, width), np.float32)
-    sigma = 0.0
+    ranges: list[float] = []
+
+    def look(value: Any) -> Any:
+        ranges.append(float(value.max() - value.min()))
+        return value
+
+    # Of the whole text: runs of rows see only its beginning, and must be shaken alike.
+    evaluate(job.inputs(embeddings=Changed(look)))
+    sigma, point = noise * ranges[0], job.options.at
+    total: np.ndarray | None = None
     for number in range(samples):
-        draw = torch.randn(job.positions, width, generator=generator)
-        seen: list[float] = []
+        draw = torch.randn(job.positions, int(job.model.bridge.cfg.d_model), generator=generator)
 
-        def shake(value: Any, draw: Any = draw, seen: list[float] = seen) -> Any:
-            seen.append(float(noise * (value.max() - value.min())))
-            return value + seen[-1] * draw[: value.shape[1]].to(value)
+        def shake(value: Any, draw: Any = draw) -> Any:
+            return value + sigma * draw[: value.shape[1]].to(value)
 
-        for part in backpropagate(job.inputs(embeddings=Changed(shake)), job.rows):
-            (gradient,) = part.gradients.values()
-            total[list(part.rows), : gradient.shape[2]] += gradient[:, 0].float().cpu().numpy() / samples
-        sigma = seen[0]
+        for part in backpropagate(job.inputs(embeddings=Changed(shake)), job.rows, (point,)):
+            gradient = by_position(job, part, point)[0].flatten(3)[:, 0].float().cpu().numpy()
+            if total is None:
+                total = _room(job, gradient.shape[-1])
+            total[list(part.rows), : gradient.shape[1]] += gradient / samples
         job.tell(f"smoothgrad, {job.model.name}", number + 1, samples)
+    assert total is not None
     settings = {"samples": samples, "noise": noise, "sigma": sigma, "seed": job.options.seed}
     mean = torch.from_numpy(total)[:, None]
     return {
         name: Scores(reduce(mean, None)[:, 0].numpy().astype(np.float64), job.every_position, None, settings)
         for name, reduce in parts.items()
     }
+
+
+def _room(job: Job, width: int) -> np.ndarray:
+    """Zeros [row, position, width]; InputError beyond the budget."""
+    size = 4 * len(job.rows) * job.positions * width / 1e9
+    if size > job.options.memory_gb:
+        raise InputError(
+            f"smoothgrad: mean gradients of {len(job.rows)} rows need {size:.1f} GB, the budget is "
+            f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise --memory"
+        )
+    return np.zeros((len(job.rows), job.positions, width), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

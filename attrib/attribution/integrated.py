@@ -18,7 +18,7 @@ import numpy as np
 from attrib.attribution.gradient import Changed
 from attrib.attribution.job import Job, Scores
 from attrib.errors import InputError
-from attrib.passes import EMBEDDINGS, backpropagate, evaluate, together
+from attrib.passes import EMBEDDINGS, at_least_float, backpropagate, evaluate, together
 
 SURVEY = 40
 """Forwards spent on finding where the path's change is."""
@@ -28,7 +28,7 @@ FIRST_PANELS = 12
 """Panels that the adaptive rule begins with."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Line:
     """The straight path from the baseline's embeddings (α = 0) to the input's (α = 1)."""
 
@@ -36,6 +36,11 @@ class _Line:
     """Embedding of the baseline, [d_model]."""
     moved: int
     """Positions from the first that are interpolated; the others stay at the input."""
+    difference: Any = None
+    """Embedding − baseline of the last forward, [1, position, d_model], float32 or better.
+
+    Read off the path it would lose its digits near the baseline in half precision.
+    """
 
     def at(self, alphas: Sequence[float]) -> Changed:
         """Embeddings at some points of the path, one a batch element."""
@@ -43,30 +48,22 @@ class _Line:
 
         def change(value: Any) -> Any:
             alpha = torch.tensor(list(alphas), dtype=value.dtype, device=value.device)[:, None, None]
-            start = self.start(value)
+            start = value.clone()
+            start[:, : self.moved] = self.nothing.to(value)
+            self.difference = at_least_float(value) - at_least_float(start)
             return start + alpha * (value - start)
 
         return Changed(change, len(alphas))
-
-    def start(self, value: Any) -> Any:
-        """The embeddings at α = 0."""
-        start = value.clone()
-        start[:, : self.moved] = self.nothing.to(value)
-        return start
 
 
 def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
     """∫ gradient dα · (embedding − baseline) at each position, for each row."""
     options = job.options
-    if options.at != EMBEDDINGS:
-        raise InputError(f"integrated_gradients: the path runs through {EMBEDDINGS} only; leave --at out")
     moved = job.prompt if options.path == "prompt" else job.positions
     line = _Line(nothing(job), moved)
     ends = job.by_row(_along(job, line, (0.0, 1.0)))
     change = ends[1] - ends[0]
     steps = options.steps
-    if steps != "auto" and steps < 1:
-        raise InputError(f"steps={steps}: integrated gradients need a step or more")
     if steps == "auto":
         scores, used = _adaptive(job, line, change)
     elif options.rule == "gauss":
@@ -83,7 +80,7 @@ def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
         "change": [float(c) for c in change],
     }
     gap = scores.sum(1) - change
-    settings["converged"] = bool((np.abs(gap) <= options.tolerance * np.maximum(1.0, np.abs(change))).all())
+    settings["converged"] = bool((np.abs(gap) <= _allowed(options.tolerance, change)).all())
     return dict.fromkeys(parts, Scores(scores, job.every_position, gap, settings))
 
 
@@ -115,6 +112,12 @@ def baseline_token(job: Job) -> int:
     return int(token)
 
 
+def _allowed(tolerance: float, change: np.ndarray) -> np.ndarray:
+    """Largest gap of each row: a share of its change, or of the mean row's where that is more, [row]."""
+    size = np.abs(change)
+    return np.asarray(tolerance * np.maximum(size, size.mean()))
+
+
 def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss–Legendre points and weights on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(n)
@@ -139,19 +142,17 @@ def _quadrature(job: Job, line: _Line, alphas: np.ndarray, weights: np.ndarray, 
         run = [float(alpha) for alpha in alphas[at : at + size]]
         weight = torch.tensor(weights[at : at + size], dtype=torch.float64)
         for part in backpropagate(job.inputs(embeddings=line.at(run)), job.rows):
-            found = _dot(part.gradients[EMBEDDINGS], part.points[EMBEDDINGS], run, weight, line).cpu().numpy()
+            found = _dot(part.gradients[EMBEDDINGS], line, weight).cpu().numpy()
             for i in range(len(run)):
                 scores[at + i if apart else 0, list(part.rows), : found.shape[-1]] += found[:, i]
         job.tell(f"integrated gradients, {job.model.name}", at + len(run), len(alphas))
     return scores
 
 
-def _dot(gradient: Any, value: Any, alphas: Sequence[float], weights: Any, line: _Line) -> Any:
-    """Weight · ⟨gradient, embedding − baseline⟩, [row, point, position]; the difference is read off the path itself."""
-    # x(α) − x' = α (x − x'); no point of a rule is 0.
-    products = (gradient * (value - line.start(value))).sum(-1).double()
-    scale = (weights / weights.new_tensor(alphas)).to(products.device)
-    return products * scale[None, :, None]
+def _dot(gradient: Any, line: _Line, weights: Any) -> Any:
+    """Weight · ⟨gradient, embedding − baseline⟩, [row, point, position]."""
+    products = (at_least_float(gradient) * line.difference).sum(-1).double()
+    return products * weights.to(products.device)[None, :, None]
 
 
 def _survey(job: Job, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,14 +161,15 @@ def _survey(job: Job, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]
     All answer tokens vote, whatever the rows, so that a word's points are its tokens'. Rounded, so that the last bits
     of a batch decide nothing.
     """
-    # Close to a baseline at zero norms undo any scale, and the target jumps.
-    alphas = np.concatenate([[0.0], np.logspace(-6, -2, 5), np.linspace(0.125, 1.0, 8)])
-    values = _along(job, line, list(alphas)).round(3)
+    alphas = np.linspace(0.0, 1.0, 9)
+    values = _along(job, line, list(alphas))
+    digit = np.maximum(np.ptp(values, axis=0), 1e-12) / 1e4
+    values = np.round(values / digit) * digit
     while len(alphas) < max(SURVEY, 2 * panels):
         share = _variation(values)
         worst = np.sort(np.argsort(-share, kind="stable")[:8])
         new = (alphas[worst] + alphas[worst + 1]) / 2
-        found = _along(job, line, list(new)).round(3)
+        found = np.round(_along(job, line, list(new)) / digit) * digit
         alphas, values = np.insert(alphas, worst + 1, new), np.insert(values, worst + 1, found, axis=0)
     return alphas, values
 
@@ -193,8 +195,9 @@ def _adaptive(job: Job, line: _Line, change: np.ndarray) -> tuple[np.ndarray, in
     The middle third keeps the panel's own point, so that nothing computed is thrown away. A panel's gap is its scores'
     sum − the target's change over it, which forwards alone tell; gaps that cancel by chance must not be large.
     """
-    allowed = job.options.tolerance * np.maximum(1.0, np.abs(change))
-    edges = spread(*_survey(job, line, FIRST_PANELS), FIRST_PANELS)
+    allowed = _allowed(job.options.tolerance, change)
+    first = min(FIRST_PANELS, job.options.max_steps)
+    edges = spread(*_survey(job, line, first), first)
     values = job.by_row(_along(job, line, list(edges)))
     scores = _quadrature(job, line, (edges[1:] + edges[:-1]) / 2, np.diff(edges), apart=True)
     used = len(scores)
@@ -204,7 +207,7 @@ def _adaptive(job: Job, line: _Line, change: np.ndarray) -> tuple[np.ndarray, in
         within = (np.abs(gaps.sum(0)) <= allowed) & (np.abs(gaps).sum(0) <= CANCELLING * allowed)
         if within.all() or room < 1:
             return scores.sum(0, dtype=np.float64), used
-        size = (np.abs(gaps) / allowed).max(1)
+        size = (np.abs(gaps) / np.maximum(allowed, 1e-12)).max(1)
         # A few at a time: what is worst is known better after each round.
         count = min(room, max(1, len(size) // 4))
         worst = np.sort(np.argsort(-size, kind="stable")[:count])

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from attrib.models.pair import Model
-from attrib.passes import EMBEDDINGS, Inputs, Unit
+from attrib.passes import EMBEDDINGS, Inputs
 from attrib.targets import Target
 from attrib.tokens import Encoded
-from attrib.units import UnitName, question_positions, units
+from attrib.units import Unit, UnitName, question_positions, units
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
@@ -43,7 +43,7 @@ class MethodOptions:
     rule: Literal["guided", "gauss"] = "guided"
     """integrated_gradients: points where the target changes, or Gauss–Legendre points whatever it does."""
     tolerance: float = 0.05
-    """integrated_gradients, steps auto: largest completeness gap of a row, as a share of its change, or in nats."""
+    """integrated_gradients: largest completeness gap of a row, as a share of its change (or of the mean row's)."""
     max_steps: int = 128
     """integrated_gradients, steps auto: no more points than this."""
     baseline: Literal["zero", "mean", "pad", "unk", "eos"] | int = "zero"

@@ -85,18 +85,22 @@ def shapley(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
 
 
 def without(job: Job, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, ...]:
-    """Prompt ids with the sources where ``kept`` is False deleted or replaced."""
+    """Prompt ids with the sources where ``kept`` is False deleted or replaced.
+
+    A prompt of which nothing is left is the token that begins a text, or ends one: a model must be given something.
+    """
     gone = {i for source, stays in zip(sources, kept, strict=True) if not stays for i in source}
     ids = job.encoded.prompt_ids
     if job.options.ablate == "delete":
-        return tuple(token for i, token in enumerate(ids) if i not in gone)
+        tokenizer = job.model.tokenizer
+        begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        left = tuple(token for i, token in enumerate(ids) if i not in gone)
+        return left or (() if begin is None else (int(begin),))
     token = baseline_token(job)
     return tuple(token if i in gone else ids[i] for i in range(len(ids)))
 
 
 def _sources(job: Job) -> tuple[Unit, ...]:
-    if job.options.ablate not in ("delete", "replace"):
-        raise InputError(f"ablate {job.options.ablate!r} is unknown; choose delete or replace")
     sources = job.sources()
     if not sources:
         raise InputError(
@@ -115,6 +119,7 @@ def _values(job: Job, sources: Sequence[Unit], kept: np.ndarray, what: str) -> t
         prompts,
         job.target,
         other=job.other,
+        memory_gb=job.options.memory_gb,
         progress=lambda done, total: job.tell(f"{what}, {job.model.name}", done, total),
     )
     return job.by_row(scored)[index.reshape(-1)], len(distinct)

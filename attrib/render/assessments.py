@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attrib.assess.faithfulness import CONTROLS, METRICS, RANDOM, SIDES, Report, Row
+from attrib.assess.faithfulness import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, Report, Row
 from attrib.files import write_atomically
 from attrib.render import figures as draw
 
@@ -31,7 +31,7 @@ _ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the pan
 def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """Table (CSV), report (JSON), figure and caption; every file is whole or absent."""
     table = io.StringIO()
-    names = list(Row.__dataclass_fields__)
+    names = [*Row.__dataclass_fields__, "beats_random"]
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([getattr(row, name) for name in names] for row in report.rows)
@@ -108,7 +108,9 @@ def faithfulness_caption(report: Report) -> str:
     n, options = report.rows[0].n, report.provenance["options"]
     assert isinstance(options, dict)
     prompt = options["prompt"]
-    failing = [m for m in ordered(report) if m not in CONTROLS and not _row(report, m, "tuned", "area").beats_random]
+    few = report.rows[0].n < ENOUGH
+    methods = [] if few else [m for m in ordered(report) if m not in CONTROLS]
+    failing = [m for m in methods if not _row(report, m, "tuned", "area").beats_random]
     lines = [
         f"Faithfulness of prompt attributions on {n} questions, base and tuned (points: mean; bars: 95% bootstrap "
         "interval over questions).",
@@ -121,6 +123,8 @@ def faithfulness_caption(report: Report) -> str:
         f"Bands: the interval of {options['random_orders']} random orders. Cost: CPU seconds a question and model.",
         f"Target: {prompt['target']}; seed {options['seed']}.",
     ]
+    if few:
+        lines.append("Too few questions to tell methods from chance.")
     if failing:
         lines.append(f"No better than a random order under the tuned model: {', '.join(failing)}.")
     return " ".join(lines)
@@ -136,7 +140,8 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
     for shift, side in ((-0.17, "base"), (0.17, "tuned")):
         shown = [(i, _row(report, m, side, metric)) for i, m in enumerate(methods)]
         if metric == "leave_one_out":
-            shown = [(i, row) for i, row in shown if row.method not in CONTROLS]
+            # With itself it is 1 by construction.
+            shown = [(i, row) for i, row in shown if row.method not in (*CONTROLS, metric)]
         for i, row in shown:
             ax.plot([row.low, row.high], [i + shift] * 2, color=_COLOURS[side], lw=0.9, solid_capstyle="butt")
         places = [i + shift for i, _ in shown]

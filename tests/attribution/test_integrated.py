@@ -196,7 +196,9 @@ def test_the_adaptive_rule_keeps_its_tolerance_and_says_what_it_took(tiny_pair64
     for tolerance in (0.5, 0.05, 0.02):
         found = scores_of(tiny_pair64, text, steps="auto", tolerance=tolerance, max_steps=400, unit="word")
         change = change_of(found)
-        assert (np.abs(gap_of(found)) <= tolerance * np.maximum(1, np.abs(change))).all()
+        size = np.abs(change)
+        assert (np.abs(gap_of(found)) <= tolerance * np.maximum(size, size.mean())).all()
+        assert found.settings["converged"]
         assert found.settings["tolerance"] == tolerance
         taken.append(steps_of(found))
     assert taken == sorted(taken)

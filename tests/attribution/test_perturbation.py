@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute, attribute_model, perturbation
+from attrib.attribution import MethodOptions, attribute, attribute_model, make_job, perturbation
 from attrib.attribution.job import Scores
 from attrib.errors import InputError
 from attrib.tokens import Encoded
 from attrib.units import question_positions, sentences, words
+from attrib.variants import score_variants
 from tests.oracles import bare, encoded
 
 TWO = "How long is it? Who keeps the light?"
@@ -143,15 +144,18 @@ def test_nothing_to_take_away_is_refused(tiny_pair: Any) -> None:
         ).columns
 
 
-def test_a_prompt_that_is_deleted_altogether_is_refused(tiny_pair: Any) -> None:
+def test_of_a_prompt_that_is_deleted_altogether_the_begin_of_text_is_left(tiny_pair: Any) -> None:
     text = encoded(tiny_pair, FEW)
-    with pytest.raises(InputError, match="a variant has no tokens left; leave the chat template in, or replace"):
-        scores_of(tiny_pair, text, "shapley", ablate_template=True, permutations=1)
+    found = scores_of(tiny_pair, text, "shapley", ablate_template=True, permutations=1, unit="answer")
+    job = make_job(tiny_pair, text, (tuple(range(len(text.answer_ids))),), MethodOptions(), tuned=True)
+    prompts = [text.prompt_ids, (tiny_pair.tokenizer.bos_token_id,)]
+    full, empty = score_variants(tiny_pair.tuned, text, prompts, job.target).sum(1)
+    assert found.values.sum() == pytest.approx(full - empty, abs=1e-4)
 
 
 def test_a_replacement_must_be_a_token(tiny_pair: Any) -> None:
     text = encoded(tiny_pair, FEW)
-    with pytest.raises(InputError, match="baseline 'zero': it is no token of this tokenizer"):
+    with pytest.raises(InputError, match="a token is replaced by a token; add --baseline eos"):
         scores_of(tiny_pair, text, "leave_one_out", ablate="replace", baseline="zero")
     with pytest.raises(InputError, match="baseline: token 100000 is not in the vocabulary"):
         scores_of(tiny_pair, text, "leave_one_out", ablate="replace", baseline=100_000)

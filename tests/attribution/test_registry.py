@@ -40,6 +40,10 @@ def refused(call: Any) -> str:
     return str(caught.value)
 
 
+BY_POSITION = ("attention", "saliency", "input_x_gradient", "relevance")
+"""Methods with one column a position."""
+
+
 # Every method
 
 
@@ -113,9 +117,9 @@ def test_every_method_takes_every_target(tiny_pair: Any, target: str) -> None:
 def test_two_full_models(base_dir: Path, tuned_dir: Path) -> None:
     pair = ModelPair.load(base_dir, tuned_dir, device="cpu")
     text = short(pair)
-    both = attribute(pair, text, QUICK, CHEAP)
+    both = attribute(pair, text, BY_POSITION, CHEAP)
     same = ModelPair.load(tuned_dir, tuned_dir, device="cpu")
-    for name, found in attribute(same, text, QUICK, CHEAP).items():
+    for name, found in attribute(same, text, BY_POSITION, CHEAP).items():
         np.testing.assert_allclose(found.difference, 0, atol=1e-6)
         np.testing.assert_allclose(found.tuned, both[name].tuned, atol=1e-6)
 
@@ -201,8 +205,8 @@ def test_excluded_columns_are_gone_and_their_share_is_stated(tiny_pair: Any) -> 
     template = set(range(len(text.prompt_ids))) - set(question_positions(text.prompt_tokens, text.question))
     assert any(text.prompt_tokens[i].special for i in template)
     assert any(not text.prompt_tokens[i].special for i in template)
-    kept = attribute(tiny_pair, text, QUICK, CHEAP)
-    for name, found in attribute(tiny_pair, text, QUICK, replace(CHEAP, special="exclude")).items():
+    kept = attribute(tiny_pair, text, BY_POSITION, CHEAP)
+    for name, found in attribute(tiny_pair, text, BY_POSITION, replace(CHEAP, special="exclude")).items():
         whole = kept[name]
         positions = [i for (i,) in found.columns]
         assert positions == [i for i in range(len(text.ids)) if i not in template]
@@ -221,7 +225,7 @@ def test_excluded_columns_are_gone_and_their_share_is_stated(tiny_pair: Any) -> 
 
 def test_every_position_is_kept_by_default(tiny_pair: Any) -> None:
     text = short(tiny_pair)
-    found = attribute(tiny_pair, text, QUICK)
+    found = attribute(tiny_pair, text, BY_POSITION)
     assert {attribution.columns for attribution in found.values()} == {tuple((i,) for i in range(len(text.ids)))}
 
 
