@@ -1,0 +1,28 @@
+"""Draw the faithfulness figure again from a stored report: python scripts/figure_faithfulness.py [REPORT]
+
+The report is made with: attrib assess faithfulness --limit 20 --random-orders 8 --out DIR
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from attrib.assess.faithfulness import Report, Row
+from attrib.render.assessments import write_faithfulness
+
+FIGURES = Path(__file__).parents[1] / "figures"
+
+
+def main() -> None:
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / "faithfulness.json"
+    content = json.loads(file.read_text("utf-8"))
+    rows = tuple(Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in content["rows"])
+    report = Report(rows, content["seconds"], content["provenance"])
+    for path in write_faithfulness(report, FIGURES, ("png", "pdf"), "neurips-double"):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
