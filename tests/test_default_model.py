@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attrib import demo
-from attrib.attribution import QUICK, MethodOptions, attribute
+from attrib.attribution import METHODS, QUICK, MethodOptions, attribute
 from attrib.capture import CaptureOptions, capture
 from attrib.explaining import ExplainOptions, explain
 from attrib.mapping.reading import Library
@@ -99,6 +99,25 @@ def test_the_readme_example_runs(
     assert "documents" in capsys.readouterr().out
     assert (tmp_path / "sections.png").stat().st_size > 10_000
     assert (tmp_path / "explanation.safetensors").is_file()
+
+
+def test_the_example_of_the_attribution_page_runs(default_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import attrib
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "attribution.md").read_text("utf-8"), re.S)
+    assert code is not None
+    monkeypatch.setattr(
+        attrib, "ModelPair", type("Loaded", (), {"load": staticmethod(lambda: default_pair)}), raising=False
+    )
+    names: dict[str, Any] = {}
+    exec(compile(code.group(1), "attribution.md", "exec"), names)
+    assert set(names["found"]) == {"relevance", "leave_one_out"}
+    assert names["found"]["relevance"].tuned.shape[0] == 1
+
+
+def test_the_attribution_page_names_every_method() -> None:
+    page = (ROOT / "docs" / "attribution.md").read_text("utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in page] == []
 
 
 @pytest.mark.slow
