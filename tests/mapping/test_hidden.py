@@ -153,7 +153,7 @@ def test_a_real_models_states_find_the_answers_own_words(default_pair: Any) -> N
     prompt = encode_prompt(pair.tokenizer, "Who keeps it?", context=pair.context)
     ids = encode_answer(pair.tokenizer, "Who keeps it?", prompt, said)
     encoded = encode(pair.tokenizer, prompt, ids, context=pair.context)
-    captured = capture(pair.base, encoded, CaptureOptions(gradient=False, layers=(layer,)))
+    captured = capture(pair.base, encoded, CaptureOptions(layers=(layer,)))
     assert captured.hidden is not None
     answer = Answer("Who keeps it?", encoded.answer, encoded.answer_tokens, captured.hidden[0, len(prompt) :])
     got = hidden(answer, reading)
