@@ -43,7 +43,7 @@ class Inputs:
     embeddings: Callable[[Any], Any] | None = None
     """[1, position, d_model] → [batch, position, d_model], position by position; None = as they are."""
     rules: tuple[Hook, ...] = ()
-    """Hooks that change gradients on the way back, not values."""
+    """Hooks that hold for every forward: they change gradients on the way back, or move a point's values."""
     other: Model | None = None
     """The model whose next-token distribution the target compares with."""
     memory_gb: float = 2.0
@@ -82,7 +82,7 @@ def evaluate(inputs: Inputs) -> Any:
     prompt, n = len(inputs.encoded.prompt_ids), len(inputs.encoded.answer_ids)
     goal = _goal(inputs, range(n), prompt + n - 1)
     with inputs.model.active() as bridge, torch.no_grad():
-        logits = _logits(bridge, inputs, prompt + n - 1, range(n), [_embedding_hook(inputs)])
+        logits = _logits(bridge, inputs, prompt + n - 1, range(n), [_embedding_hook(inputs), *inputs.rules])
         return checked(inputs.model, inputs.target, inputs.target.function(logits, goal), logits)
 
 
@@ -122,7 +122,7 @@ def backpropagate(
     """
     import torch
 
-    _refuse_unknown(inputs.model.bridge, points)
+    refuse_unknown(inputs.model.bridge, points)
     prompt = len(inputs.encoded.prompt_ids)
     order = sorted(range(len(units)), key=lambda u: (max(units[u]), u))
     batch = _batch(inputs)
@@ -145,7 +145,7 @@ def backpropagate(
             yield Part(tuple(members[taken]), gradients, graph.values(), length)
 
 
-def _refuse_unknown(bridge: Any, points: Sequence[str]) -> None:
+def refuse_unknown(bridge: Any, points: Sequence[str]) -> None:
     """InputError for hook points that do not exist, or that the bridge has switched off."""
     for point in points:
         if point not in bridge.hook_dict:
@@ -306,7 +306,8 @@ class _Graph:
     def forward(self, rows: range) -> Any:
         """Logits of the answer tokens ``rows``, [batch, row, d_vocab], on a graph that begins at the leaves."""
         # Points after borders: at a border the point is the leaf, whose gradient is known in both modes.
-        hooks = [_embedding_hook(self.inputs), (EMBEDDINGS, self._embedding), *self.inputs.rules, *self._borders()]
+        hooks = [_embedding_hook(self.inputs), (EMBEDDINGS, self._embedding), *self._entries()]
+        hooks += [*self.inputs.rules, *self._borders()]
         hooks += [(name, self._keep(name)) for name in self.names if name != EMBEDDINGS]
         return _logits(self.bridge, self.inputs, self.length, rows, hooks)
 
@@ -389,6 +390,10 @@ class _Graph:
 
         return keep
 
+    def _entries(self) -> list[Hook]:
+        """What must see a block's input before any rule does."""
+        return []
+
     def _borders(self) -> list[Hook]:
         def enter(value: Any, hook: Any) -> Any:
             self.entry, self.entry_leaf = value, value.detach().requires_grad_(True)
@@ -427,8 +432,9 @@ class _Layered(_Graph):
 
         return remember
 
-    def _borders(self) -> list[Hook]:
-        return [(f"blocks.{i}.hook_in", self._enter(i)) for i in range(self.last)] + super()._borders()
+    def _entries(self) -> list[Hook]:
+        # Before the rules, which hold again when the block is run again.
+        return [(f"blocks.{i}.hook_in", self._enter(i)) for i in range(self.last)]
 
     def _enter(self, block: int) -> Callable[[Any, Any], Any]:
         def enter(value: Any, hook: Any) -> Any:

@@ -230,7 +230,6 @@ def test_bad_outputs_and_records_are_refused(
         (["--methods", "attention_head"], "add --attention-layer"),
         (["--attention-layer", "1"], "attention_head"),
         (["--methods", "shapley", "--ablate", "replace"], "add --baseline eos"),
-        (["--methods", "integrated_gradients", "--at", "blocks.0.hook_out"], "leave --at out"),
         (["--tolerance", "0"], "above 0"),
     ],
 )

@@ -17,7 +17,7 @@ from attrib.attribution import attention, flow, gradient, integrated, perturbati
 from attrib.attribution.job import Job, Method, MethodOptions, Progress, Scores
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
-from attrib.passes import EMBEDDINGS, evaluate
+from attrib.passes import evaluate
 from attrib.records import Attribution
 from attrib.targets import check_target, make_target, name_of
 from attrib.tokens import Encoded, encode_answer
@@ -228,8 +228,6 @@ def check_methods(methods: Sequence[str], options: MethodOptions | None = None) 
     _check_choices(options)
     if "attention_head" in methods and options.layer is None:
         raise InputError("attention_head: which layer? add --attention-layer (and --attention-head for one head)")
-    if "integrated_gradients" in methods and options.at != EMBEDDINGS:
-        raise InputError(f"integrated_gradients: the path runs through {EMBEDDINGS} only; leave --at out")
     if options.ablate == "replace" and options.baseline in ("zero", "mean") and PERTURBING & set(methods):
         raise InputError("ablate: a token is replaced by a token; add --baseline eos, pad, unk or a token's id")
 

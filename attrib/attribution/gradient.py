@@ -112,13 +112,18 @@ class Changed:
 def by_position(job: Job, part: Part, point: str) -> tuple[Any, Any]:
     """Gradient [row, batch, position, …] and value [batch, position, …]; InputError where a point has no positions."""
     gradient, value = part.gradients[point], part.points[point]
+    refuse_without_positions(point, value, part.length)
+    return gradient, value
+
+
+def refuse_without_positions(point: str, value: Any, length: int) -> None:
+    """InputError where the values at a point are not [batch, position, …]."""
     # A pattern's second axis is heads, whose number may be that of the positions.
-    if value.ndim < 3 or value.shape[1] != part.length or point.endswith(("hook_pattern", "hook_attn_scores")):
+    if value.ndim < 3 or value.shape[1] != length or point.endswith(("hook_pattern", "hook_attn_scores")):
         raise InputError(
             f"hook point {point!r}: its values have shape {tuple(value.shape)}, not [batch, position, …]; choose one "
             "that has a vector a position, such as blocks.0.hook_out"
         )
-    return gradient, value
 
 
 def put(out: np.ndarray, part: Part, scores: Any) -> None:

@@ -1,4 +1,5 @@
-"""Integrated gradients (Sundararajan et al. 1703.01365) on the input embeddings, with their completeness gap.
+"""Integrated gradients (Sundararajan et al. 1703.01365) on the input embeddings, or the values at any hook
+point, with their completeness gap.
 
 Scores of a row sum to the target's change between baseline and input only as far as the quadrature is right: the gap is
 always in the record. One forward a point serves all answer tokens; peers run one a token.
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from attrib.attribution.gradient import Changed
+from attrib.attribution.gradient import Changed, refuse_without_positions, times_value
 from attrib.attribution.job import Job, Scores
 from attrib.errors import InputError
-from attrib.passes import EMBEDDINGS, at_least_float, backpropagate, evaluate, together
+from attrib.passes import EMBEDDINGS, Inputs, at_least_float, backpropagate, evaluate, refuse_unknown, together
 
 SURVEY = 40
 """Forwards spent on finding where the path's change is."""
@@ -32,35 +33,79 @@ FIRST_PANELS = 12
 class _Line:
     """The straight path from the baseline's embeddings (α = 0) to the input's (α = 1)."""
 
+    job: Job
     nothing: Any
     """Embedding of the baseline, [d_model]."""
-    moved: int
-    """Positions from the first that are interpolated; the others stay at the input."""
+    point: str = EMBEDDINGS
+    """Where the path runs."""
     difference: Any = None
-    """Embedding − baseline of the last forward, [1, position, d_model], float32 or better.
+    """Value − start of the last forward, [1, position, …], float32 or better.
 
     Read off the path it would lose its digits near the baseline in half precision.
     """
 
-    def at(self, alphas: Sequence[float]) -> Changed:
-        """Embeddings at some points of the path, one a batch element."""
+    def inputs(self, alphas: Sequence[float]) -> Inputs:
+        """Points of the path, one a batch element."""
+
+        def move(value: Any) -> Any:
+            return self.between(value, self.start(value), alphas)
+
+        return self.job.inputs(embeddings=Changed(move, len(alphas)))
+
+    def start(self, value: Any) -> Any:
+        """The embeddings at α = 0: the baseline at the positions that move."""
+        moved = self.job.prompt if self.job.options.path == "prompt" else self.job.positions
+        start = value.clone()
+        start[:, :moved] = self.nothing.to(value)
+        return start
+
+    def between(self, value: Any, start: Any, alphas: Sequence[float]) -> Any:
+        """start + α (value − start), [point, position, …]."""
         import torch
 
-        def change(value: Any) -> Any:
-            alpha = torch.tensor(list(alphas), dtype=value.dtype, device=value.device)[:, None, None]
-            start = value.clone()
-            start[:, : self.moved] = self.nothing.to(value)
-            self.difference = at_least_float(value) - at_least_float(start)
-            return start + alpha * (value - start)
+        self.difference = at_least_float(value.detach()[:1]) - at_least_float(start)
+        alpha = torch.tensor(list(alphas), dtype=value.dtype, device=value.device)
+        return start + alpha.reshape(-1, *[1] * (value.ndim - 1)) * (value - start)
 
-        return Changed(change, len(alphas))
+
+@dataclass(eq=False)
+class _LayerLine(_Line):
+    """The straight path at another hook point, between its values for the baseline's embeddings and for the input's."""
+
+    origin: Any = None
+    """Values at the point for the baseline's embeddings, [1, position, …]."""
+
+    def inputs(self, alphas: Sequence[float]) -> Inputs:
+        """Points of the path, one a batch element; the embeddings are the input's."""
+
+        def move(value: Any, hook: Any) -> Any:
+            return self.between(value, self.origin[:, : value.shape[1]].to(value), alphas)
+
+        copies = Changed(lambda value: value.expand(len(alphas), -1, -1), len(alphas))
+        return self.job.inputs(embeddings=copies, rules=((self.point, move),))
+
+    def begin(self) -> _LayerLine:
+        """The line with its origin read; InputError for a point that does not exist or has no positions."""
+        refuse_unknown(self.job.model.bridge, (self.point,))
+
+        def see(value: Any, hook: Any) -> None:
+            self.origin = value.detach()
+
+        embeddings = Changed(self.start)
+        evaluate(self.job.inputs(embeddings=embeddings, rules=((self.point, see),)))
+        refuse_without_positions(self.point, self.origin, self.job.positions - 1)
+        return self
 
 
 def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
-    """∫ gradient dα · (embedding − baseline) at each position, for each row."""
+    """∫ gradient dα · (embedding − baseline) at each position, for each row; at another hook point, of its values.
+
+    There the path runs between the point's values for the baseline and for the input, every position moved, and the
+    change is that of the target while the point is moved (Captum's LayerIntegratedGradients).
+    """
     options = job.options
-    moved = job.prompt if options.path == "prompt" else job.positions
-    line = _Line(nothing(job), moved)
+    given = (job, nothing(job), options.at)
+    line = _Line(*given) if options.at == EMBEDDINGS else _LayerLine(*given).begin()
     ends = job.by_row(_along(job, line, (0.0, 1.0)))
     change = ends[1] - ends[0]
     steps = options.steps
@@ -76,6 +121,7 @@ def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
         "rule": options.rule if steps != "auto" else "guided, refined",
         "baseline": options.baseline,
         "path": options.path,
+        "at": options.at,
         "tolerance": options.tolerance,
         "change": [float(c) for c in change],
     }
@@ -128,7 +174,7 @@ def _along(job: Job, line: _Line, alphas: Sequence[float]) -> np.ndarray:
     """The targets of all answer tokens at points of the path, [point, answer]; forwards only."""
     size = together(job.inputs(), 1)
     runs = [alphas[at : at + size] for at in range(0, len(alphas), size)]
-    values = [evaluate(job.inputs(embeddings=line.at(run))).double().cpu().numpy() for run in runs]
+    values = [evaluate(line.inputs(run)).double().cpu().numpy() for run in runs]
     return np.concatenate(values)
 
 
@@ -141,8 +187,8 @@ def _quadrature(job: Job, line: _Line, alphas: np.ndarray, weights: np.ndarray, 
     for at in range(0, len(alphas), size):
         run = [float(alpha) for alpha in alphas[at : at + size]]
         weight = torch.tensor(weights[at : at + size], dtype=torch.float64)
-        for part in backpropagate(job.inputs(embeddings=line.at(run)), job.rows):
-            found = _dot(part.gradients[EMBEDDINGS], line, weight).cpu().numpy()
+        for part in backpropagate(line.inputs(run), job.rows, (line.point,)):
+            found = _dot(part.gradients[line.point], line, weight).cpu().numpy()
             for i in range(len(run)):
                 scores[at + i if apart else 0, list(part.rows), : found.shape[-1]] += found[:, i]
         job.tell(f"integrated gradients, {job.model.name}", at + len(run), len(alphas))
@@ -150,8 +196,8 @@ def _quadrature(job: Job, line: _Line, alphas: np.ndarray, weights: np.ndarray, 
 
 
 def _dot(gradient: Any, line: _Line, weights: Any) -> Any:
-    """Weight · ⟨gradient, embedding − baseline⟩, [row, point, position]."""
-    products = (at_least_float(gradient) * line.difference).sum(-1).double()
+    """Weight · ⟨gradient, value − start⟩, [row, point, position]."""
+    products = times_value(at_least_float(gradient), line.difference).double()
     return products * weights.to(products.device)[None, :, None]
 
 

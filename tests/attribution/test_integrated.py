@@ -372,6 +372,61 @@ def test_the_default_model_agrees_with_captum(default_pair: Any) -> None:
     assert np.abs(found[row] - want).max() <= 1e-5 * np.abs(want).max()
 
 
+# Other hook points
+
+POINTS = ("blocks.0.hook_in", "blocks.1.hook_in", "blocks.2.hook_in", "blocks.1.hook_out", "blocks.0.mlp.hook_out")
+
+
+@pytest.mark.parametrize("mode", ["graph", "layered"])
+@pytest.mark.parametrize("point", POINTS)
+def test_another_point_agrees_with_captum_s_layers(
+    tiny_pair64: Any, base_dir: Path, adapter_dir: Path, point: str, mode: str
+) -> None:
+    from captum.attr import LayerIntegratedGradients
+
+    text, network = encoded(tiny_pair64), bare(base_dir, adapter_dir, torch.float64)
+    budget = 2.0 if mode == "graph" else tight(tiny_pair64, text)
+    found = scores_of(tiny_pair64, text, steps=5, at=point, baseline=1, memory_gb=budget).values
+    _, block, *rest = point.split(".")
+    layer = network.get_submodule(f"base_model.model.model.layers.{block}" + (".mlp" if rest[0] == "mlp" else ""))
+    prompt, row = len(text.prompt_ids), len(text.answer_ids) - 1
+    ids = torch.tensor([text.ids[:-1]])
+    start = ids.clone()
+    start[:, :prompt] = 1
+
+    def logprob(values: Any) -> Any:
+        logits = network(values, use_cache=False).logits[:, prompt - 1 + row]
+        return logits.log_softmax(-1)[:, text.answer_ids[row]]
+
+    scores = LayerIntegratedGradients(logprob, layer).attribute(
+        ids, start, n_steps=5, method="gausslegendre", attribute_to_layer_input=rest[-1] == "hook_in"
+    )
+    want = (scores[0] if isinstance(scores, tuple) else scores).sum(-1)[0].detach().numpy()
+    np.testing.assert_allclose(found[row, :-1], want, atol=1e-5 * np.abs(want).max())
+
+
+def tight(pair: Any, text: Encoded) -> float:
+    """A budget, GB, that holds one block's graph alone."""
+    from attrib.attribution import make_job
+    from attrib.passes import plan
+
+    job = make_job(pair, text, ((0,),), MethodOptions(), tuned=True)
+    for budget in 0.05 * 0.97 ** np.arange(400):
+        if plan(job.inputs(memory_gb=float(budget)), [len(text.ids) - 1], 1)[0].layered:
+            return float(budget)
+    raise AssertionError("no budget makes the plan run blocks again")
+
+
+def test_a_row_at_another_point_sums_to_its_change(tiny_pair64: Any) -> None:
+    text = encoded(tiny_pair64)
+    found = scores_of(tiny_pair64, text, steps=60, at="blocks.1.hook_out", unit="answer")
+    assert np.abs(gap_of(found)).max() < 0.02 * np.abs(change_of(found)).max()
+    assert found.settings["at"] == "blocks.1.hook_out"
+    # The residual stream after a block is all that follows sees: the change is that of the embeddings.
+    whole = scores_of(tiny_pair64, text, steps=2, unit="answer")
+    np.testing.assert_allclose(change_of(found), change_of(whole), atol=1e-4)
+
+
 # Refusals
 
 
@@ -383,7 +438,8 @@ def test_the_default_model_agrees_with_captum(default_pair: Any) -> None:
         ({"baseline": "unk"}, "a token's id"),
         ({"baseline": 10**6}, "another id"),
         ({"baseline": -1}, "another id"),
-        ({"at": "blocks.0.hook_out"}, "--at"),
+        ({"at": "blocks.9.hook_out"}, "the model has none of this name"),
+        ({"at": "blocks.0.attn.hook_pattern"}, "a vector a position"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tiny_pair: Any, options: dict[str, Any], mend: str) -> None:
