@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -45,66 +44,15 @@ assess_app = typer.Typer(help="Assess a model pair on a set of questions.", no_a
 app.add_typer(assess_app, name="assess")
 
 
-class Side(StrEnum):
-    """Whose answer is explained."""
-
-    tuned = "tuned"
-    base = "base"
-
-
-class Unit(StrEnum):
-    """What one row of a prompt attribution is."""
-
-    token = "token"
-    word = "word"
-    sentence = "sentence"
-    answer = "answer"
-
-
-class Special(StrEnum):
-    """What becomes of the chat template's tokens."""
-
-    keep = "keep"
-    exclude = "exclude"
-
-
-class Template(StrEnum):
-    """How prompt heatmaps show the chat template's tokens."""
-
-    show = "show"
-    fold = "fold"
-    hide = "hide"
-
-
-class PathName(StrEnum):
-    """Which embeddings integrated gradients move."""
-
-    prompt = "prompt"
-    prefix = "prefix"
-
-
-class Rule(StrEnum):
-    """Where integrated gradients put their points."""
-
-    guided = "guided"
-    gauss = "gauss"
-
-
-class Source(StrEnum):
-    """What perturbation takes away together."""
-
-    token = "token"
-    word = "word"
-    sentence = "sentence"
-
-
-class Ablation(StrEnum):
-    """How perturbation takes it away."""
-
-    delete = "delete"
-    # Not ``replace``: strings have a method of that name.
-    put_in = "replace"
-
+# Written out: what they name is heavy to import, and must not slow --help.
+Side = Literal["tuned", "base"]
+Unit = Literal["token", "word", "sentence", "answer"]
+Special = Literal["keep", "exclude"]
+Template = Literal["show", "fold", "hide"]
+PathName = Literal["prompt", "prefix"]
+Rule = Literal["guided", "gauss"]
+Source = Literal["token", "word", "sentence"]
+Ablation = Literal["delete", "replace"]
 
 Methods = Annotated[
     str,
@@ -165,12 +113,12 @@ def explain(
     tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
-    answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = Side.tuned,
+    answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = "tuned",
     methods: Methods = "attention,saliency,input_x_gradient,leave_one_out",
     target: Target = "logprob",
     contrast: Contrast = None,
-    unit: UnitOption = Unit.word,
-    special: Annotated[Special, typer.Option(help="Scores of the chat template's tokens.")] = Special.keep,
+    unit: UnitOption = "word",
+    special: Annotated[Special, typer.Option(help="Scores of the chat template's tokens.")] = "keep",
     at: At = "embed.hook_out",
     attention_layer: Annotated[
         int | None, typer.Option(help="Layer of attention_head; negative from the last.")
@@ -180,17 +128,15 @@ def explain(
     ] = None,
     steps: Steps = "auto",
     rule: Annotated[Rule, typer.Option(help="Integrated gradients: points where the target changes, or Gauss.")] = (
-        Rule.guided
+        "guided"
     ),
     tolerance: Tolerance = 0.05,
     baseline: BaselineOption = "zero",
-    path: Annotated[
-        PathName, typer.Option(help="Integrated gradients: what is moved along the path.")
-    ] = PathName.prompt,
+    path: Annotated[PathName, typer.Option(help="Integrated gradients: what is moved along the path.")] = "prompt",
     samples: Annotated[int, typer.Option(min=1, help="smoothgrad: noisy copies.")] = 16,
     noise: Annotated[float, typer.Option(min=0, help="smoothgrad: noise as a share of the embeddings' range.")] = 0.1,
-    sources: Sources = Source.word,
-    ablate: Ablate = Ablation.delete,
+    sources: Sources = "word",
+    ablate: Ablate = "delete",
     ablate_template: Annotated[
         bool, typer.Option("--ablate-template", help="Perturbation: take the chat template apart too.")
     ] = False,
@@ -233,20 +179,20 @@ def explain(
     prompt = MethodOptions(
         target=target,
         contrast=contrast,
-        unit=unit.value,
-        special=special.value,
+        unit=unit,
+        special=special,
         at=at,
         layer=attention_layer,
         head=attention_head,
         steps=_steps(steps),
-        rule=rule.value,
+        rule=rule,
         tolerance=tolerance,
         baseline=_baseline(baseline),
-        path=path.value,
+        path=path,
         samples=samples,
         noise=noise,
-        sources=sources.value,
-        ablate=ablate.value,
+        sources=sources,
+        ablate=ablate,
         ablate_template=ablate_template,
         ablations=ablations,
         permutations=permutations,
@@ -264,7 +210,7 @@ def explain(
     )
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
-    if answer is not None and answer_from is Side.base:
+    if answer is not None and answer_from == "base":
         raise InputError("answer: --answer and --answer-from base contradict each other; give one of them")
     if device_map is not None and device != "auto":
         raise InputError("device: --device-map places the model by itself; leave --device out")
@@ -285,7 +231,7 @@ def explain(
             corpus,
             question,
             answer=answer,
-            answer_from=answer_from.value,
+            answer_from=answer_from,
             control=null,
             options=options,
             progress=progress,
@@ -330,7 +276,7 @@ def render(
     template: Annotated[
         Template,
         typer.Option(help="Chat template's tokens: shown, folded to one column, or hidden (the share is said)."),
-    ] = Template.fold,
+    ] = "fold",
     preset: Preset = "neurips-double",
     top: Top = 12,
     as_json: Json = False,
@@ -351,7 +297,7 @@ def render(
         methods=(method,) if method else tuple(explanation.attributions),
         preset=preset,
         top=top,
-        special=template.value,
+        special=template,
     )
     print(json.dumps({"files": files}) if as_json else "\n".join(files))
 
@@ -452,7 +398,7 @@ def assess_faithfulness(
     methods: Annotated[str | None, typer.Option(help="Comma-separated; default: all but attention_head.")] = None,
     target: Target = "logprob",
     steps: Steps = "20",
-    ablate: Ablate = Ablation.delete,
+    ablate: Ablate = "delete",
     baseline: BaselineOption = "zero",
     limit: Annotated[int, typer.Option(min=1, help="Questions at most, the first ones.")] = 24,
     random_orders: Annotated[int, typer.Option(min=1, help="Random orders a question.")] = 10,
@@ -478,7 +424,7 @@ def assess_faithfulness(
     from attrib.render.figures import width_of
 
     prompt = MethodOptions(
-        target=target, unit="answer", sources="word", steps=_steps(steps), ablate=ablate.value,
+        target=target, unit="answer", sources="word", steps=_steps(steps), ablate=ablate,
         baseline=_baseline(baseline), memory_gb=memory,
     )  # fmt: skip
     options = FaithfulnessOptions(prompt=prompt, random_orders=random_orders, seed=seed)

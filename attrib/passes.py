@@ -34,14 +34,22 @@ CHUNK_POSITIONS = {"cpu": 900, "cuda": 16384}
 
 
 @dataclass(frozen=True, eq=False)
+class Changed:
+    """Embeddings [1, position, d_model] → [batch, position, d_model], position by position."""
+
+    change: Callable[[Any], Any]
+    batch: int = 1
+
+
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """What one model is fed: the same text, its embeddings replaced where ``embeddings`` is given."""
 
     model: Model
     encoded: Encoded
     target: Target
-    embeddings: Callable[[Any], Any] | None = None
-    """[1, position, d_model] → [batch, position, d_model], position by position; None = as they are."""
+    embeddings: Changed | None = None
+    """None = as they are."""
     rules: tuple[Hook, ...] = ()
     """Hooks that hold for every forward: they change gradients on the way back, or move a point's values."""
     other: Model | None = None
@@ -82,7 +90,7 @@ def evaluate(inputs: Inputs) -> Any:
     prompt, n = len(inputs.encoded.prompt_ids), len(inputs.encoded.answer_ids)
     goal = _goal(inputs, range(n), prompt + n - 1)
     with inputs.model.active() as bridge, torch.no_grad():
-        logits = _logits(bridge, inputs, prompt + n - 1, range(n), [_embedding_hook(inputs), *inputs.rules])
+        logits = _logits(bridge, inputs, prompt + n - 1, range(n), [*_embedding_hooks(inputs), *inputs.rules])
         return checked(inputs.model, inputs.target, inputs.target.function(logits, goal), logits)
 
 
@@ -93,10 +101,9 @@ def watch(inputs: Inputs, hooks: Sequence[Hook]) -> None:
     """
     import torch
 
-    length = len(inputs.encoded.ids) - 1
-    ids = torch.tensor([inputs.encoded.ids[:length]], device=inputs.model.device)
-    with inputs.model.active() as bridge, torch.no_grad(), bridge.hooks(fwd_hooks=list(hooks)):
-        logits = bridge(ids, use_cache=False, logits_to_keep=1)[:, -1]
+    length, n = len(inputs.encoded.ids) - 1, len(inputs.encoded.answer_ids)
+    with inputs.model.active() as bridge, torch.no_grad():
+        logits = _logits(bridge, inputs, length, range(n - 1, n), hooks)
     # Logits of −∞ are a masked vocabulary, which log p survives.
     if bool(logits.log_softmax(-1).isnan().any()):
         raise ModelError(f"{inputs.model.name}: its logits are not finite; use --dtype float32 or another model")
@@ -153,7 +160,7 @@ def refuse_unknown(bridge: Any, points: Sequence[str]) -> None:
         if point == EMBEDDINGS:
             continue
         try:
-            with bridge.hooks(fwd_hooks=[(point, _nothing)]):
+            with bridge.hooks(fwd_hooks=[(point, lambda value, hook: None)]):
                 pass
         except ValueError as error:
             raise InputError(f"hook point {point!r}: {error} Or choose another, such as blocks.0.hook_out") from error
@@ -306,7 +313,7 @@ class _Graph:
     def forward(self, rows: range) -> Any:
         """Logits of the answer tokens ``rows``, [batch, row, d_vocab], on a graph that begins at the leaves."""
         # Points after borders: at a border the point is the leaf, whose gradient is known in both modes.
-        hooks = [_embedding_hook(self.inputs), (EMBEDDINGS, self._embedding), *self._entries()]
+        hooks = [*_embedding_hooks(self.inputs), (EMBEDDINGS, self._embedding), *self._entries()]
         hooks += [*self.inputs.rules, *self._borders()]
         hooks += [(name, self._keep(name)) for name in self.names if name != EMBEDDINGS]
         return _logits(self.bridge, self.inputs, self.length, rows, hooks)
@@ -484,7 +491,6 @@ def _logits(bridge: Any, inputs: Inputs, length: int, rows: range, hooks: Sequen
 
     first = len(inputs.encoded.prompt_ids) - 1
     ids = torch.tensor([inputs.encoded.ids[:length]], device=inputs.model.device).expand(_batch(inputs), -1)
-    hooks = [hook for hook in hooks if hook[1] is not _nothing]
     return logits_at(bridge, ids, range(first + rows.start, first + rows.stop), hooks)
 
 
@@ -504,22 +510,15 @@ def at_least_float(tensor: Any) -> Any:
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 
-def _nothing(value: Any, hook: Any) -> None:
-    return None
-
-
-def _embedding_hook(inputs: Inputs) -> Hook:
-    change = inputs.embeddings
-    if change is None:
-        return (EMBEDDINGS, _nothing)
-    return (EMBEDDINGS, lambda value, hook: change(value[:1].detach()))
+def _embedding_hooks(inputs: Inputs) -> list[Hook]:
+    """What replaces the embeddings, where they are replaced."""
+    changed = inputs.embeddings
+    return [] if changed is None else [(EMBEDDINGS, lambda value, hook: changed.change(value[:1].detach()))]
 
 
 def _batch(inputs: Inputs) -> int:
     """Batch size that the replaced embeddings have."""
-    if inputs.embeddings is None:
-        return 1
-    return int(getattr(inputs.embeddings, "batch", 1))
+    return 1 if inputs.embeddings is None else inputs.embeddings.batch
 
 
 def _goal(inputs: Inputs, rows: range, length: int) -> Goal:

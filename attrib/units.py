@@ -103,6 +103,19 @@ def question_positions(tokens: Sequence[Token], question: str) -> tuple[int, ...
     return tuple(i for i in plain if inside[i])
 
 
+def template_positions(tokens: Sequence[Token], question: str) -> tuple[int, ...]:
+    """Prompt tokens that are the chat template's: all but the question's."""
+    inside = set(question_positions(tokens, question))
+    return tuple(i for i in range(len(tokens)) if i not in inside)
+
+
+def question_units(tokens: Sequence[Token], question: str, unit: UnitName) -> tuple[Unit, ...]:
+    """Words, sentences … of the prompt that are the question's, without what the template has of them."""
+    inside = set(question_positions(tokens, question))
+    kept = (tuple(i for i in group if i in inside) for group in units(tokens, unit))
+    return tuple(group for group in kept if group)
+
+
 def _starts_word(before: Token, token: Token, *, next_to: bool) -> bool:
     first, last = token.text[0], before.text[-1:]
     if before.special or first.isspace():

@@ -19,10 +19,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrib.attribution.gradient import Changed
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import ModelPair
-from attrib.passes import EMBEDDINGS, Group, Inputs, Values, _split, backpropagate, evaluate, plan, watch
+from attrib.passes import EMBEDDINGS, Changed, Group, Inputs, Values, _split, backpropagate, evaluate, plan, watch
 from attrib.targets import make_target
 from attrib.tokens import Encoded
 from tests.conftest import save_model

@@ -46,7 +46,7 @@ from attrib.measures import bootstrap_interval
 from attrib.models.pair import ModelPair, versions
 from attrib.targets import CONTRASTIVE, name_of
 from attrib.tokens import Encoded, encode, encode_answer, encode_prompt
-from attrib.units import Unit, question_positions, units
+from attrib.units import Unit, question_units
 from attrib.variants import score_variants
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -185,7 +185,7 @@ def _question(pair: ModelPair, asked: Asked, corpus: Corpus | None, options: Fai
     if not answer_ids:
         raise InputError(f"question {asked.question[:40]!r}: the tuned model says nothing; give an answer")
     encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=asked.question)
-    words = _words(encoded)
+    words = question_units(encoded.prompt_tokens, encoded.question, "word")
     if not words:
         raise InputError(f"question {asked.question[:40]!r}: it has no words to take away; ask one with words")
     sides: dict[str, Any] = {}
@@ -212,13 +212,6 @@ def _question(pair: ModelPair, asked: Asked, corpus: Corpus | None, options: Fai
     return {
         "question": asked.question, "answer": encoded.answer, "kind": asked.kind, "words": len(words), "sides": sides
     }  # fmt: skip
-
-
-def _words(encoded: Encoded) -> tuple[Unit, ...]:
-    """Positions of the question's words."""
-    question = set(question_positions(encoded.prompt_tokens, encoded.question))
-    groups = (tuple(i for i in group if i in question) for group in units(encoded.prompt_tokens, "word"))
-    return tuple(group for group in groups if group)
 
 
 def _scores(

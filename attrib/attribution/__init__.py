@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from attrib.passes import evaluate
 from attrib.records import Attribution
 from attrib.targets import check_target, make_target, name_of
 from attrib.tokens import Encoded, encode_answer
-from attrib.units import question_positions, units
+from attrib.units import template_positions, units
 
 __all__ = [
     "METHODS", "PERTURBING", "QUICK", "Job", "Method", "MethodOptions", "Progress", "Scores", "aggregate", "attribute",
@@ -154,8 +154,7 @@ def _join(
 
 def without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
     """The attribution without the chat template's columns; the share of |score| that they had is kept."""
-    question = set(question_positions(encoded.prompt_tokens, encoded.question))
-    template = set(range(len(encoded.prompt_ids))) - question
+    template = set(template_positions(encoded.prompt_tokens, encoded.question))
     kept = [i for i, column in enumerate(attribution.columns) if not set(column) <= template]
 
     def share(scores: np.ndarray) -> float:
@@ -234,8 +233,9 @@ def check_methods(methods: Sequence[str], options: MethodOptions | None = None) 
 
 def _check_choices(options: MethodOptions) -> None:
     """InputError for a word or number that is none of the choices."""
+    hints = get_type_hints(MethodOptions)
     for name in ("special", "rule", "path", "sources", "ablate"):
-        allowed = CHOICES[name]
+        allowed = get_args(hints[name])
         if getattr(options, name) not in allowed:
             raise InputError(f"{name} {getattr(options, name)!r} is unknown; choose {' or '.join(allowed)}")
     if options.steps != "auto" and options.steps < 1:
@@ -244,13 +244,3 @@ def _check_choices(options: MethodOptions) -> None:
         raise InputError(f"tolerance={options.tolerance}, max_steps={options.max_steps}: give numbers above 0")
     if isinstance(options.target, str):
         check_target(options.target, contrast=options.contrast is not None)
-
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "special": ("keep", "exclude"),
-    "rule": ("guided", "gauss"),
-    "path": ("prompt", "prefix"),
-    "sources": ("token", "word", "sentence"),
-    "ablate": ("delete", "replace"),
-}
-"""Words that options of that name take."""

@@ -8,14 +8,13 @@ gradient of a word is exactly the sum of its tokens'; a norm is not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attrib.attribution.job import Job, Reducer, Scores, own
 from attrib.errors import InputError
-from attrib.passes import Part, backpropagate, evaluate
+from attrib.passes import Changed, Part, backpropagate, evaluate
 
 
 def l2(gradient: Any, value: Any) -> Any:
@@ -95,18 +94,6 @@ def _room(job: Job, width: int) -> np.ndarray:
             f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise --memory"
         )
     return np.zeros((len(job.rows), job.positions, width), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Changed:
-    """Embeddings [1, position, d_model] → [batch, position, d_model], and the batch size beforehand."""
-
-    change: Any
-    batch: int = 1
-
-    def __call__(self, value: Any) -> Any:
-        """The changed embeddings."""
-        return self.change(value)
 
 
 def by_position(job: Job, part: Part, point: str) -> tuple[Any, Any]:

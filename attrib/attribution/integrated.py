@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from attrib.attribution.gradient import Changed, refuse_without_positions, times_value
+from attrib.attribution.gradient import refuse_without_positions, times_value
 from attrib.attribution.job import Job, Scores
 from attrib.errors import InputError
-from attrib.passes import EMBEDDINGS, Inputs, at_least_float, backpropagate, evaluate, refuse_unknown, together
+from attrib.passes import EMBEDDINGS, Changed, Inputs, at_least_float, backpropagate, evaluate, refuse_unknown, together
 
 SURVEY = 40
 """Forwards spent on finding where the path's change is."""

@@ -13,7 +13,7 @@ from attrib.models.pair import Model
 from attrib.passes import EMBEDDINGS, Inputs
 from attrib.targets import Target
 from attrib.tokens import Encoded
-from attrib.units import Unit, UnitName, question_positions, units
+from attrib.units import Unit, UnitName, question_units, units
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
@@ -123,12 +123,10 @@ class Job:
 
     def sources(self) -> tuple[Unit, ...]:
         """Prompt positions that perturbation takes away together."""
-        groups = units(self.encoded.prompt_tokens, self.options.sources)
+        encoded, name = self.encoded, self.options.sources
         if self.options.ablate_template:
-            return groups
-        question = set(question_positions(self.encoded.prompt_tokens, self.encoded.question))
-        kept = (tuple(i for i in group if i in question) for group in groups)
-        return tuple(group for group in kept if group)
+            return units(encoded.prompt_tokens, name)
+        return question_units(encoded.prompt_tokens, encoded.question, name)
 
     def by_row(self, values: np.ndarray) -> np.ndarray:
         """[answer] or [..., answer] summed to rows."""

@@ -19,7 +19,8 @@ from scipy import stats
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import LABELS, Attribution, Explanation, Label, Mapping, Section
-from attrib.units import question_positions, units, words
+from attrib.units import question_units, units, words
+from attrib.units import template_positions as positions_of_template
 
 Unit = Literal["token", "word", "sentence", "answer", "span"]
 Special = Literal["show", "fold", "hide"]
@@ -539,8 +540,7 @@ def template_positions(explanation: Explanation) -> tuple[int, ...]:
 
     Where the question's text is not found in the prompt, the special tokens alone.
     """
-    question = set(question_positions(explanation.prompt_tokens, explanation.question))
-    return tuple(i for i in range(len(explanation.prompt_tokens)) if i not in question)
+    return positions_of_template(explanation.prompt_tokens, explanation.question)
 
 
 def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_rows: int | None = None) -> Heat:
@@ -784,9 +784,7 @@ def comparison(explanation: Explanation, methods: Sequence[str] | None = None, *
 
 
 def _question_words(explanation: Explanation) -> tuple[Group, ...]:
-    inside = set(question_positions(explanation.prompt_tokens, explanation.question))
-    groups = (tuple(i for i in word if i in inside) for word in words(explanation.prompt_tokens))
-    found = tuple(group for group in groups if group)
+    found = question_units(explanation.prompt_tokens, explanation.question, "word")
     if not found:
         raise InputError("the question has no words, so there is nothing to compare; ask one")
     return found

@@ -31,6 +31,7 @@ from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.render import assessments
 from attrib.tokens import encode_answer, encode_prompt
+from attrib.units import question_units
 
 METHODS = ("attention", "input_x_gradient", "leave_one_out", "shapley")
 OPTIONS = FaithfulnessOptions(
@@ -78,7 +79,7 @@ def test_losses_are_those_of_running_the_bare_network_without_the_words(tiny_pai
     assert curves["morf"][0] == 0 == curves["lerf"][0]
     assert curves["morf"][-1] == pytest.approx(curves["lerf"][-1], abs=1e-6)
     # The first word of leave-one-out is the one whose absence costs most: a whole loop over words finds the same loss.
-    words = faithfulness._words(encoded(tiny_pair, asked))
+    words = words_of(encoded(tiny_pair, asked))
     losses = [logprob(prompt) - logprob(tuple(t for i, t in enumerate(prompt) if i not in word)) for word in words]
     assert curves["morf"][1] == pytest.approx(max(losses), abs=1e-5)
     assert curves["lerf"][1] == pytest.approx(min(losses), abs=1e-5)
@@ -91,6 +92,10 @@ def encoded(pair: Any, asked: Asked) -> Any:
     prompt = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
     answer = encode_answer(pair.tokenizer, asked.question, prompt, asked.answer or "")
     return encode(pair.tokenizer, prompt, answer, context=pair.context, question=asked.question)
+
+
+def words_of(text: Any) -> Any:
+    return question_units(text.prompt_tokens, text.question, "word")
 
 
 def test_a_planted_order_is_the_best_and_its_reverse_the_worst(tiny_pair: Any, monkeypatch: Any) -> None:
@@ -176,7 +181,7 @@ def test_questions_done_before_are_not_done_again(tiny_pair: Any, tmp_path: Path
 def test_rare_words_come_first_in_their_control(tiny_pair: Any) -> None:
     corpus = Corpus.from_texts(["the light of the keeper", "the tower of light", "who is the keeper"])
     text = encoded(tiny_pair, QUESTIONS[0])
-    words = faithfulness._words(text)
+    words = words_of(text)
     said = ["".join(text.prompt_tokens[i].text for i in word).strip() for word in words]
     rarity = dict(zip(said, faithfulness._rarity(text, words, corpus), strict=True))
     assert rarity["keeps"] > rarity["tower?"] > rarity["light"] > rarity["the"] == 0
