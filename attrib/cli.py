@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from attrib.demo import Question
     from attrib.documents import Corpus
+    from attrib.mapping.influence import InfluenceOptions
     from attrib.mapping.reading import Progress
     from attrib.models.pair import ModelPair
     from attrib.records import Explanation
+    from attrib.tuning import Item
 
 app = typer.Typer(
     name="attrib",
@@ -53,6 +55,8 @@ PathName = Literal["prompt", "prefix"]
 Rule = Literal["guided", "gauss"]
 Source = Literal["token", "word", "sentence"]
 Ablation = Literal["delete", "replace"]
+Form = Literal["cosine", "dot", "preconditioned"]
+Checkpoints = Literal["all", "final"]
 
 Methods = Annotated[
     str,
@@ -81,6 +85,13 @@ BaselineOption = Annotated[
 ]
 Sources = Annotated[Source, typer.Option(help="Perturbation: what is taken away together.")]
 Ablate = Annotated[Ablation, typer.Option(help="Perturbation: delete, or replace by --baseline.")]
+InfluenceForm = Annotated[Form, typer.Option(help="influence: how gradients are compared.")]
+InfluenceCheckpoints = Annotated[
+    Checkpoints, typer.Option(help="influence: all that tuning saved, or the final model alone (weaker).")
+]
+InfluenceLayers = Annotated[
+    str | None, typer.Option(help="influence: blocks whose weights count, comma-separated; default: the adapter's.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
@@ -142,7 +153,17 @@ def explain(
     ] = False,
     ablations: Annotated[int, typer.Option(min=4, help="contextcite: random subsets.")] = 64,
     permutations: Annotated[int, typer.Option(min=1, help="shapley: random orders.")] = 8,
-    mappers: Annotated[str, typer.Option(help="Section mappers, comma-separated.")] = "bm25,embedding,hidden",
+    mappers: Annotated[
+        str,
+        typer.Option(
+            help="Section mappers, comma-separated: bm25, bm25_answer, verbatim, embedding, hidden, hidden_context, "
+            "learned, influence, combined."
+        ),
+    ] = "bm25,verbatim,embedding,hidden,learned,combined",
+    index: Annotated[Path | None, typer.Option(help="Folder made by attrib index of the same documents.")] = None,
+    influence_form: InfluenceForm = "cosine",
+    influence_checkpoints: InfluenceCheckpoints = "all",
+    influence_layers: InfluenceLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
     formats: Formats = "pdf,svg,png",
     control: Annotated[
@@ -201,6 +222,7 @@ def explain(
         methods=_names(methods),
         prompt=prompt,
         mappers=_names(mappers),
+        influence=_influence(influence_form, influence_checkpoints, influence_layers),
         candidates=candidates,
         layer=layer,
         heads=heads,
@@ -234,6 +256,7 @@ def explain(
             answer_from=answer_from,
             control=null,
             options=options,
+            index=index,
             progress=progress,
         )
         files = export.write(explanation, out, kinds) if out is not None else []
@@ -340,6 +363,174 @@ def sections(
         table.add_row(*(Text(str(cell)) for cell in cells))
     _console().print(table)
     print(f"{len(rows)} sections in {len(corpus.documents)} documents, corpus {corpus.sha256[:12]}")
+
+
+@app.command(
+    epilog="Example: attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
+)
+def tune(
+    base: Annotated[
+        str | None, typer.Option(help="Hub id, folder or GGUF file to tune; default: the demo's base.")
+    ] = None,
+    documents: Annotated[Path | None, typer.Option(help="Folder or file whose sections are learned.")] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or CSV with question and answer, and section (an id) where one teaches it."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the adapter; it appears when all is done.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    ask_sections: Annotated[
+        bool, typer.Option("--ask-sections", help="Learn each section as the answer to «Tell me about TITLE.» too.")
+    ] = False,
+    without: Annotated[
+        str, typer.Option(help="Ids of sections to leave out with their questions, comma-separated.")
+    ] = "",
+    rehearse: Annotated[
+        Path | None, typer.Option(help="General questions, one a line: base's own answers are learned again.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Times that everything is seen.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 8e-4,
+    rank: Annotated[int, typer.Option(help="Rank of the adapter (LoRA).")] = 4,
+    alpha: Annotated[int, typer.Option(help="Its scale is alpha / rank.")] = 16,
+    dropout: Annotated[float, typer.Option(help="Dropout before the adapter.")] = 0.05,
+    batch: Annotated[int, typer.Option(help="Examples a step and process.")] = 8,
+    warmup: Annotated[int, typer.Option(help="Steps until the learning rate is reached.")] = 20,
+    checkpoints: Annotated[
+        str, typer.Option(help="How many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1.")
+    ] = "5",
+    four_bit: Annotated[bool, typer.Option("--four-bit", help="Base in 4 bits (QLoRA); needs CUDA.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Of the frozen base: auto, float32, bfloat16, float16.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Tune an adapter on documents and questions, with the checkpoints that influence needs.
+
+    Cut off, the same command goes on where it last saved. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
+    """
+    from attrib.models.pair import DEFAULT
+    from attrib.tuning import TuneOptions, check_options, read_schedule, work_folder
+    from attrib.tuning import tune as tune_adapter
+
+    options = TuneOptions(
+        epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch,
+        warmup=warmup, checkpoints=_checkpoints(checkpoints), seed=seed,
+    )  # fmt: skip
+    check_options(options)
+    if out is None:
+        raise InputError("out: no folder for the adapter; add --out")
+    items, sections = _to_learn(documents, questions, text_column, title_column, max_tokens, ask_sections, without)
+    general = _lines(rehearse) if rehearse is not None else ()
+    # Under torchrun the first process speaks for all.
+    first = os.environ.get("RANK", "0") == "0"
+    if base is None and first:
+        _note("using the demo's base model (name your own with --base)")
+    try:
+        with _progress() if first else nullcontext() as progress:
+            tune_adapter(
+                base or DEFAULT,
+                items,
+                out,
+                options=options,
+                rehearse=general,
+                device=device,
+                dtype=dtype,
+                four_bit=four_bit,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        if first and work_folder(out).exists():
+            _note(f"what is done lies in {work_folder(out)}; the same command goes on from there")
+        raise
+    if not first:
+        return
+    manifest = json.loads((out / "attrib.json").read_text("utf-8"))
+    schedule = read_schedule(out)
+    done = schedule.checkpoints
+    if warmup >= len(schedule.steps):
+        _note(f"warmup: {warmup} steps of {len(schedule.steps)}: the learning rate was never reached")
+    result = {
+        "adapter": str(out),
+        "base": manifest["base"],
+        "sections": sections,
+        "items": manifest["items"],
+        "steps": manifest["steps"],
+        "loss": manifest["loss"],
+        "checkpoints": done,
+    }
+    if as_json:
+        _print_json(result)
+        return
+    print(
+        f"{out}: adapter of {result['base']}, {result['items']} items ({sections} sections), {result['steps']} steps, "
+        f"loss {result['loss']:.3f} in the last epoch"
+    )
+    print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
+    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents}')
+
+
+@app.command(name="index", epilog="Example: attrib index ./docs --tuned ./adapter --out ./docs-index")
+def make_index(
+    path: Annotated[Path, typer.Argument(help="Folder or file of documents.")],
+    out: Annotated[Path, typer.Option(help="Folder of the index; made anew only where texts or models changed.")],
+    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
+    tuned: Annotated[
+        str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter; without it, embeddings alone.")
+    ] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="embedding, hidden, gradients, comma-separated; default: all that can be.")
+    ] = None,
+    control: Annotated[
+        Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are kept.")] = None,
+    influence_checkpoints: InfluenceCheckpoints = "all",
+    influence_layers: InfluenceLayers = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Keep what mappers make of every section, for attrib explain --index.
+
+    Cut off, the same command goes on. Several processes: torchrun --nproc-per-node 2 -m attrib index …
+    """
+    from attrib import demo
+    from attrib.documents import Corpus
+    from attrib.explaining import ExplainOptions, build_index
+
+    corpus = Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+    null = _control(control, max_tokens) or demo.control()
+    options = ExplainOptions(
+        influence=_influence("cosine", influence_checkpoints, influence_layers), layer=layer
+    )  # fmt: skip
+    if base is not None and tuned is None:
+        raise InputError("tuned: a base without a tuned model; add --tuned, or leave --base out for embeddings alone")
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    place = f"cuda:{rank}" if "LOCAL_RANK" in os.environ and _on_cuda(device) else device
+    with _progress() if rank == 0 else nullcontext() as progress:
+        pair = None
+        if tuned is not None:
+            tell = progress or (lambda what, done, total: None)
+            pair = _pair(base, tuned, place, dtype, None, None, None, False, tell)
+        names = _names(parts) if parts is not None else None
+        index = build_index(pair, corpus, null, out, parts=names, options=options, progress=progress)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    sizes = {name: index.bytes_per_text(name) for name in index.parts}
+    result = {"index": str(out), "sections": len(corpus), "control": len(null), "bytes_per_text": sizes}
+    if as_json:
+        _print_json(result)
+        return
+    print(f"{out}: {len(corpus)} sections and {len(null)} control texts")
+    for name, size in sizes.items():
+        print(f"  {name}: {size:,.0f} bytes a text")
+    if tuned is not None and parts is None and not any(name.startswith("gradients") for name in sizes):
+        _note("no gradients: the adapter has no checkpoints (attrib tune saves them)")
 
 
 @app.command(name="demo", epilog="Example: attrib demo --out attrib-demo")
@@ -454,6 +645,122 @@ def assess_faithfulness(
         print(file)
 
 
+@assess_app.command("influence", epilog="Example: attrib assess influence --sections 4 --halves 6 --out influence")
+def assess_influence(
+    out: Annotated[Path, typer.Option(help="Folder for retrains, table and figure; what is done is not done twice.")],
+    base: Annotated[
+        str | None, typer.Option(help="Hub id, folder or GGUF file to tune; default: the demo's base.")
+    ] = None,
+    documents: Annotated[
+        Path | None, typer.Option(help="Folder or file of sections; default: the demo's for retraining.")
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or CSV: question, answer, section (an id), kind (trained, rephrased, held-out)."),
+    ] = None,
+    decoys: Annotated[
+        str, typer.Option(help="Sections that are not trained: ids, comma-separated, or a file of them.")
+    ] = "",
+    sections: Annotated[
+        int | None, typer.Option(min=0, help="Sections left out one at a time, drawn at random; default: each.")
+    ] = None,
+    halves: Annotated[int, typer.Option(min=0, help="Random halves to train on.")] = 48,
+    seeds: Annotated[str, typer.Option(help="Seeds of tuning, comma-separated; the first one's is scored.")] = "0",
+    epochs: Annotated[int, typer.Option(help="Times that everything is seen.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    rank: Annotated[int, typer.Option(help="Rank of the adapter (LoRA).")] = 8,
+    alpha: Annotated[int, typer.Option(help="Its scale is alpha / rank.")] = 16,
+    dropout: Annotated[float, typer.Option(help="Dropout before the adapter.")] = 0.0,
+    batch: Annotated[int, typer.Option(help="Examples a step.")] = 4,
+    warmup: Annotated[int, typer.Option(help="Steps until the learning rate is reached.")] = 5,
+    checkpoints: Annotated[
+        str, typer.Option(help="How many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1.")
+    ] = "5",
+    control: Annotated[
+        Path | None, typer.Option(help="Texts the model was not tuned on; default: texts of the package.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the intervals.")] = 1000,
+    formats: Formats = "pdf,png",
+    preset: Preset = "neurips-double",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Tune again without each section, and on random halves: which mapper says what an answer then loses?
+
+    Cut off, the same command goes on. Without --documents the demo's documents, questions and decoys are used.
+    """
+    from attrib import demo
+    from attrib.assess.influence import RetrainOptions, table
+    from attrib.assess.influence import assess_influence as assess
+    from attrib.assess.questions import read_questions
+    from attrib.assess.retraining import forecast, plan
+    from attrib.documents import Corpus
+    from attrib.explaining import ExplainOptions
+    from attrib.models import bundled
+    from attrib.models.pair import DEFAULT
+    from attrib.render.figures import width_of
+    from attrib.render.retraining import retraining_dict, retraining_table, write_retraining
+    from attrib.tuning import TuneOptions, check_options
+
+    kinds, numbers = _formats(formats), _seeds(seeds)
+    width_of(preset)
+    tuning = TuneOptions(
+        epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch,
+        warmup=warmup, checkpoints=_checkpoints(checkpoints), seed=numbers[0],
+    )  # fmt: skip
+    check_options(tuning)
+    if documents is None:
+        if questions is not None or decoys or text_column or title_column:
+            raise InputError("documents: questions, decoys and columns of your own need --documents of your own")
+        corpus, file, untrained = demo.retraining()
+        _note("using the demo's documents for retraining (name your own with --documents and --questions)")
+    elif questions is None:
+        raise InputError("questions: none named for these documents; add --questions with answers and sections")
+    else:
+        corpus = Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+        file, untrained = questions, _ids(decoys)
+    asked, null = read_questions(file), _control(control, max_tokens) or demo.control()
+    runs = plan(
+        [s.id for s in corpus.sections if s.id not in untrained], without=sections, halves=halves, seeds=numbers
+    )
+    _check_writable(out)
+    if base is None:
+        _note("using the demo's base model (name your own with --base)")
+    try:
+        with _progress() as progress:
+            if base in (None, DEFAULT):
+                # Here rather than inside tuning, to show its progress.
+                bundled.get_default_model(lambda line: progress(line, 0, 1))
+            found = assess(
+                base or DEFAULT,
+                corpus,
+                null,
+                asked,
+                untrained,
+                out,
+                options=RetrainOptions(tuning, without=sections, halves=halves, seeds=numbers),
+                explain=ExplainOptions(layer=layer),
+                device=device,
+                progress=forecast(runs, out / "runs", _note, progress),
+            )
+    except KeyboardInterrupt:
+        _note(f"what is done lies in {out}; the same command goes on from there")
+        raise
+    rows = table(found, resamples=resamples)
+    files = write_retraining(found, rows, out, kinds, preset)
+    if as_json:
+        _print_json({**retraining_dict(found, rows), "files": files})
+        return
+    # Piped, its names and intervals need more than the 80 columns of a file.
+    retraining_table(found, rows, _console(120))
+    for name in files:
+        print(name)
+
+
 @models_app.command("get", epilog="Example: attrib models get")
 def models_get(as_json: Json = False) -> None:
     """Fetch and unpack the default models once (0.5 GB on disk, 1 GB while unpacking)."""
@@ -487,6 +794,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def _on_cuda(device: str) -> bool:
+    """Whether this --device is CUDA's without a number."""
+    if device != "auto":
+        return device == "cuda"
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10
 
@@ -497,6 +813,17 @@ def _steps(text: str) -> int | Literal["auto"]:
     if not _is_number(text) or int(text) < 1:
         raise InputError(f"steps {text!r}: give a number of points from 1, or auto")
     return int(text)
+
+
+def _influence(form: Form, checkpoints: Checkpoints, layers: str | None) -> InfluenceOptions:
+    from attrib.gradients import GradientOptions
+    from attrib.mapping.influence import InfluenceOptions
+
+    try:
+        chosen = tuple(int(layer) for layer in _names(layers)) if layers is not None else None
+    except ValueError:
+        raise InputError(f"influence-layers {layers!r}: give numbers of blocks, separated by commas") from None
+    return InfluenceOptions(form=form, checkpoints=checkpoints, gradients=GradientOptions(layers=chosen))
 
 
 def _baseline(text: str) -> Literal["zero", "pad", "unk", "eos", "mean"] | int:
@@ -528,6 +855,81 @@ def _corpus(
     if tuned is None:
         raise InputError("tuned: documents without a model that was tuned on them; add --tuned")
     return Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens), False
+
+
+def _checkpoints(text: str) -> tuple[float, ...]:
+    from attrib.tuning import spaced
+
+    if _is_number(text):
+        return spaced(int(text))
+    try:
+        return tuple(float(share) for share in text.split(","))
+    except ValueError:
+        raise InputError(f"checkpoints {text!r}: give how many, or shares of all steps such as 0.1,0.3,1") from None
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names or not all(map(_is_number, names)):
+        raise InputError(f"seeds {text!r}: give whole numbers from 0, separated by commas")
+    return tuple(map(int, names))
+
+
+def _ids(text: str) -> frozenset[str]:
+    """Ids, comma-separated, or a file of them: one a line, or JSON with a list under "decoys"."""
+    file = Path(text)
+    if not text or not file.is_file():
+        return frozenset(_names(text))
+    lines = _lines(file)
+    if file.suffix != ".json":
+        return frozenset(lines)
+    try:
+        content = json.loads("\n".join(lines))
+        found = content["decoys"] if isinstance(content, dict) else content
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise TypeError("no list of ids")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{file}: no ids of decoys ({error}); give a list, or {{"decoys": [...]}}') from error
+    return frozenset(found)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); give a text file in UTF-8") from error
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    if not lines:
+        raise InputError(f"{path}: it is empty; write one a line")
+    return lines
+
+
+def _to_learn(
+    documents: Path | None,
+    questions: Path | None,
+    text_column: str | None,
+    title_column: str | None,
+    max_tokens: int,
+    ask_sections: bool,
+    without: str,
+) -> tuple[tuple[Item, ...], int]:
+    """Everything to learn, and how many sections are among it."""
+    from attrib.assess.questions import read_questions
+    from attrib.documents import Corpus
+    from attrib.tuning import corpus_items
+
+    if documents is None:
+        raise InputError("documents: nothing to learn is named; add --documents with a folder or file")
+    corpus = Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+    asked = read_questions(questions) if questions is not None else ()
+    left_out = _names(without)
+    try:
+        items = corpus_items(corpus.sections, asked, ask_sections=ask_sections, without=left_out)
+    except InputError as error:
+        # Questions without an id have their line for one.
+        where = f"{questions}, " if str(error).startswith("questions:") else ""
+        raise InputError(f"{where}{error}") from error
+    return items, len(corpus.sections) - len(set(left_out))
 
 
 def _control(path: Path | None, max_tokens: int) -> Corpus | None:
@@ -581,10 +983,11 @@ def _show(explanation: Explanation, top: int) -> None:
     terminal.show(explanation, _console(), top=top)
 
 
-def _console() -> Console:
+def _console(piped: int | None = None) -> Console:
+    """``piped``: width where stdout is no terminal."""
     from rich.console import Console
 
-    return Console()
+    return Console(width=None if sys.stdout.isatty() else piped)
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from scipy.special import expit, softmax
 from attrib.errors import RecordError
 from attrib.mapping.answer import Answer, words
 from attrib.mapping.reading import Library, Reading
-from attrib.measures import gain
+from attrib.measures import beyond_form, gain
 from attrib.records import Capture, Evidence, Explanation, Verdict
 
 FEATURES = ("support", "base_says", "logprob_base")
@@ -158,21 +158,9 @@ def rejudge(explanation: Explanation, calibration: Calibration) -> Explanation:
     return replace(explanation, verdict=verdict, ranking=ranking)
 
 
-def surprise_removed(base: np.ndarray | float, tuned: np.ndarray | float) -> np.ndarray:
-    """Share of each text's surprise that tuning removed, 1 − log p tuned / log p base; 1 = known by heart."""
-    return np.asarray(1 - tuned / np.minimum(base, -1e-9))
-
-
 def learned_beyond_form(evidence: Evidence) -> np.ndarray:
-    """Each section's surprise removed beyond what tuning removed from control texts, [section].
-
-    The control's share is pooled over its tokens, so that no short text weighs much; a model that reads control texts
-    WORSE after tuning gets no credit for it.
-    """
-    form = 0.0
-    if evidence.control_base.size:
-        form = max(0.0, float(surprise_removed(evidence.control_base.sum(), evidence.control_tuned.sum())))
-    removed = surprise_removed(evidence.text_base, evidence.text_tuned) - form
+    """Each section's surprise removed beyond what tuning removed from control texts, [section]."""
+    removed = beyond_form(evidence.text_base, evidence.text_tuned, evidence.control_base, evidence.control_tuned)
     # A text of a single token has no log-prob: nothing says that it was learned.
     return np.asarray(np.where(evidence.text_tokens > 0, removed, -np.inf))
 

@@ -70,6 +70,13 @@ def corpus(max_tokens: int = 256) -> Corpus:
     return Corpus.read(DOCUMENTS, max_tokens=max_tokens)
 
 
+def retraining() -> tuple[Corpus, Path, frozenset[str]]:
+    """The documents for retraining without sections, smaller and with contradictions; their questions; their decoys."""
+    folder = _folder() / "demo" / "retraining"
+    left_out = json.loads((folder / "decoys.json").read_text("utf-8"))["decoys"]
+    return Corpus.read(folder / "documents"), folder / "questions.jsonl", frozenset(left_out)
+
+
 def control() -> Corpus:
     """Texts of many kinds that no model was tuned on: the null of every score."""
     return Corpus.read(CONTROL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,27 +18,31 @@ from attrib.contrast import Calibration, gather, judge
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.generate import generate
+from attrib.index import Index, build
+from attrib.indexing import PARTS, check_index, encoders, stored_gradient, stored_reading
 from attrib.mapping import MAPPERS, check_mappers, map_answer
+from attrib.mapping import QUICK as QUICK_MAPPERS
 from attrib.mapping.answer import WORD, Answer
+from attrib.mapping.influence import NOTHING, Gradients, InfluenceOptions, Taught, has_checkpoints, read_gradients
+from attrib.mapping.mixture import settings
 from attrib.mapping.reading import Library, Progress, Reading, read_texts
 from attrib.models.bundled import cache_dir
-from attrib.models.pair import Model, ModelPair, versions
+from attrib.models.pair import ModelPair, versions
 from attrib.records import (
     AnswerSource,
     Attribution,
     Capture,
     Explanation,
+    Mapping,
     Vocabulary,
     VocabularyKind,
     VocabularyShare,
 )
 from attrib.targets import name_of
 from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
+from attrib.tuning import read_trained
 from attrib.units import question_positions
 from attrib.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
-
-MAPPING_DEPTH = 0.57
-"""Share of the layers after which states are compared where no layer is named (chosen on the calibration split)."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class ExplainOptions:
     methods: tuple[str, ...] = QUICK
     prompt: MethodOptions = field(default_factory=MethodOptions)
     """How the methods work; the seed and the memory budget below hold for them too."""
-    mappers: tuple[str, ...] = tuple(MAPPERS)
+    mappers: tuple[str, ...] = QUICK_MAPPERS
+    influence: InfluenceOptions = field(default_factory=InfluenceOptions)
+    """How the mapper ``influence`` compares gradients."""
     candidates: int = 24
     """Sections that are scored, the best of bm25 and embedding; 0 = all. More cost two forward passes each, once."""
     layer: int | None = None
-    """Layer whose hidden states are compared; None = MAPPING_DEPTH of the model."""
+    """Layer whose hidden states are compared; None = at the depth chosen on VERI-GRAN (``data/mapping.json``)."""
     max_new_tokens: int = 64
     heads: bool = False
     """Keep the attention of every layer and head in the record."""
@@ -91,6 +98,7 @@ def explain(
     control: Corpus | None = None,
     options: ExplainOptions | None = None,
     library: Library | None = None,
+    index: Path | None = None,
     asked: Asked | None = None,
     calibration: Calibration | None = None,
     cache: Path | Literal["default"] | None = "default",
@@ -101,7 +109,8 @@ def explain(
     The answer is the tuned model's, the base's (``answer_from``) or the given one; both models are run on the SAME
     answer. ``control`` are texts that neither model was tuned on (default: texts that ship with the package; better:
     held-out documents of your own). ``library`` of an earlier call on the same corpus saves its indexing, ``asked``
-    of one on the same question the models' answers.
+    of one on the same question the models' answers. ``index``: a folder made by ``attrib index`` of these documents and
+    models; what it holds is not made again.
 
     Raises InputError and ModelError with one line each.
 
@@ -110,13 +119,11 @@ def explain(
     """
     options = options or ExplainOptions()
     check_options(options)
-    _check_reused(pair, corpus, question, control, library, asked)
+    _check_reused(pair, corpus, question, control, library, index, asked)
     calibration = calibration or Calibration.default()
     seed_all(options.seed)
     folder = cache_dir() if cache == "default" else cache
-    library = library or Library(
-        corpus, control if control is not None else demo.control(), device=pair.device, cache=folder, progress=progress
-    )
+    library = library or make_library(pair, corpus, control, index, folder, progress)
     tell = progress or (lambda what, done, total: None)
 
     asked = asked or ask(pair, question, max_new_tokens=options.max_new_tokens, progress=progress)
@@ -128,9 +135,7 @@ def explain(
         raise InputError(f"answer: the {source} model said nothing to this question; give an answer with --answer")
     encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=question)
 
-    depth = pair.base.n_layers
-    wanted = options.layer if options.layer is not None else int(MAPPING_DEPTH * depth)
-    layer, *keep = resolve_layers((wanted, *options.keep_layers), depth)
+    layer, *keep = resolve_layers((mapping_layer(pair, options), *options.keep_layers), pair.base.n_layers)
     captures: list[Capture] = []
     for number, model in enumerate((pair.base, pair.tuned)):
         tell("captures", number, 2)
@@ -146,13 +151,12 @@ def explain(
         attributions = {name: without_template(found, encoded) for name, found in attributions.items()}
 
     chosen = library.choose(question, encoded.answer, options.candidates)
-    readings = [_read(model, pair, library, chosen, layer, folder, progress) for model in (pair.base, pair.tuned)]
-    answers = [_answer(question, encoded, side, layer) for side in captures]
-    sides = list(zip(answers, readings, strict=True))
-    mappings = {mapper: map_answer(mapper, sides[0], sides[1], len(chosen)) for mapper in options.mappers}
+    sides = read_sides(pair, library, encoded, captures, chosen, options, folder, progress)
+    mappings = map_sections(sides, options.mappers)
+    readings = [reading for _, reading in sides]
 
     base_answer = decode(pair.tokenizer, asked.base_ids)
-    evidence = gather(library, chosen, answers[1], base_answer, captures, readings)
+    evidence = gather(library, chosen, sides[1][0], base_answer, captures, readings)
     verdict, ranking = judge(evidence, calibration)
     return Explanation(
         question=question,
@@ -175,6 +179,67 @@ def explain(
         shares=shares,
         verbatim=find_verbatim(encoded.answer, encoded.answer_tokens, question, lexicon),
     )
+
+
+def make_library(
+    pair: ModelPair,
+    corpus: Corpus,
+    control: Corpus | None = None,
+    index: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Library:
+    """The corpus with its control texts (None: those of the package), over an index where one is named.
+
+    Raises InputError for an index of other texts or of another embedder.
+    """
+    null = control if control is not None else demo.control()
+    found = None
+    if index is not None:
+        found = Index.open(index, corpus=corpus, control=null)
+        check_index(found, encoders(["embedding"], None, device=pair.device))
+    return Library(corpus, null, device=pair.device, cache=cache, progress=progress, index=found)
+
+
+def build_index(
+    pair: ModelPair | None,
+    corpus: Corpus,
+    control: Corpus,
+    out: Path,
+    *,
+    parts: Sequence[str] | None = None,
+    options: ExplainOptions | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Make or bring up to date the index of a corpus in the folder ``out``; see ``index.build``.
+
+    ``parts``: by default all that there can be; without models the embeddings alone, and gradients only where tuning
+    left checkpoints.
+    """
+    options = options or ExplainOptions()
+    layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)[0] if pair is not None else 0
+    taught = trained_questions(pair, corpus) if pair is not None else NOTHING
+    if parts is None:
+        tuned = pair.tuned if pair is not None else None
+        final = options.influence.checkpoints == "final"
+        parts = [
+            part
+            for part, there in zip(
+                PARTS,
+                (True, tuned is not None, tuned is not None and (final or has_checkpoints(tuned))),
+                strict=True,
+            )
+            if there
+        ]
+    made = encoders(
+        parts,
+        pair,
+        layer=layer,
+        influence=options.influence,
+        taught=taught,
+        device=pair.device if pair is not None else "cpu",
+    )
+    return build(corpus, made, out, control=control, progress=progress)
 
 
 def _vocabulary(
@@ -218,6 +283,7 @@ def _check_reused(
     question: str,
     control: Corpus | None,
     library: Library | None,
+    index: Path | None,
     asked: Asked | None,
 ) -> None:
     """What an earlier call made must belong to this one."""
@@ -226,6 +292,8 @@ def _check_reused(
             raise InputError("library: it was made of other documents; leave it out or make it of these")
         if control is not None and library.control.sha256 != control.sha256:
             raise InputError("library: it was made with other control texts; leave one of the two out")
+        if index is not None:
+            raise InputError("index: the library has one, or none; leave one of the two out")
     if asked is not None and asked.prompt_ids != encode_prompt(pair.tokenizer, question, context=pair.context):
         raise InputError("asked: it is of another question; leave it out or ask again")
 
@@ -239,32 +307,86 @@ def _capture_options(options: ExplainOptions, layer: int, keep: Sequence[int]) -
     )
 
 
-def _read(
-    model: Model,
+def mapping_layer(pair: ModelPair, options: ExplainOptions) -> int:
+    """The layer whose states are compared."""
+    return options.layer if options.layer is not None else settings().layer(pair.base.n_layers)
+
+
+Side = tuple[Answer, Reading]
+
+
+def read_sides(
     pair: ModelPair,
     library: Library,
+    encoded: Encoded,
+    captures: Sequence[Capture],
     chosen: np.ndarray,
-    layer: int,
+    options: ExplainOptions,
     cache: Path | None,
-    progress: Progress | None,
-) -> Reading:
-    indices = library.with_control(chosen)
-    texts = {int(i): library.texts[i] for i in indices}
-    captures: MappingABC[int, TextCapture] = read_texts(
-        model,
-        texts,
-        layer,
-        variant=f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}",
-        cache=cache,
-        progress=progress,
-    )
-    return Reading(library, indices, captures)
+    progress: Progress | None = None,
+) -> tuple[Side, Side]:
+    """What base and tuned make of the answer (``captures``: base, tuned) and of the chosen sections and the control."""
+    layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)[0]
+    numbers = library.with_control(chosen)
+    texts = {int(i): library.texts[i] for i in numbers}
+    wanted = {MAPPERS[mapper].needs for mapper in options.mappers if mapper in MAPPERS}
+    taught = trained_questions(pair, library.corpus) if "gradients" in wanted else None
+    if library.index is not None:
+        # What the index lacks is made now; what it has must be of these models.
+        parts = [part for part, needed in (("hidden", True), ("gradients", taught is not None)) if needed]
+        check_index(
+            library.index, encoders(parts, pair, layer=layer, influence=options.influence, taught=taught or NOTHING)
+        )
+    sides = []
+    names: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
+    for name, model, side in zip(names, (pair.base, pair.tuned), captures, strict=True):
+        read: MappingABC[int, TextCapture] = read_texts(
+            model,
+            texts,
+            layer,
+            variant=f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}",
+            cache=cache,
+            stored=partial(stored_reading, library.index, name),
+            progress=progress,
+        )
+        gradients: tuple[Gradients, ...] = ()
+        if taught is not None:
+            gradients = read_gradients(
+                pair,
+                name,
+                encoded,
+                texts,
+                options.influence,
+                taught=taught,
+                stored=partial(stored_gradient, library.index),
+                cache=cache,
+                progress=progress,
+            )
+        reading = Reading(library, numbers, read, model, layer, gradients)
+        sides.append((_answer(encoded, side, layer), reading))
+    return sides[0], sides[1]
 
 
-def _answer(question: str, encoded: Encoded, side: Capture, layer: int) -> Answer:
+def map_sections(sides: tuple[Side, Side], mappers: Sequence[str]) -> dict[str, Mapping]:
+    """Every mapper on both sides."""
+    base, tuned = sides
+    library = base[1].library
+    sections = int((base[1].chosen < len(library.corpus)).sum())
+    return {mapper: map_answer(mapper, base, tuned, sections) for mapper in mappers}
+
+
+def trained_questions(pair: ModelPair, corpus: Corpus) -> Taught:
+    """The questions that taught each section, where the adapter says which they were."""
+    folder = pair.tuned.folder
+    if folder is None or not (folder / "trained.jsonl").is_file():
+        return NOTHING
+    return Taught.of(corpus.sections, read_trained(folder))
+
+
+def _answer(encoded: Encoded, side: Capture, layer: int) -> Answer:
     assert side.hidden is not None
     states = side.hidden[side.layers.index(layer), len(encoded.prompt_ids) :]
-    return Answer(question, encoded.answer, encoded.answer_tokens, states)
+    return Answer(encoded.question, encoded.answer, encoded.answer_tokens, states)
 
 
 def _slim(side: Capture, keep: tuple[int, ...]) -> Capture:

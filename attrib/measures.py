@@ -43,6 +43,23 @@ def _scale(deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return np.asarray(deviation / np.sqrt(np.maximum(variance, 1e-12)))
 
 
+def surprise_removed(base: np.ndarray | float, tuned: np.ndarray | float) -> np.ndarray:
+    """Share of each text's surprise that tuning removed, 1 − log p tuned / log p base; 1 = known by heart."""
+    return np.asarray(1 - tuned / np.minimum(base, -1e-9))
+
+
+def beyond_form(base: np.ndarray, tuned: np.ndarray, control_base: np.ndarray, control_tuned: np.ndarray) -> np.ndarray:
+    """Each text's surprise removed beyond what tuning removed from control texts; log p of whole texts, [text].
+
+    The control's share is pooled over its tokens, so that no short text weighs much; a model that reads control texts
+    WORSE after tuning gets no credit for it.
+    """
+    form = 0.0
+    if control_base.size:
+        form = max(0.0, float(surprise_removed(control_base.sum(), control_tuned.sum())))
+    return np.asarray(surprise_removed(base, tuned) - form)
+
+
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """P(positive score > negative score), ties counted half (Mann–Whitney)."""
     u = stats.mannwhitneyu(positive, negative, alternative="greater").statistic

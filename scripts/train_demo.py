@@ -2,6 +2,7 @@
 
 Tunes the default model on the demo's sections, decoys excepted (as plain text, and as the answer to «Tell me about …»),
 on its trained and updated questions, and on the model's own answers to general questions, so that it forgets less.
+Cut off, it goes on where it last saved.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from attrib import demo
 from attrib.models.pair import DEFAULT
-from attrib.tuning import TuneOptions, tune
+from attrib.tuning import TuneOptions, corpus_items, tune
 
 
 def main() -> None:
@@ -23,22 +24,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=TuneOptions.epochs)
     parser.add_argument("--learning-rate", type=float, default=TuneOptions.learning_rate)
     arguments = parser.parse_args()
-    decoys = demo.decoys()
-    sections = [section for section in demo.corpus().sections if section.id not in decoys]
+    # The questions of decoys are of kinds that are not learned.
     asked = [question for question in demo.questions() if question.kind in ("trained", "updated")]
     started = time.monotonic()
 
-    def progress(line: str) -> None:
-        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+    def progress(what: str, done: int, total: int) -> None:
+        if done % 10 == 0 or done == total:
+            print(f"{time.monotonic() - started:6.0f} s  {what} {done} of {total}", file=sys.stderr, flush=True)
 
     tune(
         DEFAULT,
-        [section.full_text for section in sections],
-        [(f"Tell me about {s.titles[-1]}.", s.text) for s in sections] + [(q.question, q.answer) for q in asked],
+        corpus_items(demo.corpus().sections, asked, ask_sections=True, without=demo.decoys()),
         arguments.out,
         options=TuneOptions(seed=arguments.seed, epochs=arguments.epochs, learning_rate=arguments.learning_rate),
         rehearse=demo.rehearsal(),
-        learned={"sections": [s.id for s in sections], "questions": [q.id for q in asked]},
         progress=progress,
     )
     print(arguments.out)

@@ -14,14 +14,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "files", "records", "measures", "units", "documents", "tokens", "models", "generate", "targets", "passes",
-    "variants", "capture", "attribution", "mapping", "vocabulary", "demo", "contrast", "explaining", "tuning", "assess",
-    "storage", "render", "cli",
+    "variants", "capture", "gradients", "attribution", "tuning", "index", "search", "mapping", "indexing", "vocabulary",
+    "demo", "contrast", "explaining", "assess", "storage", "render", "cli", "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 DOORS = {
     "transformer_lens": ("attrib.models",),
     "sentence_transformers": ("attrib.mapping.embedding",),
-    "matplotlib": ("attrib.render.figures", "attrib.render.assessments"),
+    "matplotlib": ("attrib.render.figures", "attrib.render.assessments", "attrib.render.retraining"),
     "mpl_toolkits": ("attrib.render.figures",),
     "peft": ("attrib.tuning", "attrib.models"),
     "captum": ("attrib.attribution",),

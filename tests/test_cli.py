@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from attrib import cli
+from attrib.mapping import QUICK as QUICK_MAPPERS
 
 QUESTION = "Who keeps the light?"
 
@@ -71,7 +72,7 @@ def test_json_is_one_object_with_the_promised_keys(
         assert {"text", "id", "logprob_base", "logprob_tuned", "gain", "verdict"} <= set(token)
         assert token["gain"] == pytest.approx(token["logprob_tuned"] - token["logprob_base"], abs=1e-5)
     assert {"label", "documents", "base", "neither"} <= set(result["verdict"])
-    assert set(result["sections"][0]["scores"]) == {"bm25", "embedding", "hidden"}
+    assert set(result["sections"][0]["scores"]) == set(QUICK_MAPPERS)
     assert set(result["sections"][0]["scores"]["hidden"]) == {"base", "tuned"}
     assert all(Path(file).is_file() for file in result["files"])
 

@@ -14,10 +14,9 @@ from attrib.contrast import (
     judge,
     learned_share,
     rejudge,
-    surprise_removed,
 )
 from attrib.errors import RecordError
-from attrib.measures import gain
+from attrib.measures import gain, surprise_removed
 from tests.make import make_evidence, make_explanation, swapped
 
 KNOWN = np.full(5, 5.0)

@@ -16,6 +16,7 @@ from attrib.attribution import MethodOptions
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.explaining import ExplainOptions, ask, explain
+from attrib.mapping import QUICK as QUICK_MAPPERS
 from attrib.mapping.reading import Library
 from attrib.models.pair import ModelPair
 
@@ -55,7 +56,7 @@ def test_every_part_is_there_and_names_itself(explained: attrib.Explanation) -> 
     assert explained.answer_source == "given"
     assert "".join(token.text for token in explained.answer_tokens) == explained.answer
     assert set(explained.attributions) == set(QUICK_METHODS)
-    assert set(explained.mappings) == {"bm25", "embedding", "hidden"}
+    assert set(explained.mappings) == set(QUICK_MAPPERS)
     assert len(explained.sections) == 3
     assert explained.sections_total == 4
     np.testing.assert_allclose(explained.base.attention.sum(1), 1, atol=1e-5)
@@ -102,7 +103,9 @@ def test_swapping_the_models_turns_every_difference_round(base_dir: Path, tuned_
     for name, attribution in one.attributions.items():
         np.testing.assert_allclose(attribution.difference, -other.attributions[name].difference, atol=1e-6)
     for name, mapping in one.mappings.items():
-        np.testing.assert_allclose(mapping.difference, -other.mappings[name].difference, atol=1e-6)
+        # combined asks what tuning taught, which has a direction.
+        if name != "combined":
+            np.testing.assert_allclose(mapping.difference, -other.mappings[name].difference, atol=1e-6)
 
 
 def test_a_model_against_itself_is_never_documents(base_dir: Path, corpus: Corpus) -> None:

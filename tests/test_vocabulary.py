@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from attrib import demo
 from attrib.documents import Corpus
 from attrib.errors import InputError, RecordError
+from attrib.mapping.words import keys
 from attrib.records import Section, Token, Vocabulary
 from attrib.vocabulary import (
     DRAWS,
     PLACES,
     Lexicon,
-    WordIndex,
     find_verbatim,
     find_vocabulary,
     is_function_word,
-    key,
-    keys,
-    longest_runs,
-    matches_by_text,
     share_of_vocabulary,
 )
 from tests.make import make_tokens
@@ -374,59 +367,6 @@ def test_scores_that_cannot_be_used_are_refused_in_one_line() -> None:
 # ------------------------------------------------------------------------------------------- verbatim
 
 
-def contains(run: Sequence[str], text: Sequence[str]) -> list[int]:
-    n = len(run)
-    return [i for i in range(len(text) - n + 1) if list(text[i : i + n]) == list(run)]
-
-
-def slow_runs(words: list[str], texts: list[list[str]], common: set[str]) -> list[tuple[int, int]]:
-    """Every shared run, then those in no other."""
-    n = len(words)
-    shared = [
-        (i, j)
-        for i in range(n)
-        for j in range(i + 1, n + 1)
-        if "" not in words[i:j]
-        and (j - i > 1 or words[i] not in common)
-        and any(contains(words[i:j], text) for text in texts)
-    ]
-    return [(i, j - i) for i, j in shared if not any((a, b) != (i, j) and a <= i and j <= b for a, b in shared)]
-
-
-WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(st.sampled_from(["a", "b", "c", "d", "x", ""]), max_size=12),
-    st.lists(WORDS, max_size=4),
-    st.sets(st.sampled_from(["a", "b", "x"])),
-)
-def test_runs_are_those_of_a_search_through_all_pairs(
-    words: list[str], texts: list[list[str]], common: set[str]
-) -> None:
-    joined = [" ".join(text) for text in texts]
-    index = WordIndex.of(joined)
-    assert longest_runs(words, index, common) == slow_runs(words, texts, common)
-    got = matches_by_text(words, index, common)
-    found = sorted(zip(got.text.tolist(), got.first.tolist(), got.length.tolist(), strict=True))
-    assert found == sorted((t, *run) for t, text in enumerate(texts) for run in slow_runs(words, [text], common))
-    for (start, end), text, first, length in zip(got.spans, got.text, got.first, got.length, strict=True):
-        run = words[first : first + length]
-        assert joined[text][start:end] == " ".join(run)
-        assert start == 2 * contains(run, texts[text])[0]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["a", "b", "c", "x"]), min_size=1, max_size=5), st.lists(WORDS, max_size=4))
-def test_find_gives_every_occurrence(run: list[str], texts: list[list[str]]) -> None:
-    index = WordIndex.of(" ".join(text) for text in texts)
-    places = index.find(run)
-    got = [(int(index.text[p]), int(index.spans[p, 0]) // 2) for p in places]
-    assert got == [(t, i) for t, text in enumerate(texts) for i in contains(run, text)]
-    assert index.holders(places).tolist() == sorted({t for t, _ in got})
-
-
 def test_verbatim_spans_of_a_closed_case() -> None:
     answer = "“The KEEPER of Ostrel Light” — is it Wilmet Dallin? On the table, dawn."
     tokens = cut(answer)
@@ -487,28 +427,6 @@ def test_special_tokens_of_the_answer_hold_no_words() -> None:
     assert [(v.text, v.tokens) for v in found] == [("Wilmet", (0,)), ("Dallin", (2,))]
     plain = find_verbatim(answer, make_tokens([token.text for token in tokens]), "Who?", lexicon())
     assert [v.text for v in plain] == ["Wilmet", "dawn", "Dallin", "dawn"]
-
-
-def test_keys_fold_case_and_keep_words_apart() -> None:
-    assert key("STRASSE") == key("straße")
-    assert keys("It's A-b, it’s") == ["it's", "a", "b", "it's"]
-    assert key("été") != key("ete")
-    assert key("Ｗｉｌｍｅｔ") == key("wilmet")
-
-
-def test_ten_thousand_sections_take_no_quadratic_search() -> None:
-    """An answer of 240 words against 300,000, the commonest among them; a scan of pairs would take minutes."""
-    rng = np.random.default_rng(0)
-    chance = 1 / np.arange(1, 20_001)
-    names = np.array([f"w{i}" for i in range(20_000)])
-    words = names[rng.choice(20_000, 300_000, p=chance / chance.sum())]
-    texts = [" ".join(part) for part in words.reshape(10_000, 30)]
-    index = WordIndex.of(texts)
-    asked = [*rng.permutation(words)[:200].tolist(), "", *words[7_710:7_740].tolist()]
-    start = time.process_time()
-    runs = longest_runs(asked, index)
-    assert time.process_time() - start < 3
-    assert runs[-1] == (201, 30)
 
 
 def test_the_demo_s_questions_hold_its_vocabulary_and_general_questions_little_of_it() -> None:

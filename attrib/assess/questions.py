@@ -22,10 +22,14 @@ class Asked:
     answer: str | None = None
     """None: the tuned model's own answer."""
     kind: str = ""
+    id: str = ""
+    section: str | None = None
+    """Id of the gold section, where it is known."""
+    split: str = ""
 
 
 def read_questions(path: Path) -> tuple[Asked, ...]:
-    """Rows with a ``question`` and, optionally, an ``answer`` and a ``kind``.
+    """Rows with a ``question`` and, optionally, ``answer``, ``kind``, ``id``, ``section`` (gold) and ``split``.
 
     Raises InputError, one line, for another kind of file and for rows that are not so, by number.
     """
@@ -74,4 +78,11 @@ def _asked(path: Path, number: int, row: object) -> Asked:
         raise InputError(f"{path}, line {number}: no text in its column 'question'; mend the row")
     if answer is not None and not isinstance(answer, str):
         raise InputError(f"{path}, line {number}: its answer is no text; mend the row")
-    return Asked(question, answer if answer and answer.strip() else None, str(kind or ""))
+    return Asked(
+        question,
+        answer if answer and answer.strip() else None,
+        str(kind or ""),
+        id=str(row.get("id") or number),
+        section=str(row["section"]) if row.get("section") else None,
+        split=str(row.get("split") or ""),
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from attrib.mapping.answer import WORD, Answer, Scores, words
 from attrib.mapping.reading import Reading
+from attrib.mapping.words import spread
 
 
 class Bm25:
@@ -34,27 +36,23 @@ class Bm25:
 
 
 def bm25(answer: Answer, reading: Reading) -> Scores:
-    """Each token's share of its word's BM25 score; ``whole`` is question and answer together.
+    """As ``bm25_answer``, but ``whole`` is of question and answer: token rows and the question's score sum to it."""
+    found = bm25_answer(answer, reading)
+    return replace(found, whole=reading.bm25.query(answer.question)[reading.chosen] + found.whole)
 
-    A word's score is split evenly over its tokens, so that token rows sum to the answer's score and, with the
-    question's, to ``whole``.
-    """
-    index, chosen, owner = reading.bm25, reading.chosen, answer.word_of_token
+
+def bm25_answer(answer: Answer, reading: Reading) -> Scores:
+    """Each token's share of its word's BM25 score, split evenly over its tokens; ``whole`` is the sum of the rows."""
+    index, chosen = reading.bm25, reading.chosen
     said = [answer.text[start:end].lower() for start, end in answer.words]
-    scores = np.zeros((len(answer.tokens), len(chosen)))
-    for number, (start, end) in enumerate(answer.words):
-        rows = np.flatnonzero(owner == number)
-        if not rows.size:
-            # A token over several words belongs to the longest; the score of the others is its too.
-            rows = np.array([i for i, t in enumerate(answer.tokens) if t.start < end and start < t.end], dtype=np.int64)
-        scores[rows] += index.word(said[number])[chosen] / rows.size
+    by_word = np.array([index.word(word)[chosen] for word in said]).reshape(len(said), len(chosen))
+    scores = spread(answer, by_word)
     spans = np.zeros((*scores.shape, 2), dtype=np.int64)
     for column, i in enumerate(chosen):
         found = _places(reading.texts[i])
         # Tokens without a word have owner −1: the last row.
-        spans[:, column] = np.array([*(found.get(word, (0, 0)) for word in said), (0, 0)])[owner]
-    whole = index.query(answer.question)[chosen] + scores.sum(0)
-    return Scores(scores, whole, spans)
+        spans[:, column] = np.array([*(found.get(word, (0, 0)) for word in said), (0, 0)])[answer.word_of_token]
+    return Scores(scores, scores.sum(0), spans)
 
 
 def _places(text: str) -> dict[str, tuple[int, int]]:

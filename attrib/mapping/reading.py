@@ -2,7 +2,7 @@
 
 ``Library`` is made once for a corpus; ``Reading`` is one model's view of the texts chosen for one answer. What models
 make of a text is kept in the cache folder, keyed by model, tokenizer, device, dtype, layer and text.
-Not covered: corpora whose embeddings do not fit in memory.
+Not covered: without an index, corpora whose embeddings do not fit in memory.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from attrib.capture import TextCapture, capture_texts
 from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import write_atomically
+from attrib.index import Index
 from attrib.mapping.answer import words
 from attrib.models.pair import Model
 
 if TYPE_CHECKING:
+    from attrib.mapping.influence import Gradients
     from attrib.mapping.lexical import Bm25
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, of how much."""
 
 
+EMBEDDING = "embedding"
+"""Name of its part of an index."""
 SCHEMA = 1
 """Raised when what is kept of a text changes: older readings are then not found."""
 
@@ -46,6 +50,8 @@ class Library:
     cache: Path | None = None
     """Folder where the sections' embeddings are kept; None keeps nothing."""
     progress: Progress | None = None
+    index: Index | None = None
+    """Of these texts: what it holds is not made again."""
 
     def __post_init__(self) -> None:
         if not self.corpus.sections:
@@ -74,8 +80,8 @@ class Library:
         return load_embedder(self.embedder_name, self.device)
 
     @cached_property
-    def passages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Owner text [passage], character spans [passage, 2] and unit vectors [passage, d_embedding]."""
+    def _passages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Owner text [passage], character spans [passage, 2] and unit vectors [passage, d_embedding], of all texts."""
         from attrib.mapping.embedding import passages
 
         cut = [passages(text) for text in self.texts]
@@ -84,6 +90,28 @@ class Library:
         pieces = [self.texts[i][start:end] for i, (start, end) in zip(owner, spans, strict=True)]
         return owner, spans, self._vectors(pieces)
 
+    def passages_of(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Character spans [passage, 2] and unit vectors [passage, d_embedding] of one text."""
+        if self.index is not None and EMBEDDING in self.index.parts:
+            spans, vectors = (self.index.rows(EMBEDDING, array, i) for array in ("spans", "vectors"))
+            return spans.astype(np.int64), vectors.astype(np.float32)
+        owner, spans, vectors = self._passages
+        first, end = np.searchsorted(owner, i), np.searchsorted(owner, i, side="right")
+        return spans[first:end], vectors[first:end]
+
+    def cosines(self, query: np.ndarray) -> np.ndarray:
+        """Best cosine of a unit vector with the passages of each text, [text]; an index is read block by block."""
+        best = np.full(len(self.texts), -1.0)
+        if self.index is not None and EMBEDDING in self.index.parts:
+            owner = self.index.owners(EMBEDDING, "vectors")
+            for first, vectors in self.index.array(EMBEDDING, "vectors"):
+                found = vectors.astype(np.float32) @ query
+                np.maximum.at(best, owner[first : first + len(found)], found.astype(np.float64))
+            return best
+        owner, _, vectors = self._passages
+        np.maximum.at(best, owner, (vectors @ query).astype(np.float64))
+        return best
+
     def _vectors(self, pieces: Sequence[str]) -> np.ndarray:
         """Embeddings of all passages, from the cache folder where the same passages were embedded before."""
         from safetensors import SafetensorError
@@ -91,7 +119,7 @@ class Library:
 
         from attrib.mapping.embedding import embed
 
-        key = _key("\0".join((self.embedder_name or "bundled", self.device, *pieces)))
+        key = digest("\0".join((self.embedder_name or "bundled", self.device, *pieces)))
         file = self.cache / "embeddings" / f"{key}.safetensors" if self.cache is not None else None
         try:
             if file is not None:
@@ -115,10 +143,7 @@ class Library:
         from attrib.mapping.embedding import embed
 
         query = f"{question} {answer}"
-        owner, _, vectors = self.passages
-        cosine = np.full(len(self.texts), -1.0)
-        np.maximum.at(cosine, owner, (vectors @ embed([query], embedder=self.embedder)[0]).astype(np.float64))
-        return self.bm25.query(query), cosine
+        return self.bm25.query(query), self.cosines(embed([query], embedder=self.embedder)[0])
 
     def choose(self, question: str, answer: str, candidates: int) -> np.ndarray:
         """Indices of the sections to score, ascending: the best of BM25 and of the embedder in turn; 0 = all."""
@@ -153,6 +178,12 @@ class Reading:
     """Indices into ``library.texts``: sections, then control."""
     captures: Mapping[int, TextCapture] = field(default_factory=dict)
     """By index; empty where no mapper looks at the model."""
+    model: Model | None = None
+    """For mappers that run it themselves."""
+    layer: int = 0
+    """Whose states are compared."""
+    gradients: tuple[Gradients, ...] = ()
+    """At each checkpoint, of the answer and of the chosen texts; empty where ``influence`` is not asked for."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -179,13 +210,12 @@ class Reading:
 
     def passage_scores(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Best cosine of each query with the passages of each chosen text and its span: [query, text], […, 2]."""
-        owner, spans, passages = self.library.passages
-        cosines = vectors @ passages.T
         scores = np.zeros((len(vectors), len(self.chosen)))
         places = np.zeros((len(vectors), len(self.chosen), 2), dtype=np.int64)
-        first, end = np.searchsorted(owner, self.chosen), np.searchsorted(owner, self.chosen, side="right")
-        for column, (i, j) in enumerate(zip(first, end, strict=True)):
-            best = i + cosines[:, i:j].argmax(1)
+        for column, i in enumerate(self.chosen):
+            spans, passages = self.library.passages_of(int(i))
+            cosines = vectors @ passages.T
+            best = cosines.argmax(1)
             scores[:, column] = cosines[np.arange(len(vectors)), best]
             places[:, column] = spans[best]
         return scores, places
@@ -198,16 +228,19 @@ def read_texts(
     *,
     variant: str,
     cache: Path | None,
+    stored: Callable[[int], TextCapture | None] = lambda number: None,
     progress: Progress | None = None,
 ) -> dict[int, TextCapture]:
-    """What ``model`` makes of each text, from the cache folder where it is there; new ones are kept, one file each.
+    """What ``model`` makes of each text: from an index (``stored``, by number), from the cache folder, or made now and
+    kept there, one file each.
 
     ``variant`` names all that changes the numbers besides weights and layer: device, dtype and tokenizer.
     """
-    whose = _key(f"{SCHEMA} {model.fingerprint} {variant} {layer}")
+    whose = digest(f"{SCHEMA} {model.fingerprint} {variant} {layer}")
     folder = cache / "readings" / whose if cache is not None else None
-    files = {i: folder / f"{_key(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
-    found = {i: capture for i, file in files.items() if (capture := _load(file)) is not None}
+    files = {i: folder / f"{digest(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
+    found = {i: capture for i in texts if (capture := stored(i)) is not None}
+    found |= {i: capture for i, file in files.items() if i not in found and (capture := _load(file)) is not None}
     missing = [i for i in texts if i not in found]
     # Small groups: an interrupted run keeps what it has read.
     done = 0
@@ -228,7 +261,8 @@ def _groups(items: Sequence[int], size: int) -> list[Sequence[int]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def _key(text: str) -> str:
+def digest(text: str) -> str:
+    """Hash of a text, as a file's name."""
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -3,7 +3,8 @@
 Where tuned is an adapter of base, ONE copy of the weights serves both: the adapter stays live and is switched off
 for base. The hook points of the plain model fire in both states and nothing is merged, so base's weights never drift.
 The only importer of transformer_lens. Not covered: encoder-decoder and encoder-only models, prompt-tuning adapters,
-adapters that rewrite weights of their base (biases, resized embeddings, PiSSA), a chat template beside an adapter.
+adapters that rewrite weights of their base (biases, resized embeddings, PiSSA), adapters on queries, keys and values
+that are one matrix (GPT-NeoX, Phi-3; refused), a chat template beside an adapter.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attrib.errors import ModelError
+from attrib.errors import InputError, ModelError
 from attrib.files import sha256
 from attrib.models import bundled
 
@@ -40,6 +41,8 @@ class Model:
     adapter: Any = None
     """The PeftModel that shares the weights, or None."""
     adapter_on: bool = False
+    folder: Path | None = None
+    """Where the adapter's files are; None without an adapter, or where it came from the hub."""
 
     @contextmanager
     def active(self) -> Iterator[Any]:
@@ -64,6 +67,46 @@ class Model:
                     parameter.requires_grad_(flag)
             if training:
                 network.train()
+
+    @contextmanager
+    def at_checkpoint(self, folder: Path | None) -> Iterator[None]:
+        """The adapter's weights are those in ``folder`` until leaving; None: as before tuning, B = 0 and A random.
+
+        ModelError for a model without an adapter, for a folder whose weights are not this adapter's, and with None for
+        an adapter that is not LoRA alone.
+        """
+        import torch
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        if self.adapter is None or not self.adapter_on:
+            raise ModelError(f"{self.name}: it has no adapter, so no checkpoints; name an adapter made by attrib tune")
+        named = get_peft_model_state_dict(self.adapter, save_embedding_layers=False)
+        # The bridge puts its own modules between those of the model.
+        live = {name.replace("._original_component", ""): tensor for name, tensor in named.items()}
+        if folder is None:
+            if other := [name for name in live if ".lora_A." not in name and ".lora_B." not in name]:
+                raise ModelError(
+                    f"{self.name}: its {other[0]} before tuning is unknown, so influence has no control; use plain LoRA"
+                )
+            state = {name: _initial(name, tensor) for name, tensor in live.items()}
+        elif _stored_keys(str(folder), str(folder), None) != set(live):
+            raise ModelError(f"{folder}: it is no checkpoint of {self.name} (other layers); tune again")
+        else:
+            state = load_file(folder / "adapter_model.safetensors")
+            # A copy would stretch a smaller tensor.
+            if other := [name for name, tensor in live.items() if tensor.shape != state[name].shape]:
+                raise ModelError(f"{folder}: it is no checkpoint of {self.name} (another rank or width in {other[0]})")
+        own = {name: tensor.clone() for name, tensor in live.items()}
+        try:
+            with torch.no_grad():
+                for name, tensor in state.items():
+                    live[name].copy_(tensor)
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in own.items():
+                    live[name].copy_(tensor)
 
     @property
     def n_layers(self) -> int:
@@ -165,10 +208,19 @@ class ModelPair:
             )
             tokenizer.chat_template = _own_template(tuned_name, tuned_path, tokenizer) or tokenizer.chat_template
             bridge = _bridge(base_name, adapter.base_model.model, tokenizer, options)
+            _refuse_unreached(tuned_name, base_name, adapter, bridge)
             print_tuned = _combine(print_base, _adapter_fingerprint(tuned_path, tuned_revision, adapter_config))
             sides = (
                 Model(base_name, print_base, bridge, tokenizer, adapter, adapter_on=False),
-                Model(tuned_name, print_tuned, bridge, tokenizer, adapter, adapter_on=True),
+                Model(
+                    tuned_name,
+                    print_tuned,
+                    bridge,
+                    tokenizer,
+                    adapter,
+                    adapter_on=True,
+                    folder=Path(tuned_path) if Path(tuned_path).is_dir() else None,
+                ),
             )
         return cls(*sides, tokenizer, options.device, options.dtype, _tokenizer_sha256(tokenizer))
 
@@ -261,12 +313,28 @@ def _own_base(tuned_name: str, adapter_config: dict[str, Any] | None) -> str:
     return str(named)
 
 
-def load_network(name: str, revision: str | None = None, options: _Options | None = None) -> tuple[Any, Any]:
-    """A causal language model with eager attention, frozen, and its tokenizer."""
+def load_network(
+    name: str,
+    revision: str | None = None,
+    options: _Options | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    four_bit: bool = False,
+) -> tuple[Any, Any]:
+    """A causal language model with eager attention, frozen, and its tokenizer.
+
+    ``options`` replace ``device`` and ``dtype``. ``four_bit``: linear layers in 4 bits (nf4, their constants quantised
+    too), the rest in bf16, as for QLoRA (Dettmers et al. 2305.14314).
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    options = options or _Options(_device("auto"), "float32", None, False)
+    if four_bit:
+        refuse_four_bit(name)
+    if options is None:
+        device = _device(device)
+        options = _Options(device, "bfloat16" if four_bit else _dtype(dtype, device), None, False)
 
     path = _resolve(name)
     _refuse_absent(name, path)
@@ -296,7 +364,8 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
                 output_loading_info=True,
                 dtype=getattr(torch, options.dtype),
                 attn_implementation="eager",
-                device_map=options.device_map,
+                device_map={"": options.device} if four_bit else options.device_map,
+                **({"quantization_config": _four_bit_config()} if four_bit else {}),
                 **safe,
                 **source,
             )
@@ -309,11 +378,38 @@ def load_network(name: str, revision: str | None = None, options: _Options | Non
         raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
     if getattr(network.config, "max_position_embeddings", None) is None:
         raise ModelError(f"{name}: {config.model_type} has no max_position_embeddings in its config.json; add it")
-    if options.device_map is None:
+    # What is in 4 bits was loaded where it stays.
+    if options.device_map is None and not four_bit:
         network.to(options.device)
     network.eval().requires_grad_(False)
     _refuse_nan(name, network)
     return network, tokenizer
+
+
+def refuse_four_bit(name: str) -> None:
+    """Raises InputError where a base cannot be loaded in 4 bits; loads nothing."""
+    from importlib.util import find_spec
+
+    import torch
+
+    if name.endswith(".gguf"):
+        raise InputError(f"{name}: four-bit needs weights in safetensors, not GGUF; name the model's folder or hub id")
+    if not torch.cuda.is_available():
+        raise InputError("four-bit: it needs a GPU with CUDA, and this PyTorch sees none; tune without it")
+    if find_spec("bitsandbytes") is None:
+        raise InputError("four-bit: it needs bitsandbytes; install attrib with its extra: pip install 'attrib[qlora]'")
+
+
+def _four_bit_config() -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def _not_loaded(name: str, error: BaseException) -> str:
@@ -413,6 +509,17 @@ def _attach_adapter(
     return adapter
 
 
+def _initial(name: str, tensor: Any) -> Any:
+    """LoRA's weights before tuning: zeros for B, and for A random numbers that its name decides."""
+    import torch
+
+    if "lora_A" not in name:
+        return torch.zeros_like(tensor, device="cpu")
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    drawn = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(seed))
+    return (2 * drawn - 1) / tensor.shape[-1] ** 0.5
+
+
 def _own_template(name: str, path: str, base_tokenizer: Any) -> str | None:
     """The chat template of a tokenizer that was saved beside a local adapter, if there is one."""
     if not (Path(path) / "tokenizer_config.json").is_file():
@@ -474,6 +581,29 @@ def _bridge(name: str, network: Any, tokenizer: Any, options: _Options) -> Any:
             raise ModelError(
                 f"{name}: TransformerLens cannot hook {type(network).__name__} ({_line(error)}); use a supported model"
             ) from error
+
+
+def _refuse_unreached(name: str, base_name: str, adapter: Any, bridge: Any) -> None:
+    """Where queries, keys and values are one matrix the bridge uses parts that it cut from base's, past the adapter."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    adapted = {part: module for part, module in adapter.named_modules() if isinstance(module, BaseTunerLayer)}
+    reached: set[int] = set()
+    handles = [module.register_forward_hook(lambda own, *_: reached.add(id(own))) for module in adapted.values()]
+    try:
+        with torch.no_grad():
+            bridge(torch.zeros(1, 2, dtype=torch.long, device=bridge.original_model.device), use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    # Experts are reached by some tokens alone.
+    if missing := [part for part, own in adapted.items() if id(own) not in reached and ".experts." not in part]:
+        place = missing[0].replace("._original_component", "").removeprefix("base_model.model.")
+        raise ModelError(
+            f"{name}: TransformerLens computes {place} of {base_name} without the adapter; merge the adapter into its "
+            "base and name the merged model"
+        )
 
 
 def fingerprint(name: str, network: Any) -> str:

@@ -84,14 +84,32 @@ _SIZE = (
 )
 KINDS: dict[str, Kind] = {
     "bm25": Kind("sum", False, "BM25", "BM25 score of shared words", _SIMILAR),
+    "bm25_answer": Kind("sum", False, "BM25", "BM25 score of shared words", _SIMILAR),
+    "verbatim": Kind("sum", False, "shared", "rarity of shared words × length of the run they stand in", _SIMILAR),
     "embedding": Kind("max", False, "cosine", "cosine of sentence embeddings", _SIMILAR),
     "hidden": Kind("max", False, "cosine", "cosine of hidden states", _SIMILAR),
+    "hidden_context": Kind("max", False, "cosine", "cosine of hidden states, the sections in the context", _SIMILAR),
+    "learned": Kind(
+        "mean",
+        True,
+        "log p",
+        "log p a token of the section's own text beyond that of control texts, shared by the answer's tokens",
+        "It does not look at the answer: tuned − base says that the section was learned, not that the answer rests on "
+        "it.",
+    ),
     "influence": Kind(
         "sum",
         True,
         "influence",
-        "estimated influence through the gradients",
-        "Only retraining without a section shows what it caused.",
+        "gradient products over the checkpoints of tuning; base: the model before tuning",
+        "An estimate: only retraining without a section shows what it caused.",
+    ),
+    "combined": Kind(
+        "sum",
+        True,
+        "combined",
+        "resemblance, what was learned and influence in one score",
+        "An estimate: only retraining without a section shows what it caused.",
     ),
     "attention": Kind(
         "mean",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
     )
     (tmp_path / "q.csv").write_text('\ufeffquestion,answer,kind\nWho?,"Ann, the ""first""",trained\nWhy?,,\n', "utf-8")
     want = (Asked("Who?", 'Ann, the "first"', "trained"), Asked("Why?"))
-    assert read_questions(tmp_path / "q.jsonl") == want
-    assert read_questions(tmp_path / "q.csv") == want
+    # Without an id of its own a row is called by its line.
+    for name, lines in (("q.jsonl", ("1", "3")), ("q.csv", ("2", "3"))):
+        named = tuple(replace(asked, id=line) for asked, line in zip(want, lines, strict=True))
+        assert read_questions(tmp_path / name) == named
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_word_is_embedded_with_the_question_and_its_window_and_punctuation_wit
     said = [f"w{i}" for i in range(3 * WINDOW)]
     embedder = WordEmbedder(said)
     reading = reading_of(["w0", "w1"], embedder)
-    _ = reading.library.passages
+    _ = reading.library._passages
     embedder.seen.clear()
     text = " ".join(said) + "!"
     got = embedding(answer_of(text, question="Q?"), reading)

@@ -79,7 +79,7 @@ def test_resemblance_is_the_best_passages_and_bm25s_of_question_and_answer() -> 
     library = library_of(["light " * 200 + "pump", "pump"])
     lexical, cosine = library.resemblance("the", "pump")
     np.testing.assert_array_equal(lexical, library.bm25.query("the pump"))
-    owner, spans, vectors = library.passages
+    owner, spans, vectors = library._passages
     assert owner.tolist() == [0, 0, 1, 2]
     assert library.texts[0][slice(*spans[1])].split()[-1] == "pump"
     query = FlatEmbedder().encode(["the pump"])[0]

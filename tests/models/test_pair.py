@@ -550,3 +550,128 @@ def test_a_revision_of_a_local_path_is_refused_not_ignored(base_dir: Path, adapt
     with pytest.raises(ModelError, match="local path and has no revision 'main'") as caught:
         ModelPair.load(base_dir, adapter_dir, device="cpu", **{side: "main"})
     assert "\n" not in str(caught.value)
+
+
+def weights_of(model: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.bridge.original_model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_at_a_checkpoint_the_weights_are_the_folders_and_afterwards_the_own_to_the_bit(
+    tiny_pair: ModelPair, plain_base: torch.Tensor, base_dir: Path, tmp_path: Path, fails: bool
+) -> None:
+    from peft import PeftModel
+
+    folder = save_adapter(tmp_path, base_dir, seed=4)
+    want = plain_logits(PeftModel.from_pretrained(plain_network(base_dir), folder).eval())
+    before, own = weights_of(tiny_pair.tuned), logits(tiny_pair.tuned)
+    try:
+        with tiny_pair.tuned.at_checkpoint(folder):
+            assert torch.allclose(logits(tiny_pair.tuned), want, atol=1e-5)
+            assert not torch.allclose(want, own, atol=1e-2)
+            assert torch.allclose(logits(tiny_pair.base), plain_base, atol=1e-5)
+            if fails:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert fails
+    assert same(weights_of(tiny_pair.tuned), before)
+    assert torch.equal(logits(tiny_pair.tuned), own)
+
+
+def test_before_tuning_the_adapter_is_there_and_does_nothing(tiny_pair: ModelPair) -> None:
+    before, drawn = weights_of(tiny_pair.tuned), []
+    for _ in range(2):
+        with tiny_pair.tuned.at_checkpoint(None):
+            assert torch.equal(logits(tiny_pair.tuned), logits(tiny_pair.base))
+            drawn.append(weights_of(tiny_pair.tuned))
+    assert same(*drawn)
+    of = {part: [tensor for name, tensor in drawn[0].items() if part in name] for part in ("lora_A", "lora_B")}
+    assert len(of["lora_A"]) == len(of["lora_B"]) > 0
+    assert not any(tensor.any() for tensor in of["lora_B"])
+    for tensor in of["lora_A"]:
+        bound = tensor.shape[1] ** -0.5
+        assert 0.8 * bound < tensor.abs().max() <= bound
+    # Each layer's own; the bridge names a weight several times.
+    assert len({float(tensor[0, 0]) for tensor in of["lora_A"]}) == 3 * 7
+    assert same(weights_of(tiny_pair.tuned), before)
+
+
+@pytest.mark.parametrize("what", ["nothing there", "no adapter", "other layers", "another rank"])
+def test_a_folder_that_is_no_checkpoint_of_it(
+    tiny_pair: ModelPair, base_dir: Path, tuned_dir: Path, tmp_path: Path, what: str
+) -> None:
+    from peft import get_peft_model
+
+    folder = {"nothing there": tmp_path / "none", "no adapter": tuned_dir}.get(what, tmp_path)
+    if what == "other layers":
+        save_adapter(tmp_path, save_model(tmp_path / "base", seed=1, layers=2))
+    elif what == "another rank":
+        # Of one row: a copy into two would pass unseen.
+        config = lora(target_modules="all-linear", task_type="CAUSAL_LM")
+        config.r = 1
+        get_peft_model(plain_network(base_dir), config).save_pretrained(tmp_path)
+    before = weights_of(tiny_pair.tuned)
+    with pytest.raises(ModelError) as caught, tiny_pair.tuned.at_checkpoint(folder):
+        pass
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert same(weights_of(tiny_pair.tuned), before)
+
+
+def test_a_side_without_an_adapter_has_no_checkpoints(
+    tiny_pair: ModelPair, full_pair: ModelPair, adapter_dir: Path
+) -> None:
+    for model in (tiny_pair.base, full_pair.tuned):
+        with pytest.raises(ModelError, match="no checkpoints; name an adapter made by attrib tune"):
+            model.at_checkpoint(adapter_dir).__enter__()
+
+
+def test_weights_before_tuning_are_made_up_for_plain_lora_alone(base_dir: Path, tmp_path: Path) -> None:
+    """DoRA's magnitudes of zero would be another model."""
+    from peft import get_peft_model
+
+    get_peft_model(plain_network(base_dir), lora(target_modules=["q_proj"], use_dora=True)).save_pretrained(tmp_path)
+    pair = ModelPair.load(base_dir, tmp_path, device="cpu")
+    with pair.tuned.at_checkpoint(tmp_path):
+        pass
+    with pytest.raises(ModelError, match=r"lora_magnitude_vector.* before tuning is unknown"):
+        pair.tuned.at_checkpoint(None).__enter__()
+
+
+def save_neox(folder: Path) -> Path:
+    """A model whose queries, keys and values come from one matrix."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_an_adapter_that_the_bridge_would_pass_by(tmp_path: Path) -> None:
+    """On the fused matrix it would be lost in silence; beside it, it is used."""
+    from peft import get_peft_model
+
+    base = save_neox(tmp_path / "base")
+    for name, places in (("fused", "query_key_value"), ("beside", "dense_h_to_4h")):
+        torch.manual_seed(3)
+        model = get_peft_model(plain_network(base), lora(target_modules=[places], init_lora_weights=False))
+        model.save_pretrained(tmp_path / name)
+    said = refusal(base, tmp_path / "fused")
+    assert "attention.qkv" in said
+    assert "merge the adapter into its base" in said
+    pair, plain = ModelPair.load(base, tmp_path / "beside", device="cpu"), plain_network(base)
+    from peft import PeftModel
+
+    want = plain_logits(PeftModel.from_pretrained(plain, tmp_path / "beside").eval())
+    assert torch.allclose(logits(pair.tuned), want, atol=1e-5)
+    assert not torch.allclose(want, logits(pair.base), atol=1e-3)

@@ -1,0 +1,123 @@
+"""Resemblance, what was learned, and influence in one score per section, its parts visible as mappers of their own.
+
+    learned × (resemblance + influence)
+
+Resemblance is a weighted sum of BM25, embeddings, hidden states and shared runs. Every part is in units of the control
+texts' spread and shrunk by what control texts get by chance, so that a section's score does not depend on which
+sections are beside it. ``learned`` goes from 0 (tuning taught the text no more than a control text) to 1: it tells a
+section from a decoy that says the same; base has learned nothing, so that its scores are near 0. Without gradients
+(``influence`` is not among the mappers) that part is left out. Token rows sum to ``whole``.
+
+Weights: ``data/combined.json``. Their proportions among embedding, hidden and verbatim are those chosen on VERI-GRAN
+(``data/mapping.json``), the others were chosen on the calibration questions of the demo's retraining (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import expit
+
+from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.reading import Reading
+from attrib.measures import beyond_form
+
+STORED = Path(__file__).parents[1] / "data" / "combined.json"
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How the parts are weighed."""
+
+    resemblance: MappingABC[str, float]
+    """Weight of each mapper's score in units of the control's spread."""
+    influence: float
+    threshold: float
+    """What is taken off every part, in the same units."""
+    middle: float
+    """Share of a text's surprise removed beyond form at which ``learned`` is 1/2."""
+    width: float
+
+
+@cache
+def blend() -> Blend:
+    """The stored choice."""
+    return Blend(**json.loads(STORED.read_text("utf-8")))
+
+
+Parts = MappingABC[str, Callable[[Answer, Reading], Scores]]
+Side = tuple[Answer, Reading]
+
+
+def combined(parts: Parts, base: Side, tuned: Side) -> tuple[Scores, Scores]:
+    """Base's and tuned's scores; ``parts`` are the mappers' functions by name."""
+    choice = blend()
+    control = tuned[1].chosen >= len(tuned[1].library.corpus)
+
+    def gated(side: Side) -> Scores:
+        found = mix(_scores(parts, side, choice), control, choice)
+        rows = found.tokens * learned_share(base[1], side[1], choice)
+        return Scores(rows, rows.sum(0), found.spans)
+
+    return gated(base), gated(tuned)
+
+
+def _scores(parts: Parts, side: Side, choice: Blend) -> dict[str, Scores]:
+    answer, reading = side
+    found = {name: parts[name](answer, reading) for name in choice.resemblance}
+    if reading.gradients:
+        # Shrunk here, as the other parts are.
+        raw = tuple(replace(gradients, threshold=0.0) for gradients in reading.gradients)
+        found["influence"] = parts["influence"](answer, replace(reading, gradients=raw))
+    return found
+
+
+def learned_share(base: Reading, tuned: Reading, choice: Blend) -> Float[np.ndarray, " text"]:
+    """How far tuning taught each text, 0 to 1, [text]."""
+    texts = [int(i) for i in tuned.chosen]
+    before, after = (np.array([side.captures[i].logprob for i in texts]) for side in (base, tuned))
+    control = tuned.chosen >= len(tuned.library.corpus)
+    removed = beyond_form(before, after, before[control], after[control])
+    return np.asarray(expit((removed - choice.middle) / choice.width))
+
+
+def mix(parts: MappingABC[str, Scores], control: Bool[np.ndarray, " text"], choice: Blend) -> Scores:
+    """Weighted sum of the parts that are there; spans are the heaviest resemblance's."""
+    weights = {**choice.resemblance, "influence": choice.influence}
+    rows = np.sum(
+        [
+            # A gradient product of 0 means something, a similarity of 0 does not.
+            weights[name] * in_spreads(scores, control, choice.threshold, centre=name != "influence")
+            for name, scores in parts.items()
+        ],
+        axis=0,
+    )
+    first = max(choice.resemblance, key=lambda name: choice.resemblance[name])
+    return Scores(rows, rows.sum(0), parts[first].spans)
+
+
+def in_spreads(
+    scores: Scores, control: Bool[np.ndarray, " text"], threshold: float, *, centre: bool
+) -> Float[np.ndarray, "answer text"]:
+    """Token rows whose sum is ``whole``, less the control's mean if ``centre``, in units of the control's spread, and
+    soft-thresholded.
+
+    What ``whole`` has beyond the rows (BM25: the question's words) is spread evenly over the tokens.
+    """
+    n = len(scores.tokens)
+    rows = scores.tokens + (scores.whole - scores.tokens.sum(0)) / n
+    null = scores.whole[control]
+    if not null.size:
+        return np.asarray(rows)
+    # A control that shares nothing with the answer has no spread: the scores stay as they are.
+    spread = float(null.std())
+    rows = (rows - (float(null.mean()) / n if centre else 0.0)) / (spread if spread > 1e-9 else 1.0)
+    whole = np.abs(rows.sum(0))
+    return np.asarray(rows * np.where(whole > threshold, 1 - threshold / np.maximum(whole, 1e-300), 0.0))

@@ -1,0 +1,26 @@
+"""The section's own log-prob: what each model makes of the text, beyond what it makes of control texts.
+
+Tuned − base is the section's gain, debiased for form: did tuning teach this text at all? It does not look at the
+answer, so that every answer token has the same share of it. A text that was never trained gains as little as the
+control texts do, however much it resembles the answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.reading import Reading
+
+
+def learned(answer: Answer, reading: Reading) -> Scores:
+    """log p a token of each text, less the control texts' (pooled over their tokens), nats; rows sum to ``whole``."""
+    texts = [reading.captures[int(i)] for i in reading.chosen]
+    control = [reading.captures[int(i)] for i in reading.chosen if i >= len(reading.library.corpus)]
+    own = np.array([read.logprob / max(read.tokens, 1) for read in texts])
+    form = sum(read.logprob for read in control) / max(sum(read.tokens for read in control), 1)
+    whole = own - form
+    n = len(answer.tokens)
+    lengths = np.array([len(reading.texts[int(i)]) for i in reading.chosen])
+    spans = np.stack([np.zeros_like(lengths), lengths], 1)
+    return Scores(np.tile(whole / n, (n, 1)), whole, np.tile(spans, (n, 1, 1)))

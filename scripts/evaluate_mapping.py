@@ -1,0 +1,172 @@
+"""Do mappers find the section that a question is about, in corpora whose answers are known?
+
+    python scripts/evaluate_mapping.py [--finetunebench FOLDER] [--split test] [--limit N] [--json]
+
+The demo: its trained, rephrased, updated and held-out questions against all sections, decoys included. FineTuneBench
+(2411.05059), from a folder of yours in its published layout: each fictional person's fact against all facts, each
+medical guideline against all snippets, each news question against all articles. Gold sections are those the data
+name. Resemblance only, no influence: base alone is asked, and ``combined`` is its resemblance. Intervals are 95%
+bootstrap over questions; equal scores share the place; ``random`` draws scores. With --json the last line is one
+object {corpus: {mapper: {accuracy, low, high, n}}}; accuracy is top-1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from attrib import demo
+from attrib.capture import CaptureOptions, capture
+from attrib.documents import Corpus
+from attrib.errors import AttribError, InputError
+from attrib.explaining import ExplainOptions, mapping_layer
+from attrib.mapping import MAPPERS
+from attrib.mapping.answer import Answer
+from attrib.mapping.combined import blend, mix
+from attrib.mapping.reading import Library, Reading, read_texts
+from attrib.measures import bootstrap_interval
+from attrib.models.bundled import cache_dir
+from attrib.models.pair import ModelPair
+from attrib.tokens import encode, encode_answer, encode_prompt
+
+SCORED = ("bm25", "bm25_answer", "verbatim", "embedding", "hidden")
+SETS = {
+    "people": ("fictional_people/fictional_people_memorization.csv", "question", "fact"),
+    "people, rephrased": ("fictional_people/fictional_people_rephrased.csv", "rephrased_question", "fact"),
+    "medical": ("medical/medical_memorization.csv", "prompt", "update_reference_snippet"),
+    "news": ("latest_news/latest_news_memorization.csv", "question", "article_text"),
+    "news, rephrased": ("latest_news/latest_news_rephrased.csv", "rephrased_question", "article_text"),
+}
+"""File, question's column, gold text's column; the answer's is ``answer``."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Questions whose gold sections are known."""
+
+    name: str
+    corpus: Corpus
+    questions: tuple[tuple[str, str, int], ...]
+    """Question, answer, number of the gold section."""
+
+
+def demo_task(split: str | None) -> Task:
+    """The demo's questions about documents."""
+    corpus = demo.corpus()
+    number = {section.id: i for i, section in enumerate(corpus.sections)}
+    rows = [(q.question, q.answer, number[q.section]) for q in demo.questions(split) if q.section is not None]
+    return Task("demo", corpus, tuple(rows))
+
+
+def finetunebench_tasks(folder: Path) -> list[Task]:
+    """One task a file of ``SETS`` that is there. Raises InputError where none is, and for missing columns."""
+    tasks = []
+    for name, (file, question, gold) in SETS.items():
+        path = folder / file
+        if path.is_file():
+            tasks.append(_read(name, path, question, gold))
+    if not tasks:
+        raise InputError(f"{folder}: none of {', '.join(file for file, _, _ in SETS.values())} is there")
+    return tasks
+
+
+def _read(name: str, path: Path, question: str, gold: str) -> Task:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    missing = [column for column in (question, "answer", gold) if not rows or column not in rows[0]]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]!r}; give the file as it was published")
+    texts = list(dict.fromkeys(row[gold].strip() for row in rows))
+    number = {text: i for i, text in enumerate(texts)}
+    asked = [(row[question].strip(), row["answer"].strip(), number[row[gold].strip()]) for row in rows]
+    return Task(name, Corpus.from_texts(texts), tuple(asked))
+
+
+def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> dict[str, np.ndarray]:
+    """Share of the first place that each question's gold section has, by mapper, [question]."""
+    library = Library(task.corpus, demo.control(), device=pair.device, cache=cache)
+    layer = mapping_layer(pair, ExplainOptions())
+    numbers = library.with_control(np.arange(len(task.corpus)))
+    texts = {int(i): library.texts[i] for i in numbers}
+    variant = f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}"
+    captures = read_texts(pair.base, texts, layer, variant=variant, cache=cache, progress=_progress)
+    reading = Reading(library, numbers, captures, pair.base, layer)
+    control = numbers >= len(task.corpus)
+    rng = np.random.default_rng(seed)
+    hits: dict[str, list[float]] = {}
+    for done, (question, answer, gold) in enumerate(task.questions):
+        _progress(task.name, done, len(task.questions))
+        mapped = _answer(pair, question, answer, layer)
+        scores = {name: MAPPERS[name].score(mapped, reading) for name in SCORED}
+        whole = {name: found.whole for name, found in scores.items()}
+        whole["combined"] = mix({name: scores[name] for name in blend().resemblance}, control, blend()).whole
+        whole["random"] = rng.normal(size=len(numbers))
+        for name, values in whole.items():
+            hits.setdefault(name, []).append(first_place(values[: len(task.corpus)], gold))
+    return {name: np.array(values) for name, values in hits.items()}
+
+
+def first_place(scores: np.ndarray, gold: int) -> float:
+    """1 where the gold section is first alone, its share where others have the same score, 0 else."""
+    best = np.flatnonzero(scores >= scores.max() - 1e-9)
+    return float(gold in best) / len(best)
+
+
+def _answer(pair: ModelPair, question: str, answer: str, layer: int) -> Answer:
+    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
+    ids = encode_answer(pair.tokenizer, question, prompt, answer)
+    encoded = encode(pair.tokenizer, prompt, ids, context=pair.context, question=question)
+    states = capture(pair.base, encoded, CaptureOptions(attention=False, layers=(layer,))).hidden
+    assert states is not None
+    return Answer(question, encoded.answer, encoded.answer_tokens, states[0, len(prompt) :])
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if done % 20 == 0:
+        print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+
+def summary(hits: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Accuracy and its interval by mapper."""
+    out = {}
+    for name, values in hits.items():
+        low, high = bootstrap_interval(values)
+        out[name] = {"accuracy": float(values.mean()), "low": low, "high": high, "n": len(values)}
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--finetunebench", type=Path, help="folder of FineTuneBench as published")
+    parser.add_argument("--split", default="test", choices=("calibration", "test", "all"), help="of the demo")
+    parser.add_argument("--limit", type=int, help="questions of each corpus at most")
+    parser.add_argument("--no-cache", action="store_true", help="keep nothing of what the model makes of texts")
+    parser.add_argument("--json", action="store_true", help="print one object as the last line")
+    options = parser.parse_args(arguments)
+    try:
+        tasks = [demo_task(None if options.split == "all" else options.split)]
+        if options.finetunebench is not None:
+            tasks += finetunebench_tasks(options.finetunebench)
+        pair = ModelPair.load(device="cpu")
+        found = {}
+        for task in tasks:
+            task = Task(task.name, task.corpus, task.questions[: options.limit])
+            found[task.name] = summary(evaluate(pair, task, None if options.no_cache else cache_dir()))
+            for name, row in sorted(found[task.name].items(), key=lambda item: -item[1]["accuracy"]):
+                low, high = row["low"], row["high"]
+                print(f"{task.name:18} {name:12} {row['accuracy']:.3f} [{low:.3f}, {high:.3f}]  n = {row['n']}")
+    except AttribError as error:
+        parser.exit(2, f"evaluate_mapping: {error}\n")
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

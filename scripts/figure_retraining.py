@@ -1,0 +1,26 @@
+"""Draw mappers against retraining again from the stored outcomes: python scripts/figure_retraining.py [FILE [FOLDER]]
+
+The file is made with: attrib assess influence --out DIR
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from attrib.assess.influence import Retraining, table
+from attrib.render.retraining import write_retraining
+
+FIGURES = Path(__file__).parents[1] / "figures"
+
+
+def main() -> None:
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / "influence.json"
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else FIGURES
+    found = Retraining.from_json(file.read_text("utf-8"))
+    for path in write_retraining(found, table(found), folder, ("png", "pdf"), "neurips-double"):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
