@@ -117,7 +117,7 @@ def assess_influence(
     scores = score_questions(pair, library, questions, options=explain, cache=out / "cache", progress=progress)
     is_trained = np.array([s.id not in decoys for s in corpus.sections])
     drop, noise, halves, after = outcomes(measured, [s.id for s in corpus.sections], is_trained)
-    return Retraining(
+    found = Retraining(
         questions=tuple(questions),
         sections=tuple(s.id for s in corpus.sections),
         documents=tuple(s.document for s in corpus.sections),
@@ -141,6 +141,8 @@ def assess_influence(
             "versions": versions(),
         },
     )
+    # As it is stored: tables and figures drawn again are then the same to the byte.
+    return Retraining.from_json(found.to_json())
 
 
 def _check(corpus: Corpus, questions: Sequence[Asked], decoys: frozenset[str]) -> None:
