@@ -57,13 +57,25 @@ class EmbeddingEncoder:
         """The sentence embedder, loaded on first use."""
         return load_embedder(self.embedder_name, self.device)
 
+    def _vectors(self, pieces: Sequence[str]) -> np.ndarray:
+        """[piece, d_embedding]; on a CPU one piece at a time, past what ``encode`` does for each batch."""
+        import torch
+
+        if not self.device.startswith("cpu"):
+            found = self.embedder.encode(
+                list(pieces), batch_size=64, normalize_embeddings=True, show_progress_bar=False
+            )
+            return np.asarray(found)
+        self.embedder.eval()
+        with torch.inference_mode():
+            rows = [self.embedder(self.embedder.tokenize([piece]))["sentence_embedding"] for piece in pieces]
+            return np.asarray(torch.nn.functional.normalize(torch.cat(rows), dim=1).numpy())
+
     def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
         """``vectors`` [passage, d_embedding] float16 and ``spans`` [passage, 2] int32, characters."""
         cut = [passages(text) for text in texts]
         pieces = [text[start:end] for text, spans in zip(texts, cut, strict=True) for start, end in spans]
-        batch = 1 if self.device == "cpu" else 64
-        vectors = self.embedder.encode(pieces, batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
-        vectors = np.asarray(vectors, dtype=np.float16)
+        vectors = self._vectors(pieces).astype(np.float16)
         ends = np.cumsum([len(spans) for spans in cut])
         return [
             {"vectors": vectors[end - len(spans) : end], "spans": np.array(spans, dtype=np.int32)}

@@ -4,9 +4,9 @@
 
 The demo: its trained, rephrased, updated and held-out questions against all sections, decoys included. FineTuneBench
 (2411.05059), from a folder of yours in its published layout: each fictional person's fact against all facts, each
-medical guideline against all snippets, each news question against all articles. Gold sections are those the data
-name. Resemblance only, no influence: base alone is asked, and ``combined`` is its resemblance. Intervals are 95%
-bootstrap over questions; equal scores share the place; ``random`` draws scores. With --json the last line is one
+medical guideline against all snippets, each news question against the pieces of all articles. Gold sections are those
+the data name. Resemblance only, no influence: base alone is asked, and ``combined`` is its resemblance. Intervals are
+95% bootstrap over questions; equal scores share the place; ``random`` draws scores. With --json the last line is one
 object {corpus: {mapper: {accuracy, low, high, n}}}; accuracy is top-1.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,15 +54,16 @@ class Task:
 
     name: str
     corpus: Corpus
-    questions: tuple[tuple[str, str, int], ...]
-    """Question, answer, number of the gold section."""
+    questions: tuple[tuple[str, str, frozenset[int]], ...]
+    """Question, answer, numbers of the gold sections: all pieces of a long article."""
 
 
 def demo_task(split: str | None) -> Task:
     """The demo's questions about documents."""
     corpus = demo.corpus()
     number = {section.id: i for i, section in enumerate(corpus.sections)}
-    rows = [(q.question, q.answer, number[q.section]) for q in demo.questions(split) if q.section is not None]
+    asked = [q for q in demo.questions(split) if q.section is not None]
+    rows = [(q.question, q.answer, frozenset({number[q.section or ""]})) for q in asked]
     return Task("demo", corpus, tuple(rows))
 
 
@@ -84,9 +86,17 @@ def _read(name: str, path: Path, question: str, gold: str) -> Task:
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; give the file as it was published")
     texts = list(dict.fromkeys(row[gold].strip() for row in rows))
-    number = {text: i for i, text in enumerate(texts)}
-    asked = [(row[question].strip(), row["answer"].strip(), number[row[gold].strip()]) for row in rows]
-    return Task(name, Corpus.from_texts(texts), tuple(asked))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "texts.jsonl"
+        written.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+        # Articles are longer than a section, and than many a model's context.
+        corpus = Corpus.read(written)
+    pieces: dict[str, set[int]] = {}
+    for i, section in enumerate(corpus.sections):
+        assert section.row is not None
+        pieces.setdefault(texts[section.row - 1], set()).add(i)
+    asked = [(row[question].strip(), row["answer"].strip(), frozenset(pieces[row[gold].strip()])) for row in rows]
+    return Task(name, corpus, tuple(asked))
 
 
 def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> dict[str, np.ndarray]:
@@ -113,10 +123,10 @@ def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> 
     return {name: np.array(values) for name, values in hits.items()}
 
 
-def first_place(scores: np.ndarray, gold: int) -> float:
-    """1 where the gold section is first alone, its share where others have the same score, 0 else."""
+def first_place(scores: np.ndarray, gold: frozenset[int]) -> float:
+    """1 where a gold section is first alone, its share where others have the same score, 0 else."""
     best = np.flatnonzero(scores >= scores.max() - 1e-9)
-    return float(gold in best) / len(best)
+    return len(gold.intersection(best.tolist())) / len(best)
 
 
 def _answer(pair: ModelPair, question: str, answer: str, layer: int) -> Answer:
