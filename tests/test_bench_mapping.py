@@ -167,6 +167,7 @@ def test_the_whole_search_on_a_few_rows() -> None:
     assert row["threads"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_whole_build_on_a_few_texts() -> None:
     try:
