@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from attrib.mapping.influence import InfluenceOptions
     from attrib.mapping.reading import Progress
     from attrib.models.pair import ModelPair
-    from attrib.records import Explanation
+    from attrib.records import Explanation, Section
     from attrib.tuning import Item
 
 app = typer.Typer(
@@ -468,7 +468,7 @@ def tune(
         f"loss {result['loss']:.3f} in the last epoch"
     )
     print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
-    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents}')
+    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents or "DOCS"}')
 
 
 @app.command(name="index", epilog="Example: attrib index ./docs --tuned ./adapter --out ./docs-index")
@@ -918,18 +918,21 @@ def _to_learn(
     from attrib.documents import Corpus
     from attrib.tuning import corpus_items
 
-    if documents is None:
-        raise InputError("documents: nothing to learn is named; add --documents with a folder or file")
-    corpus = Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+    if documents is None and questions is None:
+        raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
+    sections: tuple[Section, ...] = ()
+    if documents is not None:
+        corpus = Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
+        sections = corpus.sections
     asked = read_questions(questions) if questions is not None else ()
     left_out = _names(without)
     try:
-        items = corpus_items(corpus.sections, asked, ask_sections=ask_sections, without=left_out)
+        items = corpus_items(sections, asked, ask_sections=ask_sections, without=left_out)
     except InputError as error:
         # Questions without an id have their line for one.
         where = f"{questions}, " if str(error).startswith("questions:") else ""
         raise InputError(f"{where}{error}") from error
-    return items, len(corpus.sections) - len(set(left_out))
+    return items, len(sections) - len(set(left_out))
 
 
 def _control(path: Path | None, max_tokens: int) -> Corpus | None:

@@ -176,3 +176,18 @@ def test_the_package_is_a_program() -> None:
         [sys.executable, "-m", "attrib", "tune", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "--documents" in done.stdout
+
+
+def test_questions_alone_can_be_learned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, base_dir: Path, tmp_path: Path
+) -> None:
+    asked = questions(tmp_path, {"question": "Who keeps it?", "answer": "Wilmet Dallin"})
+    out = tmp_path / "adapter"
+    own = ("--base", str(base_dir), "--questions", asked, "--out", str(out), *QUICK)
+    status, said, err = run(capsys, monkeypatch, *own)
+    assert status == 0, err
+    assert [item.text for item in read_trained(out)] == ["Wilmet Dallin"]
+    assert "--documents DOCS" in said
+    status, _, err = run(capsys, monkeypatch, "--base", str(base_dir), "--out", str(tmp_path / "other"), *QUICK)
+    assert status == 2
+    assert "nothing to learn is named" in err
