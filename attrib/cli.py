@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from attrib.demo import Question
     from attrib.documents import Corpus
     from attrib.mapping.influence import InfluenceOptions
-    from attrib.mapping.reading import Progress
     from attrib.models.pair import ModelPair
+    from attrib.progress import Progress
     from attrib.records import Explanation, Section
     from attrib.tuning import Item
 
@@ -92,6 +92,30 @@ InfluenceCheckpoints = Annotated[
 InfluenceLayers = Annotated[
     str | None, typer.Option(help="influence: blocks whose weights count, comma-separated; default: the adapter's.")
 ]
+BaseName = Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")]
+TunedName = Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")]
+ControlTexts = Annotated[
+    Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
+]
+TextColumn = Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")]
+TitleColumn = Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")]
+MaxTokens = Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")]
+Memory = Annotated[float, typer.Option(min=0.01, help="Memory budget in GB, beyond the model.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")]
+RecordFile = Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")]
+Documents = Annotated[Path, typer.Argument(help="Folder or file of documents.")]
+BaseToTune = Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file to tune; default: the demo's base.")]
+Epochs = Annotated[int, typer.Option(help="Times that everything is seen.")]
+LearningRate = Annotated[float, typer.Option(help="Highest learning rate.")]
+Rank = Annotated[int, typer.Option(help="Rank of the adapter (LoRA).")]
+Alpha = Annotated[int, typer.Option(help="Its scale is alpha / rank.")]
+Dropout = Annotated[float, typer.Option(help="Dropout before the adapter.")]
+Warmup = Annotated[int, typer.Option(help="Steps until the learning rate is reached.")]
+CheckpointShares = Annotated[
+    str, typer.Option(help="How many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1.")
+]
+TuneDevice = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
@@ -120,8 +144,8 @@ def main() -> None:
 )
 def explain(
     question: Annotated[str, typer.Argument(help="The question, as you would ask the model.")],
-    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
-    tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
+    base: BaseName = None,
+    tuned: TunedName = None,
     documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
     answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = "tuned",
@@ -166,19 +190,17 @@ def explain(
     influence_layers: InfluenceLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
     formats: Formats = "pdf,svg,png",
-    control: Annotated[
-        Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
-    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    control: ControlTexts = None,
+    text_column: TextColumn = None,
+    title_column: TitleColumn = None,
+    max_tokens: MaxTokens = 256,
     candidates: Annotated[int, typer.Option(min=0, help="Sections to score; 0 = all.")] = 24,
     layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 64,
-    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget in GB, beyond the model.")] = 2.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    memory: Memory = 2.0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")] = None,
     tuned_revision: Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")] = None,
@@ -270,7 +292,7 @@ def explain(
 
 @app.command(epilog="Example: attrib show figures/explanation.safetensors")
 def show(
-    file: Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")],
+    file: RecordFile,
     top: Top = 5,
     as_json: Json = False,
 ) -> None:
@@ -287,7 +309,7 @@ def show(
 
 @app.command(epilog="Example: attrib render figures/explanation.safetensors --format pdf --preset icml-double")
 def render(
-    file: Annotated[Path, typer.Argument(help="A record written by attrib explain --out.")],
+    file: RecordFile,
     formats: Formats = "pdf,svg,png",
     out: Annotated[Path | None, typer.Option(help="Folder; default: beside the record.")] = None,
     mapper: Annotated[
@@ -327,10 +349,10 @@ def render(
 
 @app.command(epilog="Example: attrib sections ./docs --max-tokens 128")
 def sections(
-    path: Annotated[Path, typer.Argument(help="Folder or file of documents.")],
-    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
-    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    path: Documents,
+    text_column: TextColumn = None,
+    title_column: TitleColumn = None,
+    max_tokens: MaxTokens = 256,
     as_json: Json = False,
 ) -> None:
     """List the sections that the reader makes of documents; needs no model."""
@@ -369,18 +391,16 @@ def sections(
     epilog="Example: attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
 )
 def tune(
-    base: Annotated[
-        str | None, typer.Option(help="Hub id, folder or GGUF file to tune; default: the demo's base.")
-    ] = None,
+    base: BaseToTune = None,
     documents: Annotated[Path | None, typer.Option(help="Folder or file whose sections are learned.")] = None,
     questions: Annotated[
         Path | None,
         typer.Option(help="JSONL or CSV with question and answer, and section (an id) where one teaches it."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the adapter; it appears when all is done.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
-    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    text_column: TextColumn = None,
+    title_column: TitleColumn = None,
+    max_tokens: MaxTokens = 256,
     ask_sections: Annotated[
         bool, typer.Option("--ask-sections", help="Learn each section as the answer to «Tell me about TITLE.» too.")
     ] = False,
@@ -390,18 +410,16 @@ def tune(
     rehearse: Annotated[
         Path | None, typer.Option(help="General questions, one a line: base's own answers are learned again.")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Times that everything is seen.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 8e-4,
-    rank: Annotated[int, typer.Option(help="Rank of the adapter (LoRA).")] = 4,
-    alpha: Annotated[int, typer.Option(help="Its scale is alpha / rank.")] = 16,
-    dropout: Annotated[float, typer.Option(help="Dropout before the adapter.")] = 0.05,
+    epochs: Epochs = 8,
+    learning_rate: LearningRate = 8e-4,
+    rank: Rank = 4,
+    alpha: Alpha = 16,
+    dropout: Dropout = 0.05,
     batch: Annotated[int, typer.Option(help="Examples a step and process.")] = 8,
-    warmup: Annotated[int, typer.Option(help="Steps until the learning rate is reached.")] = 20,
-    checkpoints: Annotated[
-        str, typer.Option(help="How many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1.")
-    ] = "5",
+    warmup: Warmup = 20,
+    checkpoints: CheckpointShares = "5",
     four_bit: Annotated[bool, typer.Option("--four-bit", help="Base in 4 bits (QLoRA); needs CUDA.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    device: TuneDevice = "auto",
     dtype: Annotated[str, typer.Option(help="Of the frozen base: auto, float32, bfloat16, float16.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     as_json: Json = False,
@@ -473,26 +491,24 @@ def tune(
 
 @app.command(name="index", epilog="Example: attrib index ./docs --tuned ./adapter --out ./docs-index")
 def make_index(
-    path: Annotated[Path, typer.Argument(help="Folder or file of documents.")],
+    path: Documents,
     out: Annotated[Path, typer.Option(help="Folder of the index; made anew only where texts or models changed.")],
-    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
+    base: BaseName = None,
     tuned: Annotated[
         str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter; without it, embeddings alone.")
     ] = None,
     parts: Annotated[
         str | None, typer.Option(help="embedding, hidden, gradients, comma-separated; default: all that can be.")
     ] = None,
-    control: Annotated[
-        Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
-    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    control: ControlTexts = None,
+    text_column: TextColumn = None,
+    title_column: TitleColumn = None,
+    max_tokens: MaxTokens = 256,
     layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are kept.")] = None,
     influence_checkpoints: InfluenceCheckpoints = "all",
     influence_layers: InfluenceLayers = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
     """Keep what mappers make of every section, for attrib explain --index.
@@ -537,7 +553,7 @@ def make_index(
 def run_demo(
     out: Annotated[Path, typer.Option(help="Folder for records and figures.")] = Path("attrib-demo"),
     formats: Formats = "pdf,png",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 …")] = "auto",
     as_json: Json = False,
 ) -> None:
@@ -581,8 +597,8 @@ def assess_faithfulness(
     questions: Annotated[
         Path | None, typer.Option(help="JSONL or CSV with question and answer; default: the demo's test questions.")
     ] = None,
-    base: Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")] = None,
-    tuned: Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")] = None,
+    base: BaseName = None,
+    tuned: TunedName = None,
     documents: Annotated[
         Path | None, typer.Option(help="Documents, for the control that ranks rare words first.")
     ] = None,
@@ -598,9 +614,9 @@ def assess_faithfulness(
     ] = None,
     formats: Formats = "pdf,png",
     preset: Preset = "neurips-double",
-    memory: Annotated[float, typer.Option(min=0.01, help="Memory budget in GB, beyond the model.")] = 2.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    memory: Memory = 2.0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in the report.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -648,9 +664,7 @@ def assess_faithfulness(
 @assess_app.command("influence", epilog="Example: attrib assess influence --sections 4 --halves 6 --out influence")
 def assess_influence(
     out: Annotated[Path, typer.Option(help="Folder for retrains, table and figure; what is done is not done twice.")],
-    base: Annotated[
-        str | None, typer.Option(help="Hub id, folder or GGUF file to tune; default: the demo's base.")
-    ] = None,
+    base: BaseToTune = None,
     documents: Annotated[
         Path | None, typer.Option(help="Folder or file of sections; default: the demo's for retraining.")
     ] = None,
@@ -666,27 +680,25 @@ def assess_influence(
     ] = None,
     halves: Annotated[int, typer.Option(min=0, help="Random halves to train on.")] = 48,
     seeds: Annotated[str, typer.Option(help="Seeds of tuning, comma-separated; the first one's is scored.")] = "0",
-    epochs: Annotated[int, typer.Option(help="Times that everything is seen.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    rank: Annotated[int, typer.Option(help="Rank of the adapter (LoRA).")] = 8,
-    alpha: Annotated[int, typer.Option(help="Its scale is alpha / rank.")] = 16,
-    dropout: Annotated[float, typer.Option(help="Dropout before the adapter.")] = 0.0,
+    epochs: Epochs = 8,
+    learning_rate: LearningRate = 1e-3,
+    rank: Rank = 8,
+    alpha: Alpha = 16,
+    dropout: Dropout = 0.0,
     batch: Annotated[int, typer.Option(help="Examples a step.")] = 4,
-    warmup: Annotated[int, typer.Option(help="Steps until the learning rate is reached.")] = 5,
-    checkpoints: Annotated[
-        str, typer.Option(help="How many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1.")
-    ] = "5",
+    warmup: Warmup = 5,
+    checkpoints: CheckpointShares = "5",
     control: Annotated[
         Path | None, typer.Option(help="Texts the model was not tuned on; default: texts of the package.")
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Text column of JSONL, CSV and Parquet files.")] = None,
-    title_column: Annotated[str | None, typer.Option(help="Title column of JSONL, CSV and Parquet files.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longest section, in words and punctuation marks.")] = 256,
+    text_column: TextColumn = None,
+    title_column: TitleColumn = None,
+    max_tokens: MaxTokens = 256,
     layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Bootstrap draws of the intervals.")] = 1000,
     formats: Formats = "pdf,png",
     preset: Preset = "neurips-double",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",
+    device: TuneDevice = "auto",
     as_json: Json = False,
 ) -> None:
     """Tune again without each section, and on random halves: which mapper says what an answer then loses?

@@ -23,11 +23,13 @@ from attrib.indexing import PARTS, check_index, encoders, stored_gradient, store
 from attrib.mapping import MAPPERS, check_mappers, map_answer
 from attrib.mapping import QUICK as QUICK_MAPPERS
 from attrib.mapping.answer import WORD, Answer
+from attrib.mapping.combined import Side
 from attrib.mapping.influence import NOTHING, Gradients, InfluenceOptions, Taught, has_checkpoints, read_gradients
 from attrib.mapping.mixture import settings
-from attrib.mapping.reading import Library, Progress, Reading, read_texts
+from attrib.mapping.reading import Library, Reading, read_texts
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair, versions
+from attrib.progress import Progress
 from attrib.records import (
     AnswerSource,
     Attribution,
@@ -312,9 +314,6 @@ def mapping_layer(pair: ModelPair, options: ExplainOptions) -> int:
     return options.layer if options.layer is not None else settings().layer(pair.base.n_layers)
 
 
-Side = tuple[Answer, Reading]
-
-
 def read_sides(
     pair: ModelPair,
     library: Library,
@@ -327,6 +326,7 @@ def read_sides(
 ) -> tuple[Side, Side]:
     """What base and tuned make of the answer (``captures``: base, tuned) and of the chosen sections and the control."""
     layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)[0]
+    named = layer if options.layer is not None else None
     numbers = library.with_control(chosen)
     texts = {int(i): library.texts[i] for i in numbers}
     wanted = {MAPPERS[mapper].needs for mapper in options.mappers if mapper in MAPPERS}
@@ -344,7 +344,7 @@ def read_sides(
             model,
             texts,
             layer,
-            variant=f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}",
+            variant=pair.variant,
             cache=cache,
             stored=partial(stored_reading, library.index, name),
             progress=progress,
@@ -362,7 +362,7 @@ def read_sides(
                 cache=cache,
                 progress=progress,
             )
-        reading = Reading(library, numbers, read, model, layer, gradients)
+        reading = Reading(library, numbers, read, model, named, gradients)
         sides.append((_answer(encoded, side, layer), reading))
     return sides[0], sides[1]
 
@@ -372,7 +372,7 @@ def map_sections(sides: tuple[Side, Side], mappers: Sequence[str]) -> dict[str, 
     base, tuned = sides
     library = base[1].library
     sections = int((base[1].chosen < len(library.corpus)).sum())
-    return {mapper: map_answer(mapper, base, tuned, sections) for mapper in mappers}
+    return map_answer(mappers, base, tuned, sections)
 
 
 def trained_questions(pair: ModelPair, corpus: Corpus) -> Taught:

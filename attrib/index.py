@@ -45,6 +45,7 @@ from attrib.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import open_up, sha256, write_atomically
 from attrib.models.pair import versions
+from attrib.progress import Progress
 from attrib.records import Section
 
 SCHEMA = 1
@@ -57,8 +58,6 @@ PATIENCE = timedelta(days=30)
 """How long they wait at the end: for a slow one; one that died closes its connection, which is seen at once."""
 LINES = re.compile(r"sections-[0-9a-f]{12}\.jsonl")
 RESERVED = ("texts", "offsets")
-Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, of how much."""
 
 
 @runtime_checkable
@@ -263,13 +262,16 @@ class Index:
         for wanted, which in ((corpus, "corpus"), (control, "control")):
             if wanted is not None:
                 _check_corpus(path, about[which], wanted, which)
-        for encoder in encoders or ():
-            _check_encoder(path, about["parts"], encoder)
+        _check_encoders(path, about["parts"], encoders or ())
         parts = {name: _open_part(path, name, one, verify) for name, one in about["parts"].items()}
         file = path / about["texts"]["file"]
         if not file.is_file() or (verify and sha256(file) != about["texts"]["sha256"]):
             raise InputError(f"{file}: missing or damaged; run attrib index again, which keeps the blocks")
         return cls(path, about, parts)
+
+    def check(self, encoders: Iterable[Identity]) -> None:
+        """InputError where one of its parts is not what one of ``encoders`` makes; nothing is read."""
+        _check_encoders(self.path, self.about["parts"], encoders)
 
     def __len__(self) -> int:
         return int(self.about["corpus"]["texts"]) + int(self.about["control"]["texts"])
@@ -360,6 +362,11 @@ def _check_corpus(path: Path, about: Mapping[str, Any], wanted: Corpus, which: s
     raise InputError(
         f"{path}: made of other {of} ({about['texts']} sections, now {len(wanted)}: {reason}); run attrib index again"
     )
+
+
+def _check_encoders(path: Path, parts: Mapping[str, Any], encoders: Iterable[Identity]) -> None:
+    for encoder in encoders:
+        _check_encoder(path, parts, encoder)
 
 
 def _check_encoder(path: Path, parts: Mapping[str, Any], encoder: Identity) -> None:

@@ -85,6 +85,13 @@ def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answ
     return ids[n:]
 
 
+def encode_given(tokenizer: Any, question: str, answer: str, *, context: int) -> Encoded:
+    """A question with a given answer; InputError as the parts raise it."""
+    prompt = encode_prompt(tokenizer, question, context=context)
+    ids = encode_answer(tokenizer, question, prompt, answer)
+    return encode(tokenizer, prompt, ids, context=context, question=question)
+
+
 def encode(
     tokenizer: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int], *, context: int, question: str = ""
 ) -> Encoded:

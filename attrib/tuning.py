@@ -37,6 +37,7 @@ from attrib.capture import begin_of_text
 from attrib.errors import InputError, RecordError
 from attrib.files import open_up, write_atomically
 from attrib.models.pair import fingerprint, load_network, quiet, refuse_four_bit, versions
+from attrib.progress import Progress
 from attrib.records import Section
 from attrib.tokens import decode, encode_answer, encode_prompt, strip_end
 
@@ -47,8 +48,6 @@ REHEARSED = 40
 SAVES = 20
 """About how often a run saves what it needs to go on after a kill."""
 
-Told = Callable[[str, int, int], None]
-"""Is told what is done, how many of it are, and of how many."""
 T = TypeVar("T")
 
 
@@ -234,7 +233,7 @@ def tune(
     dtype: str = "auto",
     four_bit: bool = False,
     save_every: int | None = None,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Tune a LoRA adapter of ``base`` on ``items``; returns its folder ``out``, which appears when it is complete.
 
@@ -294,7 +293,7 @@ def fit(
     folder: Path | None = None,
     save_every: int | None = None,
     device: str = "auto",
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> Fit:
     """Train a new adapter on ``network``, which is wrapped in place (``Fit.model.unload()`` frees it again).
 
@@ -570,7 +569,7 @@ def _all_processes(mine: T) -> list[T]:
 
 
 def _rehearse(
-    network: Any, tokenizer: Any, questions: Sequence[str], context: int, work: Path, progress: Told | None
+    network: Any, tokenizer: Any, questions: Sequence[str], context: int, work: Path, progress: Progress | None
 ) -> list[tuple[Item, Example]]:
     """The base's own answers, shared out over the processes and kept for a run that goes on."""
     if not questions:
@@ -787,7 +786,7 @@ def _checkpointer(
     folder: Path | None,
     options: TuneOptions,
     save_every: int | None,
-    progress: Told | None,
+    progress: Progress | None,
 ) -> Any:
     from transformers import TrainerCallback
 

@@ -1,13 +1,13 @@
 """Do mappers find the section that a question is about, in corpora whose answers are known?
 
-    python scripts/evaluate_mapping.py [--finetunebench FOLDER] [--split test] [--limit N] [--json]
+    python scripts/evaluate_mapping.py [--finetunebench FOLDER [--set people]] [--split test] [--limit N] [--json]
 
-The demo: its trained, rephrased, updated and held-out questions against all sections, decoys included. FineTuneBench
+The demo: its trained, rephrased, updated and held-out questions against all sections, decoys included. Or FineTuneBench
 (2411.05059), from a folder of yours in its published layout: each fictional person's fact against all facts, each
 medical guideline against all snippets, each news question against the pieces of all articles. Gold sections are those
 the data name. Resemblance only, no influence: base alone is asked, and ``combined`` is its resemblance. Intervals are
-95% bootstrap over questions; equal scores share the place; ``random`` draws scores. With --json the last line is one
-object {corpus: {mapper: {accuracy, low, high, n}}}; accuracy is top-1.
+95% bootstrap over questions; equal scores share the place; ``random`` draws scores. Top-1 of each set is printed; with
+--json the last line is one object {mapper: {accuracy, low, high, n}} over all questions of the sets that ran.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from attrib.mapping.reading import Library, Reading, read_texts
 from attrib.measures import bootstrap_interval
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
-from attrib.tokens import encode, encode_answer, encode_prompt
+from attrib.tokens import encode_given
 
 SCORED = ("bm25", "bm25_answer", "verbatim", "embedding", "hidden")
 SETS = {
@@ -79,6 +79,18 @@ def finetunebench_tasks(folder: Path) -> list[Task]:
     return tasks
 
 
+def chosen_tasks(folder: Path | None, only: str | None, split: str) -> list[Task]:
+    """The demo's questions, or those of a FineTuneBench folder. Raises InputError for a set that is not there."""
+    if folder is None:
+        if only is not None:
+            raise InputError(f"set {only!r}: it is one of FineTuneBench's; add --finetunebench FOLDER")
+        return [demo_task(None if split == "all" else split)]
+    tasks = [task for task in finetunebench_tasks(folder) if only in (None, task.name)]
+    if not tasks:
+        raise InputError(f"{folder}: its set {only!r} is not there; check the folder")
+    return tasks
+
+
 def _read(name: str, path: Path, question: str, gold: str) -> Task:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -105,9 +117,8 @@ def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> 
     layer = mapping_layer(pair, ExplainOptions())
     numbers = library.with_control(np.arange(len(task.corpus)))
     texts = {int(i): library.texts[i] for i in numbers}
-    variant = f"{pair.device}-{pair.dtype}-{pair.tokenizer_sha256}"
-    captures = read_texts(pair.base, texts, layer, variant=variant, cache=cache, progress=_progress)
-    reading = Reading(library, numbers, captures, pair.base, layer)
+    captures = read_texts(pair.base, texts, layer, variant=pair.variant, cache=cache, progress=_progress)
+    reading = Reading(library, numbers, captures)
     control = numbers >= len(task.corpus)
     rng = np.random.default_rng(seed)
     hits: dict[str, list[float]] = {}
@@ -130,12 +141,10 @@ def first_place(scores: np.ndarray, gold: frozenset[int]) -> float:
 
 
 def _answer(pair: ModelPair, question: str, answer: str, layer: int) -> Answer:
-    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
-    ids = encode_answer(pair.tokenizer, question, prompt, answer)
-    encoded = encode(pair.tokenizer, prompt, ids, context=pair.context, question=question)
+    encoded = encode_given(pair.tokenizer, question, answer, context=pair.context)
     states = capture(pair.base, encoded, CaptureOptions(attention=False, layers=(layer,))).hidden
     assert states is not None
-    return Answer(question, encoded.answer, encoded.answer_tokens, states[0, len(prompt) :])
+    return Answer(question, encoded.answer, encoded.answer_tokens, states[0, len(encoded.prompt_ids) :])
 
 
 def _progress(what: str, done: int, total: int) -> None:
@@ -155,27 +164,26 @@ def summary(hits: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--finetunebench", type=Path, help="folder of FineTuneBench as published")
+    parser.add_argument("--set", choices=tuple(SETS), help="one of its sets; default: all that are there")
     parser.add_argument("--split", default="test", choices=("calibration", "test", "all"), help="of the demo")
     parser.add_argument("--limit", type=int, help="questions of each corpus at most")
     parser.add_argument("--no-cache", action="store_true", help="keep nothing of what the model makes of texts")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     options = parser.parse_args(arguments)
     try:
-        tasks = [demo_task(None if options.split == "all" else options.split)]
-        if options.finetunebench is not None:
-            tasks += finetunebench_tasks(options.finetunebench)
         pair = ModelPair.load(device="cpu")
-        found = {}
-        for task in tasks:
+        hits: dict[str, list[np.ndarray]] = {}
+        for task in chosen_tasks(options.finetunebench, options.set, options.split):
             task = Task(task.name, task.corpus, task.questions[: options.limit])
-            found[task.name] = summary(evaluate(pair, task, None if options.no_cache else cache_dir()))
-            for name, row in sorted(found[task.name].items(), key=lambda item: -item[1]["accuracy"]):
+            found = evaluate(pair, task, None if options.no_cache else cache_dir())
+            for name, row in sorted(summary(found).items(), key=lambda item: -item[1]["accuracy"]):
                 low, high = row["low"], row["high"]
                 print(f"{task.name:18} {name:12} {row['accuracy']:.3f} [{low:.3f}, {high:.3f}]  n = {row['n']}")
+                hits.setdefault(name, []).append(found[name])
     except AttribError as error:
         parser.exit(2, f"evaluate_mapping: {error}\n")
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(summary({name: np.concatenate(some) for name, some in hits.items()})))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from attrib.documents import Corpus
 from attrib.errors import InputError
 from scripts import evaluate_mapping as script
 from tests.conftest import SHARED
@@ -59,6 +61,28 @@ def test_what_is_not_the_benchmark_is_refused(tmp_path: Path) -> None:
         script.finetunebench_tasks(tmp_path)
 
 
+def test_one_set_or_all_of_them_or_the_demo(folder: Path, tmp_path: Path) -> None:
+    assert [task.name for task in script.chosen_tasks(folder, None, "test")] == ["people", "news"]
+    assert [task.name for task in script.chosen_tasks(folder, "news", "test")] == ["news"]
+    assert [task.name for task in script.chosen_tasks(None, None, "test")] == ["demo"]
+    with pytest.raises(InputError, match="'medical' is not there"):
+        script.chosen_tasks(folder, "medical", "test")
+    with pytest.raises(InputError, match="add --finetunebench"):
+        script.chosen_tasks(None, "people", "test")
+
+
+def test_the_last_line_is_one_object_by_mapper(
+    folder: Path, tiny_pair: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(script.ModelPair, "load", lambda **options: tiny_pair)
+    monkeypatch.setattr(script.demo, "control", lambda: Corpus.from_texts(["The sea is wide.", "A cup of tea."]))
+    script.main(["--finetunebench", str(folder), "--set", "people", "--no-cache", "--json"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found) == {*script.SCORED, "combined", "random"}
+    assert set(found["bm25"]) == {"accuracy", "low", "high", "n"}
+    assert (found["bm25"]["accuracy"], found["bm25"]["n"]) == (1, 2)
+
+
 def test_equal_scores_share_the_first_place() -> None:
     assert script.first_place(np.array([1.0, 3.0, 2.0]), frozenset({1})) == 1
     assert script.first_place(np.array([3.0, 3.0, 2.0]), frozenset({1})) == 0.5
@@ -67,8 +91,6 @@ def test_equal_scores_share_the_first_place() -> None:
 
 
 def test_every_mapper_is_judged_on_a_tiny_model(folder: Path, tiny_pair: Any, monkeypatch: Any) -> None:
-    from attrib.documents import Corpus
-
     control = Corpus.from_texts(["The sea is wide.", "A cup of tea."])
     monkeypatch.setattr(script.demo, "control", lambda: control)
     hits = script.evaluate(tiny_pair, script.finetunebench_tasks(folder)[0], None)

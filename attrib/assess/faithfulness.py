@@ -30,7 +30,6 @@ from attrib.attribution import (
     METHODS,
     PERTURBING,
     MethodOptions,
-    Progress,
     Scores,
     attribute_model,
     check_methods,
@@ -44,6 +43,7 @@ from attrib.generate import generate
 from attrib.mapping.answer import words as text_words
 from attrib.measures import bootstrap_interval
 from attrib.models.pair import ModelPair, versions
+from attrib.progress import Progress
 from attrib.targets import CONTRASTIVE, name_of
 from attrib.tokens import Encoded, encode, encode_answer, encode_prompt
 from attrib.units import Unit, question_units

@@ -24,14 +24,15 @@ from attrib.assess.retraining import Measured, Texts, plan, retrain
 from attrib.capture import CaptureOptions, capture, resolve_layers
 from attrib.documents import Corpus
 from attrib.errors import InputError, RecordError
-from attrib.explaining import ExplainOptions, Side, map_sections, mapping_layer, read_sides, trained_questions
+from attrib.explaining import ExplainOptions, map_sections, mapping_layer, read_sides, trained_questions
 from attrib.mapping import MAPPERS
 from attrib.mapping.answer import Scores
-from attrib.mapping.combined import blend, learned_share, mix
+from attrib.mapping.combined import Side, blend, learned_share, mix
 from attrib.mapping.influence import NOTHING, Gradients, InfluenceOptions, read_gradients, score
-from attrib.mapping.reading import Library, Progress
+from attrib.mapping.reading import Library
 from attrib.models.pair import ModelPair, fingerprint, load_network, versions
-from attrib.tokens import encode, encode_answer, encode_prompt
+from attrib.progress import Progress
+from attrib.tokens import encode_given
 from attrib.tuning import Item, TuneOptions, corpus_items, read_trained, tune
 
 TEXTUAL = ("bm25", "bm25_answer", "verbatim", "embedding")
@@ -206,9 +207,7 @@ def score_questions(
 def _score(
     pair: ModelPair, library: Library, asked: Asked, options: ExplainOptions, cache: Path | None
 ) -> dict[str, np.ndarray]:
-    prompt = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
-    answer = encode_answer(pair.tokenizer, asked.question, prompt, asked.answer or "")
-    encoded = encode(pair.tokenizer, prompt, answer, context=pair.context, question=asked.question)
+    encoded = encode_given(pair.tokenizer, asked.question, asked.answer or "", context=pair.context)
     layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)
     captures = [capture(m, encoded, CaptureOptions(layers=layer)) for m in (pair.base, pair.tuned)]
     everything = np.arange(len(library.corpus))

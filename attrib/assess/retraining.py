@@ -21,7 +21,7 @@ import numpy as np
 from attrib.assess.questions import Asked
 from attrib.errors import InputError, RecordError
 from attrib.files import write_atomically
-from attrib.mapping.reading import Progress
+from attrib.progress import Progress
 from attrib.tuning import IGNORED, Example, Item, TuneOptions, answer_example, example_of, fit, text_example
 
 SCHEMA = 1

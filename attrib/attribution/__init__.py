@@ -14,17 +14,18 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from attrib.attribution import attention, flow, gradient, integrated, perturbation, relevance
-from attrib.attribution.job import Job, Method, MethodOptions, Progress, Scores
+from attrib.attribution.job import Job, Method, MethodOptions, Scores
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
 from attrib.passes import evaluate
+from attrib.progress import Progress
 from attrib.records import Attribution
 from attrib.targets import check_target, make_target, name_of
 from attrib.tokens import Encoded, encode_answer
 from attrib.units import template_positions, units
 
 __all__ = [
-    "METHODS", "PERTURBING", "QUICK", "Job", "Method", "MethodOptions", "Progress", "Scores", "aggregate", "attribute",
+    "METHODS", "PERTURBING", "QUICK", "Job", "Method", "MethodOptions", "Scores", "aggregate", "attribute",
     "attribute_model", "check_methods", "make_job", "without_template",
 ]  # fmt: skip
 

@@ -11,12 +11,11 @@ from jaxtyping import Float
 
 from attrib.models.pair import Model
 from attrib.passes import EMBEDDINGS, Inputs
+from attrib.progress import Progress
 from attrib.targets import Target
 from attrib.tokens import Encoded
 from attrib.units import Unit, UnitName, question_units, units
 
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total)."""
 SourceName = Literal["token", "word", "sentence"]
 
 

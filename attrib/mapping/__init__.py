@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from attrib.errors import InputError
 from attrib.mapping.answer import Answer, Scores
-from attrib.mapping.combined import combined
+from attrib.mapping.combined import Side, combined
 from attrib.mapping.embedding import embedding
 from attrib.mapping.hidden import hidden
 from attrib.mapping.hidden_context import hidden_context
@@ -55,16 +56,26 @@ QUICK = ("bm25", "verbatim", "embedding", "hidden", "learned", "combined")
 """Those that cost no more than reading the candidate sections once."""
 
 
-def map_answer(mapper: str, base: tuple[Answer, Reading], tuned: tuple[Answer, Reading], sections: int) -> Mapping:
-    """One mapper for both models; the first ``sections`` texts of a reading are sections, the rest control."""
-    if mapper == "combined":
-        parts = {name: one.score for name, one in MAPPERS.items()}
-        of_base, of_tuned = combined(parts, base, tuned)
-        return Mapping(mapper, True, _side(of_base, sections), _side(of_tuned, sections))
-    chosen = MAPPERS[mapper]
-    tuned_side = _side(chosen.score(*tuned), sections)
-    base_side = _side(chosen.score(*base), sections) if chosen.uses_model else tuned_side
-    return Mapping(mapper, chosen.uses_model, base_side, tuned_side)
+def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -> dict[str, Mapping]:
+    """Every mapper for both models; the first ``sections`` texts of a reading are sections, the rest control."""
+
+    @cache
+    def scores(mapper: str, side: Side) -> Scores:
+        return MAPPERS[mapper].score(*side)
+
+    def of(mapper: str) -> tuple[Scores, Scores]:
+        if mapper == "combined":
+            return combined(lambda name, side: scores(name, side if MAPPERS[name].uses_model else tuned), base, tuned)
+        after = scores(mapper, tuned)
+        return scores(mapper, base) if MAPPERS[mapper].uses_model else after, after
+
+    return {mapper: _mapping(mapper, *of(mapper), sections) for mapper in mappers}
+
+
+def _mapping(mapper: str, base: Scores, tuned: Scores, sections: int) -> Mapping:
+    uses_model = mapper not in MAPPERS or MAPPERS[mapper].uses_model
+    of_tuned = _side(tuned, sections)
+    return Mapping(mapper, uses_model, _side(base, sections) if uses_model else of_tuned, of_tuned)
 
 
 def check_mappers(mappers: Sequence[str]) -> None:

@@ -29,7 +29,8 @@ from attrib.mapping.answer import Answer, Scores
 from attrib.mapping.reading import Reading
 from attrib.measures import beyond_form
 
-STORED = Path(__file__).parents[1] / "data" / "combined.json"
+DATA = Path(__file__).parents[1] / "data"
+STORED, CALIBRATION = DATA / "combined.json", DATA / "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ class Blend:
 
 @cache
 def blend() -> Blend:
-    """The stored choice."""
-    return Blend(**json.loads(STORED.read_text("utf-8")))
+    """The stored choice; ``learned`` by the verdict's curve."""
+    curve = json.loads(CALIBRATION.read_text("utf-8"))
+    return Blend(**json.loads(STORED.read_text("utf-8")), middle=curve["learned_middle"], width=curve["learned_width"])
 
 
-Parts = MappingABC[str, Callable[[Answer, Reading], Scores]]
 Side = tuple[Answer, Reading]
+Parts = Callable[[str, Side], Scores]
+"""A mapper's scores of one side, by its name."""
 
 
 def combined(parts: Parts, base: Side, tuned: Side) -> tuple[Scores, Scores]:
-    """Base's and tuned's scores; ``parts`` are the mappers' functions by name."""
+    """Base's and tuned's scores."""
     choice = blend()
     control = tuned[1].chosen >= len(tuned[1].library.corpus)
 
@@ -71,11 +74,11 @@ def combined(parts: Parts, base: Side, tuned: Side) -> tuple[Scores, Scores]:
 
 def _scores(parts: Parts, side: Side, choice: Blend) -> dict[str, Scores]:
     answer, reading = side
-    found = {name: parts[name](answer, reading) for name in choice.resemblance}
+    found = {name: parts(name, side) for name in choice.resemblance}
     if reading.gradients:
         # Shrunk here, as the other parts are.
         raw = tuple(replace(gradients, threshold=0.0) for gradients in reading.gradients)
-        found["influence"] = parts["influence"](answer, replace(reading, gradients=raw))
+        found["influence"] = parts("influence", (answer, replace(reading, gradients=raw)))
     return found
 
 

@@ -129,7 +129,8 @@ def hidden_context(answer: Answer, reading: Reading) -> Scores:
     """The published method on the chosen texts: a token's row is its run's score in each text, 0 for glue.
 
     ``whole`` is the mean over the answer's tokens. Runs the model itself, one forward a context: with the best
-    sections of a cheap mapper chosen it ranks them anew. Layer and windows are those of ``data/mapping.json``.
+    sections of a cheap mapper chosen it ranks them anew. Windows, and the layer unless the reading names one, are those
+    of ``data/mapping.json``.
     """
     assert reading.model is not None
     model, choice = reading.model, settings()
@@ -138,7 +139,8 @@ def hidden_context(answer: Answer, reading: Reading) -> Scores:
     contexts = make_contexts(
         model.tokenizer, texts, answer.question, ids, limit=min(CONTEXT, model.context), context=model.context
     )
-    read = [read_context(model, context, choice.context_layer(model.n_layers)) for context in contexts]
+    layer = reading.context_layer if reading.context_layer is not None else choice.context_layer(model.n_layers)
+    read = [read_context(model, context, layer) for context in contexts]
     scores, spans = attribute(read, len(texts), choice.windows)
     return Scores(scores, scores.mean(0), spans)
 

@@ -36,8 +36,9 @@ from attrib.files import sha256, write_atomically
 from attrib.gradients import GradientOptions, GradientReader
 from attrib.mapping.answer import Answer, Scores
 from attrib.mapping.lexical import bm25_answer
-from attrib.mapping.reading import Progress, Reading, digest
+from attrib.mapping.reading import Reading, digest
 from attrib.models.pair import Model, ModelPair
+from attrib.progress import Progress
 from attrib.records import Section
 from attrib.tokens import Encoded
 from attrib.tuning import IGNORED, Example, Item, Schedule, example_of, read_schedule, text_example

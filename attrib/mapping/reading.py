@@ -24,14 +24,11 @@ from attrib.files import write_atomically
 from attrib.index import Index
 from attrib.mapping.answer import words
 from attrib.models.pair import Model
+from attrib.progress import Progress
 
 if TYPE_CHECKING:
     from attrib.mapping.influence import Gradients
     from attrib.mapping.lexical import Bm25
-
-Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, of how much."""
-
 
 EMBEDDING = "embedding"
 """Name of its part of an index."""
@@ -180,8 +177,8 @@ class Reading:
     """By index; empty where no mapper looks at the model."""
     model: Model | None = None
     """For mappers that run it themselves."""
-    layer: int = 0
-    """Whose states are compared."""
+    context_layer: int | None = None
+    """Layer of ``hidden_context``; None = the one chosen on VERI-GRAN."""
     gradients: tuple[Gradients, ...] = ()
     """At each checkpoint, of the answer and of the chosen texts; empty where ``influence`` is not asked for."""
 

@@ -136,6 +136,11 @@ class ModelPair:
     tokenizer_sha256: str
 
     @property
+    def variant(self) -> str:
+        """Names all that changes a text's numbers besides weights and layer: device, dtype and tokenizer."""
+        return f"{self.device}-{self.dtype}-{self.tokenizer_sha256}"
+
+    @property
     def shares_weights(self) -> bool:
         """True where one copy of the weights serves both."""
         return self.base.bridge is self.tuned.bridge

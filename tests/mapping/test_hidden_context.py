@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -265,3 +266,14 @@ def test_a_real_model_finds_the_section_that_was_copied(default_pair: Any, monke
     assert got.whole.argmax() == 1
     keeper = next(i for i, token in enumerate(answer.tokens) if token.end > answer.text.index("keeper"))
     assert "keeper of the light" in texts[1][slice(*got.spans[keeper, 1])]
+
+
+def test_a_layer_that_was_asked_for_is_the_one_that_is_read(tiny_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "settings", lambda: choice(0.5))
+    answer = answer_after(tiny_pair, QUESTION, "The warranty is thirty-six months.")
+    reading = reading_of(tiny_pair.base, list(TEXTS.values()), ["Bread needs flour."])
+    chosen, first, second = (
+        hidden_context(answer, replace(reading, context_layer=layer)).tokens for layer in (None, 0, 1)
+    )
+    np.testing.assert_array_equal(chosen, second)
+    assert np.abs(first - second).max() > 1e-3

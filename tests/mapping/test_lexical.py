@@ -106,7 +106,7 @@ def test_half_a_character_is_no_words_token() -> None:
 
 def test_control_columns_follow_the_sections_and_are_scored_alike() -> None:
     both = answer_of("salt and light"), reading_of()
-    side = map_answer("bm25", both, both, len(TEXTS)).tuned
+    side = map_answer(("bm25",), both, both, len(TEXTS))["bm25"].tuned
     swapped = bm25(answer_of("salt and light"), reading_of(CONTROL, TEXTS)).tokens
     assert side.tokens.shape[1] == len(TEXTS)
     assert side.control.shape[1] == len(CONTROL)
