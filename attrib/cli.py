@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -124,6 +127,9 @@ Top = Annotated[int, typer.Option(min=1, help="How many sections are drawn or li
 
 def main() -> None:
     """Entry point: errors are one line on stderr, never a traceback for what the caller can mend."""
+    # Elsewhere than in the main thread there is no Ctrl-C to wait for.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app(prog_name="attrib")
     except AttribError as error:
@@ -137,6 +143,37 @@ def main() -> None:
             # An interrupt that some library swallowed half-way would make Python end by the signal, not with 1.
             os._exit(1)
         raise
+
+
+class _CtrlC:
+    """Whether Ctrl-C was pressed and nothing stopped for it yet."""
+
+    waits = False
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C lets an import finish: raised in the middle of one, libraries swallow it or abort. A second one does not
+    wait."""
+    if _CtrlC.waits or not _imports(frame):
+        _CtrlC.waits = False
+        raise KeyboardInterrupt
+    _CtrlC.waits = True
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is being made there."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _stop_if_asked() -> None:
+    """KeyboardInterrupt for a Ctrl-C that waits."""
+    if _CtrlC.waits:
+        _CtrlC.waits = False
+        raise KeyboardInterrupt
 
 
 @app.command(
@@ -1042,6 +1079,7 @@ def _progress() -> Iterator[Progress]:
         said: set[str] = set()
 
         def tell(what: str, done: int, total: int) -> None:
+            _stop_if_asked()
             if what not in said:
                 said.add(what)
                 _note(what)
@@ -1053,6 +1091,7 @@ def _progress() -> Iterator[Progress]:
         tasks: dict[str, Any] = {}
 
         def advance(what: str, done: int, total: int) -> None:
+            _stop_if_asked()
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)

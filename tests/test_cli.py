@@ -328,3 +328,24 @@ def test_ctrl_c_leaves_nothing_half_written(docs: Path, models: list[str], tmp_p
     assert process.returncode == 1, err
     assert "Traceback" not in err
     assert list(out.iterdir()) == []
+
+
+def test_ctrl_c_waits_for_an_import(monkeypatch: Any, tmp_path: Path) -> None:
+    """Raised inside one it may be swallowed: a module that catches everything must not see it."""
+    (tmp_path / "swallows.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    inside = False\n"
+        "except BaseException:\n    inside = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = signal.signal(signal.SIGINT, cli._interrupt)
+    try:
+        import swallows  # type: ignore[import-not-found]
+
+        assert not swallows.inside
+        with cli._progress() as progress, pytest.raises(KeyboardInterrupt):
+            progress("work", 0, 1)
+        # Elsewhere it is not kept waiting.
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
