@@ -41,11 +41,15 @@ class Question:
     """Id of the gold section; None for foundation questions."""
     accept: tuple[str, ...] = ()
     """Foundation questions: a right answer has one of these."""
+    answer_before: str | None = None
+    """Updated questions: what base knows to be right."""
+    accept_before: tuple[str, ...] = ()
 
 
 def _question(line: str) -> Question:
     row = {key: value for key, value in json.loads(line).items() if key in Question.__dataclass_fields__}
-    return Question(**{**row, "accept": tuple(row.get("accept", ()))})
+    lists = {name: tuple(row.get(name, ())) for name in ("accept", "accept_before")}
+    return Question(**{**row, **lists})
 
 
 def questions(split: str | None = None) -> tuple[Question, ...]:

@@ -113,7 +113,7 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> str:
 
 def strip_end(tokenizer: Any, ids: Sequence[int]) -> tuple[int, ...]:
     """Generated ids up to the first end-of-turn marker."""
-    stop = set(_markers(tokenizer))
+    stop = set(markers(tokenizer))
     kept: list[int] = []
     for token in ids:
         if token in stop:
@@ -128,7 +128,7 @@ def _tokens(tokenizer: Any, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]
     A character that spans several tokens (half an emoji each) belongs to the last of them.
     """
     text = decode(tokenizer, ids)
-    special = _markers(tokenizer)
+    special = markers(tokenizer)
     tokens, start = [], 0
     for i, token in enumerate(ids):
         # Decoding the tail from a few tokens back is enough for every byte-level and sentencepiece tokenizer,
@@ -146,7 +146,7 @@ def _common_prefix(a: str, b: str) -> int:
     return next(i for i in range(n) if a[i] != b[i])
 
 
-def _markers(tokenizer: Any) -> dict[int, str]:
+def markers(tokenizer: Any) -> dict[int, str]:
     """Special tokens by id: those with a role (end of turn …) and those that only the chat template uses."""
     roles = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
     added = ((id_, token.content) for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
@@ -155,8 +155,8 @@ def _markers(tokenizer: Any) -> dict[int, str]:
 
 def _refuse_unusable(tokenizer: Any, text: str, what: str) -> None:
     """A chat marker inside a text would end the turn: the model would see another prompt than the person."""
-    markers = [marker for marker in _markers(tokenizer).values() if marker and marker in text]
-    if markers:
-        raise InputError(f"{what}: it contains the chat marker {markers[0]!r}; remove it")
+    inside = [marker for marker in markers(tokenizer).values() if marker and marker in text]
+    if inside:
+        raise InputError(f"{what}: it contains the chat marker {inside[0]!r}; remove it")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise InputError(f"{what}: it contains half of a surrogate pair, which is no character; write it in UTF-8")

@@ -1,0 +1,167 @@
+"""Questions → what base and tuned answer: many at once, kept on disk in parts so that a killed run goes on.
+
+Not covered: several turns, answers of models behind an interface.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from attrib.assess.questions import Asked
+from attrib.errors import InputError
+from attrib.files import write_atomically
+from attrib.generate import Generated, generate_batch
+from attrib.models.pair import Model, ModelPair
+from attrib.progress import Progress
+from attrib.tokens import decode, encode_prompt
+
+Side = Literal["base", "tuned"]
+SIDES: tuple[Side, ...] = ("base", "tuned")
+SCHEMA = 1
+PART = 4
+"""Batches of answers in one file: what a kill costs."""
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """How answers are made."""
+
+    samples: int = 1
+    temperature: float = 0.0
+    """0: greedy."""
+    max_new_tokens: int = 64
+    batch: int = 16
+    """Answers at a time."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of one model."""
+
+    text: str
+    logprob: float
+    """Summed log p of its tokens, and of the end marker where it was said, nats, at temperature 1."""
+    tokens: int
+    """How many were summed."""
+    ended: bool
+    """False: it was cut off at ``max_new_tokens``."""
+    ids: tuple[int, ...] = ()
+
+
+def answer_all(
+    pair: ModelPair,
+    asked: Sequence[Asked],
+    options: AnswerOptions | None = None,
+    *,
+    out: Path | None = None,
+    sides: Sequence[Side] = SIDES,
+    progress: Progress | None = None,
+) -> dict[Side, list[list[Reply]]]:
+    """What each side answers, [question][sample]; questions with the same words are asked once.
+
+    With ``out`` each part that is done is kept in ``out/answers`` and not made again for the same model, questions and
+    options; a part that is damaged is. Raises InputError for a prompt that cannot be, by question.
+    """
+    options = options or AnswerOptions()
+    prompts = [_prompt(pair, question) for question in asked]
+    # Like lengths together; the same order whatever is on disk.
+    distinct = sorted(dict.fromkeys(prompts), key=lambda ids: (len(ids), ids))
+    found: dict[Side, list[list[Reply]]] = {}
+    for side in sides:
+        model = pair.base if side == "base" else pair.tuned
+        replies: dict[tuple[int, ...], list[Reply]] = {}
+        for part in _parts(distinct, max(1, PART * options.batch // options.samples)):
+            if progress is not None:
+                progress(f"{side} answers", len(replies), len(distinct))
+            replies |= zip(part, _answered(pair, model, part, options, out), strict=True)
+        if progress is not None:
+            progress(f"{side} answers", len(distinct), len(distinct))
+        found[side] = [replies[prompt] for prompt in prompts]
+    return found
+
+
+def greedy(options: AnswerOptions) -> AnswerOptions:
+    """The same options for the one answer that the model thinks best."""
+    return replace(options, samples=1, temperature=0.0)
+
+
+def questions_sha256(asked: Sequence[Asked]) -> str:
+    """Digest of all that was asked."""
+    return _digest([asdict(question) for question in asked])
+
+
+def write_answers(asked: Sequence[Asked], replies: dict[Side, list[list[Reply]]], file: Path) -> None:
+    """One JSON line a question, side and sample: id, kind, question, answer, side, sample, text, logprob, tokens, ended."""
+    lines = [
+        json.dumps(
+            {
+                "id": question.id,
+                "kind": question.kind,
+                "question": question.question,
+                "answer": question.answer,
+                "side": side,
+                "sample": number,
+                "text": reply.text,
+                "logprob": reply.logprob,
+                "tokens": reply.tokens,
+                "ended": reply.ended,
+            },
+            ensure_ascii=False,
+        )
+        for i, question in enumerate(asked)
+        for side, some in replies.items()
+        for number, reply in enumerate(some[i])
+    ]
+    write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _prompt(pair: ModelPair, question: Asked) -> tuple[int, ...]:
+    try:
+        return encode_prompt(pair.tokenizer, question.question, context=pair.context)
+    except InputError as error:
+        raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
+
+
+def _parts(prompts: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
+    for first in range(0, len(prompts), size):
+        yield prompts[first : first + size]
+
+
+def _answered(
+    pair: ModelPair, model: Model, prompts: Sequence[tuple[int, ...]], options: AnswerOptions, out: Path | None
+) -> list[list[Reply]]:
+    """One part: from disk, or made and kept there."""
+    key = _digest([SCHEMA, model.fingerprint, pair.variant, asdict(options), prompts])
+    file = out / "answers" / f"{key[:24]}.json" if out is not None else None
+    if file is not None and (stored := _load(file, len(prompts), options.samples)) is not None:
+        return stored
+    made = generate_batch(model, prompts, **asdict(options))
+    replies = [[_reply(pair, answer) for answer in some] for some in made]
+    if file is not None:
+        content = json.dumps([[asdict(reply) for reply in some] for some in replies], ensure_ascii=False)
+        write_atomically(file, f"{content}\n".encode())
+    return replies
+
+
+def _reply(pair: ModelPair, answer: Generated) -> Reply:
+    return Reply(decode(pair.tokenizer, answer.ids), answer.logprob, answer.tokens, answer.ended, answer.ids)
+
+
+def _load(file: Path, prompts: int, samples: int) -> list[list[Reply]] | None:
+    """A stored part; None where it is absent or damaged."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        replies = [[Reply(**{**reply, "ids": tuple(reply["ids"])}) for reply in some] for some in content]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return replies if [len(some) for some in replies] == [samples] * prompts else None
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
