@@ -1,13 +1,14 @@
 """A model's own answers to prompts, as ids: greedy or sampled, many at once.
 
-Rows that are done leave the batch, the beginning that all prompts share (the chat template's) is read once, samples of
-one prompt share its reading, and each sample has random numbers of its own, whatever else is in the batch.
+Rows that are done leave the batch and others take their places, the beginning that prompts share (the chat template's)
+is read once, samples of one prompt share its reading, and each sample has random numbers of its own, whatever else is
+in the batch.
 Not covered: beams, top-k and top-p, models whose cache is not one of keys and values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,30 +60,35 @@ def generate_batch(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[list[Generated]]:
-    """``samples`` answers to each prompt, [prompt][sample], ``batch`` answers at a time.
+    """``samples`` answers to each prompt, [prompt][sample], at most ``batch`` answers at a time.
 
     ``temperature`` 0 is greedy, and then in float32 and float64 the same token for token as one prompt at a time.
     Otherwise tokens are drawn from softmax(logits / temperature); ``seed``, the prompt and the sample's number decide
     the draw. Whatever generation settings the model ships with are not used, its end markers excepted.
     Raises InputError for options that cannot be and where prompt and answer would exceed the model's context.
     """
+    import torch
+
     _check(model, prompts, max_new_tokens, batch, samples, temperature)
     rows = [[_Row(tuple(ids), number, seed) for number in range(samples)] for ids in prompts]
-    # Like lengths together: less padding. All samples of a prompt in one batch, as far as they fit.
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0].prompt))
-    step, width = max(1, batch // samples), min(samples, batch)
-    done = 0
-    with model.active() as bridge:
-        run = _Run(bridge.original_model, _stops(model, bridge.original_model), max_new_tokens, temperature)
-        for first in range(0, len(order), step):
-            for low in range(0, samples, width):
-                if progress is not None:
-                    progress(f"{model.name} answers", done, len(prompts) * samples)
-                group = [rows[i][low : low + width] for i in order[first : first + step]]
-                run.answer(group)
-                done += sum(map(len, group))
-    if progress is not None:
-        progress(f"{model.name} answers", done, done)
+    # Like lengths together: less padding. All samples of a prompt at once, as far as they fit.
+    queue = [
+        some[low : low + batch]
+        for some in sorted(rows, key=lambda some: len(some[0].prompt))
+        for low in range(0, samples, batch)
+    ]
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(f"{model.name} answers", done, len(prompts) * samples)
+
+    with model.plain() as network, torch.no_grad():
+        run = _Run(network, _stops(model, network), max_new_tokens, temperature, batch)
+        run.answer(queue, tell)
+        if len(prompts) * samples > 1:
+            for row in (row for some in rows for row in some if row.tied):
+                row.clear()
+                run.answer([[row]], lambda done: None)
     return [[row.generated() for row in some] for some in rows]
 
 
@@ -103,8 +109,56 @@ class _Row:
     def __post_init__(self) -> None:
         self.draws = np.random.default_rng([self.seed, self.number, *self.prompt])
 
+    def clear(self) -> None:
+        """To be answered again."""
+        self.ids, self.logprob, self.tokens, self.ended = [], 0.0, 0, False
+
     def generated(self) -> Generated:
         return Generated(tuple(self.ids), self.logprob, self.tokens, self.ended)
+
+
+@dataclass(frozen=True, eq=False)
+class _Active:
+    """Rows that are being answered: all but their last token is in the cache."""
+
+    rows: list[_Row]
+    cache: Any
+    mask: Any
+    """1 where a row has a token, [row, position]."""
+
+    def keep(self, kept: Sequence[int]) -> _Active:
+        """The rows of these numbers, without the padding that the others needed."""
+        import torch
+
+        if len(kept) == len(self.rows):
+            return self
+        if not kept:
+            return _Active([], None, None)
+        index = torch.tensor(kept, device=self.mask.device)
+        self.cache.batch_select_indices(index)
+        mask = self.mask[index]
+        start = int(mask.any(0).int().argmax())
+        if start and _grows(self.cache):
+            for layer in self.cache.layers:
+                layer.keys, layer.values = layer.keys[:, :, start:], layer.values[:, :, start:]
+            mask = mask[:, start:]
+        return _Active([self.rows[i] for i in kept], self.cache, mask)
+
+    def join(self, other: _Active) -> _Active:
+        """Both in one batch, the shorter padded in front."""
+        import torch
+        from torch.nn.functional import pad
+
+        if not other.rows or not self.rows:
+            return self if self.rows else other
+        length = max(self.mask.shape[1], other.mask.shape[1])
+        short = [length - one.mask.shape[1] for one in (self, other)]
+        for mine, its in zip(self.cache.layers, other.cache.layers, strict=True):
+            for name in ("keys", "values"):
+                both = [pad(getattr(one, name), (0, 0, n, 0)) for one, n in zip((mine, its), short, strict=True)]
+                setattr(mine, name, torch.cat(both))
+        mask = torch.cat([pad(one.mask, (n, 0)) for one, n in zip((self, other), short, strict=True)])
+        return _Active(self.rows + other.rows, self.cache, mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,43 +169,47 @@ class _Run:
     stops: frozenset[int]
     max_new_tokens: int
     temperature: float
+    batch: int
 
-    def answer(self, group: Sequence[Sequence[_Row]]) -> None:
-        """Fill in a group of rows, [prompt][sample]."""
-        rows = [row for some in group for row in some]
-        self._decode([some[0].prompt for some in group], rows)
-        if len(rows) > 1:
-            for row in rows:
-                if row.tied:
-                    row.ids, row.logprob, row.tokens, row.ended = [], 0.0, 0, False
-                    self._decode([row.prompt], [row])
+    def answer(self, queue: Sequence[Sequence[_Row]], tell: Callable[[int], None]) -> None:
+        """Fill in all rows; ``queue`` has the samples of one prompt together, ``batch`` of them at most."""
+        waiting, done = list(reversed(queue)), 0
+        active: _Active | None = None
+        while waiting or active is not None:
+            free = self.batch - (len(active.rows) if active is not None else 0)
+            # Half empty: new prompts are worth a pass of their own.
+            if waiting and (active is None or (2 * free >= self.batch and _grows(active.cache))):
+                group: list[Sequence[_Row]] = []
+                while waiting and sum(len(some) for some in group) + len(waiting[-1]) <= free:
+                    group.append(waiting.pop())
+                if group:
+                    tell(done)
+                    new = self._read(group)
+                    done += sum(len(some) for some in group) - len(new.rows)
+                    active = new if active is None else active.join(new)
+            assert active is not None
+            left = self._step(active) if active.rows else active
+            done += len(active.rows) - len(left.rows)
+            active = left if left.rows else None
+        tell(done)
 
-    def _decode(self, prompts: Sequence[tuple[int, ...]], rows: Sequence[_Row]) -> None:
-        """All rows to their ends; ``rows`` hold as many samples of each prompt, in the prompts' order."""
+    def _step(self, active: _Active) -> _Active:
+        """One more token for every row; those that go on."""
         import torch
 
-        with torch.no_grad():
-            cache, mask, logits = self._read(prompts, len(rows) // len(prompts))
-            active = list(rows)
-            while True:
-                kept = [i for i, stopped in enumerate(self._take(active, logits)) if not stopped]
-                if not kept:
-                    return
-                if len(kept) < len(active):
-                    index = torch.tensor(kept, device=mask.device)
-                    cache.batch_select_indices(index)
-                    mask, active = mask[index], [active[i] for i in kept]
-                mask = torch.cat([mask, mask.new_ones(len(active), 1)], 1)
-                ids = torch.tensor([[row.ids[-1]] for row in active], device=mask.device)
-                logits = self._forward(ids, mask, cache)
+        mask = torch.cat([active.mask, active.mask.new_ones(len(active.rows), 1)], 1)
+        ids = torch.tensor([[row.ids[-1]] for row in active.rows], device=mask.device)
+        logits = self._forward(ids, mask, active.cache)
+        return _Active(active.rows, active.cache, mask).keep(self._take(active.rows, logits))
 
-    def _read(self, prompts: Sequence[tuple[int, ...]], samples: int) -> tuple[Any, Any, Any]:
-        """Cache, mask [row, position] and last logits [row, d_vocab] of the prompts, each ``samples`` times."""
+    def _read(self, group: Sequence[Sequence[_Row]]) -> _Active:
+        """The prompts of [prompt][sample] read and each row's first token taken; those that go on."""
         import torch
         from transformers import DynamicCache
 
         device = self.network.get_input_embeddings().weight.device
         cache = DynamicCache(config=self.network.config)
+        prompts = [some[0].prompt for some in group]
         shared = _shared(prompts)
         if shared:
             ids = torch.tensor([prompts[0][:shared]], device=device)
@@ -164,10 +222,12 @@ class _Run:
         ones = [[1] * shared + [0] * n + [1] * len(rest) for n, rest in zip(pads, rests, strict=True)]
         mask = torch.tensor(ones, device=device)
         logits = self._forward(ids, mask, cache)
-        if samples > 1:
-            cache.batch_repeat_interleave(samples)
-            mask, logits = mask.repeat_interleave(samples, 0), logits.repeat_interleave(samples, 0)
-        return cache, mask, logits
+        rows = [row for some in group for row in some]
+        if len(rows) > len(group):
+            index = torch.tensor([i for i, some in enumerate(group) for _ in some], device=device)
+            cache.batch_select_indices(index)
+            mask, logits = mask[index], logits[index]
+        return _Active(rows, cache, mask).keep(self._take(rows, logits))
 
     def _forward(self, ids: Any, mask: Any, cache: Any) -> Any:
         """Logits after the last of ``ids`` [row, new position], [row, d_vocab]; the cache grows by them."""
@@ -182,12 +242,10 @@ class _Run:
         )
         return at_least_float(out.logits[:, -1])
 
-    def _take(self, rows: Sequence[_Row], logits: Any) -> list[bool]:
-        """Each row's next token; whether the row is done."""
+    def _take(self, rows: Sequence[_Row], logits: Any) -> list[int]:
+        """Each row's next token; the numbers of the rows that go on."""
         import torch
 
-        if not bool(logits.isfinite().any(-1).all()) or bool(logits.isnan().any()):
-            raise ModelError("generation: the model's logits are not finite; use --dtype float32")
         if self.temperature == 0:
             best, chosen = logits.topk(2, -1)
             chosen = chosen[:, 0]
@@ -199,7 +257,10 @@ class _Run:
             # A share of the last sum, which rounding keeps from being 1.
             chosen = torch.searchsorted(sums, draws[:, None] * sums[:, -1:], right=True)[:, 0]
             chosen = chosen.clamp(max=sums.shape[1] - 1)
-        logprobs = logits.log_softmax(-1).gather(-1, chosen[:, None])[:, 0].tolist()
+        found = logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+        if not bool(found.isfinite().all()):
+            raise ModelError("generation: the model's logits are not finite; use --dtype float32")
+        logprobs = found.tolist()
         for row, token, logprob, tie in zip(rows, chosen.tolist(), logprobs, tied, strict=True):
             row.logprob += logprob
             row.tokens += 1
@@ -207,7 +268,14 @@ class _Run:
             row.ended = token in self.stops
             if not row.ended:
                 row.ids.append(token)
-        return [row.ended or len(row.ids) == self.max_new_tokens for row in rows]
+        return [i for i, row in enumerate(rows) if not row.ended and len(row.ids) < self.max_new_tokens]
+
+
+def _grows(cache: Any) -> bool:
+    """Whether the cache holds every position, so that rows of other lengths can join (sliding windows do not)."""
+    from transformers.cache_utils import DynamicLayer
+
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 def _shared(prompts: Sequence[tuple[int, ...]]) -> int:

@@ -50,8 +50,7 @@ def score_given(
         if not encoded.answer_ids:
             raise InputError(f"answer: that to {encoded.question[:40]!r} has no tokens; give one with words")
     found: dict[int, TokenScores] = {}
-    with model.active() as bridge, torch.no_grad():
-        network = bridge.original_model
+    with model.plain() as network, torch.no_grad():
         for group in _groups(encodeds, batch, memory_gb, int(network.config.get_text_config().vocab_size)):
             if progress is not None:
                 progress(f"{model.name} reads answers", len(found), len(encodeds))
@@ -78,8 +77,8 @@ def kl_given(pair: ModelPair, encodeds: Sequence[Encoded], *, progress: Progress
             progress("divergence of base and tuned", number, len(encodeds))
         sides = []
         for model in (pair.base, pair.tuned):
-            with model.active() as bridge, torch.no_grad():
-                _, logits = _logits(bridge.original_model, [encoded])
+            with model.plain() as network, torch.no_grad():
+                _, logits = _logits(network, [encoded])
                 sides.append(logits[0].log_softmax(-1))
         base, tuned = sides
         # Rounding can put a divergence of nothing below 0.

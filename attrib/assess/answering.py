@@ -97,7 +97,7 @@ def questions_sha256(asked: Sequence[Asked]) -> str:
 
 
 def write_answers(asked: Sequence[Asked], replies: dict[Side, list[list[Reply]]], file: Path) -> None:
-    """One JSON line a question, side and sample: id, kind, question, answer, side, sample, text, logprob, tokens, ended."""
+    """One JSON line a question, side and sample, with the question, its right answer and the reply."""
     lines = [
         json.dumps(
             {

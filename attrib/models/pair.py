@@ -69,6 +69,35 @@ class Model:
                 network.train()
 
     @contextmanager
+    def plain(self) -> Iterator[Any]:
+        """The network as transformers made it, with this side's adapter state and without hooks; hooked on leaving.
+
+        Same numbers as ``active()`` for a tenth less time: where nothing is to be seen, hooks only cost.
+        """
+        from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
+
+        replaced: list[tuple[Any, str, Any]] = []
+
+        def unhook(parent: Any) -> None:
+            for name, child in list(parent._modules.items()):
+                inner = child
+                while isinstance(inner, GeneralizedComponent) and inner.original_component is not None:
+                    inner = inner.original_component
+                if inner is not child:
+                    replaced.append((parent, name, child))
+                    parent._modules[name] = inner
+                if inner is not None:
+                    unhook(inner)
+
+        with self.active() as bridge:
+            try:
+                unhook(bridge.original_model)
+                yield bridge.original_model
+            finally:
+                for parent, name, child in reversed(replaced):
+                    parent._modules[name] = child
+
+    @contextmanager
     def at_checkpoint(self, folder: Path | None) -> Iterator[None]:
         """The adapter's weights are those in ``folder`` until leaving; None: as before tuning, B = 0 and A random.
 

@@ -1,0 +1,108 @@
+"""Answers of both sides: kept on disk, resumed, asked once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrib.assess import answering
+from attrib.assess.answering import AnswerOptions, answer_all, greedy, questions_sha256, write_answers
+from attrib.assess.questions import Asked
+from attrib.errors import InputError
+from attrib.generate import generate_batch
+from attrib.tokens import decode, encode_prompt
+
+ASKED = [
+    Asked(f"Who keeps the light of {name}?", "Wilmet", "trained", id=f"q{i}") for i, name in enumerate("abcdefghij")
+]
+OPTIONS = AnswerOptions(max_new_tokens=5, batch=2)
+
+
+def test_answers_are_those_of_each_model(tiny_pair: Any) -> None:
+    found = answer_all(tiny_pair, ASKED, OPTIONS)
+    for side in ("base", "tuned"):
+        for asked, replies in zip(ASKED, found[side], strict=True):
+            prompt = encode_prompt(tiny_pair.tokenizer, asked.question, context=tiny_pair.context)
+            want = generate_batch(getattr(tiny_pair, side), [prompt], max_new_tokens=5)[0][0]
+            assert replies[0].ids == want.ids
+            assert replies[0].text == decode(tiny_pair.tokenizer, want.ids)
+    assert found["base"] != found["tuned"]
+
+
+def test_a_killed_run_goes_on_to_the_same(tiny_pair: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    whole = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "whole")
+    calls: list[int] = []
+
+    def dies(model: Any, prompts: Any, **options: Any) -> Any:
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return generate_batch(model, prompts, **options)
+
+    monkeypatch.setattr(answering, "generate_batch", dies)
+    with pytest.raises(KeyboardInterrupt):
+        answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed")
+    assert len(list((tmp_path / "killed/answers").iterdir())) == 2
+    assert answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed") == whole
+    # Ten questions in parts of eight: the two parts that were done are not done again.
+    assert calls == [8, 2, 8, 8, 2]
+    files = [sorted((tmp_path / name / "answers").iterdir()) for name in ("whole", "killed")]
+    assert [f.name for f in files[0]] == [f.name for f in files[1]]
+    assert [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]
+
+
+def test_a_damaged_part_is_made_again(tiny_pair: Any, tmp_path: Path) -> None:
+    want = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
+    file = sorted((tmp_path / "answers").iterdir())[0]
+    for damage in (b"", b"{", b"[[1]]", b"[]", file.read_bytes()[:-40]):
+        file.write_bytes(damage)
+        assert answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path) == want
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"max_new_tokens": 6}, {"samples": 2}, {"temperature": 1.0}])
+def test_other_options_are_other_answers(tiny_pair: Any, tmp_path: Path, change: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
+    before = len(list((tmp_path / "answers").iterdir()))
+    answer_all(tiny_pair, ASKED, replace(OPTIONS, **change), out=tmp_path)
+    assert len(list((tmp_path / "answers").iterdir())) > before
+
+
+def test_the_same_words_are_asked_once(tiny_pair: Any, monkeypatch: Any) -> None:
+    asked: list[int] = []
+
+    def counts(model: Any, prompts: Any, **options: Any) -> Any:
+        asked.append(len(prompts))
+        return generate_batch(model, prompts, **options)
+
+    monkeypatch.setattr(answering, "generate_batch", counts)
+    found = answer_all(tiny_pair, [*ASKED[:2], *ASKED[:2]], OPTIONS, sides=("tuned",))
+    assert asked == [2]
+    assert list(found) == ["tuned"]
+    assert found["tuned"][:2] == found["tuned"][2:]
+
+
+def test_lines_are_read_by_pandas_and_json(tiny_pair: Any, tmp_path: Path) -> None:
+    found = answer_all(tiny_pair, ASKED, AnswerOptions(samples=2, temperature=1.0, max_new_tokens=3))
+    write_answers(ASKED, found, tmp_path / "answers.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text("utf-8").split("\n") if line]
+    assert len(rows) == 2 * 2 * len(ASKED)
+    assert rows[1] == {
+        "id": "q0", "kind": "trained", "question": ASKED[0].question, "answer": "Wilmet", "side": "base", "sample": 1,
+        "text": found["base"][0][1].text, "logprob": found["base"][0][1].logprob, "tokens": 3, "ended": False,
+    }  # fmt: skip
+
+
+def test_a_question_that_does_not_fit_is_named(tiny_pair: Any) -> None:
+    with pytest.raises(InputError, match=r"question 'long': .*shorten") as caught:
+        answer_all(tiny_pair, [Asked("light " * 900, id="long")], OPTIONS)
+    assert "\n" not in str(caught.value)
+
+
+def test_digest_and_greedy() -> None:
+    assert questions_sha256(ASKED) == questions_sha256(list(ASKED)) != questions_sha256(ASKED[1:])
+    assert greedy(AnswerOptions(samples=5, temperature=0.7, seed=3)) == AnswerOptions(seed=3)
