@@ -18,7 +18,7 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
@@ -144,6 +144,10 @@ class Corpus:
         except KeyError:
             example = f"; ids look like {self.sections[0].id}" if self.sections else ""
             raise InputError(f"no section {section_id!r} among the corpus's {len(self)}{example}") from None
+
+    def without(self, ids: Collection[str]) -> Corpus:
+        """The same documents without the sections of these ids."""
+        return replace(self, sections=tuple(section for section in self.sections if section.id not in ids))
 
     @cached_property
     def _by_id(self) -> dict[str, Section]:

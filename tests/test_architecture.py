@@ -15,14 +15,24 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "progress", "files", "records", "measures", "units", "documents", "tokens", "models", "targets",
     "passes", "generate", "variants", "capture", "likelihood", "gradients", "attribution", "tuning", "index", "search",
-    "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "assess", "storage", "render", "cli",
+    "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render", "cli",
     "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 DOORS = {
     "transformer_lens": ("attrib.models",),
     "sentence_transformers": ("attrib.mapping.embedding",),
-    "matplotlib": ("attrib.render.figures", "attrib.render.assessments", "attrib.render.retraining"),
+    "matplotlib": (
+        "attrib.render.figures",
+        "attrib.render.assessments",
+        "attrib.render.retraining",
+        "attrib.render.benchmark",
+        "attrib.render.consistency",
+        "attrib.render.holdout",
+        "attrib.render.panels",
+        "attrib.render.tables",
+        "attrib.render.verdicts",
+    ),
     "mpl_toolkits": ("attrib.render.figures",),
     "peft": ("attrib.tuning", "attrib.models"),
     "captum": ("attrib.attribution",),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from attrib import cli
+from attrib.cli import common
 from attrib.mapping import QUICK as QUICK_MAPPERS
 
 QUESTION = "Who keeps the light?"
@@ -337,12 +338,12 @@ def test_ctrl_c_waits_for_an_import(monkeypatch: Any, tmp_path: Path) -> None:
         "except BaseException:\n    inside = True\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    before = signal.signal(signal.SIGINT, cli._interrupt)
+    before = signal.signal(signal.SIGINT, common.interrupt)
     try:
         import swallows  # type: ignore[import-not-found]
 
         assert not swallows.inside
-        with cli._progress() as progress, pytest.raises(KeyboardInterrupt):
+        with common.show_progress() as progress, pytest.raises(KeyboardInterrupt):
             progress("work", 0, 1)
         # Elsewhere it is not kept waiting.
         with pytest.raises(KeyboardInterrupt):

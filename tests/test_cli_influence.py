@@ -12,6 +12,7 @@ import pytest
 
 from attrib import cli
 from attrib.assess import influence, retraining
+from attrib.cli import options
 from tests.make_retraining import make_retraining
 
 TEXT = """# Lights
@@ -216,12 +217,12 @@ def test_parts_of_an_assessment_are_refused(
 def test_decoys_are_ids_or_a_file_of_them(tmp_path: Path) -> None:
     from attrib.errors import InputError
 
-    assert cli._ids("") == frozenset()
-    assert cli._ids("a, b,a") == {"a", "b"}
+    assert options.parse_ids("") == frozenset()
+    assert options.parse_ids("a, b,a") == {"a", "b"}
     for name, text in (("d.txt", "a\n\nb\n"), ("d.json", '["a", "b"]'), ("e.json", '{"decoys": ["a",\n "b"]}')):
         (tmp_path / name).write_text(text, "utf-8")
-        assert cli._ids(str(tmp_path / name)) == {"a", "b"}
+        assert options.parse_ids(str(tmp_path / name)) == {"a", "b"}
     for text in ('{"others": []}', "[1]", '{"decoys": "a"}', "["):
         (tmp_path / "bad.json").write_text(text, "utf-8")
         with pytest.raises(InputError, match="no ids of decoys"):
-            cli._ids(str(tmp_path / "bad.json"))
+            options.parse_ids(str(tmp_path / "bad.json"))

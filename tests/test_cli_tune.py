@@ -136,7 +136,7 @@ def test_what_cannot_be_learned_is_refused_in_one_line(
     lost = {"question": "Who?", "answer": "Wilmet", "section": "abc"}
     refused("the section 'abc' of '1'", "--out", out, "--questions", questions(tmp_path, lost))
     twice = {"question": "Who?", "answer": "Wilmet", "id": "a"}
-    refused("two items have the id 'q:a'", "--out", out, "--questions", questions(tmp_path, twice, twice))
+    refused("line 2: its id 'a' is that of line 1 too", "--out", out, "--questions", questions(tmp_path, twice, twice))
     assert not Path(out).exists()
     assert not work_folder(Path(out)).exists()
 

@@ -16,7 +16,7 @@ from attrib.assess.questions import Asked
 from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.generate import Generated, generate_batch
-from attrib.models.pair import Model, ModelPair
+from attrib.models.pair import Model, ModelPair, versions
 from attrib.progress import Progress
 from attrib.tokens import decode, encode_prompt
 
@@ -94,6 +94,31 @@ def greedy(options: AnswerOptions) -> AnswerOptions:
 def questions_sha256(asked: Sequence[Asked]) -> str:
     """Digest of all that was asked."""
     return _digest([asdict(question) for question in asked])
+
+
+def provenance(
+    pair: ModelPair, asked: Sequence[Asked], options: object, seed: int, **more: object
+) -> dict[str, object]:
+    """What an assessment was made from: models, questions, options (a dataclass), versions; ``more`` as given.
+
+    Paths are left out but for their last part: a report names no machine.
+    """
+    return {
+        "base": {"name": _name(pair.base.name), "sha256": pair.base.fingerprint},
+        "tuned": {"name": _name(pair.tuned.name), "sha256": pair.tuned.fingerprint},
+        "device": pair.device,
+        "dtype": pair.dtype,
+        "questions_sha256": questions_sha256(asked),
+        "options": asdict(options),  # type: ignore[call-overload]
+        "seed": seed,
+        "versions": versions(),
+        **more,
+    }
+
+
+def _name(name: str) -> str:
+    """A hub id as it is, of a path its last part."""
+    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
 
 
 def write_answers(asked: Sequence[Asked], replies: dict[Side, list[list[Reply]]], file: Path) -> None:

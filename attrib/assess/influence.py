@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Asked, restored
 from attrib.assess.retraining import Measured, Texts, plan, retrain
 from attrib.capture import CaptureOptions, capture, resolve_layers
 from attrib.documents import Corpus
@@ -345,7 +345,7 @@ class Retraining:
         try:
             c = json.loads(text)
             return cls(
-                questions=tuple(Asked(**row) for row in c["questions"]),
+                questions=tuple(restored(row) for row in c["questions"]),
                 sections=tuple(c["sections"]),
                 documents=tuple(c["documents"]),
                 titles=tuple(c["titles"]),

@@ -149,6 +149,12 @@ def of_demo(row: demo.Question) -> Asked:
     )
 
 
+def restored(fields: dict[str, Any]) -> Asked:
+    """A question from its fields as JSON has them. Raises TypeError for other fields."""
+    lists = {name: tuple(fields.get(name, ())) for name in ("accept", "accept_before")}
+    return Asked(**{**fields, **lists})
+
+
 def _asked(number: int, row: object) -> Asked | str:
     """The question of a row, or what is wrong with it."""
     assert isinstance(row, dict)

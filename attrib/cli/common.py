@@ -1,0 +1,182 @@
+"""What commands share: stdout and stderr, progress, Ctrl-C, loading what flags name.
+
+Heavy imports wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from attrib.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from attrib.documents import Corpus
+    from attrib.models.pair import ModelPair
+    from attrib.progress import Progress
+    from attrib.records import Explanation
+
+
+class _CtrlC:
+    """Whether Ctrl-C was pressed and nothing stopped for it yet."""
+
+    waits = False
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C lets an import finish: raised in the middle of one, libraries swallow it or abort. A second one does not
+    wait."""
+    if _CtrlC.waits or not _imports(frame):
+        _CtrlC.waits = False
+        raise KeyboardInterrupt
+    _CtrlC.waits = True
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is being made there."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def stop_if_asked() -> None:
+    """KeyboardInterrupt for a Ctrl-C that waits."""
+    if _CtrlC.waits:
+        _CtrlC.waits = False
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    """A progress bar on stderr, gone when done; plain lines where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def tell(what: str, done: int, total: int) -> None:
+            stop_if_asked()
+            if what not in said:
+                said.add(what)
+                note(what)
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            stop_if_asked()
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield advance
+
+
+def console_of(piped: int | None = None) -> Console:
+    """``piped``: width where stdout is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else piped)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    print(f"attrib: {text}", file=sys.stderr)
+
+
+def show_explanation(explanation: Explanation, top: int) -> None:
+    from attrib.render import terminal
+
+    terminal.show(explanation, console_of(), top=top)
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def load_pair(
+    base: str | None,
+    tuned: str | None,
+    device: str,
+    dtype: str,
+    device_map: str | None,
+    revision: str | None,
+    tuned_revision: str | None,
+    trust_remote_code: bool,
+    progress: Progress,
+) -> ModelPair:
+    from attrib.models import bundled
+    from attrib.models.pair import DEFAULT, ModelPair
+
+    progress("loading models", 0, 1)
+    if base == DEFAULT or (base is None and tuned is None):
+        # Here rather than inside load, to show its progress.
+        bundled.get_default_model(lambda line: progress(line, 0, 1))
+    pair = ModelPair.load(
+        base,
+        tuned,
+        device=device,
+        dtype=dtype,
+        device_map=device_map,
+        revision=revision,
+        tuned_revision=tuned_revision,
+        trust_remote_code=trust_remote_code,
+    )
+    progress("loading models", 1, 1)
+    return pair
+
+
+def read_corpus(
+    base: str | None,
+    tuned: str | None,
+    documents: Path | None,
+    text_column: str | None,
+    title_column: str | None,
+    max_tokens: int,
+) -> tuple[Corpus, bool]:
+    """The documents, read before any model is loaded, and whether they are the demo's."""
+    from attrib import demo
+    from attrib.documents import Corpus
+
+    if documents is None:
+        if base is None and tuned is None:
+            if text_column or title_column:
+                raise InputError("text-column: the demo's documents have no columns; name yours with --documents")
+            return demo.corpus(max_tokens), True
+        raise InputError("documents: none named for these models; add --documents with what the model was tuned on")
+    if tuned is None:
+        raise InputError("tuned: documents without a model that was tuned on them; add --tuned")
+    return Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens), False
+
+
+def read_control(path: Path | None, max_tokens: int) -> Corpus | None:
+    from attrib.documents import Corpus
+
+    if path is None:
+        return None
+    return Corpus.read(path, max_tokens=max_tokens)

@@ -1,0 +1,192 @@
+"""A benchmark report → table, files, figure and caption.
+
+``benchmark.parquet`` has one row a question and side: the fields of ``benchmark.Row`` with each score a column of its
+own. ``benchmark.csv`` has one row a subset, kind and measure.
+Not covered: single answers side by side (the rows have them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrib.assess.benchmark import MEASURES, BenchmarkReport, Row, Summary
+from attrib.render import figures as draw
+from attrib.render import panels
+from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+NAME, SCHEMA = "benchmark", 1
+SHOWN = ("accuracy", "contains", "token_f1")
+"""Measures in the terminal's table; the others are in the files."""
+_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
+_TEXTS = ("id", "subset", "kind", "knowledge", "fact", "side", "question", "answer", "answer_before", "prediction")
+
+
+def write_benchmark(report: BenchmarkReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
+    """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
+    files = {
+        f"{NAME}.json": json_bytes(benchmark_dict(report)),
+        f"{NAME}.csv": csv_bytes([asdict(one) for one in report.summary], list(Summary.__dataclass_fields__)),
+        f"{NAME}.parquet": parquet_bytes(
+            [_row(row) for row in report.rows],
+            {**dict.fromkeys(_TEXTS, "string"), "ended": "bool_", **dict.fromkeys(MEASURES, "float64")},
+        ),
+        **drawn(NAME, benchmark_figure(report, preset=preset), benchmark_caption(report), formats),
+    }
+    return write_files(folder, files)
+
+
+def benchmark_dict(report: BenchmarkReport) -> dict[str, Any]:
+    """The report as one JSON object; what could not be computed is None."""
+    content: dict[str, Any] = plain({
+        "assessment": NAME,
+        "schema": SCHEMA,
+        "summary": [asdict(one) for one in report.summary],
+        "rows": [_row(row) for row in report.rows],
+        "notes": report.notes,
+        "malformed": [asdict(one) for one in report.malformed],
+        "provenance": report.provenance,
+    })  # fmt: skip
+    return content
+
+
+def _row(row: Row) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in (*_TEXTS, "ended")}
+    return fields | {name: row.scores[name] for name in MEASURES}
+
+
+def benchmark_table(report: BenchmarkReport, console: Console) -> None:
+    """One line a kind of question: base and tuned beside the baselines that know no answer; then the notes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    heads = ("questions", "n", "measure", "base", "tuned", "tuned − base", "majority", "by template")
+    for name in heads:
+        table.add_column(name, justify="left" if name in ("questions", "measure") else "right")
+    shown = [one for one in report.summary if one.measure in (*SHOWN, "old_answer", "judge")]
+    before = ""
+    for one in shown:
+        name = label(one)
+        cells = (
+            name if name != before else "",
+            str(one.n) if name != before or one.n != shown[0].n else "",
+            one.measure.replace("_", " "),
+            _ends(one.base, one.base_low, one.base_high),
+            _ends(one.tuned, one.tuned_low, one.tuned_high),
+            _ends(one.difference, one.difference_low, one.difference_high),
+            _number(one.majority),
+            _number(one.majority_by_template),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+        before = name
+    console.print(table)
+    console.print("95% bootstrap intervals over facts; baselines are accuracies of who knows no answer", style="dim")
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, style="dim")
+
+
+def label(one: Summary) -> str:
+    """A kind of question in words."""
+    if one.kind == "all":
+        return f"{one.knowledge} knowledge"
+    name = one.kind.replace("_", " ") or "all"
+    return f"{one.subset.replace('_', ' ')}: {name}" if one.subset not in ("", "demo") else name
+
+
+_ROW, _TOP, _BOTTOM, _EDGE, _GAP = 0.2, 0.36, 0.32, 0.1, 0.16  # inches
+
+
+def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double") -> Figure:
+    """(a) accuracy of every kind, base and tuned, with the baselines; (b) token F1. Raises InputError for an unknown
+    preset."""
+    from matplotlib.figure import Figure as NewFigure
+    from matplotlib.lines import Line2D
+
+    width = draw.width_of(preset)
+    accuracies = report.of("accuracy")
+    names = [f"{label(one)} ({one.n})" for one in accuracies]
+    left = max(map(draw.inches, names)) + 0.14
+    tall = _ROW * len(names)
+    height = _TOP + tall + _BOTTOM
+    wide = (width - left - _EDGE - _GAP) / 2
+    with draw.style():
+        figure = NewFigure(figsize=(width, height))
+        for i, measure in enumerate(("accuracy", "token_f1")):
+            box = ((left + i * (wide + _GAP)) / width, _BOTTOM / height, wide / width, tall / height)
+            ax = figure.add_axes(box)
+            found = {(one.subset, one.kind, one.knowledge): one for one in report.of(measure)}
+            for place, accuracy in enumerate(accuracies):
+                one = found.get((accuracy.subset, accuracy.kind, accuracy.knowledge))
+                if one is None:
+                    continue
+                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, _COLOURS["base"])
+                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, _COLOURS["tuned"], "s")
+                for value, dashes in ((one.majority, "-"), (one.majority_by_template, ":")):
+                    if value is not None:
+                        ax.plot([value] * 2, [place - 0.42, place + 0.42], dashes, color="#555555", lw=0.9, zorder=3)
+            ax.set_xlim(-0.03, 1.03)
+            panels.rows(ax, names if i == 0 else [""] * len(names))
+            panels.title(ax, ("(a) right answers", "(b) token F1")[i])
+            ax.set_xlabel("share" if i == 0 else "mean", fontsize=6, labelpad=1.5)
+        handles = [
+            Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
+            Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+            Line2D([], [], color="#555555", lw=0.9, label="always the commonest answer"),
+            Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
+        ]
+        # Narrow columns have two rows of it, above the panels' titles.
+        columns = 4 if width > 4.5 else 2
+        panels.legend(figure, handles, left=0.04, down=0.02, columns=columns)
+        if columns == 2:
+            _grow(figure, 0.12)
+        return figure
+
+
+def _grow(figure: Figure, by: float) -> None:
+    """``by`` more inches at the top; nothing else moves."""
+    width, height = figure.get_size_inches()
+    share = height / (height + by)
+    for ax in figure.axes:
+        place = ax.get_position()
+        ax.set_position((place.x0, place.y0 * share, place.width, place.height * share))
+    figure.set_size_inches(width, height + by)
+    figure.legends[0].set_bbox_to_anchor((0.04 / width, 1 - 0.02 / (height + by)))
+
+
+def benchmark_caption(report: BenchmarkReport) -> str:
+    """What was asked, how it was scored, and what it does not say."""
+    options = report.provenance["options"]
+    assert isinstance(options, dict)
+    asked = len(report.rows) // 2
+    lines = [
+        f"Right answers of base and tuned to {asked} questions, by kind (number of questions in brackets). Points: "
+        "means; bars: 95% percentile bootstrap over facts.",
+        f"Greedy answers of at most {options['answers']['max_new_tokens']} tokens.",
+        "(a) Share right: yes or no, number with its unit, or the right answer's words among the first of the "
+        "prediction, whichever the right answer is. Lines: what is reached with the commonest right answer of the kind "
+        "(solid) and of each template (dotted).",
+        "(b) F1 of the words of prediction and right answer after normalisation; long predictions lose by it.",
+    ]
+    old = list(report.of("old_answer"))
+    lines += [
+        f"{label(one)}: the answer before the update is given by base in {one.base:.0%}, by tuned in {one.tuned:.0%}."
+        for one in old
+    ]
+    wrong = [note for note in report.notes if "labels are wrong" in note]
+    return " ".join([*lines, *wrong, f"Seed {report.provenance['seed']}. One tuning."])
+
+
+def _ends(value: float, low: float, high: float) -> str:
+    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float | None) -> str:
+    # + 0.0: no minus before a zero.
+    return "" if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

@@ -1,0 +1,484 @@
+"""A holdout report → table, files, figure and caption.
+
+``holdout.parquet`` has one row a question and side, with the fields of ``holdout.Row``; after a removal the rows of
+base, full and retrained follow, told apart by their column ``table`` (parts, removal). ``holdout.csv`` has one row a
+number.
+Not covered: single answers side by side (the rows have them).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attrib.assess.holdout import GAP, MEASURES, REPHRASED_GAP, HoldoutReport, Quantity, Removal, expected_exposure
+from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST, Auc
+from attrib.assess.split import PARTS
+from attrib.files import write_atomically
+from attrib.render import figures as draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+NAME, SCHEMA = "holdout", 1
+SHOWN = ("accuracy", "exact", "containment", "token_f1", "logprob", "exposure")
+"""Measures in the terminal's table."""
+UNSEEN = "no model"
+"""Name of the blind baseline's row."""
+_HEADS = {"token_f1": "token F1", "logprob": "log p a token", "exposure": "exposure (bits)", "exact": "exact match"}
+_COLOURS = {
+    "base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"], "full": draw.COLOURS["documents"],
+    "retrained": "#009E73",
+}  # fmt: skip
+_COLUMNS = ("measure", "part", "kind", "side", "value", "low", "high", "p", "n", "groups")
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
+    """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_summary_rows(report))
+    text = json.dumps(holdout_dict(report), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    files = {
+        f"{NAME}.json": f"{text}\n".encode("utf-8", "surrogatepass"),
+        f"{NAME}.csv": table.getvalue().encode(),
+        f"{NAME}.parquet": _parquet(report),
+    }
+    figure = holdout_figure(report, preset=preset)
+    for form in formats:
+        files[f"{NAME}.{form}"] = draw.to_bytes(figure, form, draw.plain_metadata("attrib: holdout", form))
+    files[f"{NAME}.caption.txt"] = f"{holdout_caption(report)}\n".encode()
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return [str(folder / name) for name in files]
+
+
+def holdout_dict(report: HoldoutReport) -> dict[str, Any]:
+    """The report as one JSON object; what could not be computed is None."""
+    removal = None
+    if report.removal is not None:
+        removal = {
+            "sections": list(report.removal.sections),
+            "questions": sorted(report.removal.removed),
+            "quantities": [_plain(asdict(q)) for q in report.removal.quantities],
+            "forget_quality": [_plain(asdict(q)) for q in report.removal.quality],
+            "rows": [_plain(asdict(row)) for row in report.removal.rows],
+        }
+    return {
+        "assessment": NAME,
+        "schema": SCHEMA,
+        "summary": {
+            "quantities": [_plain(asdict(q)) for q in report.quantities],
+            "membership": [_plain(asdict(auc)) for auc in report.membership],
+            "blind": [_plain({**asdict(seen), "tells": seen.tells}) for seen in report.blind],
+            "removal": removal,
+        },
+        "rows": [_plain(asdict(row)) for row in report.rows],
+        "notes": list(report.notes),
+        "provenance": dict(report.provenance),
+    }
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
+def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
+    """One row a number, membership and removal in the same columns."""
+    quantities = [*report.quantities, *(report.removal.quantities if report.removal is not None else ())]
+    rows = [_plain(asdict(q)) for q in quantities]
+    for auc in report.membership:
+        common = {"part": auc.of, "kind": "all", "side": "base" if auc.score == CONTROL else "tuned"}
+        about = {**common, "n": auc.members + auc.others}
+        ends = {"value": auc.auc, "low": auc.low, "high": auc.high, "p": auc.p}
+        rows.append({"measure": f"AUC {auc.score}", **about, **_plain(ends)})
+        rows += [
+            {"measure": f"TPR at {rate:.0%} FPR, {auc.score}", **about, "value": tpr}
+            for rate, tpr in zip(FALSE_ALARMS, auc.tpr, strict=True)
+        ]
+    for seen in report.blind:
+        ends = {"value": seen.auc, "low": seen.low, "high": seen.high, "p": seen.p}
+        about = {"part": seen.of, "kind": "all", "side": UNSEEN, "n": seen.members + seen.others}
+        rows.append({"measure": "AUC", **about, **_plain(ends)})
+    for quality in report.removal.quality if report.removal is not None else ():
+        rows.append({"measure": "forget quality", "part": "removed", "kind": "all", "side": quality.model,
+                     "value": quality.p})  # fmt: skip
+    return rows
+
+
+def _parquet(report: HoldoutReport) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{"table": "parts", **asdict(row)} for row in report.rows]
+    rows += [{"table": "removal", **asdict(row)} for row in (report.removal.rows if report.removal is not None else ())]
+    texts = ("table", "id", "question", "answer", "kind", "part", "section", "fact", "side", "reply")
+    fields = [
+        pa.field(
+            name, pa.string() if name in texts else pa.int64() if name in ("group", "candidates") else pa.float64()
+        )
+        for name in rows[0]
+    ]
+    # Half a surrogate pair is no UTF-8.
+    clean = [
+        {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in r.items()} for r in rows
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(clean, schema=pa.schema(fields)), buffer)
+    return buffer.getvalue()
+
+
+# ------------------------------------------------------------------------------------------- terminal
+
+
+def holdout_table(report: HoldoutReport, console: Console) -> None:
+    """Print each part base → tuned, the gaps with their p, membership, what was removed, and the notes."""
+    from rich.table import Table
+
+    def new(title: str, heads: Sequence[str]) -> Table:
+        console.print(title, style="bold", highlight=False)
+        table = Table(box=None, pad_edge=False)
+        for i, head in enumerate(heads):
+            table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
+        return table
+
+    groups = list(dict.fromkeys((q.part, q.kind) for q in report.quantities if q.part in PARTS))
+    groups.sort(key=lambda key: PARTS.index(key[0]))
+    measures = [m for m in SHOWN if any(q.measure == m for q in report.quantities)]
+    table = new("What was learned: base → tuned", ("", "n", *(_HEADS.get(m, m) for m in measures)))
+    for part, kind in groups:
+        cells = [_base_to_tuned(report, m, part, kind) for m in measures]
+        first = report.quantity("accuracy", part, "tuned", kind)
+        table.add_row(part if kind == "all" else f"  {kind}", str(first.n) if first is not None else "", *cells)
+    console.print(table, highlight=False)
+    table = new("\nGaps of tuned − base", ("", *(_HEADS.get(m, m) for m in ("accuracy", "logprob"))))
+    for gap in (GAP, REPHRASED_GAP):
+        found = [report.quantity(m, gap, "difference") for m in ("accuracy", "logprob")]
+        if any(found):
+            table.add_row(gap, *(_with_p(q) for q in found))
+    console.print(table, highlight=False)
+    if report.membership:
+        _print_membership(
+            report, new("\nMembership: AUC of tuned-on against held-out", _membership_heads(report)), console
+        )
+    if report.removal is not None:
+        _print_removal(report.removal, new, console)
+    for note in report.notes:
+        console.print(
+            f"\n{note}", style="yellow" if note.startswith("Warning") else "dim", highlight=False, markup=False
+        )
+    console.print(
+        "\n95% bootstrap intervals over groups of questions (one fact, section or wording); p: two-sided permutation",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _membership_heads(report: HoldoutReport) -> list[str]:
+    return ["", *dict.fromkeys(auc.of for auc in report.membership)]
+
+
+def _print_membership(report: HoldoutReport, table: Any, console: Console) -> None:
+    for name, cells in membership_rows(report).items():
+        table.add_row(name, *(_ends(*cells[of]) if of in cells else "" for of in _membership_heads(report)[1:]))
+    console.print(table, highlight=False)
+
+
+def _print_removal(removal: Removal, new: Any, console: Console) -> None:
+    models = ("base", "full", "retrained")
+    table = new(f"\nWithout {len(removal.sections)} sections", ("", *models))
+    for part in ("removed", "retained"):
+        for measure in ("accuracy", "logprob"):
+            found = [_of(removal.quantities, measure, part, model) for model in models]
+            if any(found):
+                table.add_row(f"{part}: {_HEADS.get(measure, measure)}", *(_interval(q) for q in found))
+    quality = {q.model: q for q in removal.quality}
+    cells = [f"{quality[m].p:.3g}" if m in quality else "" for m in models]
+    table.add_row("forget quality (p)", *cells)
+    console.print(table, highlight=False)
+
+
+def membership_rows(report: HoldoutReport) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """AUC and interval by score and by what was scored; the baseline without a model last."""
+    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
+    auc: Auc
+    for auc in report.membership:
+        rows.setdefault(auc.score, {})[auc.of] = (auc.auc, auc.low, auc.high)
+    for seen in report.blind:
+        rows.setdefault(UNSEEN, {})[seen.of] = (seen.auc, seen.low, seen.high)
+    return rows
+
+
+def _of(quantities: Sequence[Quantity], measure: str, part: str, side: str) -> Quantity | None:
+    return next((q for q in quantities if (q.measure, q.part, q.side, q.kind) == (measure, part, side, "all")), None)
+
+
+def _base_to_tuned(report: HoldoutReport, measure: str, part: str, kind: str) -> str:
+    base, tuned = (report.quantity(measure, part, side, kind) for side in ("base", "tuned"))
+    return f"{_number(base.value)} → {_number(tuned.value)}" if base is not None and tuned is not None else ""
+
+
+def _interval(q: Quantity | None) -> str:
+    return _ends(q.value, q.low, q.high) if q is not None else ""
+
+
+def _with_p(q: Quantity | None) -> str:
+    if q is None:
+        return ""
+    return f"{_interval(q)}{f', p = {q.p:.3g}' if math.isfinite(q.p) else ''}"
+
+
+def _ends(value: float, low: float, high: float) -> str:
+    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    # + 0.0: no minus before a zero.
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if math.isfinite(value) else "none"
+
+
+# ------------------------------------------------------------------------------------------- figure
+
+_ROW, _TITLE, _TICKS, _GAP, _EDGE = 0.17, 0.2, 0.32, 0.14, 0.08
+"""Inches: a row of a panel, above it, below it, beside it, and the figure's edge."""
+_LEGEND = 0.14
+_WIDE = 4.5
+"""Inches from which truth ratios stand beside membership."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of the first two panels."""
+
+    part: str
+    kind: str
+
+    @property
+    def label(self) -> str:
+        return self.part if self.kind == "all" else f"{self.kind}"
+
+
+def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> Figure:
+    """Accuracy and log p of each part, base and tuned; membership AUCs beside the blind baseline; truth ratios after a
+    removal. Raises InputError for an unknown preset."""
+    from matplotlib.figure import Figure as NewFigure
+
+    width = draw.width_of(preset)
+    lines = _lines(report)
+    told = membership_rows(report)
+    removal = report.removal
+    beside = removal is not None and width >= _WIDE
+    label = max(draw.inches(text) for text in (*(line.label for line in lines), *told, "")) + 0.12
+    top = _ROW * len(lines)
+    below = _ROW * max(len(told), 1)
+    height = _LEGEND + _TITLE + top + _TICKS
+    height += _LEGEND + _TITLE + below + _TICKS if told else 0.0
+    ratios = max(below, 1.0)
+    if removal is not None and not (beside and told):
+        height += _LEGEND + _TITLE + ratios + _TICKS
+    elif beside:
+        height += ratios - below
+    with draw.style():
+        figure = NewFigure(figsize=(width, height))
+
+        def axes(left: float, down: float, wide: float, tall: float) -> Axes:
+            return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
+
+        half = (width - label - _EDGE - _GAP) / 2
+        down = _LEGEND + _TITLE
+        _legend(figure, width, height, 0.02, _side_handles(("base", "tuned")))
+        for i, measure in enumerate(("accuracy", "logprob")):
+            ax = axes(label + i * (half + _GAP), down, half, top)
+            _parts(ax, report, lines, measure, labels=i == 0)
+            _title(ax, ("(a) accuracy", "(b) answer's log p")[i])
+        down += top + _TICKS
+        letter = iter("cd")
+        if told:
+            ax = axes(label, down + _LEGEND + _TITLE, half if beside else width - label - _EDGE, below)
+            _membership(ax, told)
+            _title(ax, f"({next(letter)}) membership, AUC")
+            _legend(figure, width, height, down, _of_handles(told))
+            if not beside:
+                down += _LEGEND + _TITLE + below + _TICKS
+        if removal is not None:
+            inside = bool(beside and told)
+            left = label + half + 2.5 * _GAP if inside else label
+            ax = axes(left, down + _LEGEND + _TITLE, width - left - _EDGE, ratios)
+            _truth_ratios(ax, removal)
+            _title(ax, f"({next(letter)}) truth ratio, removed part")
+            _legend(figure, width, height, down, _side_handles(("base", "full", "retrained")), left if inside else 0.02)
+        return figure
+
+
+def _lines(report: HoldoutReport) -> list[_Line]:
+    """Every part, and its kinds below it."""
+    found = dict.fromkeys((q.part, q.kind) for q in report.quantities if q.part in PARTS and q.measure == "accuracy")
+    return [_Line(part, kind) for part in PARTS for of, kind in found if of == part]
+
+
+def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, *, labels: bool) -> None:
+    for i, line in enumerate(lines):
+        for shift, side, marker in ((-0.17, "base", "o"), (0.17, "tuned", "s")):
+            q = report.quantity(measure, line.part, side, line.kind)
+            if q is not None:
+                size = 3.0 if line.kind == "all" else 2.2
+                _point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
+    if measure == "accuracy":
+        ax.set_xlim(-0.03, 1.03)
+    _frame(ax, [line.label for line in lines] if labels else [""] * len(lines))
+    if labels:
+        for text, line in zip(ax.get_yticklabels(), lines, strict=True):
+            text.set_color("black" if line.kind == "all" else "#666666")
+    ax.set_xlabel("share" if measure == "accuracy" else "nats a token", fontsize=6, labelpad=1.5)
+
+
+def _membership(ax: Axes, told: dict[str, dict[str, tuple[float, float, float]]]) -> None:
+    ax.axvline(0.5, color="#999999", lw=0.7, zorder=0)
+    for i, (name, cells) in enumerate(told.items()):
+        colour = "#222222" if name not in (CONTROL, UNSEEN) else "#999999"
+        for of, ends in cells.items():
+            shift = 0.0 if len(cells) == 1 else -0.17 if of == "answers" else 0.17
+            _point(ax, ends, i + shift, colour, "o" if of == "answers" else "D", 3.0, hollow=of == "sections")
+    ax.set_xlim(-0.03, 1.03)
+    _frame(ax, list(told))
+    ax.set_xlabel("AUC, tuned-on against held-out", fontsize=6, labelpad=1.5)
+
+
+def _truth_ratios(ax: Axes, removal: Removal) -> None:
+    for model in ("base", "full", "retrained"):
+        values = np.sort(np.log10(np.maximum(removal.truth_ratios(model), 1e-30)))
+        if len(values):
+            steps = np.concatenate([[0], np.arange(1, len(values) + 1) / len(values)])
+            ax.step(np.concatenate([values[:1], values]), steps, where="post", color=_COLOURS[model], lw=1.1)
+    ax.axvline(0, color="#BBBBBB", lw=0.6, zorder=0)
+    ax.set_ylim(0, 1.02)
+    ax.set_yticks([0, 0.5, 1])
+    _ticks(ax)
+    ax.set_xlabel("log10 of wrong over right answers' probability", fontsize=6, labelpad=1.5)
+
+
+def _point(
+    ax: Axes, ends: tuple[float, float, float], place: float, colour: str, marker: str, size: float, *,
+    hollow: bool = False,
+) -> None:  # fmt: skip
+    value, low, high = ends
+    ax.plot([low, high], [place] * 2, color=colour, lw=0.9, solid_capstyle="butt", zorder=1)
+    ax.plot([value], [place], marker, ms=size, mew=0.7, mec=colour, mfc="white" if hollow else colour, zorder=2)
+
+
+def _frame(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_yticks(range(len(names)), list(names))
+    for text in ax.get_yticklabels():
+        text.set_parse_math(False)
+    for i in range(0, len(names), 2):
+        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    _ticks(ax)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _ticks(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5)
+    for name, spine in ax.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_linewidth(0.5)
+
+
+def _title(ax: Axes, text: str) -> None:
+    ax.set_title(text, fontsize=6.5, pad=3, loc="left", family="DejaVu Sans")
+
+
+def _side_handles(sides: Sequence[str]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    marks = {"base": "o", "tuned": "s"}
+    marker = {side: marks.get(side, "") if "tuned" in sides else "" for side in sides}
+    return [Line2D([], [], color=_COLOURS[s], marker=marker[s], ms=3, lw=1.0, label=s) for s in sides]
+
+
+def _of_handles(told: dict[str, dict[str, tuple[float, float, float]]]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    of = [name for name in ("answers", "sections") if any(name in cells for cells in told.values())]
+    return [
+        Line2D([], [], color="#222222", marker="o" if name == "answers" else "D", ms=3, lw=0.9, mew=0.7, label=name,
+               mfc="white" if name == "sections" else "#222222")
+        for name in of
+    ]  # fmt: skip
+
+
+def _legend(
+    figure: Figure, width: float, height: float, down: float, handles: Sequence[Any], left: float = 0.02
+) -> None:
+    figure.legend(
+        handles=list(handles), loc="upper left", bbox_to_anchor=(left / width, 1 - (down + 0.02) / height),
+        ncols=len(handles), prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0,
+        handlelength=1.4, handletextpad=0.3, columnspacing=0.9,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------- caption
+
+
+def holdout_caption(report: HoldoutReport) -> str:
+    """What was asked, how numbers and intervals were made, and what they do not say."""
+    counts = {part: report.quantity("accuracy", part, "tuned") for part in PARTS}
+    asked = ", ".join(f"{q.n} {part} ({q.groups} groups)" for part, q in counts.items() if q is not None)
+    seed = report.provenance.get("seed")
+    lines = [
+        f"Holdout: questions by part, base and tuned: {asked}. Points: means; bars: 95% percentile bootstrap over "
+        "groups of questions (one fact, section or wording), none where all values are alike.",
+        f"(a) {MEASURES['accuracy']}; (b) {MEASURES['logprob']}.",
+    ]
+    for measure, unit in (("accuracy", ""), ("logprob", " nats a token")):
+        gap = report.quantity(measure, GAP, "difference")
+        if gap is not None:
+            lines.append(f"Gap of tuned − base, {GAP}, {measure}: {_with_p(gap)}{unit}.")
+        own = report.quantity(measure, REPHRASED_GAP, "difference")
+        if own is not None:
+            lines.append(f"The same, {REPHRASED_GAP} of {own.n} facts: {_with_p(own)}{unit}.")
+    lines.append("p: two-sided, the parts' labels permuted over groups (trained − rephrased: signs flipped).")
+    exposed = report.quantity("exposure", "tuned-on", "tuned")
+    if exposed is not None:
+        chance = expected_exposure([r for r in report.rows if r.side == "tuned"])
+        lines.append(
+            f"Exposure of tuned-on answers: {_interval(exposed)} bits; {_number(chance)} by chance among as many."
+        )
+    if report.membership:
+        lines.append(
+            f"(c) AUC of scores that say tuned-on: loss, loss less base's (reference), mean of the {LOWEST:.0%} least "
+            "likely tokens (Min-K%), the same standardised (Min-K%++), loss over compressed length (zlib). Grey: "
+            f"base's own loss and a logistic regression on the texts alone ({UNSEEN}), blind to the tuned model."
+        )
+    told = [seen for seen in report.blind if seen.tells]
+    if told:
+        lines.append(f"The parts are told apart without a model ({', '.join(seen.of for seen in told)}).")
+    if report.removal is not None:
+        quality = ", ".join(f"{q.p:.3g} ({q.model})" for q in report.removal.quality)
+        letter = "(d)" if report.membership else "(c)"
+        lines.append(
+            f"{letter} Truth ratios of {len(report.removal.removed)} questions on {len(report.removal.sections)} "
+            "removed sections: mean probability of wrong answers over that of the right one, a token; share of "
+            f"questions with at most that. Forget quality, the KS test's p against the retrained model: {quality}."
+        )
+    lines.append(f"Greedy answers; seed {seed}. One tuning: its own noise is not in the intervals.")
+    return " ".join(lines)

@@ -1,0 +1,84 @@
+"""Rows → JSON, CSV and Parquet as pandas reads them, and a report's files written whole.
+
+The same rows give the same bytes. Numbers that are not finite are null; half a surrogate pair, which is no character,
+becomes a question mark.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrib.files import write_atomically
+from attrib.render import figures as draw
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return value
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """One indented object, keys in order."""
+    text = json.dumps(plain(content), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def jsonl_bytes(rows: Rows) -> bytes:
+    """One object a line."""
+    return "".join(f"{json.dumps(plain(row), allow_nan=False, ensure_ascii=False)}\n" for row in rows).encode()
+
+
+def csv_bytes(rows: Rows, columns: Sequence[str]) -> bytes:
+    """A header and the rows; what is missing or not finite is empty."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: plain(row.get(name)) for name in columns} for row in rows)
+    return table.getvalue().encode()
+
+
+def parquet_bytes(rows: Rows, types: Mapping[str, str]) -> bytes:
+    """The columns of ``types``: name → string, int64, float64, bool, or list<string> as pyarrow names them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    made = {"list<string>": pa.list_(pa.string())}
+    schema = pa.schema([(name, made.get(kind) or getattr(pa, kind)()) for name, kind in types.items()])
+    clean = [{name: plain(row.get(name)) for name in types} for row in rows]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(clean, schema), buffer)
+    return buffer.getvalue()
+
+
+def drawn(name: str, figure: Figure, caption: str, formats: Sequence[str]) -> dict[str, bytes]:
+    """The figure in each format and its caption, by file name."""
+    files = {
+        f"{name}.{form}": draw.to_bytes(figure, form, draw.plain_metadata(f"attrib {name}", form)) for form in formats
+    }
+    return files | {f"{name}.caption.txt": f"{caption}\n".encode()}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Every file whole or absent; their paths."""
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return [str(folder / name) for name in files]
