@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, AnswerOptions, Reply, Side, answer_all, greedy, questions_sha256
+from attrib.assess.answering import SIDES, AnswerOptions, Reply, Side, answer_all, greedy, provenance
 from attrib.assess.clusters import ENTAILED, SAME, Group, Relate, by_embedding, by_entailment, clusters, load_nli, terms
 from attrib.assess.questions import Asked
 from attrib.documents import Corpus
@@ -41,7 +41,7 @@ from attrib.measures import (
     rouge_l,
     semantic_entropy,
 )
-from attrib.models.pair import ModelPair, versions
+from attrib.models.pair import ModelPair
 from attrib.progress import Progress
 from attrib.tokens import encode, encode_prompt
 from attrib.vocabulary import Lexicon
@@ -255,7 +255,14 @@ def assess_consistency(
         relate,
         lambda texts: word_vectors(texts, embedder),
         options,
-        _provenance(pair, asked, corpus, control, options),
+        provenance(
+            pair,
+            asked,
+            replace(options, threshold=options.same, nli=Path(options.nli).name if options.nli else None),
+            options.seed,
+            documents_sha256=corpus.sha256,
+            control_sha256=control.sha256,
+        ),
     )
 
 
@@ -597,26 +604,3 @@ def _notes(rows: Sequence[QuestionRow], lexicon: Lexicon, options: ConsistencyOp
 def _of_side(row: QuestionRow, side: Side) -> tuple[Reply, ...]:
     answers = row.base if side == "base" else row.tuned
     return (answers.greedy, *answers.samples)
-
-
-def _provenance(
-    pair: ModelPair, asked: Sequence[Asked], corpus: Corpus, control: Corpus, options: ConsistencyOptions
-) -> dict[str, object]:
-    models = {"base": pair.base, "tuned": pair.tuned}
-    plain = asdict(options) | {"threshold": options.same, "nli": Path(options.nli).name if options.nli else None}
-    return {
-        **{side: {"name": _plain_name(model.name), "sha256": model.fingerprint} for side, model in models.items()},
-        "documents_sha256": corpus.sha256,
-        "control_sha256": control.sha256,
-        "questions_sha256": questions_sha256(asked),
-        "device": pair.device,
-        "dtype": pair.dtype,
-        "options": plain,
-        "seed": options.seed,
-        "versions": versions(),
-    }
-
-
-def _plain_name(name: str) -> str:
-    """A hub id as it is, a path without where it lies: reports name no machine."""
-    return Path(name).name if Path(name).exists() else name

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from attrib.assess import scorers
-from attrib.assess.answering import AnswerOptions, Reply, Side, answer_all, questions_sha256, write_answers
+from attrib.assess.answering import AnswerOptions, Reply, Side, answer_all, provenance, write_answers
 from attrib.assess.blind import Blind, blind
 from attrib.assess.membership import (
     CONTROL,
@@ -41,7 +41,7 @@ from attrib.documents import Corpus
 from attrib.errors import InputError, RecordError
 from attrib.likelihood import score_given
 from attrib.measures import grouped_difference_interval, grouped_interval, permutation_p, sign_flip_p
-from attrib.models.pair import Model, ModelPair, versions
+from attrib.models.pair import Model, ModelPair
 from attrib.passes import at_least_float
 from attrib.progress import Progress
 from attrib.records import Section
@@ -256,7 +256,15 @@ def assess_holdout(
         measure(model, _first(replies[side]), asked, wrong, sections, options, context=pair.context, progress=progress)
         for side, model in models
     )
-    return compare(asked, found, base, tuned, sections, options, _provenance(pair, corpus, asked, options))
+    return compare(
+        asked,
+        found,
+        base,
+        tuned,
+        sections,
+        options,
+        provenance(pair, asked, options, options.seed, documents_sha256=corpus.sha256 if corpus is not None else None),
+    )
 
 
 def retrain_without(
@@ -788,26 +796,6 @@ def _refuse_unanswered(asked: Sequence[Asked]) -> None:
     for question in asked:
         if question.answer is None:
             raise InputError(f"questions: {question.id!r} has no right answer; add one or remove the row")
-
-
-def _provenance(
-    pair: ModelPair, corpus: Corpus | None, asked: Sequence[Asked], options: HoldoutOptions
-) -> dict[str, object]:
-    return {
-        "base": {"name": _name(pair.base.name), "sha256": pair.base.fingerprint},
-        "tuned": {"name": _name(pair.tuned.name), "sha256": pair.tuned.fingerprint},
-        "documents": corpus.sha256 if corpus is not None else None,
-        "questions_sha256": questions_sha256(asked),
-        "options": asdict(options),
-        "seed": options.seed,
-        "versions": versions(),
-        "command": "attrib assess holdout",
-    }
-
-
-def _name(name: str) -> str:
-    """A hub id as it is, of a path its last part: where it lay says nothing."""
-    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
 
 
 def _plain(text: str) -> str:

@@ -11,9 +11,6 @@ Not covered: the page that joins this with other assessments.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -32,8 +29,8 @@ from attrib.assess.consistency import (
     QuestionRow,
     SummaryRow,
 )
-from attrib.files import write_atomically
 from attrib.render import figures as draw
+from attrib.render.tables import csv_bytes, drawn, json_bytes, jsonl_bytes, parquet_bytes, write_files
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
@@ -70,25 +67,17 @@ _DIGITS = 6
 
 def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """Everything that the module's text names; every file is whole or absent. Returns the paths."""
-    figure = consistency_figure(report, preset=preset)
+    names = [*SummaryRow.__dataclass_fields__]
     files = {
-        f"{NAME}.json": (json.dumps(consistency_dict(report), indent=1, sort_keys=True) + "\n").encode(),
-        f"{NAME}.csv": _csv(report),
+        f"{NAME}.json": json_bytes(consistency_dict(report)),
+        f"{NAME}.csv": csv_bytes([{n: _plain(getattr(row, n)) for n in names} for row in report.summary], names),
         f"{NAME}.parquet": _parquet(list(question_rows(report))),
         f"{NAME}_answers.parquet": _parquet(list(answer_rows(report))),
-        "answers.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in answer_rows(report)).encode(
-            "utf-8", "surrogatepass"
-        ),
-        f"{NAME}.md": consistency_markdown(report).encode(),
-        **{
-            f"{NAME}.{form}": draw.to_bytes(figure, form, draw.plain_metadata(f"attrib: {NAME}", form))
-            for form in formats
-        },
-        f"{NAME}.caption.txt": f"{consistency_caption(report)}\n".encode(),
+        "answers.jsonl": jsonl_bytes(list(answer_rows(report))),
+        f"{NAME}.md": consistency_markdown(report).encode("utf-8", "replace"),
+        **drawn(NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats),
     }
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    return [str(folder / name) for name in files]
+    return write_files(folder, files)
 
 
 def consistency_dict(report: ConsistencyReport) -> dict[str, Any]:
@@ -164,15 +153,6 @@ def _plain(value: Any) -> Any:
     return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
 
 
-def _csv(report: ConsistencyReport) -> bytes:
-    table = io.StringIO()
-    names = [*SummaryRow.__dataclass_fields__]
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_plain(getattr(row, name)) for name in names] for row in report.summary)
-    return table.getvalue().encode()
-
-
 def question_rows(report: ConsistencyReport) -> Iterator[dict[str, Any]]:
     """One row a question and side: its words, the greedy answer and every quantity."""
     for row in report.rows:
@@ -220,19 +200,12 @@ _INTEGERS, _TEXTS = ("sample", "cluster", "tokens"), (
 
 
 def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Columns keep their type where all values are missing."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def kind(name: str) -> Any:
+    def kind(name: str) -> str:
         if name in _INTEGERS:
-            return pa.int64()
-        return pa.string() if name in _TEXTS else pa.bool_() if name == "ended" else pa.float64()
+            return "int64"
+        return "string" if name in _TEXTS else "bool_" if name == "ended" else "float64"
 
-    columns = {name: pa.array([row[name] for row in rows], kind(name)) for name in rows[0]}
-    out = io.BytesIO()
-    pq.write_table(pa.table(columns), out)
-    return out.getvalue()
+    return parquet_bytes(rows, {name: kind(name) for name in rows[0]})
 
 
 # ------------------------------------------------------------------------------------------- terminal

@@ -8,9 +8,6 @@ Not covered: single answers side by side (the rows have them).
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +19,9 @@ import numpy as np
 from attrib.assess.holdout import GAP, MEASURES, REPHRASED_GAP, HoldoutReport, Quantity, Removal, expected_exposure
 from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST, Auc
 from attrib.assess.split import PARTS
-from attrib.files import write_atomically
 from attrib.render import figures as draw
+from attrib.render import panels
+from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,23 +46,13 @@ _COLUMNS = ("measure", "part", "kind", "side", "value", "low", "high", "p", "n",
 
 def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
-    table = io.StringIO()
-    writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_summary_rows(report))
-    text = json.dumps(holdout_dict(report), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     files = {
-        f"{NAME}.json": f"{text}\n".encode("utf-8", "surrogatepass"),
-        f"{NAME}.csv": table.getvalue().encode(),
+        f"{NAME}.json": json_bytes(holdout_dict(report)),
+        f"{NAME}.csv": csv_bytes(_summary_rows(report), _COLUMNS),
         f"{NAME}.parquet": _parquet(report),
+        **drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats),
     }
-    figure = holdout_figure(report, preset=preset)
-    for form in formats:
-        files[f"{NAME}.{form}"] = draw.to_bytes(figure, form, draw.plain_metadata("attrib: holdout", form))
-    files[f"{NAME}.caption.txt"] = f"{holdout_caption(report)}\n".encode()
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    return [str(folder / name) for name in files]
+    return write_files(folder, files)
 
 
 def holdout_dict(report: HoldoutReport) -> dict[str, Any]:
@@ -74,38 +62,34 @@ def holdout_dict(report: HoldoutReport) -> dict[str, Any]:
         removal = {
             "sections": list(report.removal.sections),
             "questions": sorted(report.removal.removed),
-            "quantities": [_plain(asdict(q)) for q in report.removal.quantities],
-            "forget_quality": [_plain(asdict(q)) for q in report.removal.quality],
-            "rows": [_plain(asdict(row)) for row in report.removal.rows],
+            "quantities": [plain(asdict(q)) for q in report.removal.quantities],
+            "forget_quality": [plain(asdict(q)) for q in report.removal.quality],
+            "rows": [plain(asdict(row)) for row in report.removal.rows],
         }
     return {
         "assessment": NAME,
         "schema": SCHEMA,
         "summary": {
-            "quantities": [_plain(asdict(q)) for q in report.quantities],
-            "membership": [_plain(asdict(auc)) for auc in report.membership],
-            "blind": [_plain({**asdict(seen), "tells": seen.tells}) for seen in report.blind],
+            "quantities": [plain(asdict(q)) for q in report.quantities],
+            "membership": [plain(asdict(auc)) for auc in report.membership],
+            "blind": [plain({**asdict(seen), "tells": seen.tells}) for seen in report.blind],
             "removal": removal,
         },
-        "rows": [_plain(asdict(row)) for row in report.rows],
+        "rows": [plain(asdict(row)) for row in report.rows],
         "notes": list(report.notes),
         "provenance": dict(report.provenance),
     }
 
 
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
-
-
 def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
     """One row a number, membership and removal in the same columns."""
     quantities = [*report.quantities, *(report.removal.quantities if report.removal is not None else ())]
-    rows = [_plain(asdict(q)) for q in quantities]
+    rows = [plain(asdict(q)) for q in quantities]
     for auc in report.membership:
         common = {"part": auc.of, "kind": "all", "side": "base" if auc.score == CONTROL else "tuned"}
         about = {**common, "n": auc.members + auc.others}
         ends = {"value": auc.auc, "low": auc.low, "high": auc.high, "p": auc.p}
-        rows.append({"measure": f"AUC {auc.score}", **about, **_plain(ends)})
+        rows.append({"measure": f"AUC {auc.score}", **about, **plain(ends)})
         rows += [
             {"measure": f"TPR at {rate:.0%} FPR, {auc.score}", **about, "value": tpr}
             for rate, tpr in zip(FALSE_ALARMS, auc.tpr, strict=True)
@@ -113,7 +97,7 @@ def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
     for seen in report.blind:
         ends = {"value": seen.auc, "low": seen.low, "high": seen.high, "p": seen.p}
         about = {"part": seen.of, "kind": "all", "side": UNSEEN, "n": seen.members + seen.others}
-        rows.append({"measure": "AUC", **about, **_plain(ends)})
+        rows.append({"measure": "AUC", **about, **plain(ends)})
     for quality in report.removal.quality if report.removal is not None else ():
         rows.append({"measure": "forget quality", "part": "removed", "kind": "all", "side": quality.model,
                      "value": quality.p})  # fmt: skip
@@ -121,25 +105,12 @@ def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
 
 
 def _parquet(report: HoldoutReport) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = [{"table": "parts", **asdict(row)} for row in report.rows]
     rows += [{"table": "removal", **asdict(row)} for row in (report.removal.rows if report.removal is not None else ())]
     texts = ("table", "id", "question", "answer", "kind", "part", "section", "fact", "side", "reply")
-    fields = [
-        pa.field(
-            name, pa.string() if name in texts else pa.int64() if name in ("group", "candidates") else pa.float64()
-        )
-        for name in rows[0]
-    ]
-    # Half a surrogate pair is no UTF-8.
-    clean = [
-        {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in r.items()} for r in rows
-    ]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(clean, schema=pa.schema(fields)), buffer)
-    return buffer.getvalue()
+    whole = ("group", "candidates")
+    kinds = {name: "string" if name in texts else "int64" if name in whole else "float64" for name in rows[0]}
+    return parquet_bytes(rows, kinds)
 
 
 # ------------------------------------------------------------------------------------------- terminal
@@ -300,18 +271,18 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
 
         half = (width - label - _EDGE - _GAP) / 2
         down = _LEGEND + _TITLE
-        _legend(figure, width, height, 0.02, _side_handles(("base", "tuned")))
+        panels.legend(figure, _side_handles(("base", "tuned")), left=0.02, down=0.04)
         for i, measure in enumerate(("accuracy", "logprob")):
             ax = axes(label + i * (half + _GAP), down, half, top)
             _parts(ax, report, lines, measure, labels=i == 0)
-            _title(ax, ("(a) accuracy", "(b) answer's log p")[i])
+            panels.title(ax, ("(a) accuracy", "(b) answer's log p")[i])
         down += top + _TICKS
         letter = iter("cd")
         if told:
             ax = axes(label, down + _LEGEND + _TITLE, half if beside else width - label - _EDGE, below)
             _membership(ax, told)
-            _title(ax, f"({next(letter)}) membership, AUC")
-            _legend(figure, width, height, down, _of_handles(told))
+            panels.title(ax, f"({next(letter)}) membership, AUC")
+            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02)
             if not beside:
                 down += _LEGEND + _TITLE + below + _TICKS
         if removal is not None:
@@ -319,8 +290,10 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
             left = label + half + 2.5 * _GAP if inside else label
             ax = axes(left, down + _LEGEND + _TITLE, width - left - _EDGE, ratios)
             _truth_ratios(ax, removal)
-            _title(ax, f"({next(letter)}) truth ratio, removed part")
-            _legend(figure, width, height, down, _side_handles(("base", "full", "retrained")), left if inside else 0.02)
+            panels.title(ax, f"({next(letter)}) truth ratio, removed part")
+            panels.legend(
+                figure, _side_handles(("base", "full", "retrained")), left=left if inside else 0.02, down=down + 0.02
+            )
         return figure
 
 
@@ -336,10 +309,10 @@ def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str
             q = report.quantity(measure, line.part, side, line.kind)
             if q is not None:
                 size = 3.0 if line.kind == "all" else 2.2
-                _point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
+                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
     if measure == "accuracy":
         ax.set_xlim(-0.03, 1.03)
-    _frame(ax, [line.label for line in lines] if labels else [""] * len(lines))
+    panels.rows(ax, [line.label for line in lines] if labels else [""] * len(lines))
     if labels:
         for text, line in zip(ax.get_yticklabels(), lines, strict=True):
             text.set_color("black" if line.kind == "all" else "#666666")
@@ -352,9 +325,9 @@ def _membership(ax: Axes, told: dict[str, dict[str, tuple[float, float, float]]]
         colour = "#222222" if name not in (CONTROL, UNSEEN) else "#999999"
         for of, ends in cells.items():
             shift = 0.0 if len(cells) == 1 else -0.17 if of == "answers" else 0.17
-            _point(ax, ends, i + shift, colour, "o" if of == "answers" else "D", 3.0, hollow=of == "sections")
+            panels.point(ax, ends, i + shift, colour, "o" if of == "answers" else "D", 3.0, hollow=of == "sections")
     ax.set_xlim(-0.03, 1.03)
-    _frame(ax, list(told))
+    panels.rows(ax, list(told))
     ax.set_xlabel("AUC, tuned-on against held-out", fontsize=6, labelpad=1.5)
 
 
@@ -367,44 +340,8 @@ def _truth_ratios(ax: Axes, removal: Removal) -> None:
     ax.axvline(0, color="#BBBBBB", lw=0.6, zorder=0)
     ax.set_ylim(0, 1.02)
     ax.set_yticks([0, 0.5, 1])
-    _ticks(ax)
+    panels.ticks(ax)
     ax.set_xlabel("log10 of wrong over right answers' probability", fontsize=6, labelpad=1.5)
-
-
-def _point(
-    ax: Axes, ends: tuple[float, float, float], place: float, colour: str, marker: str, size: float, *,
-    hollow: bool = False,
-) -> None:  # fmt: skip
-    value, low, high = ends
-    ax.plot([low, high], [place] * 2, color=colour, lw=0.9, solid_capstyle="butt", zorder=1)
-    ax.plot([value], [place], marker, ms=size, mew=0.7, mec=colour, mfc="white" if hollow else colour, zorder=2)
-
-
-def _frame(ax: Axes, names: Sequence[str]) -> None:
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_yticks(range(len(names)), list(names))
-    for text in ax.get_yticklabels():
-        text.set_parse_math(False)
-    for i in range(0, len(names), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
-    _ticks(ax)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-
-
-def _ticks(ax: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_linewidth(0.5)
-
-
-def _title(ax: Axes, text: str) -> None:
-    ax.set_title(text, fontsize=6.5, pad=3, loc="left", family="DejaVu Sans")
 
 
 def _side_handles(sides: Sequence[str]) -> list[Any]:
@@ -424,16 +361,6 @@ def _of_handles(told: dict[str, dict[str, tuple[float, float, float]]]) -> list[
                mfc="white" if name == "sections" else "#222222")
         for name in of
     ]  # fmt: skip
-
-
-def _legend(
-    figure: Figure, width: float, height: float, down: float, handles: Sequence[Any], left: float = 0.02
-) -> None:
-    figure.legend(
-        handles=list(handles), loc="upper left", bbox_to_anchor=(left / width, 1 - (down + 0.02) / height),
-        ncols=len(handles), prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0,
-        handlelength=1.4, handletextpad=0.3, columnspacing=0.9,
-    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- caption
