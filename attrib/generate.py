@@ -246,21 +246,27 @@ class _Run:
         """Each row's next token; the numbers of the rows that go on."""
         import torch
 
+        tied = [False] * len(rows)
         if self.temperature == 0:
-            best, chosen = logits.topk(2, -1)
-            chosen = chosen[:, 0]
-            tied = (best[:, 0] - best[:, 1] < TIES.get(str(self.network.dtype), 0.0)).tolist()
+            chosen = logits.argmax(-1, keepdim=True)
+            best = logits.gather(-1, chosen)
+            if tie := TIES.get(str(self.network.dtype)):
+                # Three passes over the vocabulary are a quarter of topk's time.
+                second = logits.scatter_(-1, chosen, float("-inf")).amax(-1, keepdim=True)
+                logits.scatter_(-1, chosen, best)
+                tied = (best - second < tie)[:, 0].tolist()
         else:
-            tied = [False] * len(rows)
             sums = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
             draws = torch.tensor([row.draws.random() for row in rows], dtype=sums.dtype, device=sums.device)
             # A share of the last sum, which rounding keeps from being 1.
-            chosen = torch.searchsorted(sums, draws[:, None] * sums[:, -1:], right=True)[:, 0]
-            chosen = chosen.clamp(max=sums.shape[1] - 1)
-        found = logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+            chosen = torch.searchsorted(sums, draws[:, None] * sums[:, -1:], right=True).clamp(max=sums.shape[1] - 1)
+            best = logits.amax(-1, keepdim=True)
+        said = logits.gather(-1, chosen)
+        # In place: the logits are not needed any more.
+        found = (said - best - logits.sub_(best).exp_().sum(-1, keepdim=True).log())[:, 0]
         if not bool(found.isfinite().all()):
             raise ModelError("generation: the model's logits are not finite; use --dtype float32")
-        logprobs = found.tolist()
+        logprobs, chosen = found.tolist(), chosen[:, 0]
         for row, token, logprob, tie in zip(rows, chosen.tolist(), logprobs, tied, strict=True):
             row.logprob += logprob
             row.tokens += 1

@@ -8,8 +8,9 @@ Not covered: questions with choices scored by log-prob, several turns.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from attrib.tuning import Item
 
 TRAINED = ("memorization", "trained", "updated")
 """Kinds of questions that tuning learns."""
-MEASURES = ("accuracy", *SCORERS, "abstains", "judge")
+MEASURES = ("accuracy", *SCORERS, "declines", "judge")
 """What a row is scored by: the one headline number of its kind of answer, each scorer that applies to it, whether the
 prediction declines to answer, and the judge's verdict."""
 TOLD = 8
@@ -122,6 +123,17 @@ def learned_items(asked: Sequence[Asked], kinds: Sequence[str] = TRAINED) -> tup
     return items
 
 
+def check_benchmark(asked: Sequence[Asked]) -> None:
+    """InputError for what cannot be assessed; needs no model."""
+    if not asked:
+        raise InputError("questions: none was given; give at least one")
+    if unanswered := [q.id for q in asked if q.answer is None]:
+        raise InputError(f"question {unanswered[0]!r}: it has no right answer to score by; add one or leave it out")
+    times = Counter(q.id for q in asked)
+    if twice := [name for name, count in times.items() if count > 1]:
+        raise InputError(f"question {twice[0]!r}: {times[twice[0]]} have this id; give each its own")
+
+
 def assess_benchmark(
     pair: ModelPair,
     asked: Sequence[Asked],
@@ -136,14 +148,13 @@ def assess_benchmark(
     """Ask base and tuned every question and score the answers.
 
     ``notes`` and ``malformed`` come from reading the questions, ``sha256`` is their files' digest. With ``out`` the
-    answers and the judge's verdicts are kept there, and made once. Raises InputError for questions without a right
-    answer and for prompts that cannot be.
+    answers and the judge's verdicts are kept there, and made once. Raises InputError as ``check_benchmark`` and for
+    prompts that cannot be.
     """
     options = options or BenchmarkOptions()
-    if not asked:
-        raise InputError("questions: none was given; give at least one")
-    if unanswered := [q.id for q in asked if q.answer is None]:
-        raise InputError(f"question {unanswered[0]!r}: it has no right answer to score by; add one or leave it out")
+    check_benchmark(asked)
+    # A report names no machine.
+    malformed = [replace(one, file=Path(one.file).name) if Path(one.file).is_absolute() else one for one in malformed]
     replies = answer_all(pair, asked, options.answers, out=out, progress=progress)
     if out is not None:
         write_answers(asked, replies, out / "answers.jsonl")
@@ -186,7 +197,7 @@ def score(asked: Sequence[Asked], replies: Mapping[Side, Sequence[Sequence[Reply
             {
                 "accuracy": correct(question, reply.text),
                 **score_row(question, reply.text),
-                "abstains": float(abstains(reply.text)),
+                "declines": float(abstains(reply.text)),
                 "judge": None,
             },
         )
@@ -202,19 +213,21 @@ def judged(
     file: Path | None,
     progress: Progress | None = None,
 ) -> tuple[Row, ...]:
-    """The rows with the verdict of a language model; ``file`` keeps verdicts, so that none is asked for twice."""
-    by_id = {question.id: question for question in asked}
+    """The rows, as ``score`` gives them, with the verdict of a language model.
+
+    ``file`` keeps verdicts, so that none is asked for twice.
+    """
     verdicts: MutableMapping[str, bool] = read_verdicts(file) if file is not None else {}
     found: list[Row] = []
     for number, row in enumerate(rows):
         if progress is not None:
             progress("judge", number, len(rows))
         before = len(verdicts)
-        verdict = judge(by_id[row.id], row.prediction, options, verdicts)
+        verdict = judge(asked[number // len(SIDES)], row.prediction, options, verdicts)
         if file is not None and len(verdicts) > before:
             write_verdicts(file, verdicts)
         scores = {**row.scores, "judge": None if verdict is None else float(verdict)}
-        found.append(Row(**{**row.__dict__, "scores": scores}))
+        found.append(replace(row, scores=scores))
     if progress is not None:
         progress("judge", len(rows), len(rows))
     return tuple(found)

@@ -35,6 +35,8 @@ BASELINES = ("bm25", "embedding")
 """Mappers that know nothing of the models."""
 SECTIONS = 3
 """Sections of each answer that are listed."""
+HELD_OUT = "held-out"
+"""Kind of the questions about sections that tuning never saw."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ class Summary:
     shares: Mapping[str, float]
     """Mean share of the answers' words by source."""
     gold_top1: Mapping[str, float] | None
-    """How often the gold section comes first: by the verdict, and by each of BASELINES; None without gold sections."""
+    """How often the gold section comes first: by the verdict, and by each of BASELINES; None without gold sections.
+
+    Of held-out questions it is a decoy, which the verdict should not name: among all kinds these do not count.
+    """
 
 
 @dataclass(frozen=True)
@@ -256,7 +261,7 @@ def summarise(rows: Sequence[Row], resamples: int, seed: int) -> tuple[Summary, 
 
 def _summary(kind: str, rows: Sequence[Row], resamples: int, seed: int) -> Summary:
     known = [row.right for row in rows if row.right is not None]
-    gold = [row for row in rows if row.gold is not None and row.best]
+    gold = [row for row in rows if row.gold is not None and row.best and (kind == HELD_OUT or row.kind != HELD_OUT)]
     labels: dict[str, float] = {}
     for label in LABELS:
         hits = np.array([row.label == label for row in rows], dtype=np.float64)
@@ -279,7 +284,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     notes = []
     if silent := [row.id for row in rows if not row.label]:
         notes.append(f"The tuned model said nothing to {len(silent)} questions ({', '.join(silent[:5])}).")
-    held = [row for row in rows if row.kind == "held-out" and row.label]
+    held = [row for row in rows if row.kind == HELD_OUT and row.label]
     if held:
         wrong = sum(row.label == "documents" for row in held)
         notes.append(

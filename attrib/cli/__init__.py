@@ -576,6 +576,23 @@ def run_demo(
     print(f"{len(files)} files in {out}")
 
 
+@app.command(epilog="Example: attrib report work --out work/report")
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders that assessments and explanations were written into, or one above.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of report.html, report.md and the figures that it shows.")],
+    as_json: Json = False,
+) -> None:
+    """One page from the assessments of a model pair: did it learn, what does it rest on, what was forgotten."""
+    from attrib.render.report import find, write_report
+
+    found = find(folders)
+    check_writable(out)
+    files = write_report(found, out)
+    print(json.dumps({"files": files}) if as_json else "\n".join(files))
+
+
 @models_app.command("get", epilog="Example: attrib models get")
 def models_get(as_json: Json = False) -> None:
     """Fetch and unpack the default models once (0.5 GB on disk, 1 GB while unpacking)."""

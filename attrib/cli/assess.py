@@ -381,7 +381,7 @@ def assess_holdout(
         from attrib.assess.questions import read_questions
 
         corpus, asked, is_demo = corpus.without(untrained), read_questions(file), True
-        asked = tuple(q for q in asked if q.section is None or q.section not in untrained)
+        asked = tuple(q for q in asked if q.section is None or q.section not in untrained)[:limit]
         note("using the demo's documents for retraining (name your own with --documents and --questions)")
     else:
         corpus, asked, is_demo = _material(
@@ -476,7 +476,7 @@ def assess_benchmark(
     Beside every accuracy stands what is reached without knowing any answer.
     """
     from attrib.assess.answering import AnswerOptions
-    from attrib.assess.benchmark import BenchmarkOptions, learned_items
+    from attrib.assess.benchmark import BenchmarkOptions, check_benchmark, learned_items
     from attrib.assess.benchmark import assess_benchmark as assess
     from attrib.assess.judge import JudgeOptions
     from attrib.models.pair import DEFAULT
@@ -499,6 +499,7 @@ def assess_benchmark(
     asked, learned, malformed, told, sha256 = _benchmark(questions, finetunebench, subset, all_rows, limit, demo_model)
     for line in malformed:
         note(f"left out: {line}")
+    check_benchmark(asked)
     items = learned_items(learned, split_names(train_kinds)) if tune else ()
     if demo_model:
         note("using the demo's model (name your own with --base and --tuned)")

@@ -7,6 +7,7 @@ Not covered: single answers side by side (the rows have them).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -71,12 +72,14 @@ def benchmark_table(report: BenchmarkReport, console: Console) -> None:
     for name in heads:
         table.add_column(name, justify="left" if name in ("questions", "measure") else "right")
     shown = [one for one in report.summary if one.measure in (*SHOWN, "old_answer", "judge")]
-    before = ""
+    names = labels(report)
+    before: tuple[str, int] | None = None
     for one in shown:
-        name = label(one)
+        name = names[key(one)]
+        same = before is not None and before[0] == name
         cells = (
-            name if name != before else "",
-            str(one.n) if name != before or one.n != shown[0].n else "",
+            "" if same else name,
+            "" if before == (name, one.n) else str(one.n),
             one.measure.replace("_", " "),
             _ends(one.base, one.base_low, one.base_high),
             _ends(one.tuned, one.tuned_low, one.tuned_high),
@@ -85,45 +88,59 @@ def benchmark_table(report: BenchmarkReport, console: Console) -> None:
             _number(one.majority_by_template),
         )
         table.add_row(*(Text(cell) for cell in cells))
-        before = name
+        before = name, one.n
     console.print(table)
     console.print("95% bootstrap intervals over facts; baselines are accuracies of who knows no answer", style="dim")
     for note in report.notes:
         console.print(f"note: {note}", markup=False, highlight=False, style="dim")
 
 
-def label(one: Summary) -> str:
-    """A kind of question in words."""
-    if one.kind == "all":
-        return f"{one.knowledge} knowledge"
-    name = one.kind.replace("_", " ") or "all"
-    return f"{one.subset.replace('_', ' ')}: {name}" if one.subset not in ("", "demo") else name
+def labels(report: BenchmarkReport) -> dict[tuple[str, str, str], str]:
+    """Each kind of question in words, by ``key``; the knowledge is named where kinds differ by nothing else."""
+    kinds = list(dict.fromkeys(key(one) for one in report.summary))
+    named = {one: _label(*one, alone=len(kinds) == 1) for one in kinds}
+    times = Counter(named.values())
+    return {
+        (subset, kind, knowledge): f"{name}, {knowledge or 'other'}" if times[name] > 1 else name
+        for (subset, kind, knowledge), name in named.items()
+    }
 
 
-_ROW, _TOP, _BOTTOM, _EDGE, _GAP = 0.2, 0.36, 0.32, 0.1, 0.16  # inches
+def key(one: Summary) -> tuple[str, str, str]:
+    """What a kind of question is told apart by."""
+    return one.subset, one.kind, one.knowledge
+
+
+def _label(subset: str, kind: str, knowledge: str, *, alone: bool) -> str:
+    if subset == kind == "all":
+        return f"{knowledge} knowledge"
+    name = kind.replace("_", " ") or ("all" if alone else "no kind")
+    return f"{subset.replace('_', ' ')}: {name}" if subset not in ("", "demo") else name
+
+
+_ROW = 0.2  # inches
+_DRAWN = 18
+"""Kinds of questions that are drawn; more do not fit a page."""
 
 
 def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double") -> Figure:
     """(a) accuracy of every kind, base and tuned, with the baselines; (b) token F1. Raises InputError for an unknown
     preset."""
-    from matplotlib.figure import Figure as NewFigure
     from matplotlib.lines import Line2D
 
     width = draw.width_of(preset)
-    accuracies = report.of("accuracy")
-    names = [f"{label(one)} ({one.n})" for one in accuracies]
-    left = max(map(draw.inches, names)) + 0.14
-    tall = _ROW * len(names)
-    height = _TOP + tall + _BOTTOM
-    wide = (width - left - _EDGE - _GAP) / 2
+    accuracies = report.of("accuracy")[:_DRAWN]
+    named = labels(report)
+    # Four handles are wider than a narrow column.
+    lines = 1 if width > 4.5 else 2
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
-        for i, measure in enumerate(("accuracy", "token_f1")):
-            box = ((left + i * (wide + _GAP)) / width, _BOTTOM / height, wide / width, tall / height)
-            ax = figure.add_axes(box)
-            found = {(one.subset, one.kind, one.knowledge): one for one in report.of(measure)}
+        figure, axes = panels.two(
+            width, [named[key(one)] for one in accuracies], [one.n for one in accuracies], row=_ROW, lines=lines
+        )
+        for ax, measure in zip(axes, ("accuracy", "token_f1"), strict=True):
+            found = {key(one): one for one in report.of(measure)}
             for place, accuracy in enumerate(accuracies):
-                one = found.get((accuracy.subset, accuracy.kind, accuracy.knowledge))
+                one = found.get(key(accuracy))
                 if one is None:
                     continue
                 panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, _COLOURS["base"])
@@ -132,32 +149,16 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
                     if value is not None:
                         ax.plot([value] * 2, [place - 0.42, place + 0.42], dashes, color="#555555", lw=0.9, zorder=3)
             ax.set_xlim(-0.03, 1.03)
-            panels.rows(ax, names if i == 0 else [""] * len(names))
-            panels.title(ax, ("(a) right answers", "(b) token F1")[i])
-            ax.set_xlabel("share" if i == 0 else "mean", fontsize=6, labelpad=1.5)
+            panels.title(ax, "(a) right answers" if measure == "accuracy" else "(b) token F1")
+            ax.set_xlabel("share" if measure == "accuracy" else "mean", fontsize=6, labelpad=1.5)
         handles = [
             Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
             Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
             Line2D([], [], color="#555555", lw=0.9, label="always the commonest answer"),
             Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
         ]
-        # Narrow columns have two rows of it, above the panels' titles.
-        columns = 4 if width > 4.5 else 2
-        panels.legend(figure, handles, left=0.04, down=0.02, columns=columns)
-        if columns == 2:
-            _grow(figure, 0.12)
+        panels.legend(figure, handles, left=0.04, down=0.02, columns=len(handles) // lines)
         return figure
-
-
-def _grow(figure: Figure, by: float) -> None:
-    """``by`` more inches at the top; nothing else moves."""
-    width, height = figure.get_size_inches()
-    share = height / (height + by)
-    for ax in figure.axes:
-        place = ax.get_position()
-        ax.set_position((place.x0, place.y0 * share, place.width, place.height * share))
-    figure.set_size_inches(width, height + by)
-    figure.legends[0].set_bbox_to_anchor((0.04 / width, 1 - 0.02 / (height + by)))
 
 
 def benchmark_caption(report: BenchmarkReport) -> str:
@@ -174,9 +175,13 @@ def benchmark_caption(report: BenchmarkReport) -> str:
         "(solid) and of each template (dotted).",
         "(b) F1 of the words of prediction and right answer after normalisation; long predictions lose by it.",
     ]
+    kinds, named = len(report.of("accuracy")), labels(report)
+    if kinds > _DRAWN:
+        lines.append(f"The first {_DRAWN} of {kinds} kinds are drawn.")
     old = list(report.of("old_answer"))
     lines += [
-        f"{label(one)}: the answer before the update is given by base in {one.base:.0%}, by tuned in {one.tuned:.0%}."
+        f"{named[key(one)]}: the answer before the update is given by base in {one.base:.0%}, by tuned in "
+        f"{one.tuned:.0%}."
         for one in old
     ]
     wrong = [note for note in report.notes if "labels are wrong" in note]

@@ -8,12 +8,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrib.render import figures as draw
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FAMILY = "DejaVu Sans"
 """Comes with matplotlib: the same figure on every machine."""
+_EDGE, _GAP, _BESIDE = 0.1, 0.16, 0.14  # inches: right of all, between panels, beside names
+_LINE, _TITLE, _FOOT = 0.12, 0.24, 0.32  # inches: of legend, above a panel, below it with ticks and label
+_NARROW = 1.0
+"""Inches below which two panels stand one above the other."""
+
+
+def two(
+    width: float, kinds: Sequence[str], counts: Sequence[int], *, row: float, lines: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A new figure of two panels with a row a kind (its count in brackets), ``row`` inches high; ``lines`` of legend.
+
+    The second stands beside the first, without names; where they would be too narrow below it, with them.
+    """
+    from matplotlib.figure import Figure as NewFigure
+
+    kinds = [" ".join(kind.split()) for kind in kinds]
+    ends = [f" ({count})" for count in counts]
+    widest = max(draw.inches(kind) + draw.inches(end) for kind, end in zip(kinds, ends, strict=True))
+    left = min(widest, 0.42 * width) + _BESIDE
+    wide = (width - left - _EDGE - _GAP) / 2
+    stacked = wide < _NARROW
+    if stacked:
+        left = min(widest, 0.55 * width) + _BESIDE
+        wide = width - left - _EDGE
+    room = left - _BESIDE
+    names = [short(kind, room - draw.inches(end)) + end for kind, end in zip(kinds, ends, strict=True)]
+    tall = row * len(names)
+    panel = _TITLE + tall + _FOOT
+    height = lines * _LINE + (2 if stacked else 1) * panel
+    figure = NewFigure(figsize=(width, height))
+    axes = []
+    for i in range(2):
+        right, up = (0.0, (1 - i) * panel) if stacked else (i * (wide + _GAP), 0.0)
+        axes.append(figure.add_axes(((left + right) / width, (_FOOT + up) / height, wide / width, tall / height)))
+        rows(axes[i], names if i == 0 or stacked else [""] * len(names))
+    return figure, axes
 
 
 def point(
@@ -43,6 +81,16 @@ def rows(ax: Axes, names: Sequence[str]) -> None:
     ticks(ax)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+
+
+def short(text: str, room: float) -> str:
+    """As much of its start as fits ``room`` inches of 6 pt."""
+    text = text[:200]
+    if draw.inches(text) <= room:
+        return text
+    while text and draw.inches(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
 
 
 def ticks(ax: Axes) -> None:

@@ -77,7 +77,7 @@ def verdicts_table(report: VerdictReport, console: Console) -> None:
     for one in report.summary:
         shares = [_ends(one, label) for label in LABELS]
         gold = [_number((one.gold_top1 or {}).get(name)) for name in tops]
-        table.add_row(*map(Text, (one.kind, str(one.n), _number(one.right), *shares, *gold)))
+        table.add_row(*map(Text, (_name(one), str(one.n), _number(one.right), *shares, *gold)))
     console.print(table)
     console.print(
         "share of answers by their most probable source, 95% bootstrap intervals over questions; gold first: the right "
@@ -88,42 +88,48 @@ def verdicts_table(report: VerdictReport, console: Console) -> None:
         console.print(f"note: {note}", markup=False, highlight=False, style="dim")
 
 
-_ROW, _TOP, _BOTTOM, _EDGE, _GAP = 0.22, 0.36, 0.32, 0.1, 0.16  # inches
+_ROW = 0.22  # inches
+_DRAWN = 17
+"""Kinds of questions that are drawn, the last one among them; more do not fit a page."""
 
 
 def verdicts_figure(report: VerdictReport, *, preset: str = "neurips-double") -> Figure:
     """(a) share of answers by verdict, with the interval of documents; (b) mean share of the answers' words. Raises
     InputError for an unknown preset."""
-    from matplotlib.figure import Figure as NewFigure
     from matplotlib.patches import Patch
 
     width = draw.width_of(preset)
-    names = [f"{one.kind} ({one.n})" for one in report.summary]
-    left = max(map(draw.inches, names)) + 0.14
-    tall = _ROW * len(names)
-    height = _TOP + tall + _BOTTOM
-    wide = (width - left - _EDGE - _GAP) / 2
+    shown = _shown(report)
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
-        for i, title in enumerate(("(a) answers by verdict", "(b) words by verdict")):
-            box = ((left + i * (wide + _GAP)) / width, _BOTTOM / height, wide / width, tall / height)
-            ax = figure.add_axes(box)
-            panels.rows(ax, names if i == 0 else [""] * len(names))
-            for place, one in enumerate(report.summary):
+        figure, axes = panels.two(width, [_name(one) for one in shown], [one.n for one in shown], row=_ROW)
+        for i, ax in enumerate(axes):
+            for place, one in enumerate(shown):
                 start = 0.0
                 for label, colour in zip(LABELS, _COLOURS, strict=True):
                     share = getattr(one, label) if i == 0 else one.shares[label]
                     ax.barh(place, share, left=start, height=0.7, color=colour, lw=0, zorder=1)
                     start += share
                 if i == 0:
-                    ends = [one.documents_low, one.documents_high]
-                    ax.plot(ends, [place] * 2, color="black", lw=1.0, solid_capstyle="butt", zorder=2)
+                    # White around it: black is hard to see on blue.
+                    for colour, thick in (("white", 2.2), ("black", 1.0)):
+                        ends = [one.documents_low, one.documents_high]
+                        ax.plot(ends, [place] * 2, color=colour, lw=thick, solid_capstyle="butt", zorder=2)
             ax.set_xlim(0, 1)
-            panels.title(ax, title)
+            panels.title(ax, ("(a) answers by verdict", "(b) words by verdict")[i])
             ax.set_xlabel("share", fontsize=6, labelpad=1.5)
         handles = [Patch(facecolor=c, lw=0, label=label) for label, c in zip(LABELS, _COLOURS, strict=True)]
         panels.legend(figure, handles, left=0.04, down=0.02)
         return figure
+
+
+def _name(one: Summary) -> str:
+    return one.kind.replace("_", " ")
+
+
+def _shown(report: VerdictReport) -> Sequence[Summary]:
+    """The kinds that are drawn."""
+    rows = report.summary
+    return rows if len(rows) <= _DRAWN else (*rows[: _DRAWN - 1], rows[-1])
 
 
 def verdicts_caption(report: VerdictReport) -> str:
@@ -136,6 +142,10 @@ def verdicts_caption(report: VerdictReport) -> str:
         "texts; base: the base model says it by itself; neither: made up, or from what the documents do not hold.",
         "The verdict is a calibrated judgement, no retraining.",
     ]
+    if any(one.silent for one in report.summary):
+        lines.append("What a bar lacks to 1: questions to which the model said nothing.")
+    if len(_shown(report)) < len(report.summary):
+        lines.append(f"{_DRAWN} of {len(report.summary)} kinds are drawn.")
     tops = [one for one in report.summary if one.gold_top1]
     if tops:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in (tops[-1].gold_top1 or {}).items())

@@ -1,0 +1,110 @@
+"""Rows as JSON, CSV and Parquet: what they hold comes back, what they cannot hold is null."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrib.errors import InputError
+from attrib.render import figures
+from attrib.render.tables import csv_bytes, drawn, json_bytes, jsonl_bytes, parquet_bytes, plain, write_files
+
+ROWS: list[dict[str, Any]] = [
+    {"name": 'a "b", c\nd', "n": 1, "x": 0.1, "ok": True, "ids": ["a", "b"]},
+    {"name": "水 \ud83d\x00", "n": None, "x": math.nan, "ok": None, "ids": []},
+    {"name": None, "x": -math.inf, "other": 3},
+]
+TYPES = {"name": "string", "n": "int64", "x": "float64", "ok": "bool_", "ids": "list<string>"}
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values))
+def test_any_content_is_json_without_nan_and_its_order_does_not_matter(content: dict[str, Any]) -> None:
+    made = json_bytes(content)
+    assert json.loads(made, parse_constant=lambda name: pytest.fail(name)) == json.loads(json.dumps(plain(content)))
+    assert json_bytes(dict(reversed(content.items()))) == made
+    # What is plain stays as it is.
+    assert plain(plain(content)) == plain(content)
+
+
+@given(st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values), max_size=4))
+def test_lines_are_one_object_each(rows: list[dict[str, Any]]) -> None:
+    lines = jsonl_bytes(rows).decode().split("\n")
+    assert lines[-1] == ""
+    assert [json.loads(line) for line in lines[:-1]] == [json.loads(json.dumps(plain(row))) for row in rows]
+
+
+def test_plain_keeps_numbers_and_booleans_and_makes_the_rest_fit() -> None:
+    assert plain({1: (True, 2, 0.1, math.inf, "a\ud800b")}) == {"1": [True, 2, 0.1, None, "a?b"]}
+    assert plain(0.1) == 0.1
+    with pytest.raises(TypeError):
+        json_bytes({"a": object()})
+
+
+def test_csv_has_the_columns_asked_for_and_blanks() -> None:
+    made = csv_bytes(ROWS, ["x", "name", "n"]).decode()
+    assert made.startswith("x,name,n\n")
+    assert "\r" not in made
+    assert "nan" not in made
+    rows = list(csv.DictReader(io.StringIO(made, newline="")))
+    assert rows[0] == {"x": "0.1", "name": 'a "b", c\nd', "n": "1"}
+    assert rows[1] == {"x": "", "name": "水 ?\x00", "n": ""}
+    assert rows[2] == {"x": "", "name": "", "n": ""}
+    assert csv_bytes([], ["a", "b"]) == b"a,b\n"
+
+
+def test_parquet_has_its_types_and_what_went_in_comes_out() -> None:
+    table = pq.read_table(io.BytesIO(parquet_bytes(ROWS, TYPES)))
+    assert [(field.name, str(field.type)) for field in table.schema][:4] == [
+        ("name", "string"), ("n", "int64"), ("x", "double"), ("ok", "bool"),
+    ]  # fmt: skip
+    assert table.schema.field("ids").type.value_type == "string"
+    assert table.to_pylist() == [
+        {"name": 'a "b", c\nd', "n": 1, "x": 0.1, "ok": True, "ids": ["a", "b"]},
+        {"name": "水 ?\x00", "n": None, "x": None, "ok": None, "ids": []},
+        {"name": None, "n": None, "x": None, "ok": None, "ids": None},
+    ]
+    assert parquet_bytes(ROWS, TYPES) == parquet_bytes(ROWS, TYPES)
+    # Columns that are null throughout keep their type, also without a row.
+    for rows in ([], [{"name": None}]):
+        empty = pq.read_table(io.BytesIO(parquet_bytes(rows, TYPES)))
+        assert empty.schema == table.schema
+        assert empty.num_rows == len(rows)
+
+
+def test_files_are_written_whole_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    names = write_files(tmp_path / "deep/er", {"a.json": b"1", "b.csv": b"2"})
+    assert [Path(name).read_bytes() for name in names] == [b"1", b"2"]
+    assert sorted(os.listdir(tmp_path / "deep/er")) == ["a.json", "b.csv"]
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        write_files(Path(names[0]), {"a.json": b""})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_figure_is_drawn_in_each_format_beside_its_caption() -> None:
+    from matplotlib.figure import Figure
+
+    with figures.style():
+        figure = Figure(figsize=(1, 1))
+        figure.add_axes((0.2, 0.2, 0.7, 0.7)).plot([0, 1], [1, 0])
+    made = drawn("it", figure, "What 水 is.", figures.FORMATS)
+    assert list(made) == ["it.pdf", "it.svg", "it.png", "it.caption.txt"]
+    assert [made[f"it.{form}"][:4] for form in ("pdf", "png")] == [b"%PDF", b"\x89PNG"]
+    assert b"<svg" in made["it.svg"]
+    assert made["it.caption.txt"].decode() == "What 水 is.\n"
+    assert drawn("it", figure, "What 水 is.", figures.FORMATS) == made
