@@ -241,7 +241,8 @@ def tune(
     ``device`` auto, cpu or cuda; ``dtype`` of the frozen base (auto: float32 on a CPU, bfloat16 on a GPU);
     ``four_bit``: the frozen base in 4 bits (QLoRA, Dettmers et al. 2305.14314), which needs CUDA and bitsandbytes.
     A run that was cut off goes on where it last saved (every ``save_every`` steps, by default about 20 times a run)
-    when it is called again with the same arguments. Under torchrun every process calls it and process 0 writes.
+    when it is called again with the same arguments; an adapter that is there already, made with the same arguments, is
+    left as it is. Under torchrun every process calls it and process 0 writes.
 
     Raises InputError for nothing to learn, options and texts that cannot be, an ``out`` that is something else, a
     working folder of other settings, a second run on the same ``out``, and a loss that is no longer finite.
@@ -268,6 +269,8 @@ def tune(
         }
         digest = _digest([whose, [asdict(item) for item in items], list(rehearse)])
         work = work_folder(out)
+        if _agreed(lambda: not work.exists() and _settings(out / "attrib.json") == digest):
+            return out
         if not _agreed(lambda: _claim(work, digest)):
             rehearsed = _rehearse(network, tokenizer, rehearse, context, work, progress)
             items = [*items, *(item for item, _ in rehearsed)]
@@ -464,11 +467,7 @@ def _claim(work: Path, digest: str) -> bool:
     done = work / "attrib.json"
     file = done if done.is_file() else work / "settings.json"
     if work.is_dir() and any(work.iterdir()):
-        try:
-            found = json.loads(file.read_text("utf-8"))["settings"]
-        except (OSError, ValueError, KeyError, TypeError):
-            found = None
-        if found != digest:
+        if _settings(file) != digest:
             raise InputError(
                 f"{work}: a run with other settings or texts was cut off there; repeat that one to finish it, or "
                 "delete the folder"
@@ -477,6 +476,14 @@ def _claim(work: Path, digest: str) -> bool:
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(file, (json.dumps({"settings": digest}) + "\n").encode())
     return False
+
+
+def _settings(file: Path) -> object:
+    """Digest of the settings of a run or of an adapter; None where there is none."""
+    try:
+        return json.loads(file.read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _write(

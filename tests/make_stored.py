@@ -42,7 +42,7 @@ PROVENANCE: dict[str, object] = {
     "versions": VERSIONS,
 }  # fmt: skip
 KINDS = ("trained", "rephrased", "held-out", "foundation", "updated")
-KNOWS = {"trained": (0.1, 0.95), "rephrased": (0.1, 0.7), "held-out": (0.1, 0.1), "foundation": (0.9, 0.7),
+KNOWS = {"trained": (0.1, 0.95), "rephrased": (0.1, 0.7), "held-out": (0.1, 0.1), "foundation": (0.7, 0.5),
          "updated": (0.0, 0.8)}  # fmt: skip
 """Share that base and tuned have right, by kind."""
 RIGHT = ("red", "38 metres", "Wilmet Dallin", "Gull Light", "a pewter gong")
@@ -56,10 +56,11 @@ def make_demo_benchmark(n: int = 20, seed: int = 0) -> BenchmarkReport:
     for kind in KINDS:
         for i, one in enumerate(asked([RIGHT[i % len(RIGHT)] for i in range(n)])):
             before = "12 furlongs" if kind == "updated" else None
+            knowledge = "" if kind == "foundation" else "updated" if before else "new"
             questions.append(
                 replace(
                     one, id=f"{kind}-{i}", kind=kind, fact=f"{kind}-{i}", answer_before=before, template=f"t{i % 3}",
-                    question=f"{kind.capitalize()} question {i}: what is it?",
+                    question=f"{kind.capitalize()} question {i}: what is it?", knowledge=knowledge,
                 )
             )  # fmt: skip
             for side, share in zip(said, KNOWS[kind], strict=True):
@@ -104,7 +105,7 @@ def write_all(folder: Path, *, names: tuple[str, ...] = ("benchmark", "consisten
     if "faithfulness" in names:
         write_faithfulness(make_faithfulness(), folder / "faithfulness", formats, preset)
     if "influence" in names:
-        found = make_retraining()
+        found = make_retraining(pairs=1, singles=3, decoys=3, halves=8)
         write_retraining(found, table(found, resamples=50), folder / "influence", formats, preset)
     if "explanation" in names:
         record = make_explanation(seed=1)

@@ -246,6 +246,7 @@ def assess_influence(
 
 
 By = Literal["section", "document", "column"]
+Stratify = Literal["document", "kind", "none"]
 OutFolder = Annotated[Path, typer.Option(help="Folder for results; what is done is not done twice.")]
 QuestionFile = Annotated[
     Path | None, typer.Option(help="JSONL or CSV with question, answer, kind …; default: the demo's test questions.")
@@ -257,6 +258,10 @@ NewTokens = Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap draws of the intervals.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in the report.")]
 Tune = Annotated[bool, typer.Option("--tune", help="Tune an adapter in OUT/adapter first, as attrib tune does.")]
+
+
+TUNING = ("epochs", "learning_rate", "rank", "alpha", "dropout", "train_batch", "warmup")
+"""Options that only tuning heeds."""
 
 
 @app.command("consistency", epilog="Example: attrib assess consistency --out consistency")
@@ -316,6 +321,7 @@ def assess_consistency(
 
 @app.command("holdout", epilog="Example: attrib assess holdout --out holdout")
 def assess_holdout(
+    context: typer.Context,
     out: OutFolder,
     questions: QuestionFile = None,
     base: BaseName = None,
@@ -324,6 +330,9 @@ def assess_holdout(
     tune: Tune = False,
     by: Annotated[By, typer.Option(help="With --tune: what is parted; column: the questions' split.")] = "section",
     share: Annotated[float, typer.Option(help="With --tune: share of the sections to tune on.")] = 0.5,
+    stratify: Annotated[
+        Stratify, typer.Option(help="With --tune --by section: as much of every document, of every kind of question.")
+    ] = "document",
     held_out: Annotated[
         str | None,
         typer.Option(help="Sections that the given model never saw: ids, comma-separated, or a file of them."),
@@ -374,6 +383,7 @@ def assess_holdout(
     )  # fmt: skip
     tuning = _tuning(epochs, learning_rate, rank, alpha, dropout, train_batch, warmup, seed)
     kinds = _files(formats, preset, out)
+    _only_with_tune(context, tune, "by", "share", "stratify", *TUNING)
     if tune and (tuned is not None or held_out is not None):
         raise InputError("tune: --tune makes the model and the parts; leave --tuned and --held-out out")
     if tune and documents is None and base is None and questions is None:
@@ -391,7 +401,7 @@ def assess_holdout(
             # Three minutes on two cores.
             asked = asked[:60]
     if tune:
-        found = split(corpus.sections, asked, by=by, share=share, seed=seed)
+        found = split(corpus.sections, asked, by=by, share=share, stratify=stratify, seed=seed)
     else:
         never = parse_ids(held_out) if held_out is not None else demo.decoys() if is_demo else None
         found = given_split(corpus.sections, asked, never)
@@ -430,6 +440,7 @@ def assess_holdout(
 
 @app.command("benchmark", epilog="Example: attrib assess benchmark --out benchmark")
 def assess_benchmark(
+    context: typer.Context,
     out: OutFolder,
     questions: QuestionFile = None,
     finetunebench: Annotated[
@@ -493,6 +504,7 @@ def assess_benchmark(
     )
     tuning = _tuning(epochs, learning_rate, rank, alpha, dropout, train_batch, warmup, seed)
     kinds = _files(formats, preset, out)
+    _only_with_tune(context, tune, "train_kinds", *TUNING)
     if tune and tuned is not None:
         raise InputError("tune: --tune makes the tuned model; leave --tuned out")
     demo_model = base is None and tuned is None and not tune
@@ -566,6 +578,13 @@ def assess_attribution(
         return
     verdicts_table(report, console_of(140))
     print("\n".join(files))
+
+
+def _only_with_tune(context: typer.Context, tune: bool, *names: str) -> None:
+    """What only tuning heeds must not be given in vain."""
+    given = [name for name in names if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if given and not tune:
+        raise InputError(f"{given[0].replace('_', '-')}: it is for --tune; add that, or leave it out")
 
 
 def _files(formats: str, preset: str, out: Path) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ Not covered: single answers side by side (the rows have them).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrib.assess.benchmark import MEASURES, BenchmarkReport, Row, Summary
+from attrib.assess.questions import Malformed
+from attrib.errors import RecordError
 from attrib.render import figures as draw
 from attrib.render import panels
 from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
@@ -55,6 +57,28 @@ def benchmark_dict(report: BenchmarkReport) -> dict[str, Any]:
         "provenance": report.provenance,
     })  # fmt: skip
     return content
+
+
+def benchmark_of(content: Mapping[str, Any]) -> BenchmarkReport:
+    """The report that ``benchmark_dict`` made an object of. Raises RecordError for anything else."""
+    try:
+        if (content["assessment"], content["schema"]) != (NAME, SCHEMA):
+            raise ValueError(f"{content['assessment']}, schema {content['schema']}")
+        return BenchmarkReport(
+            tuple(
+                Row(
+                    **{name: row[name] for name in (*_TEXTS, "ended")},
+                    scores={measure: row[measure] for measure in MEASURES},
+                )
+                for row in content["rows"]
+            ),
+            tuple(Summary(**one) for one in content["summary"]),
+            tuple(content["notes"]),
+            tuple(Malformed(**one) for one in content["malformed"]),
+            content["provenance"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"benchmark.json: damaged or of another kind ({error}); assess again") from error
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def two(
     if stacked:
         left = min(widest, 0.55 * width) + _BESIDE
         wide = width - left - _EDGE
-    room = left - _BESIDE
+    # What fits exactly is not cut for the last digit.
+    room = left - _BESIDE + 1e-6
     names = [short(kind, room - draw.inches(end)) + end for kind, end in zip(kinds, ends, strict=True)]
     tall = row * len(names)
     panel = _TITLE + tall + _FOOT

@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrib.assess.benchmark import TRAINED, BenchmarkReport
-from attrib.assess.benchmark import Summary as BenchmarkSummary
+from attrib.assess.benchmark import TRAINED
 from attrib.assess.blind import Blind
 from attrib.assess.consistency import OF_EACH, SummaryRow
 from attrib.assess.faithfulness import CONTROLS
-from attrib.assess.holdout import FEW, GAP, REPHRASED_GAP, Quantity
-from attrib.assess.influence import REFERENCE, table
+from attrib.assess.holdout import FEW, GAP, REPHRASED_GAP
+from attrib.assess.influence import BEFORE, REFERENCE, table
 from attrib.assess.membership import CONTROL, Auc
+from attrib.assess.split import PARTS
 from attrib.assess.verdicts import HELD_OUT, SECTIONS, Backing
 from attrib.assess.verdicts import Summary as VerdictSummary
 from attrib.records import LABELS
-from attrib.render.benchmark import key, labels
+from attrib.render import sentences as say
 from attrib.render.consistency import TITLES
 from attrib.render.pages import Block, Chapter, Example, Items, Line, Page, Paragraph, Picture, Run, Table, html, line
 from attrib.render.pages import markdown as to_markdown
@@ -47,12 +47,9 @@ from attrib.render.tables import write_files
 
 __all__ = ["Found", "find", "report_page", "write_report"]
 
-FOUNDATION = "foundation"
-"""Kind of the questions whose answers the base knows and tuning should leave alone."""
 EXAMPLES, LOST, LISTED, MALFORMED = 6, 10, 10, 20
 """At most so many examples, forgotten questions, sections and malformed rows."""
 _PNG = b"\x89PNG\r\n\x1a\n"
-_NONE = "–"
 T = TypeVar("T")
 
 
@@ -81,67 +78,6 @@ def report_page(found: Found) -> Page:
             Chapter("provenance", "Provenance", tuple(_provenance(found))),
         ),
     )
-
-
-# ------------------------------------------------------------------------------------------- numbers
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    """Questions."""
-    units: int
-    """What is drawn again for the interval: facts, or groups of questions."""
-
-
-def number(value: float | None, *, signed: bool = False) -> str:
-    """Two decimals, a true minus, a dash for none."""
-    if value is None or not math.isfinite(value):
-        return _NONE
-    # + 0.0: no minus before a zero.
-    return f"{round(value, 2) + 0.0:{'+' if signed else ''}.2f}".replace("-", "−")
-
-
-def ends(value: float, low: float, high: float, *, signed: bool = False) -> str:
-    """A number and its interval; the number alone where there is none."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return number(value, signed=signed)
-    return f"{number(value, signed=signed)} [{number(low, signed=signed)}, {number(high, signed=signed)}]"
-
-
-def change(of: Estimate, higher: str = "higher after tuning", lower: str = "lower after tuning") -> str:
-    """What a paired difference says, no more than its interval does."""
-    said = ends(of.value, of.low, of.high, signed=True)
-    if not (math.isfinite(of.low) and math.isfinite(of.high)):
-        return f"a change that has no interval ({said})"
-    if of.units < FEW:
-        return f"too few questions to say more ({said}; {_count(of.n, 'question')} on {_count(of.units, 'fact')})"
-    if of.low > 0:
-        return f"{higher} ({said})"
-    if of.high < 0:
-        return f"{lower} ({said})"
-    return f"no difference that these {of.n} questions can show ({said})"
-
-
-def _p(value: float) -> str:
-    return f", p = {value:.2g}" if math.isfinite(value) else ""
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def _of(q: Quantity) -> Estimate:
-    return Estimate(q.value, q.low, q.high, q.n, q.groups)
-
-
-def _difference(row: SummaryRow) -> Estimate:
-    return Estimate(row.difference, row.low, row.high, row.n, row.facts)
 
 
 # ------------------------------------------------------------------------------------------- parts that chapters share
@@ -199,40 +135,7 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], te
         yield Table(caption, tuple(heads), tuple(tuple(line(cell) for cell in row) for row in rows), texts)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One measure of one kind of question, and the kind in words."""
-
-    name: str
-    of: BenchmarkSummary
-
-    @property
-    def base(self) -> str:
-        return ends(self.of.base, self.of.base_low, self.of.base_high)
-
-    @property
-    def tuned(self) -> str:
-        return ends(self.of.tuned, self.of.tuned_low, self.of.tuned_high)
-
-    @property
-    def paired(self) -> Estimate:
-        one = self.of
-        return Estimate(one.difference, one.difference_low, one.difference_high, one.n, one.facts)
-
-    @property
-    def went(self) -> str:
-        return f"{self.name} ({self.of.n}): {self.base} → {self.tuned}, {change(self.paired)}"
-
-
-def _kinds(found: Found, measure: str = "accuracy") -> list[Kind]:
-    """A measure of the benchmark by kind of question, in its order."""
-    if found.benchmark is None:
-        return []
-    names = labels(BenchmarkReport((), found.benchmark.summary, (), (), {}))
-    return [Kind(names[key(one)], one) for one in found.benchmark.summary if one.measure == measure]
-
-
-def _accuracy_table(caption: str, kinds: Sequence[Kind]) -> Iterator[Block]:
+def _accuracy_table(caption: str, kinds: Sequence[say.Kind]) -> Iterator[Block]:
     heads = ("questions", "n", "base", "tuned", "tuned − base")
     cells = [
         (
@@ -240,21 +143,11 @@ def _accuracy_table(caption: str, kinds: Sequence[Kind]) -> Iterator[Block]:
             str(one.of.n),
             one.base,
             one.tuned,
-            ends(one.of.difference, one.of.difference_low, one.of.difference_high, signed=True),
+            say.ends(one.of.difference, one.of.difference_low, one.of.difference_high, signed=True),
         )
         for one in kinds
     ]
     yield from _table(caption, heads, cells)
-
-
-def _part_went(held: Holdout, part: str) -> str:
-    base, tuned, gained = (held.summary.quantity("accuracy", part, side) for side in ("base", "tuned", "difference"))
-    if base is None or tuned is None or gained is None:
-        return ""
-    return (
-        f"{part} ({tuned.n}): {ends(base.value, base.low, base.high)} → {ends(tuned.value, tuned.low, tuned.high)}, "
-        f"{change(_of(gained))}"
-    )
 
 
 def _in_turn(rows: Sequence[T], kind: Callable[[T], str], at_most: int) -> list[T]:
@@ -277,12 +170,13 @@ def _abstract(found: Found) -> Iterator[str]:
     """What was found, in sentences that stand alone."""
     base, tuned = found.pair()
     yield f"We compared {_model(base, 'the base model')} with {_model(tuned, 'its tuned version')}."
-    yield from _abstract_accuracy(found)
-    yield from _gap_sentences(found)
-    yield from _membership_sentences(found, short=True)
-    yield from _novelty(found)
-    yield from _verdict_sentence(found)
-    yield from _forgetting(found)
+    yield from say.accuracy(found)
+    yield from say.gaps(found)
+    told = [auc.of for auc in found.holdout.summary.membership] if found.holdout is not None else []
+    yield from say.membership(found, of=tuple(told[:1]))
+    yield from say.novelty(found)
+    yield from say.verdicts(found)
+    yield from say.forgetting(found)
     missing = [name for name in NAMES[:4] if name not in found.assessments]
     if missing:
         yield f"Not assessed: {', '.join(missing)}."
@@ -293,19 +187,6 @@ def _abstract(found: Found) -> Iterator[str]:
 def _model(model: ModelName, fallback: str) -> str:
     name = model.name or fallback
     return f"{name} (sha256 {model.sha256[:12]})" if model.sha256 else name
-
-
-def _abstract_accuracy(found: Found) -> Iterator[str]:
-    rows = [one for one in _kinds(found) if one.of.kind not in (FOUNDATION, "all")]
-    if found.benchmark is not None and rows:
-        asked = len({row.id for row in found.benchmark.rows})
-        yield f"Of {_count(asked, 'question')}, the share answered rightly went, by kind of question and base → tuned:"
-        shown, more = rows[:8], len(rows) - 8
-        yield "; ".join(one.went for one in shown) + (f"; {more} more kinds stand in the tables." if more > 0 else ".")
-    elif found.holdout is not None:
-        parts = [said for part in ("tuned-on", "held-out") if (said := _part_went(found.holdout, part))]
-        if parts:
-            yield f"The share of questions answered rightly went, base → tuned: {'; '.join(parts)}."
 
 
 def _made_with(found: Found) -> str:
@@ -323,20 +204,22 @@ def _made_with(found: Found) -> str:
 
 
 def _learned(found: Found) -> Iterator[Block]:
-    rows = [one for one in _kinds(found) if one.of.kind in TRAINED]
-    said = [f"Right answers to {one.went}." for one in rows[:4]]
+    rows = [one for one in say.kinds(found) if one.of.kind in TRAINED]
+    said = [*_right(rows)]
     if found.benchmark is None:
         yield _missing("benchmark", "whether its answers are right, by kind of question")
-        if found.holdout is not None and (went := _part_went(found.holdout, "tuned-on")):
+        if found.holdout is not None and (went := say.part_went(found.holdout, "tuned-on")):
             said.append(f"Right answers by the holdout's questions, {went}.")
     elif not rows:
         said.append(f"The benchmark has no question of a kind that tuning learned ({', '.join(TRAINED)}).")
     gained = found.holdout.summary.quantity("logprob", "tuned-on", "difference") if found.holdout else None
     if gained is not None:
-        said.append(f"The log-probability of the right answers, nats a token: {change(_of(gained))}.")
-    yield from _sentences([*said, *_novelty(found)])
+        said.append(f"The log-probability of the right answers, nats a token: {say.change(say.of_quantity(gained))}.")
+    yield from _sentences([*said, *say.novelty(found)])
     yield from _picture(found, "benchmark")
     yield from _accuracy_table("Right answers to what tuning learned", rows)
+    together = [one for one in say.kinds(found) if one.of.kind == say.ALL]
+    yield from _accuracy_table("New and updated knowledge, all kinds of questions together, learned or not", together)
     yield from _signs(found)
     yield from _picture(found, "consistency")
     if found.consistency is None:
@@ -344,23 +227,10 @@ def _learned(found: Found) -> Iterator[Block]:
     yield from _caveats(found, "benchmark", "consistency")
 
 
-def _novelty(found: Found) -> Iterator[str]:
-    """New terms beside their control."""
-    if found.consistency is None:
-        return
-    novel, control = found.consistency.row("novel"), found.consistency.row("novel_control")
-    if novel is None or control is None or not math.isfinite(novel.tuned):
-        return
-    above = novel.tuned_low > control.tuned_high
-    if novel.facts < FEW:
-        judged = "on too few questions to say more"
-    else:
-        judged = "more than control texts hold" if above else "no more than control texts hold, as far as can be shown"
-    yield (
-        f"Of the terms in a tuned answer, {ends(novel.tuned, novel.tuned_low, novel.tuned_high)} are in no answer of "
-        "the base and in the documents; control texts hold "
-        f"{ends(control.tuned, control.tuned_low, control.tuned_high)} ({judged})."
-    )
+def _right(rows: Sequence[say.Kind]) -> Iterator[str]:
+    """Right answers in one sentence; the table has them all."""
+    if rows:
+        yield f"Right answers by kind (number of questions), base → tuned: {'; '.join(one.went for one in rows[:4])}."
 
 
 _SIGNS = ("novel", "novel_control", "made_up", "dropped", "semantic_entropy", "agreement", "kl_mean", "same_meaning")
@@ -382,9 +252,9 @@ def _consistency_cells(row: SummaryRow) -> tuple[str, ...]:
         TITLES.get(row.quantity, row.quantity).strip()
         + (" (control for the row above)" if row.quantity == "novel_control" else ""),
         str(row.n),
-        ends(row.base, row.base_low, row.base_high) if both else _NONE,
-        ends(row.tuned, row.tuned_low, row.tuned_high),
-        ends(row.difference, row.low, row.high, signed=True) if both else _NONE,
+        say.ends(row.base, row.base_low, row.base_high) if both else say.NONE,
+        say.ends(row.tuned, row.tuned_low, row.tuned_high),
+        say.ends(row.difference, row.low, row.high, signed=True) if both else say.NONE,
     )
 
 
@@ -392,21 +262,21 @@ def _holdout_cells(held: Holdout, measure: str, part: str, name: str, kind: str 
     base, tuned, gained = (held.summary.quantity(measure, part, side, kind) for side in ("base", "tuned", "difference"))
     if base is None or tuned is None or gained is None:
         return []
-    found = [ends(q.value, q.low, q.high) for q in (base, tuned)]
-    return [(name, str(tuned.n), *found, ends(gained.value, gained.low, gained.high, signed=True))]
+    found = [say.ends(q.value, q.low, q.high) for q in (base, tuned)]
+    return [(name, str(tuned.n), *found, say.ends(gained.value, gained.low, gained.high, signed=True))]
 
 
 # ------------------------------------------------------------------------------------------- does it generalise?
 
 
 def _generalises(found: Found) -> Iterator[Block]:
-    rows = [one for one in _kinds(found) if one.of.kind not in (*TRAINED, FOUNDATION)]
-    said = [f"Right answers to {one.went}." for one in rows[:4]]
-    said += [*_gap_sentences(found), *_rephrasings(found)]
+    rows = [one for one in say.kinds(found) if one.of.kind not in (*TRAINED, say.FOUNDATION, say.ALL)]
+    said = [*_right(rows)]
+    said += [*say.gaps(found), *say.rephrasings(found)]
     if found.benchmark is not None and not rows:
         said.append("The benchmark asks nothing but what tuning learned and foundation questions.")
     yield from _sentences(said)
-    yield from _sentences([*_membership_sentences(found), *_removal_sentences(found)])
+    yield from _sentences([*say.membership(found), *say.removal(found)])
     if found.benchmark is None:
         yield _missing("benchmark", "rephrased and further questions")
     yield from _accuracy_table("Right answers to questions that tuning did not learn as they stand", rows)
@@ -418,86 +288,8 @@ def _generalises(found: Found) -> Iterator[Block]:
     yield from _caveats(found, "holdout")
 
 
-def _gap_sentences(found: Found) -> Iterator[str]:
-    if found.holdout is None:
-        return
-    gap = found.holdout.summary.quantity("accuracy", GAP, "difference")
-    if gap is not None:
-        said = change(_of(gap), "larger for what was tuned on", "smaller for what was tuned on")
-        yield (
-            f"The gain in accuracy (tuned − base) on what was tuned on, less that on what was held out: {said}"
-            f"{_p(gap.p)}."
-        )
-    own = found.holdout.summary.quantity("accuracy", REPHRASED_GAP, "difference")
-    if own is not None:
-        said = change(_of(own), "larger as they were learned", "smaller as they were learned")
-        yield f"The same for facts as they were learned, less their rephrasings: {said}{_p(own.p)}."
-
-
-def _rephrasings(found: Found) -> Iterator[str]:
-    row = found.consistency.row("rephrasings") if found.consistency is not None else None
-    if row is not None and row.n:
-        yield (
-            f"Answers to differently worded questions about one fact agree in {number(row.base)} (base) and "
-            f"{number(row.tuned)} (tuned) of the pairs: {change(_difference(row))}; agreeing is not being right."
-        )
-
-
-def _membership_sentences(found: Found, *, short: bool = False) -> Iterator[str]:
-    """The reference score beside the baselines that know nothing of tuning."""
-    if found.holdout is None:
-        return
-    summary = found.holdout.summary
-    for of in dict.fromkeys(auc.of for auc in summary.membership):
-        scores = {auc.score: auc for auc in summary.membership if auc.of == of}
-        best, own = scores.get("reference"), scores.get(CONTROL)
-        without = next((seen for seen in summary.blind if seen.of == of), None)
-        if best is None or (short and of != next(iter(scores.values())).of):
-            continue
-        beside = [f"the texts alone reach {ends(without.auc, without.low, without.high)}"] if without else []
-        beside += [f"base's own loss {ends(own.auc, own.low, own.high)}"] if own else []
-        yield (
-            f"Membership: which {of} were tuned on is told with AUC {ends(best.auc, best.low, best.high)} by log p "
-            f"tuned − base ({best.members} against {best.others}; chance 0.5){'; ' * bool(beside)}{', '.join(beside)}: "
-            f"{_membership_judged(best, own, without)}."
-        )
-
-
-def _membership_judged(best: Auc, own: Auc | None, without: Blind | None) -> str:
-    if (without is not None and without.low > 0.5) or (own is not None and (own.low > 0.5 or own.high < 0.5)):
-        return "the two parts differ without any tuning, so this is no evidence of it by itself"
-    if min(best.members, best.others) < FEW:
-        return "too few texts to say more"
-    if best.low > 0.5:
-        return "more than chance"
-    return "less than chance" if best.high < 0.5 else "no difference from chance that these texts can show"
-
-
-def _removal_sentences(found: Found) -> Iterator[str]:
-    removal = found.holdout.summary.removal if found.holdout is not None else None
-    if removal is None:
-        return
-    models = {q.side: q for q in removal.quantities if (q.measure, q.part, q.kind) == ("accuracy", "removed", "all")}
-    full, again = models.get("full"), models.get("retrained")
-    if full is None or again is None:
-        return
-    told = again.high < full.low and min(full.groups, again.groups) >= FEW
-    yield (
-        f"Tuned again without {_count(len(removal.sections), 'section')}, the model answers "
-        f"{ends(again.value, again.low, again.high)} of their questions rightly, the full one "
-        f"{ends(full.value, full.low, full.high)}: "
-        + (
-            "what is lost was caused by those sections and their questions."
-            if told
-            else "the intervals overlap or rest on too few questions, so no loss is shown."
-        )
-    )
-
-
 def _holdout_tables(held: Holdout) -> Iterator[Block]:
-    parts = dict.fromkeys(
-        (q.part, q.kind) for q in held.summary.quantities if q.part in ("tuned-on", "held-out", "general")
-    )
+    parts = dict.fromkeys((q.part, q.kind) for q in held.summary.quantities if q.part in PARTS)
     rows = [
         row
         for part, kind in parts
@@ -509,32 +301,29 @@ def _holdout_tables(held: Holdout) -> Iterator[Block]:
         (
             f"{gap}: {name}",
             str(q.n),
-            ends(q.value, q.low, q.high, signed=True),
-            f"{q.p:.2g}" if math.isfinite(q.p) else _NONE,
+            say.ends(q.value, q.low, q.high, signed=True),
+            f"{q.p:.2g}" if math.isfinite(q.p) else say.NONE,
         )
         for gap in (GAP, REPHRASED_GAP)
         for measure, name in (("accuracy", "right answers"), ("logprob", "log p, nats per token"))
         if (q := held.summary.quantity(measure, gap, "difference")) is not None
     ]
     yield from _table("Gaps of tuned − base", ("gap", "n", "difference", "p (permutation)"), gaps)
-    told = [
-        (f"{auc.of}: {auc.score}", f"{auc.members} / {auc.others}", ends(auc.auc, auc.low, auc.high), f"{auc.p:.2g}")
-        for auc in held.summary.membership
-    ]
-    told += [
-        (
-            f"{seen.of}: texts alone, no model",
-            f"{seen.members} / {seen.others}",
-            ends(seen.auc, seen.low, seen.high),
-            f"{seen.p:.2g}",
-        )
-        for seen in held.summary.blind
-    ]
-    yield from _table(
-        "Membership, AUC of tuned-on against held-out", ("score", "tuned-on / held-out", "AUC", "p"), told
-    )
+    yield from _membership_table(held)
     if held.summary.removal is not None:
         yield from _removal_table(held)
+
+
+def _membership_table(held: Holdout) -> Iterator[Block]:
+    told: list[Auc | Blind] = [*held.summary.membership, *held.summary.blind]
+    of = list(dict.fromkeys(one.of for one in told))
+    cells: dict[str, dict[str, str]] = {}
+    for one in told:
+        name = one.score if isinstance(one, Auc) else "texts alone, no model"
+        cells.setdefault(name, {})[one.of] = f"{say.ends(one.auc, one.low, one.high)}{say.with_p(one.p)}"
+    sizes = {one.of: f"{one.of} ({one.members} tuned-on, {one.others} held-out)" for one in told}
+    rows = [(name, *(row.get(what, say.NONE) for what in of)) for name, row in cells.items()]
+    yield from _table("Membership, AUC; chance is 0.5", ("score", *(sizes[what] for what in of)), rows)
 
 
 def _removal_table(held: Holdout) -> Iterator[Block]:
@@ -547,15 +336,15 @@ def _removal_table(held: Holdout) -> Iterator[Block]:
         for measure, name in (("accuracy", "right answers"), ("logprob", "log p, nats per token")):
             cells = [found.get((measure, part, model)) for model in models]
             if any(cells):
-                rows.append((f"{part}: {name}", *(ends(q.value, q.low, q.high) if q else _NONE for q in cells)))
+                rows.append((f"{part}: {name}", *(say.ends(q.value, q.low, q.high) if q else say.NONE for q in cells)))
     quality = {q.model: q.p for q in removal.forget_quality}
     rows.append(
         (
             "forget quality: p of the KS test against retrained",
-            *(f"{quality[m]:.2g}" if m in quality else _NONE for m in models),
+            *(f"{quality[m]:.2g}" if m in quality else say.NONE for m in models),
         )
     )
-    yield from _table(f"Without {_count(len(removal.sections), 'section')}", ("measure", *models), rows)
+    yield from _table(f"Without {say.count(len(removal.sections), 'section')}", ("measure", *models), rows)
 
 
 # ------------------------------------------------------------------------------------------- what does it rest on?
@@ -573,7 +362,7 @@ def _rests_on(found: Found) -> Iterator[Block]:
     if told is None:
         yield _missing("attribution", "what each answer rests on, and on which sections")
     else:
-        yield from _sentences([*_verdict_sentence(found), *_gold_sentence(told.summary[-1] if told.summary else None)])
+        yield from _sentences([*say.verdicts(found), *say.gold(told.summary[-1] if told.summary else None)])
         yield Paragraph(
             line(
                 "A verdict is a calibrated judgement: a section says the same as the answer, and its own text became "
@@ -583,7 +372,8 @@ def _rests_on(found: Found) -> Iterator[Block]:
         yield from _picture(found, "attribution")
         heads = ("answers to", "n", "right", *LABELS, "nothing said")
         rows = [
-            (one.kind, str(one.n), number(one.right), *_verdict_ends(one), number(one.silent)) for one in told.summary
+            (one.kind, str(one.n), say.number(one.right), *say.verdict_ends(one), say.number(one.silent))
+            for one in told.summary
         ]
         yield from _table("Answers by their most probable source", heads, rows)
         yield from _gold_table(told.summary)
@@ -605,52 +395,17 @@ def _rests_on(found: Found) -> Iterator[Block]:
     yield from _caveats(found, "attribution")
 
 
-def _verdict_ends(one: VerdictSummary) -> tuple[str, str, str]:
-    return (
-        ends(one.documents, one.documents_low, one.documents_high),
-        ends(one.base, one.base_low, one.base_high),
-        ends(one.neither, one.neither_low, one.neither_high),
-    )
-
-
-def _verdict_sentence(found: Found) -> Iterator[str]:
-    if found.attribution is None or not found.attribution.summary:
-        return
-    one = found.attribution.summary[-1]
-    documents, base, neither = _verdict_ends(one)
-    yield (
-        f"Of {_count(one.n, 'answer')} of the tuned model, the verdict calls {documents} documents, {base} base and "
-        f"{neither} neither."
-    )
-
-
-_MAPPERS = {"verdict": "by the verdict", "bm25": "by BM25", "embedding": "by sentence embeddings"}
-
-
-def _gold_sentence(one: VerdictSummary | None) -> Iterator[str]:
-    # Held-out questions have a decoy for it, which should not be named.
-    if one is None or not one.gold_top1 or one.kind == HELD_OUT:
-        return
-    said = ", ".join(f"{number(value)} {_MAPPERS.get(name, f'by {name}')}" for name, value in one.gold_top1.items())
-    yield (
-        f"The section that a question was made from comes first in {said}; the latter know nothing of the models, so "
-        "they say how much resemblance alone finds."
-        if len(one.gold_top1) > 1
-        else f"The section that a question was made from comes first in {said}."
-    )
-
-
 def _gold_table(summary: Sequence[VerdictSummary]) -> Iterator[Block]:
-    names = list(dict.fromkeys(name for one in summary for name in one.gold_top1 or ()))
+    names = [name for name in say.MAPPERS if any(name in (one.gold_top1 or ()) for one in summary)]
     rows = [
         (
             f"{one.kind} (a decoy: the verdict should not name it)" if one.kind == HELD_OUT else one.kind,
-            *(number(one.gold_top1.get(name)) for name in names),
+            *(say.number(one.gold_top1.get(name)) for name in names),
         )
         for one in summary
         if one.gold_top1 is not None
     ]
-    heads = ("answers to", *(_MAPPERS.get(name, name) for name in names))
+    heads = ("answers to", *(say.MAPPERS[name] for name in names))
     yield from _table("How often the question's own section comes first", heads, rows)
 
 
@@ -667,7 +422,7 @@ def _sections_table(found: Found) -> Iterator[Block]:
     cells = [
         (
             " ".join(place[id_].title.split()), f"{place[id_].document}, {place[id_].lines}", str(first[id_]),
-            str(among[id_]), number(place[id_].learned),
+            str(among[id_]), say.number(place[id_].learned),
         )
         for id_ in order[:LISTED]
         if first[id_]
@@ -689,7 +444,9 @@ def _explained_examples(explanations: Sequence[Explained]) -> Iterator[Example]:
             for i in order
             for s in (record.sections[i],)
         ]
-        yield _judged_example(record.question, "explained", tokens, record.base_answer, None, verdict.label, sections)
+        yield _judged_example(
+            record.question, "stored explanation", tokens, record.base_answer, None, verdict.label, sections
+        )
 
 
 def _judged_example(
@@ -705,8 +462,10 @@ def _judged_example(
     if right_answer is not None:
         entries.append(("right", line(right_answer)))
     entries.append(("verdict", line(verdict or "nothing said")))
-    places = (f"{_where(s.title, s.document, s.lines)}, learned {number(s.learned)}" for s in sections)
-    entries += [("sections" if i == 0 else f"{i + 1}.", line(place)) for i, place in enumerate(places)]
+    places = (f"{_where(s.title, s.document, s.lines)}, learned {say.number(s.learned)}" for s in sections)
+    # What the verdict does not rest on is only near.
+    name = "section" if verdict == "documents" else "nearest"
+    entries += [(f"{name} {i}", line(place)) for i, place in enumerate(places, 1)]
     return Example(f"{kind}: {question}" if kind else question, tuple(entries))
 
 
@@ -792,16 +551,16 @@ class Answered:
 
 def _forgotten(found: Found) -> Iterator[Block]:
     asked = _foundation(found)
-    said = [*_forgetting(found)]
+    said = [*say.forgetting(found)]
     if asked:
         lost = [one for one in asked if one.base_right and not one.tuned_right]
         won = sum(one.tuned_right and not one.base_right for one in asked)
         said.append(
-            f"Of {_count(len(asked), 'foundation question')}, {len(lost)} that base had right are wrong after tuning, "
-            f"and {won} that it had wrong are right."
+            f"Question by question, {len(lost)} that base had right are wrong after tuning, and {won} that it had "
+            "wrong are right."
         )
     yield from _sentences(said)
-    rows = [one for one in _kinds(found) if one.of.kind == FOUNDATION]
+    rows = [one for one in say.kinds(found) if one.of.kind == say.FOUNDATION]
     if not asked:
         which = [name for name in ("benchmark", "holdout") if name in found.assessments]
         if which:
@@ -833,7 +592,7 @@ def _foundation(found: Found) -> list[Answered]:
         rows = [
             (r.subset + r.id, r.side, r.question, r.answer, r.prediction, r.accuracy)
             for r in found.benchmark.rows
-            if r.kind == FOUNDATION
+            if r.kind == say.FOUNDATION
         ]
         if rows:
             return _both(rows)
@@ -861,17 +620,6 @@ def _both(rows: Sequence[tuple[str, str, str, str, str, float]]) -> list[Answere
     ]
 
 
-def _forgetting(found: Found) -> Iterator[str]:
-    rows = [one for one in _kinds(found) if one.of.kind == FOUNDATION]
-    for one in rows:
-        yield (
-            f"Forgetting: of {_count(one.of.n, 'foundation question')}, {one.base} are answered rightly before and "
-            f"{one.tuned} after tuning: {change(one.paired)}."
-        )
-    if not rows and found.holdout is not None and (went := _part_went(found.holdout, "general")):
-        yield f"Forgetting: right answers to foundation questions before and after tuning, {went}."
-
-
 def _lost_table(asked: Sequence[Answered]) -> Iterator[Block]:
     lost = [one for one in asked if one.base_right and not one.tuned_right]
     rows = [(one.question, one.right, one.base or "(nothing)", one.tuned or "(nothing)") for one in lost[:LOST]]
@@ -881,7 +629,7 @@ def _lost_table(asked: Sequence[Answered]) -> Iterator[Block]:
 
 
 def _old_answers(found: Found) -> Iterator[Block]:
-    rows = _kinds(found, "old_answer")
+    rows = [one for one in say.kinds(found, "old_answer") if one.of.kind != say.ALL]
     if not rows:
         return
     yield from _accuracy_table("Updated knowledge: the answer that was right before", rows)
@@ -935,7 +683,7 @@ _WHAT = {
 
 def _baselines(found: Found) -> Iterator[Block]:
     rows, not_above = [], []
-    for one in _kinds(found):
+    for one in (kind for kind in say.kinds(found) if kind.of.kind != say.ALL):
         blind = [value for value in (one.of.majority, one.of.majority_by_template) if value is not None]
         if not blind:
             continue
@@ -944,7 +692,7 @@ def _baselines(found: Found) -> Iterator[Block]:
         if not above:
             not_above.append(one.name)
         judged = "yes" if above else "too few" if few else "not shown"
-        majorities = number(one.of.majority), number(one.of.majority_by_template)
+        majorities = say.number(one.of.majority), say.number(one.of.majority_by_template)
         rows.append((one.name, str(one.of.n), one.tuned, *majorities, judged))
     if rows and not_above:
         yield Paragraph(
@@ -959,18 +707,31 @@ def _baselines(found: Found) -> Iterator[Block]:
 
 
 def _controls(found: Found) -> Iterator[Block]:
-    items = []
+    """What is reached without the thing that is claimed, beside the claim."""
+    rows: list[tuple[str, ...]] = []
     if found.consistency is not None:
         novel, control = found.consistency.row("novel"), found.consistency.row("novel_control")
         if novel is not None and control is not None and math.isfinite(novel.tuned):
-            items.append(
-                f"New terms: {number(novel.tuned)} of a tuned answer's terms are in the documents, "
-                f"{number(control.tuned)} in control texts; the base's samples against its own other answers: "
-                f"{number(novel.base)}."
-            )
-    items += _membership_sentences(found)
-    if items:
-        yield Items("Controls", tuple(map(line, items)))
+            claim = ("new terms are those of the documents", say.ends(novel.tuned, novel.tuned_low, novel.tuned_high))
+            ends = say.ends(control.tuned, control.tuned_low, control.tuned_high)
+            rows.append((claim[0], "control texts in their place", claim[1], ends))
+            ends = say.ends(novel.base, novel.base_low, novel.base_high)
+            rows.append((claim[0], "the base's samples against its other answers", claim[1], ends))
+    if found.holdout is not None:
+        summary = found.holdout.summary
+        for best in (auc for auc in summary.membership if auc.score == "reference"):
+            known: list[tuple[str, Auc | Blind]] = []
+            known += [("the texts alone", seen) for seen in summary.blind if seen.of == best.of]
+            known += [
+                ("base's own loss", auc) for auc in summary.membership if (auc.of, auc.score) == (best.of, CONTROL)
+            ]
+            for name, beside in known:
+                ends = say.ends(beside.auc, beside.low, beside.high)
+                rows.append(
+                    (f"membership of {best.of}, AUC", name, say.ends(best.auc, best.low, best.high), ends)
+                )  # fmt: skip
+    heads = ("claim", "control", "of the claim", "of the control")
+    yield from _table("Controls: what is reached without that which is claimed", heads, rows, texts=2)
 
 
 def _faithful(found: Found) -> Iterator[Block]:
@@ -982,16 +743,17 @@ def _faithful(found: Found) -> Iterator[Block]:
     if rows:
         yield Paragraph(
             line(
-                f"Attributions to words of the question: of {_count(len(rows), 'method')}, {better} name words whose "
-                f"loss costs the answer more than a random order does, on {_count(rows[0].n, 'question')} (tuned)."
+                f"Attributions to words of the question: of {say.count(len(rows), 'method')}, {better} find words "
+                "without which the tuned model's answer loses more than without random ones, on "
+                f"{say.count(rows[0].n, 'question')}."
             )
         )
     yield from _picture(found, "faithfulness")
     cells = [
         (
             r.method.replace("_", " "),
-            ends(r.mean, r.low, r.high),
-            ends(r.over_random, r.over_low, r.over_high, signed=True),
+            say.ends(r.mean, r.low, r.high),
+            say.ends(r.over_random, r.over_low, r.over_high, signed=True),
             "yes" if r.beats_random else "not shown",
         )
         for r in rows
@@ -999,6 +761,10 @@ def _faithful(found: Found) -> Iterator[Block]:
     heads = ("method", "area, nats per token", "beyond a random order", "above random")
     yield from _table("Faithfulness of attributions to the question's words, tuned model", heads, cells)
     yield from _caveats(found, "faithfulness")
+
+
+_SCORERS = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
+"""Scores of sections that are shown: ours, then those that know nothing of tuning."""
 
 
 def _influence(found: Found) -> Iterator[Block]:
@@ -1011,8 +777,8 @@ def _influence(found: Found) -> Iterator[Block]:
     trained = int(told.trained.sum())
     yield Paragraph(
         line(
-            f"Scores of sections against retraining, on {_count(trained, 'section')} that were tuned on and "
-            f"{_count(len(told.questions), 'question')}"
+            f"Scores of sections against retraining, on {say.count(trained, 'section')} that were tuned on and "
+            f"{say.count(len(told.questions), 'question')}"
             + (
                 "."
                 if same
@@ -1024,17 +790,23 @@ def _influence(found: Found) -> Iterator[Block]:
     yield from _picture(found, "influence")
     metrics = [m for m in ("MRR", "spearman", "LDS", "decoys") if any(row.metric == m for row in rows)]
     cells = []
-    for scorer in dict.fromkeys(row.scorer for row in rows):
+    for scorer in (name for name in _SCORERS if any(row.scorer == name for row in rows)):
         mine_rows = {row.metric: row for row in rows if row.scorer == scorer}
         cells.append(
-            (scorer, *(ends(r.value, r.low, r.high) if (r := mine_rows.get(m)) is not None else _NONE for m in metrics))
+            (
+                scorer,
+                *(
+                    say.ends(r.value, r.low, r.high) if (r := mine_rows.get(m)) is not None else say.NONE
+                    for m in metrics
+                ),
+            )
         )
     names = {
         "MRR": "own section found (MRR)", "spearman": "rank correlation with the loss",
         "LDS": "random halves (LDS)", "decoys": "learned above decoys (AUROC)",
     }  # fmt: skip
     yield from _table(
-        f"Scores of sections against retraining, trained questions (reference: {REFERENCE})",
+        "Scores of sections against retraining, trained questions (more scores stand in influence.csv)",
         ("score", *(names[m] for m in metrics)), cells,
     )  # fmt: skip
 
@@ -1045,7 +817,8 @@ def _influence(found: Found) -> Iterator[Block]:
 def _provenance(found: Found) -> Iterator[Block]:
     base, tuned = found.pair()
     models = [
-        (side, model.name or _NONE, model.sha256[:12] or _NONE) for side, model in (("base", base), ("tuned", tuned))
+        (side, model.name or say.NONE, model.sha256[:12] or say.NONE)
+        for side, model in (("base", base), ("tuned", tuned))
     ]
     yield from _table("Models", ("model", "name", "sha256, first 12"), models, texts=3)
     questions = {

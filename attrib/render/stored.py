@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -389,7 +390,7 @@ def _read(name: str, file: Path) -> Assessment:
         told = _told(name, content)
         notes = rebuild(tuple[str, ...], content.get("notes", []), "notes")
         provenance = _provenance(name, content.get("provenance"))
-    except (ValueError, RecordError) as error:
+    except (ValueError, AttributeError, OverflowError, RecordError) as error:
         raise RecordError(f"{file}: damaged ({_line(error)}); make it again with attrib assess {name}") from error
     return Assessment(name, file, told, notes, provenance)
 
@@ -478,7 +479,7 @@ def rebuild(kind: Any, value: Any, where: str) -> Any:
     if kind is float:
         if value is None:
             return math.nan
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) or (type(value) is int and abs(value) < sys.float_info.max):
             return float(value)
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value

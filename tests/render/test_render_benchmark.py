@@ -17,11 +17,12 @@ from rich.console import Console
 
 from attrib.assess.benchmark import MEASURES, BenchmarkReport, Summary
 from attrib.assess.questions import Malformed
-from attrib.errors import InputError
+from attrib.errors import InputError, RecordError
 from attrib.render.benchmark import (
     benchmark_caption,
     benchmark_dict,
     benchmark_figure,
+    benchmark_of,
     benchmark_table,
     labels,
     write_benchmark,
@@ -127,6 +128,18 @@ def test_figures_fit_their_width_with_texts_inside_and_apart(preset: str, kinds:
     assert len(figure.axes) == 2
 
 
+@pytest.mark.parametrize("preset", ["neurips-double", "acl-single"])
+def test_names_that_fit_are_not_cut_and_others_keep_their_number(report: BenchmarkReport, preset: str) -> None:
+    names = [text.get_text() for text in benchmark_figure(report, preset=preset).axes[0].get_yticklabels()]
+    assert names == [
+        f"{name} ({one.n})" for name, one in zip(labels(report).values(), report.of("accuracy"), strict=True)
+    ]
+    long = benchmark_figure(make_benchmark((LONG,), n=4), preset=preset)
+    [name] = [text.get_text() for text in long.axes[0].get_yticklabels()]
+    assert name.startswith("latest news: a very long")
+    assert name.endswith("… (4)")
+
+
 def test_a_figure_of_very_many_kinds_fits_a_page_and_its_caption_says_what_is_missing() -> None:
     many = make_benchmark([f"kind {i}" for i in range(30)], n=2, resamples=20)
     for preset in ("acl-single", "neurips-double"):
@@ -220,3 +233,18 @@ def test_the_caption_says_n_seed_what_is_measured_and_what_is_wrong(report: Benc
     assert "\n" not in caption
     old = next(one for one in report.of("old_answer") if one.kind == "vignette")
     assert f"medical: vignette: the answer before the update is given by base in {old.base:.0%}" in caption
+
+
+def test_a_stored_report_is_the_same_again(report: BenchmarkReport, tmp_path: Path) -> None:
+    write_benchmark(report, tmp_path, ("png",), "neurips-double")
+    content = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    again = tmp_path / "again"
+    write_benchmark(benchmark_of(content), again, ("png",), "neurips-double")
+    for name in ("benchmark.json", "benchmark.csv", "benchmark.png", "benchmark.caption.txt"):
+        assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"schema": 2}, {"assessment": "holdout"}, {"rows": [{}]}, {"summary": [{"n": 1}]}])
+def test_another_report_is_refused(report: BenchmarkReport, tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(RecordError, match=r"benchmark\.json: damaged or of another kind"):
+        benchmark_of({**benchmark_dict(report), **change})

@@ -120,7 +120,8 @@ def test_bars_are_as_long_as_the_shares_say(report: VerdictReport) -> None:
         for label in LABELS:
             own = [bar.get_width() for bar in ax.patches if to_hex(bar.get_facecolor()).upper() == COLOURS[label]]
             own = own[: len(report.summary)]
-            assert own == [getattr(one, label) if panel == 0 else one.shares[label] for one in report.summary]
+            shares = [getattr(one, label) if panel == 0 else one.shares[label] for one in report.summary]
+            assert own == pytest.approx(shares)
     ends = [sorted(map(float, line.get_xdata())) for line in figure.axes[0].lines if line.get_color() == "black"]
     assert ends == [[one.documents_low, one.documents_high] for one in report.summary]
     assert not figure.axes[1].lines
