@@ -215,6 +215,7 @@ def test_a_runner_that_fails_leaves_an_empty_cell(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_the_whole_bench_on_a_few_tokens() -> None:
     try:
         get_default_model()

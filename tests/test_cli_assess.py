@@ -403,8 +403,8 @@ def test_holdout_parts_sections_tunes_on_one_part_and_removes(
         (["--questions", "OPEN"], "question '2': it has no right answer"),
         (["--questions", "EMPTY"], "it has no questions"),
         (["--out", "QUESTIONS"], "cannot be written"),
-        (["--epochs", "0"], "at least 1"),
-        (["--learning-rate", "-1"], "above 0"),
+        (["--tune", "--epochs", "0"], "at least 1"),
+        (["--tune", "--learning-rate", "-1"], "above 0"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_model_is_loaded(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from attrib.cli.common import (
     check_writable,
@@ -260,8 +261,21 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in t
 Tune = Annotated[bool, typer.Option("--tune", help="Tune an adapter in OUT/adapter first, as attrib tune does.")]
 
 
-TUNING = ("epochs", "learning_rate", "rank", "alpha", "dropout", "train_batch", "warmup")
-"""Options that only tuning heeds."""
+ONLY_TUNING = (
+    "by", "share", "stratify", "train_kinds", "epochs", "learning_rate", "rank", "alpha", "dropout", "train_batch",
+    "warmup",
+)  # fmt: skip
+"""Options that nothing heeds without --tune."""
+
+
+class _MayTune(TyperCommand):
+    """A command with --tune: what only tuning heeds must not be given in vain."""
+
+    def invoke(self, ctx: Any) -> Any:
+        given = [n for n in ONLY_TUNING if n in ctx.params and ctx.get_parameter_source(n).name == "COMMANDLINE"]
+        if given and not ctx.params["tune"]:
+            raise InputError(f"{given[0].replace('_', '-')}: it is for --tune; add that, or leave it out")
+        return super().invoke(ctx)
 
 
 @app.command("consistency", epilog="Example: attrib assess consistency --out consistency")
@@ -319,9 +333,8 @@ def assess_consistency(
     print("\n".join(files))
 
 
-@app.command("holdout", epilog="Example: attrib assess holdout --out holdout")
+@app.command("holdout", cls=_MayTune, epilog="Example: attrib assess holdout --out holdout")
 def assess_holdout(
-    context: typer.Context,
     out: OutFolder,
     questions: QuestionFile = None,
     base: BaseName = None,
@@ -383,7 +396,6 @@ def assess_holdout(
     )  # fmt: skip
     tuning = _tuning(epochs, learning_rate, rank, alpha, dropout, train_batch, warmup, seed)
     kinds = _files(formats, preset, out)
-    _only_with_tune(context, tune, "by", "share", "stratify", *TUNING)
     if tune and (tuned is not None or held_out is not None):
         raise InputError("tune: --tune makes the model and the parts; leave --tuned and --held-out out")
     if tune and documents is None and base is None and questions is None:
@@ -438,9 +450,8 @@ def assess_holdout(
     print("\n".join(files))
 
 
-@app.command("benchmark", epilog="Example: attrib assess benchmark --out benchmark")
+@app.command("benchmark", cls=_MayTune, epilog="Example: attrib assess benchmark --out benchmark")
 def assess_benchmark(
-    context: typer.Context,
     out: OutFolder,
     questions: QuestionFile = None,
     finetunebench: Annotated[
@@ -504,7 +515,6 @@ def assess_benchmark(
     )
     tuning = _tuning(epochs, learning_rate, rank, alpha, dropout, train_batch, warmup, seed)
     kinds = _files(formats, preset, out)
-    _only_with_tune(context, tune, "train_kinds", *TUNING)
     if tune and tuned is not None:
         raise InputError("tune: --tune makes the tuned model; leave --tuned out")
     demo_model = base is None and tuned is None and not tune
@@ -578,13 +588,6 @@ def assess_attribution(
         return
     verdicts_table(report, console_of(140))
     print("\n".join(files))
-
-
-def _only_with_tune(context: typer.Context, tune: bool, *names: str) -> None:
-    """What only tuning heeds must not be given in vain."""
-    given = [name for name in names if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
-    if given and not tune:
-        raise InputError(f"{given[0].replace('_', '-')}: it is for --tune; add that, or leave it out")
 
 
 def _files(formats: str, preset: str, out: Path) -> tuple[str, ...]:
