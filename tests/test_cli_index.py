@@ -104,6 +104,7 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
     assert "gradients-untuned was made with" in line
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_bytes_of_one(capsys: Any, docs: Path, models: list[str], tmp_path: Path) -> None:
     command = ["index", str(docs), *models, "--parts", PARTS, "--out"]
     status, _, err = run(capsys, *command, str(tmp_path / "one"))

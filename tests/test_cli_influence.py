@@ -77,6 +77,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
     return int(caught.value.code or 0), out, err
 
 
+@pytest.mark.slow
 def test_a_whole_assessment_goes_on_after_a_kill_to_the_same_table(
     capsys: Any, monkeypatch: Any, base_dir: Path, given: list[str], tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def judged(pair: Any, library: Library, cache: Path, question: demo.Question, answer: str | None) -> Any:
-    options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=12)
+    options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=6)
     return explain(
         pair, library.corpus, question.question, answer=answer, options=options, library=library, cache=cache
     )
@@ -70,6 +70,7 @@ def test_base_is_the_untouched_base(default_pair: Any) -> None:
     assert default_pair.memory_saved == sum(p.numel() * p.element_size() for p in plain.parameters())
 
 
+@pytest.mark.slow
 def test_rows_of_attention_and_chunks_on_the_real_model(default_pair: Any) -> None:
     prompt = encode_prompt(default_pair.tokenizer, "Who keeps it?", context=default_pair.context)
     ids = encode_answer(default_pair.tokenizer, "Who keeps it?", prompt, "Tobin Warrack")
