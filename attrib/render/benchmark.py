@@ -19,6 +19,7 @@ from attrib.errors import RecordError
 from attrib.render import figures as draw
 from attrib.render import panels
 from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,6 @@ def _row(row: Row) -> dict[str, Any]:
 def benchmark_table(report: BenchmarkReport, console: Console) -> None:
     """One line a kind of question: base and tuned beside the baselines that know no answer; then the notes."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     heads = ("questions", "n", "measure", "base", "tuned", "tuned − base", "majority", "by template")
@@ -111,12 +111,12 @@ def benchmark_table(report: BenchmarkReport, console: Console) -> None:
             _number(one.majority),
             _number(one.majority_by_template),
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*map(text_of, cells))
         before = name, one.n
     console.print(table)
     console.print("95% bootstrap intervals over facts; baselines are accuracies of who knows no answer", style="dim")
     for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, style="dim")
+        console.print(text_of(f"note: {note}", "dim"))
 
 
 def labels(report: BenchmarkReport) -> dict[tuple[str, str, str], str]:

@@ -22,6 +22,7 @@ from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render import panels
 from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,7 +135,8 @@ def holdout_table(report: HoldoutReport, console: Console) -> None:
     for part, kind in groups:
         cells = [_base_to_tuned(report, m, part, kind) for m in measures]
         first = report.quantity("accuracy", part, "tuned", kind)
-        table.add_row(part if kind == "all" else f"  {kind}", str(first.n) if first is not None else "", *cells)
+        name = part if kind == "all" else f"  {kind}"
+        table.add_row(text_of(name), str(first.n) if first is not None else "", *cells)
     console.print(table, highlight=False)
     table = new("\nGaps of tuned − base", ("", *(_HEADS.get(m, m) for m in ("accuracy", "logprob"))))
     for gap in (GAP, REPHRASED_GAP):
@@ -149,9 +151,7 @@ def holdout_table(report: HoldoutReport, console: Console) -> None:
     if report.removal is not None:
         _print_removal(report.removal, new, console)
     for note in report.notes:
-        console.print(
-            f"\n{note}", style="yellow" if note.startswith("Warning") else "dim", highlight=False, markup=False
-        )
+        console.print(text_of(f"\n{note}", "yellow" if note.startswith("Warning") else "dim"))
     console.print(
         "\n95% bootstrap intervals over groups of questions (one fact, section or wording); p: two-sided permutation",
         style="dim",
@@ -253,7 +253,8 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
     told = membership_rows(report)
     removal = report.removal
     beside = removal is not None and width >= _WIDE
-    label = max(draw.inches(text) for text in (*(line.label for line in lines), *told, "")) + 0.12
+    names = [panels.short(" ".join(line.label.split()), 0.42 * width) for line in lines]
+    label = max(map(draw.inches, (*names, *told, ""))) + 0.12
     top = _ROW * len(lines)
     below = _ROW * max(len(told), 1)
     height = _LEGEND + _TITLE + top + _TICKS
@@ -274,7 +275,7 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
         panels.legend(figure, _side_handles(("base", "tuned")), left=0.02, down=0.04)
         for i, measure in enumerate(("accuracy", "logprob")):
             ax = axes(label + i * (half + _GAP), down, half, top)
-            _parts(ax, report, lines, measure, labels=i == 0)
+            _parts(ax, report, lines, measure, names if i == 0 else None)
             panels.title(ax, ("(a) accuracy", "(b) answer's log p")[i])
         down += top + _TICKS
         letter = iter("cd")
@@ -303,7 +304,7 @@ def _lines(report: HoldoutReport) -> list[_Line]:
     return [_Line(part, kind) for part in PARTS for of, kind in found if of == part]
 
 
-def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, *, labels: bool) -> None:
+def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, names: Sequence[str] | None) -> None:
     for i, line in enumerate(lines):
         for shift, side, marker in ((-0.17, "base", "o"), (0.17, "tuned", "s")):
             q = report.quantity(measure, line.part, side, line.kind)
@@ -312,8 +313,8 @@ def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str
                 panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
     if measure == "accuracy":
         ax.set_xlim(-0.03, 1.03)
-    panels.rows(ax, [line.label for line in lines] if labels else [""] * len(lines))
-    if labels:
+    panels.rows(ax, names if names is not None else [""] * len(lines))
+    if names is not None:
         for text, line in zip(ax.get_yticklabels(), lines, strict=True):
             text.set_color("black" if line.kind == "all" else "#666666")
     ax.set_xlabel("share" if measure == "accuracy" else "nats a token", fontsize=6, labelpad=1.5)

@@ -30,7 +30,7 @@ def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
     """Print the whole explanation: question, verdict, answer, prompt tokens and the ``top`` sections."""
     plain = is_plain(console)
     for title, text in _parts(explanation, plain):
-        line = _text(f"{title}: ", "" if plain else "bold")
+        line = text_of(f"{title}: ", "" if plain else "bold")
         console.print(line.append_text(text))
     console.print()
     if explanation.attributions:
@@ -38,12 +38,12 @@ def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
     if explanation.vocabulary is not None and explanation.shares:
         console.print(_vocabulary_table(explanation, plain))
     for found in explanation.verbatim[:top]:
-        console.print(_text(_verbatim(explanation, found)))
+        console.print(text_of(_verbatim(explanation, found)))
     if explanation.verbatim:
         console.print()
     if explanation.sections:
         console.print(_section_table(explanation, plain, top))
-        console.print(_text(_caveats(explanation)))
+        console.print(text_of(_caveats(explanation)))
 
 
 def verdict_table(explanations: Sequence[Explanation], console: Console) -> None:
@@ -51,19 +51,19 @@ def verdict_table(explanations: Sequence[Explanation], console: Console) -> None
     plain = is_plain(console)
     table = _table(plain, "question", "answer")
     for name in (*LABELS, "gain, bits"):
-        table.add_column(_text(name), justify="right", header_style="" if plain else "bold")
+        table.add_column(text_of(name), justify="right", header_style="" if plain else "bold")
     for name in ("label", "best section"):
-        table.add_column(_text(name), ratio=1, header_style="" if plain else "bold")
+        table.add_column(text_of(name), ratio=1, header_style="" if plain else "bold")
     for explanation in explanations:
         label = explanation.verdict.label
         best = view.section_rows(explanation, top=1)
         table.add_row(
-            _text(explanation.question),
-            _text(explanation.answer.strip()),
-            *(_text(f"{n}%") for n in view.percents(explanation.verdict.whole)),
-            _text(_signed(_bits(explanation).sum())),
-            _text(label, "" if plain else STYLES[label]),
-            _text(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
+            text_of(explanation.question),
+            text_of(explanation.answer.strip()),
+            *(text_of(f"{n}%") for n in view.percents(explanation.verdict.whole)),
+            text_of(_signed(_bits(explanation).sum())),
+            text_of(label, "" if plain else STYLES[label]),
+            text_of(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
         )
     console.print(table)
 
@@ -75,13 +75,13 @@ def is_plain(console: Console) -> bool:
 
 def answer_text(explanation: Explanation, *, plain: bool) -> Text:
     """The answer with its verdicts: styled, or with a mark before each run of one verdict."""
-    text = _text("")
+    text = text_of("")
     for run, label in view.verdict_spans(explanation):
         if not plain:
-            text.append_text(_text(run, STYLES[label]))
+            text.append_text(text_of(run, STYLES[label]))
             continue
         body = run.lstrip()
-        text.append_text(_text(run[: len(run) - len(body)] + MARKS[label] + body))
+        text.append_text(text_of(run[: len(run) - len(body)] + MARKS[label] + body))
     return text
 
 
@@ -95,22 +95,22 @@ def sparkline(values: Sequence[float]) -> str:
 
 def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
     verdict = explanation.verdict
-    yield "Question", _text(explanation.question)
-    yield "Verdict", _text(f"{view.verdict_line(verdict.whole)} → {verdict.label}")
-    yield "Shares of the answer", _text(view.verdict_line(verdict.shares))
-    legend = _text("")
+    yield "Question", text_of(explanation.question)
+    yield "Verdict", text_of(f"{view.verdict_line(verdict.whole)} → {verdict.label}")
+    yield "Shares of the answer", text_of(view.verdict_line(verdict.shares))
+    legend = text_of("")
     for label in LABELS:
-        legend.append_text(_text(f"{MARKS[label]} {label}  " if plain else label, "" if plain else STYLES[label]))
+        legend.append_text(text_of(f"{MARKS[label]} {label}  " if plain else label, "" if plain else STYLES[label]))
         legend.append("" if plain else "  ")
     if plain:
         legend.append("(a mark holds until the next)")
     yield f"Answer ({explanation.answer_source})", answer_text(explanation, plain=plain)
     yield "Key", legend
-    yield "Base said", _text(explanation.base_answer)
+    yield "Base said", text_of(explanation.base_answer)
     bits = _bits(explanation)
     if len(bits):
         span = f"{_signed(bits.min())} to {_signed(bits.max())} bits a token, {_signed(bits.sum())} in all"
-        yield "Gain", _text(f"{sparkline(bits.tolist())}  {span} (log p tuned − log p base)")
+        yield "Gain", text_of(f"{sparkline(bits.tolist())}  {span} (log p tuned − log p base)")
 
 
 def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
@@ -126,9 +126,9 @@ def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
         shares = view.template_share(explanation, attribution) or (None, None)
         gaps = view.gaps(attribution) or (None, None)
         table.add_row(
-            _text(title),
+            text_of(title),
             *(
-                _text(_side(side, share, gap, attribution.target))
+                text_of(_side(side, share, gap, attribution.target))
                 for side, share, gap in zip(view.looked_at(explanation, method, top=top), shares, gaps, strict=True)
             ),
         )
@@ -154,7 +154,7 @@ def _vocabulary_table(explanation: Explanation, plain: bool) -> Table:
         difference = share.difference[0]
         last = f"{difference:+.0%} (p {share.p_difference[0]:.2f})" if np.isfinite(difference) else "none"
         cells = [f"{share.method}, {share.kind} ({share.token_share:.0%} of tokens)", *sides, last.replace("-", "−")]
-        table.add_row(*(_text(cell) for cell in cells))
+        table.add_row(*(text_of(cell) for cell in cells))
     return table
 
 
@@ -182,27 +182,27 @@ def _section_table(explanation: Explanation, plain: bool, top: int) -> Table:
     table.add_column("section", header_style=head, ratio=1, overflow="fold")
     table.add_column("learned", header_style=head)
     for mapper in explanation.mappings:
-        table.add_column(_text(f"{mapper}\nbase\ntuned"), header_style=head, justify="right")
+        table.add_column(text_of(f"{mapper}\nbase\ntuned"), header_style=head, justify="right")
     rows = view.section_rows(explanation, top=top)
     for row in rows:
-        section = _text(row.section.title, "" if plain else "bold")
-        section.append_text(_text(f"\n{row.section.document} {row.section.lines}\n“"))
+        section = text_of(row.section.title, "" if plain else "bold")
+        section.append_text(text_of(f"\n{row.section.document} {row.section.lines}\n“"))
         for piece, match in view.snippet(row):
             section.append_text(
-                _text(f"[{piece}]" if match else piece, "bold underline" if match and not plain else "")
+                text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else "")
             )
         section.append("”")
         table.add_row(
             str(row.rank),
             section,
-            _text(f"{'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"),
-            *(_text(f"\n{_short(score.base)}\n{_short(score.tuned)}") for score in row.scores.values()),
+            text_of(f"{'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"),
+            *(text_of(f"\n{_short(score.base)}\n{_short(score.tuned)}") for score in row.scores.values()),
         )
     table.add_row(
         "–",
-        _text("best control (neither model was tuned on it)"),
+        text_of("best control (neither model was tuned on it)"),
         "",
-        *(_text(f"\n{_short(s.control_base)}\n{_short(s.control_tuned)}") for s in rows[0].scores.values()),
+        *(text_of(f"\n{_short(s.control_base)}\n{_short(s.control_tuned)}") for s in rows[0].scores.values()),
     )
     return table
 
@@ -218,11 +218,11 @@ def _table(plain: bool, *columns: str) -> Table:
 
     table = Table(box=None, expand=True, padding=(0, 1, 1, 0), pad_edge=False, header_style="")
     for name in columns:
-        table.add_column(_text(name), ratio=1, overflow="fold", header_style="" if plain else "bold")
+        table.add_column(text_of(name), ratio=1, overflow="fold", header_style="" if plain else "bold")
     return table
 
 
-def _text(text: str, style: str = "") -> Text:
+def text_of(text: str, style: str = "") -> Text:
     """Text that shows as it is written: no markup, no control characters but line breaks."""
     from rich.text import Text
 

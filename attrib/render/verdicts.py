@@ -16,6 +16,7 @@ from attrib.records import LABELS
 from attrib.render import figures as draw
 from attrib.render import panels
 from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def verdicts_table(report: VerdictReport, console: Console) -> None:
     """One line a kind of question; then what comes first, and the notes."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     tops = list(dict.fromkeys(name for one in report.summary for name in one.gold_top1 or ()))
@@ -77,7 +77,7 @@ def verdicts_table(report: VerdictReport, console: Console) -> None:
     for one in report.summary:
         shares = [_ends(one, label) for label in LABELS]
         gold = [_number((one.gold_top1 or {}).get(name)) for name in tops]
-        table.add_row(*map(Text, (_name(one), str(one.n), _number(one.right), *shares, *gold)))
+        table.add_row(*map(text_of, (_name(one), str(one.n), _number(one.right), *shares, *gold)))
     console.print(table)
     console.print(
         "share of answers by their most probable source, 95% bootstrap intervals over questions; gold first: the right "
@@ -85,7 +85,7 @@ def verdicts_table(report: VerdictReport, console: Console) -> None:
         style="dim",
     )
     for note in report.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, style="dim")
+        console.print(text_of(f"note: {note}", "dim"))
 
 
 _ROW = 0.22  # inches

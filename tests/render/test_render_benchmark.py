@@ -27,6 +27,7 @@ from attrib.render.benchmark import (
     labels,
     write_benchmark,
 )
+from attrib.render.view import visible
 from tests.make_benchmark import asked, make_benchmark, make_report
 from tests.render.inside import drawn_inside
 
@@ -248,3 +249,10 @@ def test_a_stored_report_is_the_same_again(report: BenchmarkReport, tmp_path: Pa
 def test_another_report_is_refused(report: BenchmarkReport, tmp_path: Path, change: dict[str, object]) -> None:
     with pytest.raises(RecordError, match=r"benchmark\.json: damaged or of another kind"):
         benchmark_of({**benchmark_dict(report), **change})
+
+
+def test_control_characters_do_nothing_in_the_table() -> None:
+    text = "\n".join(said(make_benchmark(("a\x1b[31mb",), n=2, notes=("c\x1bd",))))
+    assert "\x1b" not in text
+    assert visible("a\x1b[31mb") in text
+    assert visible("c\x1bd") in text

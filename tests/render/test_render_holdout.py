@@ -30,6 +30,7 @@ from attrib.render.holdout import (
     membership_rows,
     write_holdout,
 )
+from attrib.render.view import visible
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +174,24 @@ def test_the_table_and_the_caption_say_gaps_warnings_and_what_is_blind(report: H
     plain = holdout_caption(replace(report, removal=None, membership=(), blind=()))
     assert "Forget quality" not in plain
     assert "AUC" not in plain
+
+
+def of_kind(report: HoldoutReport, kind: str) -> HoldoutReport:
+    """The same with another name for its kinds of question."""
+    named = [q if q.kind == "all" else replace(q, kind=kind) for q in report.quantities]
+    return replace(report, quantities=tuple(named), notes=(*report.notes, f"About {kind}."))
+
+
+@pytest.mark.parametrize("kind", ["[/x]", "[red]k[/red]", "a\x1b[31mb"])
+def test_names_do_nothing_in_the_table(report: HoldoutReport, kind: str) -> None:
+    out = io.StringIO()
+    holdout_table(of_kind(report, kind), Console(file=out, width=200))
+    assert "\x1b" not in out.getvalue()
+    assert f"  {visible(kind)}" in out.getvalue()
+    assert f"About {visible(kind)}." in out.getvalue()
+
+
+@pytest.mark.parametrize("preset", ["neurips-double", "icml-single"])
+def test_a_long_name_leaves_the_panels_their_room(report: HoldoutReport, preset: str) -> None:
+    figure = holdout_figure(of_kind(report, "a kind of question with a very long name " * 8), preset=preset)
+    assert min(ax.get_position().width for ax in figure.axes) > 0.15
