@@ -79,14 +79,16 @@ def generate_batch(
         for low in range(0, samples, batch)
     ]
 
+    answers = len(prompts) * samples
+
     def tell(done: int) -> None:
         if progress is not None:
-            progress(f"{model.name} answers", done, len(prompts) * samples)
+            progress(f"{model.name} answers", done, answers)
 
     with model.plain() as network, torch.no_grad():
         run = _Run(network, _stops(model, network), max_new_tokens, temperature, batch)
         run.answer(queue, tell)
-        if len(prompts) * samples > 1:
+        if answers > 1:
             for row in (row for some in rows for row in some if row.tied):
                 row.clear()
                 run.answer([[row]], lambda done: None)
@@ -150,8 +152,8 @@ class _Active:
         import torch
         from torch.nn.functional import pad
 
-        if not other.rows or not self.rows:
-            return self if self.rows else other
+        if not other.rows:
+            return self
         length = max(self.mask.shape[1], other.mask.shape[1])
         short = [length - one.mask.shape[1] for one in (self, other)]
         for mine, its in zip(self.cache.layers, other.cache.layers, strict=True):

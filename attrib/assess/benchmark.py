@@ -9,7 +9,7 @@ Not covered: questions with choices scored by log-prob, several turns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -241,17 +241,15 @@ def summarise(rows: Sequence[Row], asked: Sequence[Asked], resamples: int, seed:
     known = [name for name in ("new", "updated") if any(one.knowledge == name for one in asked)]
     if len(known) > 1:
         groups |= {("all", "all", name): _of_knowledge(name) for name in known}
-    return tuple(
-        found
-        for (subset, kind, knowledge), belongs in groups.items()
-        for measure in MEASURES
-        if (
-            found := _summary(
-                subset, kind, knowledge, measure, list(filter(belongs, rows)), list(filter(belongs, asked)), resamples,
-                seed,
-            )
-        ) is not None
-    )  # fmt: skip
+    found: list[Summary] = []
+    for (subset, kind, knowledge), belongs in groups.items():
+        some, of = list(filter(belongs, rows)), list(filter(belongs, asked))
+        blind = majority(of), majority_by_template(of)
+        for measure in MEASURES:
+            summary = _summary(subset, kind, knowledge, measure, some, blind, resamples, seed)
+            if summary is not None:
+                found.append(summary)
+    return tuple(found)
 
 
 def _same(one: Asked) -> Callable[[Any], bool]:
@@ -268,12 +266,16 @@ def _summary(
     knowledge: str,
     measure: str,
     rows: Sequence[Row],
-    asked: Sequence[Asked],
+    blind: tuple[float, float],
     resamples: int,
     seed: int,
 ) -> Summary | None:
     """None where the measure applies to no question."""
-    pairs = [(base, tuned) for base, tuned in _pairs(rows) if None not in (base.scores[measure], tuned.scores[measure])]
+    pairs = [
+        (base, tuned)
+        for base, tuned in zip(rows[::2], rows[1::2], strict=True)
+        if None not in (base.scores[measure], tuned.scores[measure])
+    ]
     if not pairs:
         return None
     numbers: dict[str, int] = {}
@@ -282,14 +284,8 @@ def _summary(
     columns = (values[:, 0], values[:, 1], values[:, 1] - values[:, 0])
     ends = [grouped_interval(column, groups, resamples, seed) for column in columns]
     means = [float(column.mean()) for column in columns]
-    blind = (majority(asked), majority_by_template(asked)) if measure == "accuracy" else (None, None)
     return Summary(
         subset, kind, knowledge, measure,
         means[0], *ends[0], means[1], *ends[1], means[2], *ends[2],
-        len(pairs), len(numbers), *blind,
+        len(pairs), len(numbers), *(blind if measure == "accuracy" else ()),
     )  # fmt: skip
-
-
-def _pairs(rows: Iterable[Row]) -> Iterable[tuple[Row, Row]]:
-    ordered = list(rows)
-    return zip(ordered[::2], ordered[1::2], strict=True)
