@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from attrib.errors import InputError
+from attrib.files import csv_cells
 from attrib.records import Section
 
 Kind = Literal["markdown", "text", "jsonl", "csv", "parquet"]
@@ -483,23 +484,20 @@ def _csv_table(text: str) -> _Table:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: tuple[str, ...] = ()
     line = 1
-    # Python's own limit of 131,072 characters a cell is no fault of the file's.
-    limit = csv.field_size_limit(max(len(text), 1))
     try:
-        for cells in reader:
-            if cells and not columns:
-                columns = tuple(cell.strip() for cell in cells)
-            elif cells:
-                number = len(rows) + len(faults) + 1
-                if len(cells) == len(columns):
-                    rows.append((number, dict(zip(columns, cells, strict=True))))
-                else:
-                    faults.append(f"line {line} ({len(cells)} cells below {len(columns)} columns)")
-            line = reader.line_num + 1
+        with csv_cells(text):
+            for cells in reader:
+                if cells and not columns:
+                    columns = tuple(cell.strip() for cell in cells)
+                elif cells:
+                    number = len(rows) + len(faults) + 1
+                    if len(cells) == len(columns):
+                        rows.append((number, dict(zip(columns, cells, strict=True))))
+                    else:
+                        faults.append(f"line {line} ({len(cells)} cells below {len(columns)} columns)")
+                line = reader.line_num + 1
     except csv.Error as error:
         faults.append(f"line {line} ({error})")
-    finally:
-        csv.field_size_limit(limit)
     return _Table(columns, rows, faults)
 
 

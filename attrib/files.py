@@ -1,10 +1,14 @@
-"""Whole files or none, open to those the umask allows, and their digest."""
+"""Whole files or none, open to those the umask allows, their digests, and cells of any length."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrib.errors import InputError
@@ -44,3 +48,21 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(content: object) -> str:
+    """SHA-256 of what JSON can hold, hex; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def csv_cells(text: str) -> Iterator[None]:
+    """Cells as long as ``text`` are read: Python's own limit of 131,072 characters is no fault of a file's.
+
+    The limit is the process's, so that all rows have to be read before leaving.
+    """
+    before = csv.field_size_limit(max(len(text), 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

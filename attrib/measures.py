@@ -116,7 +116,7 @@ def permutation_p(
     values, member = np.asarray(values, dtype=np.float64), np.asarray(member, dtype=bool)
     if member.all() or not member.any():
         return float("nan")
-    label, group = _labelled_groups(member, groups)
+    label, group = labelled_groups(member, groups)
     sums, sizes = np.bincount(group, values), np.bincount(group).astype(np.float64)
 
     def difference(labels: np.ndarray) -> np.ndarray:
@@ -137,7 +137,7 @@ def auroc_p(
     member = np.asarray(member, dtype=bool)
     if member.all() or not member.any():
         return float("nan")
-    label, group = _labelled_groups(member, groups)
+    label, group = labelled_groups(member, groups)
     ranks, sizes = np.bincount(group, stats.rankdata(scores)), np.bincount(group).astype(np.float64)
 
     def distance(labels: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def _drawn_means(values: np.ndarray, groups: np.ndarray, resamples: int, rng: np
     return np.asarray((counts @ sums) / (counts @ sizes))
 
 
-def _labelled_groups(member: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def labelled_groups(member: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Label of each group, 0 or 1, and the group of each value; a group with both labels is two."""
     _, number = np.unique(groups, return_inverse=True)
     pairs, group = np.unique(2 * number + member, return_inverse=True)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
 import json
 import math
 import os
@@ -35,7 +34,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attrib.capture import begin_of_text
 from attrib.errors import InputError, RecordError
-from attrib.files import open_up, write_atomically
+from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.pair import fingerprint, load_network, quiet, refuse_four_bit, versions
 from attrib.progress import Progress
 from attrib.records import Section
@@ -267,7 +266,7 @@ def tune(
             "dtype": str(network.dtype).removeprefix("torch."),
             "four_bit": four_bit,
         }
-        digest = _digest([whose, [asdict(item) for item in items], list(rehearse)])
+        digest = digest_of([whose, [asdict(item) for item in items], list(rehearse)])
         work = work_folder(out)
         if _agreed(lambda: not work.exists() and _settings(out / "attrib.json") == digest):
             return out
@@ -529,10 +528,6 @@ def _finish(work: Path, out: Path) -> None:
         os.replace(out, old)
     os.replace(work, out)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _place() -> tuple[int, int]:

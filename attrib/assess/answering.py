@@ -5,16 +5,15 @@ Not covered: several turns, answers of models behind an interface.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from attrib.assess.questions import Asked
 from attrib.errors import InputError
-from attrib.files import write_atomically
+from attrib.files import digest_of, write_atomically
 from attrib.generate import Generated, generate_batch
 from attrib.models.pair import Model, ModelPair, versions
 from attrib.progress import Progress
@@ -22,7 +21,8 @@ from attrib.tokens import decode, encode_prompt
 
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, ...] = ("base", "tuned")
-SCHEMA = 1
+SCHEMA = 2
+"""Raised when what is kept changes: older answers are then not found."""
 PART = 4
 """Batches of answers in one file: what a kill costs."""
 
@@ -65,21 +65,26 @@ def answer_all(
 ) -> dict[Side, list[list[Reply]]]:
     """What each side answers, [question][sample]; questions with the same words are asked once.
 
-    With ``out`` each part that is done is kept in ``out/answers`` and not made again for the same model, questions and
-    options; a part that is damaged is. Raises InputError for a prompt that cannot be, by question.
+    With ``out`` each part that is done is kept in ``out/answers``, and none of its prompts is asked again of the same
+    model with the same options, whatever else is asked; a part that is damaged is. Raises InputError for a prompt that
+    cannot be, by question.
     """
     options = options or AnswerOptions()
     prompts = [_prompt(pair, question) for question in asked]
     # Like lengths together; the same order whatever is on disk.
     distinct = sorted(dict.fromkeys(prompts), key=lambda ids: (len(ids), ids))
+    size = max(1, PART * options.batch // options.samples)
     found: dict[Side, list[list[Reply]]] = {}
     for side in sides:
         model = pair.base if side == "base" else pair.tuned
-        replies: dict[tuple[int, ...], list[Reply]] = {}
-        for part in _parts(distinct, max(1, PART * options.batch // options.samples)):
+        whose = digest_of([SCHEMA, model.fingerprint, pair.variant, asdict(options)])[:16]
+        replies = _kept(out, whose, options.samples)
+        missing = [prompt for prompt in distinct if prompt not in replies]
+        for first in range(0, len(missing), size):
             if progress is not None:
-                progress(f"{side} answers", len(replies), len(distinct))
-            replies |= zip(part, _answered(pair, model, part, options, out), strict=True)
+                progress(f"{side} answers", len(distinct) - len(missing) + first, len(distinct))
+            part = missing[first : first + size]
+            replies |= zip(part, _made(pair, model, part, options, out, whose), strict=True)
         if progress is not None:
             progress(f"{side} answers", len(distinct), len(distinct))
         found[side] = [replies[prompt] for prompt in prompts]
@@ -93,7 +98,7 @@ def greedy(options: AnswerOptions) -> AnswerOptions:
 
 def questions_sha256(asked: Sequence[Asked]) -> str:
     """Digest of all that was asked."""
-    return _digest([asdict(question) for question in asked])
+    return digest_of([asdict(question) for question in asked])
 
 
 def provenance(
@@ -153,24 +158,21 @@ def _prompt(pair: ModelPair, question: Asked) -> tuple[int, ...]:
         raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
 
 
-def _parts(prompts: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
-    for first in range(0, len(prompts), size):
-        yield prompts[first : first + size]
-
-
-def _answered(
-    pair: ModelPair, model: Model, prompts: Sequence[tuple[int, ...]], options: AnswerOptions, out: Path | None
+def _made(
+    pair: ModelPair,
+    model: Model,
+    prompts: Sequence[tuple[int, ...]],
+    options: AnswerOptions,
+    out: Path | None,
+    whose: str,
 ) -> list[list[Reply]]:
-    """One part: from disk, or made and kept there."""
-    key = _digest([SCHEMA, model.fingerprint, pair.variant, asdict(options), prompts])
-    file = out / "answers" / f"{key[:24]}.json" if out is not None else None
-    if file is not None and (stored := _load(file, len(prompts), options.samples)) is not None:
-        return stored
+    """One part, made and kept."""
     made = generate_batch(model, prompts, **asdict(options))
     replies = [[_reply(pair, answer) for answer in some] for some in made]
-    if file is not None:
-        content = json.dumps([[asdict(reply) for reply in some] for some in replies], ensure_ascii=False)
-        write_atomically(file, f"{content}\n".encode())
+    if out is not None:
+        content = [[prompt, [asdict(reply) for reply in some]] for prompt, some in zip(prompts, replies, strict=True)]
+        file = out / "answers" / f"{whose}-{digest_of(prompts)[:16]}.json"
+        write_atomically(file, f"{json.dumps(content, ensure_ascii=False)}\n".encode())
     return replies
 
 
@@ -178,15 +180,18 @@ def _reply(pair: ModelPair, answer: Generated) -> Reply:
     return Reply(decode(pair.tokenizer, answer.ids), answer.logprob, answer.tokens, answer.ended, answer.ids)
 
 
-def _load(file: Path, prompts: int, samples: int) -> list[list[Reply]] | None:
-    """A stored part; None where it is absent or damaged."""
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        replies = [[Reply(**{**reply, "ids": tuple(reply["ids"])}) for reply in some] for some in content]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return replies if [len(some) for some in replies] == [samples] * prompts else None
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _kept(out: Path | None, whose: str, samples: int) -> dict[tuple[int, ...], list[Reply]]:
+    """What ``out`` holds by prompt; nothing of a part that is damaged."""
+    found: dict[tuple[int, ...], list[Reply]] = {}
+    for file in sorted((out / "answers").glob(f"{whose}-*.json")) if out is not None else ():
+        try:
+            content = json.loads(file.read_text("utf-8"))
+            part = {
+                tuple(prompt): [Reply(**{**reply, "ids": tuple(reply["ids"])}) for reply in some]
+                for prompt, some in content
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if all(len(some) == samples for some in part.values()):
+            found |= part
+    return found

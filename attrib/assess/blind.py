@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attrib.mapping.words import keys
-from attrib.measures import auroc, auroc_interval
+from attrib.measures import auroc, auroc_interval, labelled_groups
 from attrib.vocabulary import is_function_word
 
 WORDS = 24
@@ -174,11 +174,10 @@ def _refitted_p(
     x: np.ndarray, member: np.ndarray, groups: np.ndarray, observed: float, permutations: int, seed: int
 ) -> float:
     rng = np.random.default_rng(seed)
-    unique, group = np.unique(2 * np.unique(groups, return_inverse=True)[1] + member, return_inverse=True)
-    label = unique % 2 == 1
+    label, group = labelled_groups(member, groups)
     at_least = 0
     for _ in range(permutations):
-        permuted = rng.permutation(label)[group]
+        permuted = rng.permutation(label > 0)[group]
         scores = cross_fitted(x, permuted, groups, seed)
         at_least += auroc(scores[permuted], scores[~permuted]) >= observed - 1e-12
     return (1 + int(at_least)) / (1 + permutations)

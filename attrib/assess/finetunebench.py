@@ -18,17 +18,16 @@ import csv
 import hashlib
 import io
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from attrib.assess.questions import Asked, Malformed
 from attrib.assess.wording import normalise
 from attrib.errors import InputError
+from attrib.files import csv_cells
 
 PEOPLE, NEWS, MEDICAL, CODING = "fictional_people", "latest_news", "medical", "coding"
 SUBSETS: dict[str, dict[str, str]] = {
@@ -335,7 +334,7 @@ def _rows(file: Path, content: bytes, subset: str, malformed: list[Malformed]) -
     seen: dict[tuple[str, str], int] = {}
     bad: list[Malformed] = []
     good = 0
-    for number, (line, cells) in zip(count(1), parsed[1:], strict=False):
+    for number, (line, cells) in enumerate(parsed[1:], 1):
         reason = cells if isinstance(cells, str) else _wrong(header, cells, subset)
         if reason is None:
             row = dict(zip(header, cells, strict=True))
@@ -356,21 +355,18 @@ def _rows(file: Path, content: bytes, subset: str, malformed: list[Malformed]) -
 
 def _parsed(text: str) -> list[tuple[int, list[str] | str]]:
     """First line and cells of each record, the header first, or what is wrong with it; empty lines are no records."""
-    # An article may be longer than csv's limit, which can only be set for the whole process.
-    limit = csv.field_size_limit(sys.maxsize)
     records: list[tuple[int, list[str] | str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     before = 0
     try:
-        for cells in reader:
-            if cells:
-                records.append((before + 1, cells))
-            before = reader.line_num
+        with csv_cells(text):
+            for cells in reader:
+                if cells:
+                    records.append((before + 1, cells))
+                before = reader.line_num
     except csv.Error as error:
         # Where a quote is wrong nothing after it can be trusted.
         records.append((before + 1, f"not CSV ({error}); what follows it was not read"))
-    finally:
-        csv.field_size_limit(limit)
     return records
 
 

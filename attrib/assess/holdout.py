@@ -36,9 +36,8 @@ from attrib.assess.membership import (
 )
 from attrib.assess.questions import Asked
 from attrib.assess.split import PARTS, REPHRASED, Part, Split, learned
-from attrib.capture import begin_of_text
 from attrib.documents import Corpus
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError, ModelError, RecordError
 from attrib.likelihood import score_given
 from attrib.measures import grouped_difference_interval, grouped_interval, permutation_p, sign_flip_p
 from attrib.models.pair import Model, ModelPair
@@ -46,7 +45,7 @@ from attrib.passes import at_least_float
 from attrib.progress import Progress
 from attrib.records import Section
 from attrib.tokens import Encoded, encode_answer, encode_given, encode_prompt
-from attrib.tuning import TuneOptions, corpus_items, read_trained, tune
+from attrib.tuning import TuneOptions, corpus_items, read_trained, text_example, tune
 
 MEASURES = {
     "accuracy": "share of right answers",
@@ -61,7 +60,6 @@ FEW = 8
 GAP = "tuned-on − held-out"
 REPHRASED_GAP = "trained − rephrased"
 _NAN = float("nan")
-_EXPOSED = ("exposure", "tuned", "all")
 
 Which = Literal["base", "tuned", "difference", "full", "retrained"]
 
@@ -171,7 +169,7 @@ class Removal:
 
     def truth_ratios(self, model: str) -> np.ndarray:
         """Of the removed part under one model, where it could be made."""
-        rows = [r for r in self.rows if r.side == model and r.id in self.removed]
+        rows = [r for r in self.rows if r.side == model and r.part == "held-out"]
         return np.array([r.truth_ratio for r in rows if r.truth_ratio is not None], dtype=np.float64)
 
 
@@ -282,6 +280,7 @@ def retrain_without(
     Returns the new adapter's folder ``out/retrained`` and the ids that were left out. Epochs stay, so steps shrink.
     Raises InputError for ids that are no sections or were never trained, and for an adapter of another program.
     """
+    removed = tuple(removed)
     gone = with_twins(corpus.sections, removed)
     items = read_trained(adapter)
     trained = {item.section for item in items}
@@ -289,8 +288,11 @@ def retrain_without(
         if id_ not in trained:
             raise InputError(f"remove: {adapter.name} was not tuned on the section {id_!r}; name one of its own")
     kept = [item for item in items if item.section not in gone]
-    options, dtype = _tuned_with(adapter)
-    folder = tune(base, kept, out / "retrained", options=options, device=device, dtype=dtype, progress=progress)
+    options, dtype, four_bit = _tuned_with(adapter)
+    folder = tune(
+        base, kept, out / "retrained",
+        options=options, device=device, dtype=dtype, four_bit=four_bit, progress=progress,
+    )  # fmt: skip
     return folder, gone
 
 
@@ -342,6 +344,8 @@ def alternatives(
     """
     rng = np.random.default_rng(seed)
     found: list[tuple[str, ...]] = []
+    plain = [_plain(question.answer or "") for question in asked]
+    forms = [form_of(question.answer or "") for question in asked]
     for i, question in enumerate(asked):
         if parts[i] == "general" or not count:
             found.append(())
@@ -349,17 +353,14 @@ def alternatives(
         right = {_plain(text) for text in (question.answer or "", *question.accept)}
         tiers: dict[str, tuple[int, str]] = {}
         for j, other in enumerate(asked):
-            answer = other.answer or ""
             same_fact = bool(question.fact) and other.fact == question.fact
-            if parts[j] != (of or parts[i]) or same_fact or _plain(answer) in right:
+            same_template = bool(question.template) and other.template == question.template
+            if parts[j] != (of or parts[i]) or same_fact or plain[j] in right:
                 continue
-            if question.template and other.template == question.template:
-                tier = 0
-            else:
-                tier = 1 if form_of(answer) == form_of(question.answer or "") else 2
-            best = tiers.get(_plain(answer))
+            tier = 0 if same_template else 1 if forms[j] == forms[i] else 2
+            best = tiers.get(plain[j])
             if best is None or tier < best[0]:
-                tiers[_plain(answer)] = (tier, answer)
+                tiers[plain[j]] = (tier, other.answer or "")
         chance = rng.random(len(tiers))
         order = sorted(zip(tiers.values(), chance.tolist(), strict=True), key=lambda pair: (pair[0][0], pair[1]))
         found.append(tuple(answer for (_, answer), _ in order[:count]))
@@ -409,8 +410,8 @@ def measure(
 
 def encode_text(tokenizer: Any, text: str, context: int) -> Encoded:
     """A plain text as tuning reads it, its first token as the prompt; cut where the model's context ends."""
-    ids = (*begin_of_text(tokenizer), *tokenizer(text, add_special_tokens=False).input_ids)[:context]
-    return Encoded(tuple(ids[:1]), tuple(ids[1:]), (), (), text)
+    ids = text_example(tokenizer, text).ids[:context]
+    return Encoded(ids[:1], ids[1:], (), (), text)
 
 
 def score_alternatives(
@@ -436,7 +437,10 @@ def score_alternatives(
             ids = [encode_answer(model.tokenizer, question, prompt, text) for text in texts]
             if ids and len(prompt) + max(map(len, ids)) > context:
                 raise InputError(f"answer: one does not fit the model's context after {question[:40]!r}; shorten it")
-            found.append(_continuations(network, prompt, ids) if ids else ())
+            means = _continuations(network, prompt, ids) if ids else ()
+            if not all(map(math.isfinite, means)):
+                raise ModelError(f"{model.name}: log-probs of other answers are not finite; use --dtype float32")
+            found.append(means)
     return found
 
 
@@ -487,20 +491,20 @@ def compare(
     ]
     quantities = summarise(asked, found.parts, groups, values["base"], values["tuned"], options)
     told, unseen = _membership(asked, found, base, tuned, sections, options)
-    notes = _notes(asked, found, groups, quantities, told, unseen)
+    notes = _notes(found, groups, rows, told, unseen)
     return HoldoutReport(tuple(rows), tuple(quantities), tuple(told), tuple(unseen), tuple(notes), provenance)
 
 
 def values_of(asked: Sequence[Asked], measured: Measured) -> dict[str, np.ndarray]:
     """Every measure of every question, and the truth ratio, [question]; nan where one does not apply."""
-    scored = [scorers.score_row(q, text) for q, text in zip(asked, measured.replies, strict=True)]
+    said = list(zip(asked, measured.replies, strict=True))
     logprob = [loss(answer) for answer in measured.answers]
     pairs = list(zip(logprob, measured.candidates, strict=True))
     columns: dict[str, list[float | None]] = {
-        "accuracy": [scorers.correct(q, text) for q, text in zip(asked, measured.replies, strict=True)],
-        "exact": [row["exact"] for row in scored],
-        "containment": [row["contains"] for row in scored],
-        "token_f1": [row["token_f1"] for row in scored],
+        "accuracy": [scorers.correct(q, text) for q, text in said],
+        "exact": [scorers.exact(q, text) for q, text in said],
+        "containment": [scorers.contains(q, text) for q, text in said],
+        "token_f1": [scorers.token_f1(q, text) for q, text in said],
         "logprob": list(logprob),
         "exposure": [exposure(right, others) for right, others in pairs],
         "truth_ratio": [truth_ratio(right, others) for right, others in pairs],
@@ -668,10 +672,9 @@ def _membership(
 
 
 def _notes(
-    asked: Sequence[Asked],
     found: Split,
     groups: np.ndarray,
-    quantities: Sequence[Quantity],
+    rows: Sequence[Row],
     told: Sequence[Auc],
     unseen: Sequence[Blind],
 ) -> list[str]:
@@ -701,10 +704,9 @@ def _notes(
                 f"{others} held-out {of}: a false-positive rate of 1% means none of them, so its true-positive rate "
                 "hangs on a single text."
             )
-    exposed = sum(q.n for q in quantities if (q.measure, q.side, q.kind, q.part in PARTS) == (*_EXPOSED, True))
-    lonely = int((part != "general").sum()) - exposed
-    if exposed and lonely:
-        notes.append(f"{lonely} questions have no other answer of their part to be ranked among: no exposure.")
+    lonely = [not row.candidates for row in rows if row.side == "tuned" and row.part != "general"]
+    if any(lonely) and not all(lonely):
+        notes.append(f"{sum(lonely)} questions have no other answer of their part to be ranked among: no exposure.")
     return notes
 
 
@@ -767,13 +769,14 @@ def removal_of(
     return replace(found, quality=tuple(quality))
 
 
-def _tuned_with(adapter: Path) -> tuple[TuneOptions, str]:
-    """Hyperparameters and precision of an adapter of ours."""
+def _tuned_with(adapter: Path) -> tuple[TuneOptions, str, bool]:
+    """Hyperparameters of an adapter of ours, its base's precision, and whether that was in 4 bits."""
     file = adapter / "attrib.json"
     try:
         content = json.loads(file.read_text("utf-8"))
         options = dict(content["options"])
-        return TuneOptions(**{**options, "checkpoints": tuple(options["checkpoints"])}), str(content["dtype"])
+        tuning = TuneOptions(**{**options, "checkpoints": tuple(options["checkpoints"])})
+        return tuning, str(content["dtype"]), bool(content.get("four_bit", False))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{file}: damaged ({type(error).__name__}: {error}); tune again") from error
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrib import demo
 from attrib.errors import InputError
+from attrib.files import csv_cells
 
 ALLOWED = (".jsonl", ".csv")
 
@@ -89,20 +90,23 @@ def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tupl
     return tuple(rows)
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]]:
     """First line and content of each row, or what is wrong with it."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     before = reader.line_num
+    rows: list[tuple[int, dict[str, Any] | str]] = []
     try:
-        for row in reader:
-            # The header is read with the first row.
-            first = max(before, 1) + 1
-            before = reader.line_num
-            # More cells than the header has.
-            yield first, "it has more cells than the header; mend the row" if None in row else dict(row)
+        with csv_cells(text):
+            for row in reader:
+                # The header is read with the first row.
+                first = max(before, 1) + 1
+                before = reader.line_num
+                # More cells than the header has.
+                rows.append((first, "it has more cells than the header; mend the row" if None in row else dict(row)))
     except csv.Error as error:
         # Where a quote is wrong nothing after it can be trusted.
         raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); mend the row") from error
+    return rows
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, object]]:

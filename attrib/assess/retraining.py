@@ -8,7 +8,6 @@ Not covered: removing single questions; other hyperparameters for smaller parts 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 
 from attrib.assess.questions import Asked
 from attrib.errors import InputError, RecordError
-from attrib.files import write_atomically
+from attrib.files import digest_of, write_atomically
 from attrib.progress import Progress
 from attrib.tuning import IGNORED, Example, Item, TuneOptions, answer_example, example_of, fit, text_example
 
@@ -177,7 +176,7 @@ def _whose(items: Sequence[Item], texts: Texts, run: Run, options: TuneOptions, 
         asdict(run),
         asdict(_seeded(options, run.seed)),
     ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest_of(content)
 
 
 def _as_dict(measured: Measured, texts: Texts, whose: str, options: TuneOptions) -> dict[str, Any]:

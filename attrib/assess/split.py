@@ -107,17 +107,15 @@ def given_split(sections: Sequence[Section], asked: Sequence[Asked], held: Itera
             if question.section is not None:
                 by_section.setdefault(question.section, set()).add(part)
         out = frozenset(id_ for id_, found in by_section.items() if found == {"held-out"})
-    found = replace(
-        _split(sections, asked, ties, set()),
-        kept=tuple(s.id for s in sections if s.id not in out),
-        held=tuple(s.id for s in sections if s.id in out),
-        parts=tuple(parts),
-    )
-    number = {ties.root(("section", s.id)): i for s, i in zip(sections, _numbers(sections, ties), strict=True)}
-    order = [*found.kept, *found.held]
+    found = _split(sections, asked, ties, set())
+    number = dict(zip(found.kept, found.section_groups, strict=True))
+    kept, gone = (tuple(s.id for s in sections if (s.id in out) is held_out) for held_out in (False, True))
     found = replace(
         found,
-        section_groups=tuple(number[ties.root(("section", id_))] for id_ in order),
+        kept=kept,
+        held=gone,
+        parts=tuple(parts),
+        section_groups=tuple(number[id_] for id_ in (*kept, *gone)),
         leaks=_leaks(sections, asked, parts, out),
     )
     for part in PARTS[:2]:
@@ -176,12 +174,6 @@ def _tie(sections: Sequence[Section], asked: Sequence[Asked], *, documents: bool
         if question.fact:
             ties.tie(me, ("fact", question.fact))
     return ties
-
-
-def _numbers(sections: Sequence[Section], ties: _Ties) -> list[int]:
-    """Number of each section's group, from 0 in the documents' order."""
-    number: dict[Node, int] = {}
-    return [number.setdefault(ties.root(("section", s.id)), len(number)) for s in sections]
 
 
 def _split(sections: Sequence[Section], asked: Sequence[Asked], ties: _Ties, held: set[Node]) -> Split:
@@ -322,7 +314,8 @@ def _leaks(
 ) -> tuple[str, ...]:
     """What a held-out question or section shares with what was tuned on."""
     leaks = []
-    twins = sum(s.near_duplicate_of is not None and (s.id in held) != (s.near_duplicate_of in held) for s in sections)
+    known = {s.id for s in sections}
+    twins = sum(s.near_duplicate_of in known and (s.id in held) != (s.near_duplicate_of in held) for s in sections)
     if twins:
         leaks.append(f"{_many(twins, 'near-duplicate')} across the parts: what is held out was partly tuned on.")
     for what, keys in (

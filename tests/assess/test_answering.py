@@ -106,3 +106,20 @@ def test_a_question_that_does_not_fit_is_named(tiny_pair: Any) -> None:
 def test_digest_and_greedy() -> None:
     assert questions_sha256(ASKED) == questions_sha256(list(ASKED)) != questions_sha256(ASKED[1:])
     assert greedy(AnswerOptions(samples=5, temperature=0.7, seed=3)) == AnswerOptions(seed=3)
+
+
+def test_what_was_answered_among_others_is_not_asked_again(tiny_pair: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    whole = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
+    asked: list[int] = []
+
+    def counts(model: Any, prompts: Any, **options: Any) -> Any:
+        asked.append(len(prompts))
+        return generate_batch(model, prompts, **options)
+
+    monkeypatch.setattr(answering, "generate_batch", counts)
+    new = Asked("How tall is the light?", id="new")
+    found = answer_all(tiny_pair, [ASKED[7], new, ASKED[2]], OPTIONS, out=tmp_path)
+    # The new one alone, of each side.
+    assert asked == [1, 1]
+    for side in ("base", "tuned"):
+        assert [found[side][0], found[side][2]] == [whole[side][7], whole[side][2]]

@@ -437,3 +437,18 @@ def test_values_are_those_of_the_scorers() -> None:
     assert found["exact"].tolist() == [1.0, 0.0]
     assert found["containment"].tolist() == [1.0, 1.0]
     assert 0 < found["token_f1"][1] < 1
+
+
+def test_a_removal_needs_no_ids_of_questions() -> None:
+    """Which questions were on the removed sections is said by their part."""
+    rng = np.random.default_rng(0)
+    asked = tuple(replace(q, id="") for q in make_asked(24) if q.section is not None)
+    parts: list[Part] = ["held-out" if i < len(asked) // 2 else "tuned-on" for i in range(len(asked))]
+    models = {
+        name: make_measured(rng, asked, tuple(parts), 0, knows=name != "base") for name in ("base", "full", "retrained")
+    }
+    found = holdout.removal_of(asked, parts, models, ("s0",), HoldoutOptions(resamples=20, permutations=20))
+    ratios = found.truth_ratios("full")
+    assert 0 < len(ratios) <= parts.count("held-out")
+    known = [r.truth_ratio for r in found.rows if r.side == "full" and r.part == "held-out"]
+    assert ratios.tolist() == [ratio for ratio in known if ratio is not None]

@@ -53,3 +53,13 @@ def test_a_few_questions_of_the_demo_are_of_every_kind() -> None:
     assert {asked.kind for asked in few} == {"trained", "rephrased", "held-out", "foundation", "updated"}
     assert all(asked.answer for asked in few)
     assert len(demo_questions()) > 100
+
+
+def test_a_long_cell_is_no_fault(tmp_path: Path) -> None:
+    import csv
+
+    limit = csv.field_size_limit()
+    file = tmp_path / "long.csv"
+    file.write_text(f"question,answer\nWho?,{'a' * 200_000}\n", "utf-8")
+    assert len(read_questions(file)[0].answer or "") == 200_000
+    assert csv.field_size_limit() == limit
