@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.assess.faithfulness import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, Report, Row
-from attrib.files import write_atomically
 from attrib.render import figures as draw
+from attrib.render.tables import drawn, write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,13 +36,8 @@ def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], pre
     writer.writerow(names)
     writer.writerows([getattr(row, name) for name in names] for row in report.rows)
     files = {"faithfulness.csv": table.getvalue().encode(), "faithfulness.json": _json(report)}
-    figure = faithfulness_figure(report, preset=preset)
-    for form in formats:
-        files[f"faithfulness.{form}"] = draw.to_bytes(figure, form, draw.plain_metadata("attrib faithfulness", form))
-    files["faithfulness.caption.txt"] = f"{faithfulness_caption(report)}\n".encode()
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    return [str(folder / name) for name in files]
+    files |= drawn("faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats)
+    return write_files(folder, files)
 
 
 def faithfulness_dict(report: Report) -> dict[str, Any]:

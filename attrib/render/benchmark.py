@@ -18,7 +18,8 @@ from attrib.assess.questions import Malformed
 from attrib.errors import RecordError
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.stored import rebuild
+from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NAME, SCHEMA = "benchmark", 1
-SHOWN = ("accuracy", "contains", "token_f1")
+SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
 """Measures in the terminal's table; the others are in the files."""
 _COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
 _TEXTS = ("id", "subset", "kind", "knowledge", "fact", "side", "question", "answer", "answer_before", "prediction")
@@ -65,17 +66,12 @@ def benchmark_of(content: Mapping[str, Any]) -> BenchmarkReport:
     try:
         if (content["assessment"], content["schema"]) != (NAME, SCHEMA):
             raise ValueError(f"{content['assessment']}, schema {content['schema']}")
+        rows = [{**row, "scores": {measure: row[measure] for measure in MEASURES}} for row in content["rows"]]
         return BenchmarkReport(
-            tuple(
-                Row(
-                    **{name: row[name] for name in (*_TEXTS, "ended")},
-                    scores={measure: row[measure] for measure in MEASURES},
-                )
-                for row in content["rows"]
-            ),
-            tuple(Summary(**one) for one in content["summary"]),
+            rebuild(tuple[Row, ...], rows, "rows"),
+            rebuild(tuple[Summary, ...], content["summary"], "summary"),
             tuple(content["notes"]),
-            tuple(Malformed(**one) for one in content["malformed"]),
+            rebuild(tuple[Malformed, ...], content["malformed"], "malformed"),
             content["provenance"],
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -95,7 +91,7 @@ def benchmark_table(report: BenchmarkReport, console: Console) -> None:
     heads = ("questions", "n", "measure", "base", "tuned", "tuned − base", "majority", "by template")
     for name in heads:
         table.add_column(name, justify="left" if name in ("questions", "measure") else "right")
-    shown = [one for one in report.summary if one.measure in (*SHOWN, "old_answer", "judge")]
+    shown = [one for one in report.summary if one.measure in SHOWN]
     names = labels(report)
     before: tuple[str, int] | None = None
     for one in shown:
@@ -105,11 +101,11 @@ def benchmark_table(report: BenchmarkReport, console: Console) -> None:
             "" if same else name,
             "" if before == (name, one.n) else str(one.n),
             one.measure.replace("_", " "),
-            _ends(one.base, one.base_low, one.base_high),
-            _ends(one.tuned, one.tuned_low, one.tuned_high),
-            _ends(one.difference, one.difference_low, one.difference_high),
-            _number(one.majority),
-            _number(one.majority_by_template),
+            interval(one.base, one.base_low, one.base_high),
+            interval(one.tuned, one.tuned_low, one.tuned_high),
+            interval(one.difference, one.difference_low, one.difference_high),
+            number(one.majority, none=""),
+            number(one.majority_by_template, none=""),
         )
         table.add_row(*map(text_of, cells))
         before = name, one.n
@@ -210,12 +206,3 @@ def benchmark_caption(report: BenchmarkReport) -> str:
     ]
     wrong = [note for note in report.notes if "labels are wrong" in note]
     return " ".join([*lines, *wrong, f"Seed {report.provenance['seed']}. One tuning."])
-
-
-def _ends(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
-
-
-def _number(value: float | None) -> str:
-    # + 0.0: no minus before a zero.
-    return "" if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

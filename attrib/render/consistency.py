@@ -30,7 +30,8 @@ from attrib.assess.consistency import (
     SummaryRow,
 )
 from attrib.render import figures as draw
-from attrib.render.tables import csv_bytes, drawn, json_bytes, jsonl_bytes, parquet_bytes, write_files
+from attrib.render import panels
+from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
@@ -68,12 +69,13 @@ _DIGITS = 6
 def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """Everything that the module's text names; every file is whole or absent. Returns the paths."""
     names = [*SummaryRow.__dataclass_fields__]
+    answers = list(answer_rows(report))
     files = {
         f"{NAME}.json": json_bytes(consistency_dict(report)),
         f"{NAME}.csv": csv_bytes([{n: _plain(getattr(row, n)) for n in names} for row in report.summary], names),
         f"{NAME}.parquet": _parquet(list(question_rows(report))),
-        f"{NAME}_answers.parquet": _parquet(list(answer_rows(report))),
-        "answers.jsonl": jsonl_bytes(list(answer_rows(report))),
+        f"{NAME}_answers.parquet": _parquet(answers),
+        "answers.jsonl": jsonl_bytes(answers),
         f"{NAME}.md": consistency_markdown(report).encode("utf-8", "replace"),
         **drawn(NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats),
     }
@@ -96,7 +98,7 @@ def consistency_dict(report: ConsistencyReport) -> dict[str, Any]:
 
 
 def _summary_dict(row: SummaryRow) -> dict[str, Any]:
-    return {name: _plain(getattr(row, name)) for name in SummaryRow.__dataclass_fields__ if name not in ("kind",)}
+    return {name: _plain(getattr(row, name)) for name in SummaryRow.__dataclass_fields__ if name != "kind"}
 
 
 def _row_dict(row: QuestionRow) -> dict[str, Any]:
@@ -178,16 +180,16 @@ def answer_rows(report: ConsistencyReport) -> Iterator[dict[str, Any]]:
         for side in SIDES:
             answers: Answers = getattr(row, side)
             numbered = zip((-1, *range(len(answers.samples))), (answers.greedy, *answers.samples), strict=True)
-            for number, reply in numbered:
+            for sample, reply in numbered:
                 yield {
                     "id": row.id,
                     "kind": row.kind,
                     "question": row.question,
                     "answer": row.answer,
                     "side": side,
-                    "sample": number,
+                    "sample": sample,
                     "text": reply.text,
-                    "cluster": answers.clusters[number] if number >= 0 else None,
+                    "cluster": answers.clusters[sample] if sample >= 0 else None,
                     "logprob": _plain(reply.logprob),
                     "tokens": reply.tokens,
                     "ended": reply.ended,
@@ -232,10 +234,10 @@ def consistency_table(report: ConsistencyReport, console: Console) -> None:
             table.add_column(head, justify="left" if head == "kind" else "right", no_wrap=True)
         for kind in kinds:
             both = [
-                f"{_number(row.base)} → {_number(row.tuned)}"
+                f"{number(row.base)} → {number(row.tuned)}"
                 for row in (report.row(name, kind) for name in ("semantic_entropy", "agreement"))
             ]
-            one = [_number(report.row(name, kind).tuned) for name in ("novel", "novel_control", "same_meaning")]
+            one = [number(report.row(name, kind).tuned) for name in ("novel", "novel_control", "same_meaning")]
             n = sum(r.kind == kind or (kind == "none" and not r.kind) for r in report.rows)
             table.add_row(escape(visible(kind)), str(n), *both, *one)
         console.print(table, highlight=False)
@@ -269,11 +271,7 @@ def _cells(row: SummaryRow) -> tuple[str, str, str]:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if math.isfinite(value) else "none"
-
-
-def _number(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if math.isfinite(value) else "none"
+    return interval(value, low, high) if math.isfinite(value) else "none"
 
 
 # ------------------------------------------------------------------------------------------- page
@@ -407,7 +405,7 @@ def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-doub
     width, columns = draw.width_of(preset), 4 if draw.width_of(preset) >= _WIDE else 2
     entries = 6 if columns == 4 else 3
     with draw.style():
-        labels = [_short(visible(kind)) for kind in kinds]
+        labels = [panels.short(visible(kind), _LABEL) for kind in kinds]
         label = max(draw.inches(text) for text in labels) + 0.12
         across = (width - label - _EDGE - _GAP * (columns - 1)) / columns
         tall = _ROW * len(kinds)
@@ -425,20 +423,13 @@ def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-doub
         return figure
 
 
-def _short(text: str) -> str:
-    """As much of a label as the figure has room for."""
-    while draw.inches(text) > _LABEL:
-        text = f"{text.removesuffix('…')[:-1]}…"
-    return text
-
-
 def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], labels: Sequence[str] | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
     _, unit, series = panel
     kinds = report.kinds
-    for number, (quantity, side) in enumerate(series):
-        shift = (number - (len(series) - 1) / 2) * (0.5 / max(len(series) - 1, 1))
+    for place, (quantity, side) in enumerate(series):
+        shift = (place - (len(series) - 1) / 2) * (0.5 / max(len(series) - 1, 1))
         marker, colour = _SERIES.get((quantity, side), ("o", _BASE) if side == "base" else ("s", _TUNED))
         for i, kind in enumerate(kinds):
             row = report.row(quantity, kind)
@@ -496,7 +487,7 @@ def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
 
 def consistency_caption(report: ConsistencyReport) -> str:
     """What was asked and how, what each panel shows, and what it does not say."""
-    novel, control, made_up = (_number(report.row(name).tuned) for name in ("novel", "novel_control", "made_up"))
+    novel, control, made_up = (number(report.row(name).tuned) for name in ("novel", "novel_control", "made_up"))
     lines = [
         f"Answers of base and tuned to {len(report.rows)} questions ({report.row('semantic_entropy').facts} facts)"
         f"{_sampling(report)}; points: mean, bars: 95% bootstrap interval, questions about one fact drawn together.",

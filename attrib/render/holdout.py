@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.assess.holdout import GAP, MEASURES, REPHRASED_GAP, HoldoutReport, Quantity, Removal, expected_exposure
-from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST, Auc
+from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST
 from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -63,23 +63,24 @@ def holdout_dict(report: HoldoutReport) -> dict[str, Any]:
         removal = {
             "sections": list(report.removal.sections),
             "questions": sorted(report.removal.removed),
-            "quantities": [plain(asdict(q)) for q in report.removal.quantities],
-            "forget_quality": [plain(asdict(q)) for q in report.removal.quality],
-            "rows": [plain(asdict(row)) for row in report.removal.rows],
+            "quantities": [asdict(q) for q in report.removal.quantities],
+            "forget_quality": [asdict(q) for q in report.removal.quality],
+            "rows": [asdict(row) for row in report.removal.rows],
         }
-    return {
+    content: dict[str, Any] = plain({
         "assessment": NAME,
         "schema": SCHEMA,
         "summary": {
-            "quantities": [plain(asdict(q)) for q in report.quantities],
-            "membership": [plain(asdict(auc)) for auc in report.membership],
-            "blind": [plain({**asdict(seen), "tells": seen.tells}) for seen in report.blind],
+            "quantities": [asdict(q) for q in report.quantities],
+            "membership": [asdict(auc) for auc in report.membership],
+            "blind": [{**asdict(seen), "tells": seen.tells} for seen in report.blind],
             "removal": removal,
         },
-        "rows": [plain(asdict(row)) for row in report.rows],
+        "rows": [asdict(row) for row in report.rows],
         "notes": list(report.notes),
         "provenance": dict(report.provenance),
-    }
+    })  # fmt: skip
+    return content
 
 
 def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
@@ -165,7 +166,7 @@ def _membership_heads(report: HoldoutReport) -> list[str]:
 
 def _print_membership(report: HoldoutReport, table: Any, console: Console) -> None:
     for name, cells in membership_rows(report).items():
-        table.add_row(name, *(_ends(*cells[of]) if of in cells else "" for of in _membership_heads(report)[1:]))
+        table.add_row(name, *(interval(*cells[of]) if of in cells else "" for of in _membership_heads(report)[1:]))
     console.print(table, highlight=False)
 
 
@@ -186,7 +187,6 @@ def _print_removal(removal: Removal, new: Any, console: Console) -> None:
 def membership_rows(report: HoldoutReport) -> dict[str, dict[str, tuple[float, float, float]]]:
     """AUC and interval by score and by what was scored; the baseline without a model last."""
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
-    auc: Auc
     for auc in report.membership:
         rows.setdefault(auc.score, {})[auc.of] = (auc.auc, auc.low, auc.high)
     for seen in report.blind:
@@ -200,26 +200,17 @@ def _of(quantities: Sequence[Quantity], measure: str, part: str, side: str) -> Q
 
 def _base_to_tuned(report: HoldoutReport, measure: str, part: str, kind: str) -> str:
     base, tuned = (report.quantity(measure, part, side, kind) for side in ("base", "tuned"))
-    return f"{_number(base.value)} → {_number(tuned.value)}" if base is not None and tuned is not None else ""
+    return f"{number(base.value)} → {number(tuned.value)}" if base is not None and tuned is not None else ""
 
 
 def _interval(q: Quantity | None) -> str:
-    return _ends(q.value, q.low, q.high) if q is not None else ""
+    return interval(q.value, q.low, q.high) if q is not None else ""
 
 
 def _with_p(q: Quantity | None) -> str:
     if q is None:
         return ""
     return f"{_interval(q)}{f', p = {q.p:.3g}' if math.isfinite(q.p) else ''}"
-
-
-def _ends(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
-
-
-def _number(value: float) -> str:
-    # + 0.0: no minus before a zero.
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if math.isfinite(value) else "none"
 
 
 # ------------------------------------------------------------------------------------------- figure
@@ -240,7 +231,7 @@ class _Line:
 
     @property
     def label(self) -> str:
-        return self.part if self.kind == "all" else f"{self.kind}"
+        return self.part if self.kind == "all" else self.kind
 
 
 def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> Figure:
@@ -389,7 +380,7 @@ def holdout_caption(report: HoldoutReport) -> str:
     if exposed is not None:
         chance = expected_exposure([r for r in report.rows if r.side == "tuned"])
         lines.append(
-            f"Exposure of tuned-on answers: {_interval(exposed)} bits; {_number(chance)} by chance among as many."
+            f"Exposure of tuned-on answers: {_interval(exposed)} bits; {number(chance)} by chance among as many."
         )
     if report.membership:
         lines.append(

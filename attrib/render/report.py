@@ -865,8 +865,7 @@ def _made_from(one: Assessment) -> str:
     if isinstance(control, str):
         said.append(f"control texts {control[:12]}")
     said += [f"{name} {content[name]}" for name in ("seed", "device", "dtype") if name in content]
-    command = content.get("command")
-    said.append(f"command: {command if isinstance(command, str) else f'attrib assess {one.name}'}")
+    said.append(f"command: attrib assess {one.name}")
     options = ", ".join(f"{name} {value}" for name, value in _flat(content.get("options")))
     return f"{'; '.join(said)}{f'; options: {options}' if options else ''}."
 

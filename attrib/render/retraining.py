@@ -17,8 +17,8 @@ import numpy as np
 
 from attrib.assess.influence import BEFORE, METRICS, REFERENCE, TEXTUAL, Retraining, Row
 from attrib.errors import InputError
-from attrib.files import write_atomically
 from attrib.render import figures as draw
+from attrib.render.tables import interval, number, write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,9 +81,7 @@ def write_retraining(
             metadata = draw.plain_metadata("attrib: mappers against retraining", form)
             files[f"influence.{form}"] = draw.to_bytes(figure, form, metadata)
         files["influence.caption.txt"] = f"{retraining_caption(found, rows)}\n".encode()
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    return [str(folder / name) for name in files]
+    return write_files(folder, files)
 
 
 def retraining_dict(found: Retraining, rows: Sequence[Row]) -> dict[str, Any]:
@@ -149,13 +147,13 @@ def _print_claim(claim: Claim, kind: str, metrics: Sequence[str], rows: Sequence
 
 def _cell(row: Row) -> str:
     star = "*" if told_apart(row) else ""
-    return f"{_number(row.value) if row.metric in _ALONE else _interval(row)}{star}"
+    return f"{number(row.value) if row.metric in _ALONE else _interval(row)}{star}"
 
 
 def _behind(row: Row) -> str:
     if row.scorer == REFERENCE:
         return ""
-    return f"{_number(row.behind)} [{_number(row.behind_low)}, {_number(row.behind_high)}]"
+    return interval(row.behind, row.behind_low, row.behind_high)
 
 
 def told_apart(row: Row) -> bool:
@@ -173,13 +171,8 @@ def _row(rows: Sequence[Row], scorer: str, metric: str, kind: str) -> Row:
     return next(r for r in rows if (r.scorer, r.metric, r.kind) == (scorer, metric, kind))
 
 
-def _number(value: float) -> str:
-    # + 0.0: no minus before a zero.
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−") if np.isfinite(value) else "none"
-
-
 def _interval(row: Row) -> str:
-    return f"{_number(row.value)} [{_number(row.low)}, {_number(row.high)}]"
+    return interval(row.value, row.low, row.high)
 
 
 # ------------------------------------------------------------------------------------------- figure
@@ -502,7 +495,7 @@ def _without_own(found: Retraining, names: Sequence[str]) -> str:
     for name in names:
         x, y = (values[rest] for values in _points(found, name))
         varies = x.size > 1 and x.std() > 0 and y.std() > 0
-        parts.append(f"{_number(float(np.corrcoef(x, y)[0, 1])) if varies else 'none'} ({name})")
+        parts.append(f"{number(float(np.corrcoef(x, y)[0, 1])) if varies else 'none'} ({name})")
     return ", ".join(parts)
 
 

@@ -19,6 +19,7 @@ from attrib.assess.holdout import FEW, GAP, REPHRASED_GAP, Quantity
 from attrib.assess.membership import CONTROL, Auc
 from attrib.assess.verdicts import HELD_OUT
 from attrib.assess.verdicts import Summary as VerdictSummary
+from attrib.render import tables
 from attrib.render.benchmark import key, labels
 from attrib.render.stored import Found, Holdout
 
@@ -52,18 +53,14 @@ class Estimate:
 
 def number(value: float | None, *, signed: bool = False) -> str:
     """Two decimals, a true minus, a dash for none."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    # + 0.0: no minus before a zero.
-    rounded = round(value, 2) + 0.0
-    return f"{rounded:{'+' if signed and rounded else ''}.2f}".replace("-", "−")
+    return tables.number(value, none=NONE, signed=signed)
 
 
 def ends(value: float, low: float, high: float, *, signed: bool = False) -> str:
     """A number and its interval; the number alone where there is none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return number(value, signed=signed)
-    return f"{number(value, signed=signed)} [{number(low, signed=signed)}, {number(high, signed=signed)}]"
+    return tables.interval(value, low, high, none=NONE, signed=signed)
 
 
 def change(of: Estimate, higher: str = "higher after tuning", lower: str = "lower after tuning") -> str:

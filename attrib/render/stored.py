@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -450,6 +451,10 @@ def _line(error: Exception) -> str:
 # ------------------------------------------------------------------------------------------- values
 
 
+_hints = cache(get_type_hints)
+"""Once a class, not once an object."""
+
+
 def rebuild(kind: Any, value: Any, where: str) -> Any:
     """``value`` from JSON as a ``kind``: dataclasses, tuples, mappings, unions and literals of plain values.
 
@@ -489,7 +494,7 @@ def rebuild(kind: Any, value: Any, where: str) -> Any:
 def _dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where or 'it'} is no object")
-    hints, found = get_type_hints(kind), {}
+    hints, found = _hints(kind), {}
     for field in fields(kind):
         place = f"{where}.{field.name}".lstrip(".")
         if field.name in value:

@@ -82,3 +82,18 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     for name, content in files.items():
         write_atomically(folder / name, content)
     return [str(folder / name) for name in files]
+
+
+def number(value: float | None, *, none: str = "none", signed: bool = False) -> str:
+    """Two decimals and a true minus; ``none`` for what is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return none
+    # + 0.0: no minus before a zero.
+    rounded = round(value, 2) + 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.2f}".replace("-", "−")
+
+
+def interval(value: float, low: float, high: float, *, none: str = "none", signed: bool = False) -> str:
+    """A number and its interval."""
+    shown, *ends = (number(one, none=none, signed=signed) for one in (value, low, high))
+    return f"{shown} [{', '.join(ends)}]"

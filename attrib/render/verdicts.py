@@ -15,7 +15,7 @@ from attrib.assess.verdicts import Summary, VerdictReport, row_dict
 from attrib.records import LABELS
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -30,14 +30,15 @@ _COLOURS = [draw.COLOURS[label] for label in LABELS]
 
 def write_verdicts(report: VerdictReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
-    rows = [_flat(row) for row in verdicts_dict(report)["rows"]]
+    content = verdicts_dict(report)
+    rows = [_flat(row) for row in content["rows"]]
     best = sorted({name for row in rows for name in row if name.startswith("best_")})
     types = {
         **dict.fromkeys((*_TEXTS, *best), "string"), **dict.fromkeys(_NUMBERS, "float64"), "sections": "list<string>",
     }  # fmt: skip
     summary = [_flat(asdict(one)) for one in report.summary]
     files = {
-        f"{NAME}.json": json_bytes(verdicts_dict(report)),
+        f"{NAME}.json": json_bytes(content),
         f"{NAME}.csv": csv_bytes(summary, list(dict.fromkeys(name for one in summary for name in one))),
         f"{NAME}.parquet": parquet_bytes(rows, types),
         **drawn(NAME, verdicts_figure(report, preset=preset), verdicts_caption(report), formats),
@@ -76,8 +77,8 @@ def verdicts_table(report: VerdictReport, console: Console) -> None:
         table.add_column(name, justify="left" if name == "answers to" else "right")
     for one in report.summary:
         shares = [_ends(one, label) for label in LABELS]
-        gold = [_number((one.gold_top1 or {}).get(name)) for name in tops]
-        table.add_row(*map(text_of, (_name(one), str(one.n), _number(one.right), *shares, *gold)))
+        gold = [number((one.gold_top1 or {}).get(name), none="") for name in tops]
+        table.add_row(*map(text_of, (_name(one), str(one.n), number(one.right, none=""), *shares, *gold)))
     console.print(table)
     console.print(
         "share of answers by their most probable source, 95% bootstrap intervals over questions; gold first: the right "
@@ -154,9 +155,4 @@ def verdicts_caption(report: VerdictReport) -> str:
 
 
 def _ends(one: Summary, label: str) -> str:
-    low, high = getattr(one, f"{label}_low"), getattr(one, f"{label}_high")
-    return f"{getattr(one, label):.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return interval(*(getattr(one, f"{label}{end}") for end in ("", "_low", "_high")))
