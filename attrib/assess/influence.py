@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
-from attrib.assess.questions import Asked, restored
+from attrib.assess.questions import Asked, described, restored
 from attrib.assess.retraining import Measured, Texts, plan, retrain
 from attrib.capture import CaptureOptions, capture, resolve_layers
 from attrib.documents import Corpus
@@ -325,7 +325,7 @@ class Retraining:
     def to_json(self) -> str:
         """One JSON object; numbers to five digits, which is more than retraining can tell."""
         content = {
-            "questions": [q.__dict__ for q in self.questions],
+            "questions": [described(q) for q in self.questions],
             "sections": self.sections,
             "documents": self.documents,
             "titles": self.titles,

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,13 @@ def of_demo(row: demo.Question) -> Asked:
         knowledge="updated" if row.kind == "updated" else "new" if row.section is not None else "",
         template=row.form,
     )
+
+
+def described(asked: Asked) -> dict[str, Any]:
+    """The fields for JSON; those after ``split`` only where they say something, as older files have them."""
+    fields = asdict(asked)
+    always = list(fields)[: list(fields).index("split") + 1]
+    return {name: value for name, value in fields.items() if value or name in always}
 
 
 def restored(fields: dict[str, Any]) -> Asked:
