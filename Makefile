@@ -2,6 +2,8 @@
 # make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes, one thread each: tiny models gain nothing from more threads.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
 .PHONY: demo test test-all check format install clean
@@ -12,17 +14,17 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/attrib models get
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP)
 	$(BIN)/attrib models get
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check attrib tests scripts
 	$(BIN)/ruff check attrib tests scripts
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not model"
+	$(PYTEST) -m "not slow and not model"
 
 format: $(STAMP)
 	$(BIN)/ruff format attrib tests scripts
