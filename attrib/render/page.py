@@ -27,6 +27,8 @@ MODULES: tuple[str, ...] = (
     "live", "main",
 )  # fmt: skip
 """The page's script in the order in which it is joined: a module imports from those before it."""
+BUNDLES = (MODULES,)
+"""Every script that is made of the folder's modules."""
 _IMPORT = re.compile(r"^import\s[^;]*?from\s+\"\./[a-z]+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 

@@ -78,12 +78,16 @@ ORDER = tuple(_order())
 
 
 def payload(explanation: Explanation, budget: int = BUDGET) -> Json:
-    """All that the page shows, in at most ``budget`` bytes of JSON where ORDER's last entry fits."""
+    """All that the page shows, in at most ``budget`` bytes of JSON; what is dropped, and a miss, is said in it."""
     for detail in ORDER:
         if estimate(explanation, detail) <= budget or detail == ORDER[-1]:
             made = _payload(explanation, detail, budget)
-            if len(to_json(made)) <= budget or detail == ORDER[-1]:
+            size = len(to_json(made).encode())
+            if size <= budget:
                 return made
+            if detail == ORDER[-1]:
+                over = f"nothing more: what is left takes {size:,} bytes, over the budget of {budget:,}"
+                return made | {"dropped": [*_dropped(explanation, detail), over]}
     raise AssertionError("ORDER is empty")
 
 
@@ -150,7 +154,7 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
         ],
         "words": [[group[0], group[-1]] for group in units(tokens, "word")],
         "verdict": _verdict(explanation, place),
-        "tokenVerdict": array(verdict.tokens, 0, 1),
+        "tokenVerdict": array(verdict.tokens, 0.0, 1.0),
         "gainBits": _floats(bits(verdict.gain)),
         "logpBase": _floats(explanation.base.logprob),
         "logpTuned": _floats(explanation.tuned.logprob),
@@ -386,7 +390,7 @@ def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_sp
         "controlWholeHigh": _number(float(np.percentile(side.control_whole, 95))) if controls else None,
         "other": _floats(side.tokens[:, list(others)].max(1)) if others else None,
         "otherWhole": _number(float(side.whole[list(others)].max())) if others else None,
-        "q": array(q, 0, 1, code="u8"),
+        "q": array(q, 0.0, 1.0, code="u8"),
         "marked": [int(i) for i in np.flatnonzero(q < view.SIGNIFICANT)],
         # Sections without a span have none of any token: the page then shows the text unmarked.
         "spans": whole_numbers(spans[:, with_span]),
@@ -472,8 +476,8 @@ def _heads(explanation: Explanation, detail: Detail) -> Json | None:
         "heads": 1 if reduced else int(base.shape[1]),
         "reduced": reduced,
         "positions": prompt,
-        "base": array(sides[0], 0, 1, code="u8"),
-        "tuned": array(sides[1], 0, 1, code="u8"),
+        "base": array(sides[0], 0.0, 1.0, code="u8"),
+        "tuned": array(sides[1], 0.0, 1.0, code="u8"),
     }
 
 
@@ -547,7 +551,8 @@ def _dropped(explanation: Explanation, detail: Detail) -> list[str]:
     if _limit(detail.sections, count) < count:
         left = count - detail.sections
         lines.append(f"the {left:,} sections ranked below the {detail.sections:,} best: their best score is one row")
-    if _limit(detail.texts, count) < count:
+    best = {int(i) for i in explanation.ranking[: _limit(detail.texts, count)]}
+    if any(len(explanation.sections[i].full_text) > _EXCERPT for i in _kept(explanation, detail) if i not in best):
         lines.append(f"the text of sections ranked below {detail.texts:,} beyond {_EXCERPT} characters")
     if _limit(detail.spans, count) < count:
         lines.append(f"matching spans of sections ranked below {detail.spans:,}")
