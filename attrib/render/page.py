@@ -23,30 +23,39 @@ from attrib.render.payload import BUDGET, Json, payload, to_json
 
 FOLDER = Path(__file__).parents[1] / "data" / "page"
 MODULES: tuple[str, ...] = (
-    "data", "colours", "state", "answer", "sections", "prompt", "heads", "minimap", "toolbar", "keys", "exports",
-    "live", "main",
+    "dom", "data", "colours", "state", "tip", "exports", "answer", "prompt", "heads", "sections", "minimap", "toolbar",
+    "frame", "keys", "live", "main",
 )  # fmt: skip
 """The page's script in the order in which it is joined: a module imports from those before it."""
-BUNDLES = (MODULES,)
+INDEX: tuple[str, ...] = ("dom", "live", "index")
+"""The same for an index of pages."""
+BUNDLES = (MODULES, INDEX)
 """Every script that is made of the folder's modules."""
 _IMPORT = re.compile(r"^import\s[^;]*?from\s+\"\./[a-z]+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 
 
-def html(explanation: Explanation, *, budget: int = BUDGET, live: Mapping[str, str] | None = None) -> bytes:
+def html(
+    explanation: Explanation, *, budget: int = BUDGET, live: Mapping[str, str] | None = None, home: str | None = None
+) -> bytes:
     """The page as one file of UTF-8.
 
     ``budget``: bytes that its data may take; beyond it detail is left out in the order of ``payload.ORDER``, and the
-    page says what. ``live``: addresses that the page of a server asks (``ask``, ``home``); None for a file.
+    page says what. ``live``: addresses that the page of a server asks (``ask``, ``home``); None for a file. ``home``:
+    address of the index that lists it.
     """
     if budget < 1:
         raise InputError(f"budget is {budget} bytes; give a positive number")
     content: Json = payload(explanation, budget)
     if live is not None:
         content = {**content, "live": dict(live)}
-    title = view.visible(" ".join(explanation.question.split()))
-    return document("page.html.jinja", MODULES, ("page.css",), content, title=title, live=live is not None,
-                    answer=explanation.answer)  # fmt: skip
+    if home is not None:
+        content = {**content, "home": home}
+    return document(
+        "page.html.jinja", MODULES, ("page.css",), content, live=live is not None,
+        title=view.visible(" ".join(explanation.question.split())), question=explanation.question,
+        answer=explanation.answer,
+    )  # fmt: skip
 
 
 def write(explanation: Explanation, path: Path, *, budget: int = BUDGET) -> Path:
@@ -69,6 +78,7 @@ def document(
 ) -> bytes:
     """A template with script, style and data inside it, and the policy that allows these alone."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     script, style = _script(tuple(modules)), _style(tuple(styles))
     environment = Environment(
@@ -76,9 +86,9 @@ def document(
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["shown"] = _shown
-    made = environment.get_template(template).render(
-        csp=policy(script, style, live=live), script=script, style=style, data=to_json(content), **texts
-    )
+    # Ours, and without a mark that could end their element: the only texts that are not escaped.
+    ours = {"script": Markup(script), "style": Markup(style), "data": Markup(to_json(content))}
+    made = environment.get_template(template).render(csp=policy(script, style, live=live), **ours, **texts)
     return made.encode("utf-8", "replace")
 
 
@@ -119,4 +129,7 @@ def _script(modules: tuple[str, ...]) -> str:
 
 @cache
 def _style(styles: tuple[str, ...]) -> str:
-    return "\n".join((FOLDER / name).read_text("utf-8").strip("\n") for name in styles) + "\n"
+    joined = "\n".join((FOLDER / name).read_text("utf-8").strip("\n") for name in styles) + "\n"
+    if "</style" in joined.lower():
+        raise ValueError("the page's style holds a mark that ends a style element")
+    return joined
