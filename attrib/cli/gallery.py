@@ -18,7 +18,7 @@ def gallery(
         list[Path], typer.Argument(help="Folders with records, at any depth: of explain, demo, assess attribution.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of index.html and the pages.")],
-    budget: Annotated[float, typer.Option(min=0.1, help="Data of one page in MB; beyond it detail is dropped.")] = 10.0,
+    budget: Annotated[float, typer.Option(min=0.1, help="Size of one page in MB; beyond it detail is dropped.")] = 10.0,
     as_json: Json = False,
 ) -> None:
     """One page for each explanation, and an index to search and filter them; needs no model."""

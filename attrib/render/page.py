@@ -40,22 +40,24 @@ def html(
 ) -> bytes:
     """The page as one file of UTF-8.
 
-    ``budget``: bytes that its data may take; beyond it detail is left out in the order of ``payload.ORDER``, and the
+    ``budget``: bytes that it may take; beyond it detail is left out in the order of ``payload.ORDER``, and the
     page says what. ``live``: addresses that the page of a server asks (``ask``, ``home``); None for a file. ``home``:
     address of the index that lists it.
     """
     if budget < 1:
         raise InputError(f"budget is {budget} bytes; give a positive number")
-    content: Json = payload(explanation, budget)
-    if live is not None:
-        content = {**content, "live": dict(live)}
+    addresses: Json = {"live": dict(live)} if live is not None else {}
     if home is not None:
-        content = {**content, "home": home}
-    return document(
-        "page.html.jinja", MODULES, ("page.css",), content, live=live is not None,
-        title=view.visible(" ".join(explanation.question.split())), question=explanation.question,
-        answer=explanation.answer,
-    )  # fmt: skip
+        addresses["home"] = home
+
+    def made(content: Json) -> bytes:
+        return document(
+            "page.html.jinja", MODULES, ("page.css",), content | addresses, live=live is not None,
+            title=view.visible(" ".join(explanation.question.split())), question=explanation.question,
+            answer=explanation.answer,
+        )  # fmt: skip
+
+    return made(payload(explanation, budget, taken=len(made({}))))
 
 
 def write(explanation: Explanation, path: Path, *, budget: int = BUDGET) -> Path:

@@ -24,7 +24,7 @@ from attrib.render.command import command
 from attrib.units import units
 
 BUDGET = 10_000_000
-"""Bytes that one page's data may take."""
+"""Bytes that one page may take."""
 SCHEMA = 1
 _NEVER = -1  # as a limit: no limit
 _EXCERPT = 300  # characters of a section whose text is cut
@@ -77,16 +77,20 @@ ORDER = tuple(_order())
 """In which order detail is dropped."""
 
 
-def payload(explanation: Explanation, budget: int = BUDGET) -> Json:
-    """All that the page shows, in at most ``budget`` bytes of JSON; what is dropped, and a miss, is said in it."""
+def payload(explanation: Explanation, budget: int = BUDGET, *, taken: int = 0) -> Json:
+    """All that the page shows, in at most ``budget`` bytes of which the page without data has ``taken``.
+
+    What is dropped for that, and a budget that even then is missed, is said in it.
+    """
+    room = budget - taken
     for detail in ORDER:
-        if estimate(explanation, detail) <= budget or detail == ORDER[-1]:
+        if estimate(explanation, detail) <= room or detail == ORDER[-1]:
             made = _payload(explanation, detail, budget)
             size = len(to_json(made).encode())
-            if size <= budget:
+            if size <= room:
                 return made
             if detail == ORDER[-1]:
-                over = f"nothing more: what is left takes {size:,} bytes, over the budget of {budget:,}"
+                over = f"nothing more: the page takes {taken + size:,} bytes, over the budget of {budget:,}"
                 return made | {"dropped": [*_dropped(explanation, detail), over]}
     raise AssertionError("ORDER is empty")
 

@@ -16,6 +16,7 @@ import pytest
 from attrib.errors import InputError
 from attrib.render import page
 from tests.make import make_explanation
+from tests.render.test_payload import with_heads
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}\u202e"
 
@@ -145,3 +146,13 @@ def test_a_default_page_is_small() -> None:
         methods=("attention", "saliency", "input_x_gradient", "leave_one_out"), texts=["words " * 200] * 24,
     )  # fmt: skip
     assert len(page.html(explanation)) < 1_000_000
+
+
+@pytest.mark.parametrize(("layers", "heads", "answer", "said"), [(30, 9, 64, False), (32, 32, 200, True)])
+def test_all_layers_and_heads_stay_under_the_budget_and_what_was_dropped_is_said(
+    layers: int, heads: int, answer: int, said: bool
+) -> None:
+    explanation = with_heads(make_explanation(answer=answer, prompt=60, sections=24), layers, heads)
+    made = page.html(explanation)
+    assert len(made) <= page.BUDGET == 10_000_000
+    assert (b"attention of single heads" in made) == said
