@@ -21,11 +21,11 @@ export function mountAnswer() {
   });
   text.classList.toggle("long", answerCount > 400);
   text.append(...tokenNodes());
-  const whose = { tuned: "the tuned model's", base: "the base model's", given: "a given" }[data.answerSource];
+  const whose = { tuned: "by the tuned model", base: "by the base model", given: "as given" }[data.answerSource];
   root.append(
     make("div", { class: "title" },
       make("h2", { id: "answer-title", tabindex: "-1" }, "Answer"),
-      make("span", { class: "note" }, `${whose} answer, ${count(answerCount, "token")}`),
+      make("span", { class: "note" }, `${whose} · ${count(answerCount, "token")}`),
       legend(),
     ),
     make("div", { id: "backed", hidden: true }),
@@ -91,7 +91,7 @@ function legend() {
   const chip = (label, line) => make("span", { class: "chip" }, make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"), `${label}`, make("span", { class: "unseen" }, ` (${line})`));
   return make("div", { class: "legend", role: "group", "aria-label": "Verdicts and gain" },
     chip("documents", "solid line"), chip("base", "dashed line"), chip("neither", "dotted line"),
-    make("span", { class: "chip" }, make("span", { class: "gain-key", "aria-hidden": "true" }), `gain, to ${number(Math.max(0, ...data.gainBits))} bits`),
+    make("span", { class: "chip" }, make("span", { class: "gain-key", "aria-hidden": "true" }), `gain ${signed(Math.min(0, ...data.gainBits))} to ${signed(Math.max(0, ...data.gainBits))} bits`),
   );
 }
 
@@ -188,12 +188,14 @@ function readout() {
   const { first, last } = state;
   const shares = verdictOf(first, last);
   byId("readout").replaceChildren(
-    make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : `‹${selectionText(first, last)}›`),
-    make("span", { class: "fact" }, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
-    ...facts(first, last).map(([name, value]) => make("span", { class: "fact" }, make("span", { class: "key" }, name), ` ${value}`)),
-    first < 0
-      ? make("span", { class: "hint" }, "click a token, or press →")
-      : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, clearSelection),
+    make("div", {},
+      make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : `‹${selectionText(first, last)}›`),
+      make("span", {}, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
+      first < 0
+        ? make("span", { class: "hint" }, "click a token, or press →")
+        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, clearSelection),
+    ),
+    make("div", {}, facts(first, last).map(([name, value]) => make("span", {}, make("span", { class: "key" }, name), ` ${value}`))),
   );
 }
 
@@ -248,7 +250,7 @@ function baseSaid() {
   }
   if (!data.baseAnswer.trim()) text.append(make("em", {}, "nothing"));
   return [
-    make("h3", {}, "Base said", make("span", { class: "note" }, " by itself; ", make("span", { class: "only-base" }, "marked"), " = not in the answer, ▲ = the answer says something here that base does not")),
+    make("h3", {}, "Base said", make("span", { class: "note" }, " by itself; ", make("span", { class: "only-base" }, "marked"), " = only there, ▲ = only in the answer")),
     text,
   ];
 }

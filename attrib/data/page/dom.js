@@ -54,7 +54,7 @@ export function signed(value) {
 
 /** A share as whole percent. */
 export function percent(value) {
-  return Number.isFinite(value) && value !== null ? `${Math.round(100 * value)} %` : "–";
+  return Number.isFinite(value) && value !== null ? `${Math.round(100 * value)}%` : "–";
 }
 
 /** `1 token`, `3 tokens`. */

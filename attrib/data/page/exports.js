@@ -70,7 +70,7 @@ export function answerSvg() {
   root.append(shape("title", {}, visible(data.question)));
   root.append(shape("text", { x: 0, y: 20, "font-weight": "bold" }, cutTo(pen, visible(data.question), WIDE)));
   const { percents } = data.verdict;
-  root.append(shape("text", { x: 0, y: 42, "font-size": 13 }, LABELS.map((label, i) => `${label} ${percents[i]} %`).join(" · ")));
+  root.append(shape("text", { x: 0, y: 42, "font-size": 13 }, LABELS.map((label, i) => `${label} ${percents[i]}%`).join(" · ")));
   const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
   let [x, y] = [0, 80];
   for (let i = 0; i < answerCount; i++) {

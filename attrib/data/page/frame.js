@@ -33,10 +33,10 @@ function verdict() {
     const part = make("span", { class: `part ${name}` });
     part.style.flexGrow = String(percents[i]);
     bar.append(part);
-    const interval = Number.isFinite(sharesLow[i]) && sharesLow[i] !== null ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])} %` : "";
+    const interval = Number.isFinite(sharesLow[i]) && sharesLow[i] !== null ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])}%` : "";
     return make("div", { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
-      make("span", { class: "name" }, name), make("b", {}, `${percents[i]} %`),
+      make("span", { class: "name" }, name), make("b", {}, `${percents[i]}%`),
       make("span", { class: "interval", title: "95 % interval" }, interval ? `[${interval}]` : ""));
   });
   return [
@@ -44,6 +44,19 @@ function verdict() {
     bar,
     make("p", { class: "note" }, ...said(label, whole, sharesWords)),
   ];
+}
+
+/** Where the list scrolls by itself, it ends above the map, whatever of the header is still on the screen. */
+export function fitList() {
+  const list = byId("sections");
+  const fit = () => {
+    const above = Math.max(byId("toolbar").offsetHeight + 8, document.querySelector("main").getBoundingClientRect().top + 12);
+    const below = byId("minimap")?.offsetHeight ?? 0;
+    list.style.setProperty("--room", `${Math.max(360, window.innerHeight - above - below - 12)}px`);
+  };
+  for (const event of ["scroll", "resize"]) window.addEventListener(event, () => requestAnimationFrame(fit), { passive: true });
+  if (byId("minimap")) new ResizeObserver(fit).observe(byId("minimap"));
+  fit();
 }
 
 /** How much of base's surprise at the answer tuning took away. */

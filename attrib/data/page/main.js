@@ -5,14 +5,14 @@ import { onSchemeChange } from "./colours.js";
 import { data, selectionText } from "./data.js";
 import { byId } from "./dom.js";
 import { mountExports } from "./exports.js";
-import { drawTheme, mountFrame } from "./frame.js";
+import { drawTheme, fitList, mountFrame } from "./frame.js";
 import { drawHeads, mountHeads } from "./heads.js";
 import { mountKeys } from "./keys.js";
 import { mountQuestionBox } from "./live.js";
 import { mountMinimap } from "./minimap.js";
 import { drawPrompt, mountPrompt } from "./prompt.js";
 import { bestSaid, drawSections, mountSections, openAll } from "./sections.js";
-import { change, followAddress, listen, state } from "./state.js";
+import { announce, followAddress, listen, state } from "./state.js";
 import { drawToolbar, mountToolbar } from "./toolbar.js";
 
 followAddress();
@@ -23,8 +23,9 @@ for (const mount of [mountFrame, mountToolbar, mountAnswer, mountPrompt, mountHe
 if (data.live) mountQuestionBox(byId("ask"), data.live);
 for (const draw of [drawToolbar, drawAnswer, drawPrompt, drawHeads, drawSections]) draw();
 listen((changed) => ["first", "last", "section", "mapper", "model"].some((name) => changed.has(name)) && speak());
-onSchemeChange(() => change({ theme: state.theme }));
+onSchemeChange(() => announce(new Set(["theme"])));
 printOpen();
+fitList();
 document.documentElement.dataset.ready = "yes";
 
 /** What a screen reader hears: the tokens, their verdict, the best section and its score. */

@@ -9,6 +9,7 @@ import { explainHover } from "./tip.js";
 
 const MAP_TALL = 40; // pixels of the bars
 const MAP_NAMES = 15; // pixels of the documents' names
+const MAP_THICK = 18; // pixels of the widest bar
 const MAP_ABOVE = 7; // pixels of the markers
 
 let waiting = 0;
@@ -51,11 +52,12 @@ function bestAt(x) {
   if (!mapperNamed(state.mapper)) return -1;
   const box = byId("map").getBoundingClientRect();
   const place = ((x - box.left) / box.width) * sectionCount;
-  const reach = Math.max(0.5, sectionCount / box.width);
+  const reach = Math.max(0, sectionCount / box.width - 1); // sections beside the one under the pixel
   const { scores } = sectionScores(state.mapper, state.first, state.last)[state.model];
   let best = -1;
-  for (let i = Math.max(0, Math.floor(place - reach + 0.5)); i < Math.min(sectionCount, place + reach - 0.5 + 1e-9 || 0); i++) if (best < 0 || scores[i] > scores[best]) best = i;
-  return best >= 0 ? best : Math.min(sectionCount - 1, Math.max(0, Math.floor(place)));
+  const last = Math.min(sectionCount - 1, Math.floor(place + reach));
+  for (let i = Math.max(0, Math.floor(place)); i <= last; i++) if (best < 0 || scores[i] > scores[best]) best = i;
+  return best;
 }
 
 function drawMinimap() {
@@ -79,7 +81,8 @@ function drawMinimap() {
     if (!Number.isFinite(value)) continue;
     pen.fillStyle = centred ? (value < 0 ? colours.less : colours.more) : value > high ? colours.evidence : colours.neither;
     const [from, to] = [y(Math.max(0, value)), y(Math.min(0, value))];
-    pen.fillRect(i * cell, from, Math.max(1, cell - gap), Math.max(1, to - from));
+    const thick = Math.max(1, Math.min(MAP_THICK, cell - gap));
+    pen.fillRect(cell > MAP_THICK ? (i + 0.5) * cell - thick / 2 : i * cell, from, thick, Math.max(1, to - from));
   }
   pen.strokeStyle = colours.neither;
   pen.beginPath();

@@ -19,8 +19,8 @@ export function mountPrompt() {
   root.append(
     make("div", { class: "title" },
       make("h2", { id: "prompt-title" }, "Prompt"),
-      make("span", { class: "note", id: "prompt-what", dir: "auto" }),
       make("div", { class: "legend", id: "prompt-scale" }),
+      make("span", { class: "note", id: "prompt-what", dir: "auto" }),
     ),
     make("div", { id: "prompt-text", dir: "auto" }),
     make("p", { id: "prompt-where", class: "note strong" }),

@@ -4,9 +4,10 @@ import { answerCount, data, explained, mapperNamed, matches, sectionCount, secti
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
 import { change, listen, state } from "./state.js";
 
-const FIRST = 25; // rows at first
+const FIRST = window.matchMedia("(max-width: 560px)").matches ? 10 : 25; // rows at first
 const MORE = 30; // rows that "show more" adds
 const SNIPPET = 230; // characters of a closed section
+const LONG_MATCH = 90; // characters from which a match is marked more quietly
 
 let shown = FIRST;
 let order = []; // indices of sections, best first, as filtered
@@ -151,7 +152,7 @@ function bar(kind, from, to, tick) {
 }
 
 function figures(found, base, tuned) {
-  if (!found.mapper.usesModel) return make("span", { class: "figures" }, make("b", {}, number(tuned)));
+  if (!found.mapper.usesModel) return null;
   const strong = (model, text) => make(state.model === model ? "b" : "span", {}, text);
   return make("span", { class: "figures" },
     strong("base", `base ${number(base)}`), " ", strong("tuned", `tuned ${number(tuned)}`), " ", strong("difference", `Δ ${signed(tuned - base)}`));
@@ -224,16 +225,18 @@ function body(index) {
   const whole = open.has(index);
   // The title stands above already: a closed section starts with its text.
   const heading = section.text.indexOf("\n") + 1;
-  const skip = !whole && section.title.endsWith(section.text.slice(0, heading).trim()) && !(spans[0]?.[0] < heading) ? heading : 0;
-  const start = whole ? 0 : Math.max(skip, Math.min((spans[0]?.[0] ?? 0) - SNIPPET / 4, text.length - SNIPPET));
+  const skip = !whole && section.title.endsWith(section.text.slice(0, heading).trim()) && !(spans[0]?.[1] <= heading) ? heading : 0;
+  const start = whole ? 0 : Math.max(skip, Math.min((spans[0]?.[0] ?? 0) - Math.round(SNIPPET / 4), text.length - SNIPPET));
   const end = whole ? text.length : Math.min(text.length, start + SNIPPET);
   const show = (from, to) => visible(whole ? part(from, to) : part(from, to).replace(/\s+/g, " "), whole ? "\n" : "");
   const box = make("div", { class: whole ? "text whole" : "text", dir: "auto" }, start > skip ? "…" : "");
-  let at_ = Math.floor(start);
+  let at_ = start;
   for (const [from, to] of spans) {
-    const [left, right] = [Math.max(from, at_), Math.min(to, end)];
+    let [left, right] = [Math.max(from, at_), Math.min(to, end)];
+    while (left < right && /\s/.test(text[left])) left += 1;
+    while (left < right && /\s/.test(text[right - 1])) right -= 1;
     if (left >= right) continue;
-    box.append(show(at_, left), make("mark", {}, show(left, right)));
+    box.append(show(at_, left), make("mark", { class: right - left > LONG_MATCH ? "long" : null }, show(left, right)));
     at_ = right;
   }
   box.append(show(at_, end), end < text.length ? "…" : "");

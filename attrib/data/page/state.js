@@ -38,10 +38,15 @@ export function change(fields) {
   const changed = new Set(Object.keys(fields).filter((name) => !same(state[name], fields[name])));
   if (!changed.size) return;
   Object.assign(state, fields);
-  for (const act of listeners) act(changed);
+  announce(changed);
   // Browsers refuse addresses that change with every repeated key.
   clearTimeout(writing);
   writing = setTimeout(writeHash, 120);
+}
+
+/** Let everything that follows these fields draw again. */
+export function announce(names) {
+  for (const act of listeners) act(names);
 }
 
 function same(a, b) {
