@@ -13,11 +13,13 @@ const STEPS = 64;
 const PALE = 0.12; // up to here a scale leaves the background, so that zero is no colour
 
 const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+const styles = new Map();
 let chosen = "";
 
 /** Follow a theme: "light", "dark", or "" for the system's. */
 export function setTheme(theme) {
   chosen = theme;
+  styles.clear();
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
 }
@@ -32,12 +34,14 @@ export function onSchemeChange(act) {
 
 /** A colour of the style sheet as drawings need it: `--name` in the theme that is on. */
 export function styled(name) {
-  const probe = document.createElement("span");
-  probe.style.color = `var(--${name})`;
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
+  if (!styles.has(name)) {
+    const probe = document.createElement("span");
+    probe.style.color = `var(--${name})`;
+    document.body.append(probe);
+    styles.set(name, getComputedStyle(probe).color);
+    probe.remove();
+  }
+  return styles.get(name);
 }
 
 function rgb(hex) {

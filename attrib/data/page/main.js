@@ -26,6 +26,7 @@ listen((changed) => ["first", "last", "section", "mapper", "model"].some((name) 
 onSchemeChange(() => announce(new Set(["theme"])));
 printOpen();
 fitList();
+performance.mark("attrib-drawn");
 document.documentElement.dataset.ready = "yes";
 
 /** What a screen reader hears: the tokens, their verdict, the best section and its score. */
