@@ -8,9 +8,13 @@ const list = document.getElementById("entries");
 const entries = [...list.children].map((element, place) => ({
   element,
   place,
-  text: element.textContent.normalize("NFKC").toLowerCase(),
+  text: [...element.querySelectorAll("h2, .answer, .section")].map((node) => fold(node.textContent)).join("\n"),
   question: element.querySelector("a").textContent,
 }));
+
+function fold(text) {
+  return text.normalize("NFKC").toLowerCase();
+}
 
 function chosen() {
   const values = Object.fromEntries(fields.map((name) => [name, document.getElementById(name)?.value ?? ""]));
@@ -39,7 +43,7 @@ let order = "";
 
 function update() {
   const wanted = chosen();
-  const words = wanted.search.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+  const words = fold(wanted.search).split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const entry of entries) {
     const here = fits(entry, wanted, words);
@@ -94,7 +98,7 @@ function startFilters() {
   });
   addEventListener("hashchange", recall);
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input, textarea, select");
+    const typing = event.target.closest?.("input:not([type=checkbox]), textarea");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       document.getElementById("search").focus();
