@@ -108,7 +108,7 @@ def test_on_paper_there_are_no_controls_and_sections_are_whole(ready: Visit) -> 
         ".control",
     ):
         assert tab.locator(shown).first.is_visible()
-    lists = tab.locator("#section-list, #sections").evaluate_all(
+    lists = tab.locator("#section-scroll, #sections").evaluate_all(
         "nodes => nodes.every(n => n.scrollHeight <= n.clientHeight + 1)"
     )
     assert lists

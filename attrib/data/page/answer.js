@@ -10,6 +10,7 @@ const UP = 15; // pixels of the tallest gain bar
 const DOWN = 6; // and of the deepest loss
 const LONG_WORD = 24; // characters from which a word may be broken
 const MOST_ROWS = 100; // of the table of numbers
+const MOST_BYTES = 12; // shown of a raw token
 const MOST_RUNS = 4; // shared runs listed at first
 
 let nodes = [];
@@ -55,7 +56,7 @@ function tokenNodes() {
     if (letters <= LONG_WORD) word.classList.add("whole");
     for (let i = first; i <= last; i++) {
       const { lead, body, breaks } = displayed(data.tokens[i]);
-      if (lead && i === first) pieces.push(lead);
+      if (lead && i === first) pieces.push(i > 0 ? lead : "");
       else if (lead) word.append(lead);
       word.append(tokenNode(i, body, most));
       if (breaks) word.append(make("br"));
@@ -203,12 +204,18 @@ function tokenLines(i) {
   const token = data.tokens[i];
   const shares = LABELS.map((label, k) => `${label} ${percent(at(data.tokenVerdict, 3 * i + k))}`).join(" · ");
   return [
-    `“${token.shown}” · id ${token.id}`,
+    `“${token.shown}” · id ${token.id} · ${bytes(token.text)}`,
     shares,
     `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} nats, gain ${signed(data.gainBits[i])} bits`,
     `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} nats`,
     `backed by a learned section: ${number(data.support[i])}`,
   ];
+}
+
+/** A raw token's bytes in UTF-8, the first of them. */
+function bytes(text) {
+  const all = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, "0"));
+  return `bytes ${all.slice(0, MOST_BYTES).join(" ") || "none"}${all.length > MOST_BYTES ? " …" : ""}`;
 }
 
 const COLUMNS = ["token", "id", ...LABELS, "gain, bits", "log p base", "log p tuned", "rank base", "rank tuned", "entropy base", "entropy tuned", "support"];
@@ -242,7 +249,7 @@ function baseSaid() {
   for (const [kind, words, first, last] of data.baseAligned) {
     const shown = visible(words);
     const lead = shown.length - shown.trimStart().length;
-    text.append(first < 0 && kind === "answer" ? "" : shown.slice(0, lead));
+    if (text.childNodes.length && !(first < 0 && kind === "answer")) text.append(shown.slice(0, lead));
     if (kind === "base") text.append(make("span", { class: "only-base" }, shown.slice(lead)));
     else if (first < 0) text.append(kind === "same" ? shown.slice(lead) : "");
     else if (kind === "same") text.append(link("same", shown.slice(lead), first, last, `“${shown.trim()}”: base says it too; select it in the answer`));

@@ -6,10 +6,13 @@ import { button, byId, count, make, number, percent, visible } from "./dom.js";
 import { copy } from "./exports.js";
 import { change, state, storeTheme } from "./state.js";
 
+const LONG_QUESTION = 160; // characters from which it is set smaller
+
 export function mountFrame() {
   const home = data.live?.home ?? data.home;
   if (home) byId("brand").replaceWith(make("a", { id: "brand", class: "brand", href: home }, "attrib"));
   byId("question").textContent = visible(data.question);
+  byId("question").classList.toggle("long", data.question.length > LONG_QUESTION);
   byId("verdict").append(...verdict());
   byId("foot").append(...foot());
   byId("help-body").append(...help());

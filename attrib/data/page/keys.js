@@ -40,6 +40,8 @@ export function mountKeys() {
       if (event.key === "Escape") field.blur();
       return;
     }
+    // A box that scrolls keeps the keys that scroll it.
+    if (event.key.startsWith("Arrow") && event.target.closest?.("#numbers, .command")) return;
     if ((event.key === "Enter" || event.key === " ") && event.target.classList?.contains("token")) {
       event.preventDefault();
       event.target.click();

@@ -29,7 +29,7 @@ export function mountQuestionBox(form, live) {
       const reply = await fetch(live.ask, {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ question, answer: null }),
       });
-      const said = await reply.json();
+      const said = await reply.json().catch(() => ({}));
       if (!reply.ok || said.error) return busy(false, said.error ?? `the server answered ${reply.status}`);
       return follow(said.id, said.position);
     } catch {
@@ -53,12 +53,14 @@ export function mountQuestionBox(form, live) {
       bar.hidden = !event.total;
       if (event.total) bar.value = event.done / event.total;
     });
-    on("done", (event) => location.assign(event.url));
+    on("done", (event) => {
+      source.close();
+      location.assign(event.url);
+    });
     on("failed", (event) => end(event.error));
     on("cancelled", () => end("cancelled"));
-    source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED) end("the connection to the server was lost");
-    };
+    // The server stops a job whose reader went away: asking for its events again would find nothing.
+    source.onerror = () => end("the connection to the server was lost");
   }
 
   function cancel() {

@@ -9,6 +9,7 @@ import { explainHover } from "./tip.js";
 
 const MAP_TALL = 40; // pixels of the bars
 const MAP_NAMES = 15; // pixels of the documents' names
+const LEAST_NAME = 6; // characters from which a cut name still says something
 const MAP_THICK = 18; // pixels of the widest bar
 const MAP_ABOVE = 7; // pixels of the markers
 
@@ -132,7 +133,7 @@ function fitted(pen, text, room) {
   if (pen.measureText(text).width <= room) return text;
   const letters = Array.from(text);
   while (letters.length && pen.measureText(`${letters.join("")}…`).width > room) letters.pop();
-  return letters.length > 1 ? `${letters.join("")}…` : "";
+  return letters.length >= LEAST_NAME ? `${letters.join("")}…` : "";
 }
 
 function markers(pen, cell, colours) {

@@ -118,7 +118,7 @@ function build(columns, name) {
       cells[column] = make("span", { class: "cell", "data-column": column }, text.slice(lead.length));
       if (token.template) cells[column].classList.add("template");
       if (taught.has(position)) cells[column].classList.add("taught");
-      pieces.push(lead, cells[column]);
+      pieces.push(pieces.at(-1)?.tagName === "BR" ? "" : lead, cells[column]);
     }
   });
   byId("prompt-text").replaceChildren(...pieces);

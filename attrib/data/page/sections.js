@@ -25,8 +25,7 @@ export function mountSections() {
       make("span", { class: "note", id: "sections-what", dir: "auto" }),
     ),
     make("div", { id: "sections-notes" }),
-    make("ol", { id: "section-list" }),
-    make("div", { id: "sections-more" }),
+    make("div", { id: "section-scroll" }, make("ol", { id: "section-list" }), make("div", { id: "sections-more" })),
   );
   byId("section-list").addEventListener("click", clicked);
   listen((changed) => {
@@ -320,7 +319,7 @@ function showSelected() {
 
 /** Scroll the list, not the page, until the row is seen. */
 function reveal(item) {
-  const list = byId("section-list");
+  const list = byId("section-scroll");
   if (list.scrollHeight <= list.clientHeight + 1) {
     item.scrollIntoView({ block: "nearest" });
     return;
