@@ -19,7 +19,7 @@ import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
@@ -72,6 +72,8 @@ class Corpus:
     sections: tuple[Section, ...]
     documents: tuple[tuple[str, str], ...]
     """Name and SHA-256 (hex, of the file's bytes) of each document."""
+    reading: Mapping[str, str | int] = field(default_factory=dict)
+    """The options of ``read`` that shaped the sections, as far as they were given or have a number."""
 
     @classmethod
     def read(
@@ -110,7 +112,9 @@ class Corpus:
             spans += [replace(piece, document=name) for span in found for piece in _cut(span, max_tokens, count)]
         if problems:
             raise InputError("\n".join(problems))
-        return cls(_sections(spans, near_duplicates), tuple(documents))
+        columns = {"text_column": text_column, "title_column": title_column}
+        reading = {"max_tokens": max_tokens} | {name: column for name, column in columns.items() if column is not None}
+        return cls(_sections(spans, near_duplicates), tuple(documents), reading)
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], name: str = "texts") -> Corpus:

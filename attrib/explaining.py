@@ -407,6 +407,7 @@ def _provenance(
         "documents": {
             "sha256": library.corpus.sha256,
             "files": [{"name": name, "sha256": sha256} for name, sha256 in library.corpus.documents],
+            **library.corpus.reading,
         },
         "control": {"sha256": library.control.sha256},
         "device": pair.device,

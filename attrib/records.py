@@ -494,7 +494,7 @@ class Explanation:
         """Prompt and answer tokens: the labels of the axis ``position``."""
         return self.prompt_tokens + self.answer_tokens
 
-    # The three below only hand on: a person with a record in hand expects them here. Imported late, since records
+    # Those below only hand on: a person with a record in hand expects them here. Imported late, since records
     # know nothing of storage and drawing.
 
     def save(self, path: str | Path) -> Path:
@@ -513,6 +513,18 @@ class Explanation:
         if method is not None:
             return figures.prompt_heatmap(self, method, preset=preset)
         return figures.section_heatmap(self, mapper or list(self.mappings)[-1], preset=preset)
+
+    def to_html(self) -> str:
+        """The interactive page as one self-contained file's text; see ``render.page.html``."""
+        from attrib.render import page
+
+        return page.html(self).decode()
+
+    def _repr_html_(self) -> str:
+        """The page inside a notebook's cell."""
+        from attrib.render import page
+
+        return page.frame(self)
 
     def show(self, top: int = 5) -> None:
         """Print it: the answer coloured by verdict, and the sections it comes from."""

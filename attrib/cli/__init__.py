@@ -29,6 +29,7 @@ from attrib.cli.common import (
     show_explanation,
     show_progress,
 )
+from attrib.cli.gallery import gallery
 from attrib.cli.options import (
     Ablate,
     Alpha,
@@ -101,6 +102,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="The default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 app.add_typer(assess.app, name="assess")
+app.command(epilog="Example: attrib gallery attrib-demo --out attrib-demo/gallery")(gallery)
 
 
 def main() -> None:

@@ -1,0 +1,37 @@
+"""``attrib gallery``: the pages of many explanations with an index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attrib.cli.common import check_writable, note, show_progress
+from attrib.cli.options import Json
+from attrib.errors import InputError
+
+
+def gallery(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders with records, at any depth: of explain, demo, assess attribution.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of index.html and the pages.")],
+    budget: Annotated[float, typer.Option(min=0.1, help="Size of one page in MB; beyond it detail is dropped.")] = 10.0,
+    as_json: Json = False,
+) -> None:
+    """One page for each explanation, and an index to search and filter them; needs no model."""
+    from attrib.render import gallery as pages
+
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
+            )
+    check_writable(out)
+    with show_progress() as progress:
+        files, problems = pages.write(folders, out, budget=int(budget * 1e6), progress=progress)
+    for line in problems:
+        note(line)
+    print(json.dumps({"files": files, "problems": problems}) if as_json else "\n".join(files))

@@ -1,0 +1,289 @@
+/* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
+
+import { LABELS } from "./colours.js";
+import { answerCount, at, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
+import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
+import { change, clearSelection, listen, neighbour, select, state } from "./state.js";
+import { explainHover } from "./tip.js";
+
+const UP = 15; // pixels of the tallest gain bar
+const DOWN = 6; // and of the deepest loss
+const LONG_WORD = 24; // characters from which a word may be broken
+const MOST_ROWS = 100; // of the table of numbers
+const MOST_BYTES = 12; // shown of a raw token
+const MOST_RUNS = 4; // shared runs listed at first
+
+let nodes = [];
+
+export function mountAnswer() {
+  const root = byId("answer");
+  const text = make("div", {
+    id: "answer-text", role: "listbox", "aria-multiselectable": "true", "aria-label": "Tokens of the answer", dir: "auto",
+  });
+  text.classList.toggle("long", answerCount > 400);
+  text.append(...tokenNodes());
+  const whose = { tuned: "by the tuned model", base: "by the base model", given: "as given" }[data.answerSource];
+  root.append(
+    make("div", { class: "title" },
+      make("h2", { id: "answer-title", tabindex: "-1" }, "Answer"),
+      make("span", { class: "note" }, `${whose} · ${count(answerCount, "token")}`),
+      legend(),
+    ),
+    make("div", { id: "backed", hidden: true }),
+    answerCount ? text : make("p", { class: "note" }, "The answer is empty: there is nothing to explain."),
+    make("div", { id: "readout" }),
+    make("div", { id: "numbers", tabindex: "0", role: "region", "aria-label": "Numbers of the selected tokens", hidden: true }),
+    ...baseSaid(),
+    ...sharedRuns(),
+  );
+  text.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
+  text.addEventListener("click", pick);
+  explainHover(text, ".token", (node) => tokenLines(Number(node.dataset.token)));
+  listen(update);
+}
+
+/** Draw what the state says, once, after the address was read. */
+export function drawAnswer() {
+  update(new Set(["first", "unit", "section", "numbers"]));
+}
+
+function tokenNodes() {
+  const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
+  const pieces = [];
+  for (const [first, last] of data.words) {
+    const word = make("span", { class: "word" });
+    const letters = data.tokens.slice(first, last + 1).reduce((n, token) => n + token.shown.length, 0);
+    if (letters <= LONG_WORD) word.classList.add("whole");
+    for (let i = first; i <= last; i++) {
+      const { lead, body, breaks } = displayed(data.tokens[i]);
+      if (lead && i === first) pieces.push(i > 0 ? lead : "");
+      else if (lead) word.append(lead);
+      word.append(tokenNode(i, body, most));
+      if (breaks) word.append(make("br"));
+    }
+    pieces.push(word);
+  }
+  return pieces;
+}
+
+/** A token's leading blank (kept out of its colour), its visible text, and whether a line ends after it. */
+function displayed(token) {
+  const blank = token.shown.startsWith("␠") && token.shown.length > 1;
+  const body = (blank ? token.shown.slice(1) : token.shown).replaceAll("␠", token.shown.length > 1 ? " " : "␠");
+  return { lead: blank ? " " : "", body, breaks: token.text.includes("\n") };
+}
+
+function tokenNode(i, body, most) {
+  const token = data.tokens[i];
+  const gain = data.gainBits[i] ?? 0;
+  const label = LABELS.indexOf(token.label);
+  const node = make("span", {
+    class: `token ${token.label}`, role: "option", "data-token": i, "aria-selected": "false", tabindex: "-1",
+    "aria-label": `${token.shown}, ${token.label}`,
+  }, make("span", { class: "text" }, body));
+  node.style.setProperty("--sure", at(data.tokenVerdict, 3 * i + label).toFixed(2));
+  node.style.setProperty("--up", `${Math.max(0, (gain / most) * UP).toFixed(1)}px`);
+  node.style.setProperty("--down", `${Math.max(0, (-gain / most) * DOWN).toFixed(1)}px`);
+  nodes[i] = node;
+  return node;
+}
+
+function legend() {
+  const chip = (label, line) => make("span", { class: "chip" }, make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"), `${label}`, make("span", { class: "unseen" }, ` (${line})`));
+  return make("div", { class: "legend", role: "group", "aria-label": "Verdicts and gain" },
+    chip("documents", "solid line"), chip("base", "dashed line"), chip("neither", "dotted line"),
+    make("span", { class: "chip" }, make("span", { class: "gain-key", "aria-hidden": "true" }), `gain ${signed(Math.min(0, ...data.gainBits))} to ${signed(Math.max(0, ...data.gainBits))} bits`),
+  );
+}
+
+function pick(event) {
+  const node = event.target.closest(".token");
+  if (!node) return;
+  const token = Number(node.dataset.token);
+  const alone = state.first >= 0 && token >= state.first && token <= state.last && !event.shiftKey;
+  const single = state.first === state.last || state.unit === "word";
+  if (alone && single) clearSelection();
+  else select(token, event.shiftKey);
+  node.focus({ preventScroll: true });
+}
+
+/** ← and →, with shift to extend. */
+export function step(direction, extend) {
+  if (!answerCount) return;
+  select(neighbour(direction, extend), extend);
+  const moving = extend && state.anchor === state.last ? state.first : state.last;
+  nodes[extend ? moving : direction > 0 ? state.last : state.first].focus({ preventScroll: true });
+  nodes[moving].scrollIntoView({ block: "nearest" });
+}
+
+export function answerIsRightToLeft() {
+  const text = byId("answer-text");
+  return text ? getComputedStyle(text).direction === "rtl" : false;
+}
+
+let marked = { first: -1, last: -1, focusable: -1 };
+let backed = { sure: [], above: [] };
+
+function update(changed) {
+  if (changed.has("first") || changed.has("last")) {
+    for (let i = Math.max(0, marked.first); i <= marked.last; i++) mark(i, i >= state.first && i <= state.last && state.first >= 0);
+    for (let i = Math.max(0, state.first); i <= state.last; i++) mark(i, true);
+    const focusable = Math.max(0, state.first);
+    if (nodes.length) {
+      if (marked.focusable >= 0) nodes[marked.focusable].tabIndex = -1;
+      nodes[focusable].tabIndex = 0;
+    }
+    marked = { first: state.first, last: state.last, focusable };
+  }
+  if (changed.has("unit")) byId("answer-text")?.classList.toggle("by-word", state.unit === "word");
+  if (["section", "mapper", "model"].some((name) => changed.has(name))) markBacked();
+  if (["first", "last", "numbers"].some((name) => changed.has(name))) {
+    readout();
+    numbersTable();
+  }
+}
+
+function mark(i, on) {
+  if (!nodes[i]) return;
+  nodes[i].classList.toggle("selected", on);
+  nodes[i].setAttribute("aria-selected", String(on));
+}
+
+/** Section → the answer tokens that it explains, with a line that says so and a way back. */
+function markBacked() {
+  for (const i of [...backed.sure, ...backed.above]) nodes[i].classList.remove("sure", "above");
+  const found = state.section < 0 ? { sure: [], above: [] } : explained(state.mapper, state.model, state.section);
+  backed = found;
+  const sure = new Set(found.sure);
+  for (const i of found.above) nodes[i].classList.toggle("above", !sure.has(i));
+  for (const i of found.sure) nodes[i].classList.add("sure");
+  const line = byId("backed");
+  line.hidden = state.section < 0;
+  if (state.section < 0) return;
+  const q = data.settings.significant;
+  const model = state.model === "base" ? "base" : "tuned";
+  const above = found.above.filter((i) => !sure.has(i)).length;
+  const said = found.sure.length
+    ? `${count(found.sure.length, "token")} marked beyond chance (q < ${q}, ${model})${above ? `, ${above} more above every control text` : ""}.`
+    : above
+      ? `no token beyond chance (q < ${q}, ${model}); ${count(above, "token")} above every control text.`
+      : `no token stands out from the control texts (${model}).`;
+  line.replaceChildren(
+    make("span", {}, make("strong", { dir: "auto" }, visible(data.sections[state.section].title)), ` explains: ${said}`),
+    button("✕ Back", { class: "quiet", "aria-label": "Back: unmark the section's tokens", "aria-keyshortcuts": "Escape" }, () => change({ section: -1 })),
+  );
+}
+
+function facts(first, last) {
+  const rank = (ranks) => (first >= 0 && first === last ? (ranks[first] + 1).toLocaleString("en") : null);
+  const bits = (values) => sumOver(values, first, last);
+  const entries = [
+    ["gain", `${signed(bits(data.gainBits))} bits`],
+    ["log p", `${number(bits(data.logpBase))} → ${number(bits(data.logpTuned))} nats`],
+  ];
+  if (rank(data.rankBase)) entries.push(["rank", `${rank(data.rankBase)} → ${rank(data.rankTuned)}`]);
+  return entries;
+}
+
+function readout() {
+  const { first, last } = state;
+  const shares = verdictOf(first, last);
+  byId("readout").replaceChildren(
+    make("div", {},
+      make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : `‹${selectionText(first, last)}›`),
+      make("span", {}, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
+      first < 0
+        ? make("span", { class: "hint" }, "click a token, or press →")
+        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, clearSelection),
+    ),
+    make("div", {}, facts(first, last).map(([name, value]) => make("span", {}, make("span", { class: "key" }, name), ` ${value}`))),
+  );
+}
+
+function tokenLines(i) {
+  const token = data.tokens[i];
+  const shares = LABELS.map((label, k) => `${label} ${percent(at(data.tokenVerdict, 3 * i + k))}`).join(" · ");
+  return [
+    `“${token.shown}” · id ${token.id} · ${bytes(token.text)}`,
+    shares,
+    `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} nats, gain ${signed(data.gainBits[i])} bits`,
+    `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} nats`,
+    `backed by a learned section: ${number(data.support[i])}`,
+  ];
+}
+
+/** A raw token's bytes in UTF-8, the first of them. */
+function bytes(text) {
+  const all = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, "0"));
+  return `bytes ${all.slice(0, MOST_BYTES).join(" ") || "none"}${all.length > MOST_BYTES ? " …" : ""}`;
+}
+
+const COLUMNS = ["token", "id", ...LABELS, "gain, bits", "log p base", "log p tuned", "rank base", "rank tuned", "entropy base", "entropy tuned", "support"];
+
+function numbersTable() {
+  const box = byId("numbers");
+  box.hidden = !state.numbers;
+  if (!state.numbers) return;
+  const all = state.first < 0 ? range(0, answerCount - 1) : range(state.first, state.last);
+  const rows = all.slice(0, MOST_ROWS).map((i) => make("tr", {},
+    make("th", { scope: "row", dir: "auto" }, data.tokens[i].shown),
+    [
+      data.tokens[i].id,
+      ...LABELS.map((_, k) => percent(at(data.tokenVerdict, 3 * i + k))),
+      signed(data.gainBits[i]),
+      ...[data.logpBase, data.logpTuned].map((values) => number(values[i])),
+      ...[data.rankBase, data.rankTuned].map((values) => values[i] + 1),
+      ...[data.entropyBase, data.entropyTuned, data.support].map((values) => number(values[i])),
+    ].map((value) => make("td", {}, String(value))),
+  ));
+  const more = all.length - rows.length;
+  box.replaceChildren(
+    make("table", {}, make("thead", {}, make("tr", {}, COLUMNS.map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, rows)),
+    more > 0 ? make("p", { class: "note" }, `${count(more, "token")} more: select some to see theirs, or save the JSON.`) : "",
+  );
+}
+
+/** Base's own answer, its differences marked; a part that both have selects it in the answer. */
+function baseSaid() {
+  const text = make("p", { class: "base-said", dir: "auto" });
+  for (const [kind, words, first, last] of data.baseAligned) {
+    const shown = visible(words);
+    const lead = shown.length - shown.trimStart().length;
+    if (text.childNodes.length && !(first < 0 && kind === "answer")) text.append(shown.slice(0, lead));
+    if (kind === "base") text.append(make("span", { class: "only-base" }, shown.slice(lead)));
+    else if (first < 0) text.append(kind === "same" ? shown.slice(lead) : "");
+    else if (kind === "same") text.append(link("same", shown.slice(lead), first, last, `“${shown.trim()}”: base says it too; select it in the answer`));
+    else text.append(link("only-answer", "▲", first, last, `only in the explained answer: “${shown.trim()}”; select it there`));
+  }
+  if (!data.baseAnswer.trim()) text.append(make("em", {}, "nothing"));
+  return [
+    make("h3", {}, "Base said", make("span", { class: "note" }, " by itself; ", make("span", { class: "only-base" }, "marked"), " = only there, ▲ = only in the answer")),
+    text,
+  ];
+}
+
+function link(kind, shown, first, last, label) {
+  return button(shown, { class: `inline ${kind}`, "aria-label": label, title: label }, () => change({ first, last, anchor: first }));
+}
+
+/** Word runs that the answer shares with the documents. */
+function sharedRuns() {
+  if (!data.verbatim.length) return [];
+  const list = make("ul", { class: "runs" });
+  const fill = (most) => list.replaceChildren(
+    ...data.verbatim.slice(0, most).map(runItem),
+    data.verbatim.length > most ? make("li", {}, button(`${data.verbatim.length - most} more`, { class: "quiet" }, () => fill(Infinity))) : "",
+  );
+  fill(MOST_RUNS);
+  return [make("h3", {}, "Word for word", make("span", { class: "note" }, " runs of the answer that documents hold too")), list];
+}
+
+function runItem(run) {
+  const [first, last] = [Math.min(...run.tokens), Math.max(...run.tokens)];
+  const where = run.sections.length ? data.sections[run.sections[0]].title : "";
+  const doubts = [run.inQuestion ? "the question says it too" : "", run.inControl ? "control texts say it too" : ""].filter(Boolean).join("; ");
+  return make("li", {},
+    button(`“${visible(run.text)}”`, { class: "inline", dir: "auto", title: "Select it in the answer" }, () => change({ first, last, anchor: first, ...(run.sections.length ? { section: run.sections[0] } : {}) })),
+    make("span", { class: "note" }, ` in ${count(run.sectionsTotal, "section")}${where ? `, e.g. ${visible(where)}` : ""}${doubts ? ` (${doubts})` : ""}`),
+  );
+}

@@ -1,0 +1,63 @@
+/* Making elements. Text enters the page here only: as text nodes and attributes, never as markup. */
+
+/** An element with attributes (null and false: left out) and children (strings or nodes; null: left out). */
+export function make(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    node.setAttribute(key, value === true ? "" : String(value));
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/** A button that does one thing. */
+export function button(label, attributes, act) {
+  const node = make("button", { type: "button", ...attributes }, label);
+  node.addEventListener("click", act);
+  return node;
+}
+
+const SIGNS = new Map([["\n", "↵"], ["\r", "␍"], ["\t", "⇥"]]);
+// Controls, line and paragraph separators, direction overrides and isolates, halves of characters.
+const ACTING = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
+/** Text with every character that would act instead of showing made visible, except those in `keep`. */
+export function visible(text, keep = "") {
+  return text.replace(ACTING, (char) => {
+    if (keep.includes(char)) return char;
+    const code = char.codePointAt(0).toString(16).toUpperCase().padStart(2, "0");
+    return SIGNS.get(char) ?? `<${code}>`;
+  });
+}
+
+/** Two significant digits, no exponent, a true minus sign; "–" for what is missing. */
+export function number(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (Math.abs(value) < 1e-6) return "0";
+  const text = Math.abs(value) >= 99.5 ? value.toFixed(0) : plain(value.toPrecision(2));
+  return text.replace("-", "−");
+}
+
+function plain(text) {
+  return text.includes("e") ? Number(text).toFixed(8).replace(/0+$/, "") : text;
+}
+
+/** A number with its sign. */
+export function signed(value) {
+  return Number.isFinite(value) && value > 1e-6 ? `+${number(value)}` : number(value);
+}
+
+/** A share as whole percent. */
+export function percent(value) {
+  return Number.isFinite(value) && value !== null ? `${Math.round(100 * value)}%` : "–";
+}
+
+/** `1 token`, `3 tokens`. */
+export function count(n, word) {
+  return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,82 @@
+/* The question box of a live page: asks the server, shows how far it is, and opens the answer's page. */
+
+import { button, make, visible } from "./dom.js";
+
+/** Fill an empty form with the box; `live.ask`: where jobs are asked for. */
+export function mountQuestionBox(form, live) {
+  const field = make("textarea", { id: "ask-text", rows: "1", required: true, "aria-label": "Ask another question", placeholder: "Ask the tuned model another question" });
+  const send = make("button", { type: "submit" }, "Ask");
+  const stop = button("Cancel", { hidden: true }, cancel);
+  const line = make("p", { class: "note", role: "status" });
+  const bar = make("progress", { hidden: true, max: "1", "aria-label": "Progress" });
+  form.append(field, send, stop, bar, line);
+  form.hidden = false;
+  let job = null;
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!job && field.value.trim()) ask(field.value);
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+
+  async function ask(question) {
+    busy(true, "sending …");
+    try {
+      const reply = await fetch(live.ask, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ question, answer: null }),
+      });
+      const said = await reply.json().catch(() => ({}));
+      if (!reply.ok || said.error) return busy(false, said.error ?? `the server answered ${reply.status}`);
+      return follow(said.id, said.position);
+    } catch {
+      return busy(false, "the server cannot be reached; is it still running?");
+    }
+  }
+
+  function follow(id, position) {
+    const source = new EventSource(`${live.ask}/${encodeURIComponent(id)}/events`);
+    job = { id, source };
+    const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+    const end = (text) => {
+      source.close();
+      busy(false, text);
+    };
+    const queued = (before) => say(before > 0 ? `waiting: ${before} before you` : "starting …");
+    queued(position);
+    on("queued", (event) => queued(event.position));
+    on("progress", (event) => {
+      say(event.what);
+      bar.hidden = !event.total;
+      if (event.total) bar.value = event.done / event.total;
+    });
+    on("done", (event) => {
+      source.close();
+      location.assign(event.url);
+    });
+    on("failed", (event) => end(event.error));
+    on("cancelled", () => end("cancelled"));
+    // The server stops a job whose reader went away: asking for its events again would find nothing.
+    source.onerror = () => end("the connection to the server was lost");
+  }
+
+  function cancel() {
+    if (!job) return;
+    fetch(`${live.ask}/${encodeURIComponent(job.id)}`, { method: "DELETE" }).catch(() => say("the server cannot be reached"));
+  }
+
+  function busy(on, text) {
+    if (!on) job = null;
+    send.disabled = on;
+    stop.hidden = !on;
+    bar.hidden = true;
+    say(text);
+  }
+
+  function say(text) {
+    line.textContent = visible(text);
+  }
+}

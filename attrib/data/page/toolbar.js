@@ -1,0 +1,96 @@
+/* The switches: model, method, mapper, layer, head, words or tokens, numbers. */
+
+import { data } from "./data.js";
+import { button, byId, make } from "./dom.js";
+import { change, listen, MODELS, state } from "./state.js";
+import { wordAt } from "./data.js";
+
+export function mountToolbar() {
+  byId("toolbar").append(
+    group("Model", switches("model", MODELS.map((name, i) => [name, name === "difference" ? "tuned − base" : name, String(i + 1)]), (model) => change({ model }))),
+    group("Prompt by", menu("method", data.methods.map((method) => [method.name, method.label]), (name) => change({ method: name, layer: -1, head: -1 }), "m")),
+    layers(),
+    group("Sections by", menu("mapper", data.mappers.map((mapper) => [mapper.name, mapper.label]), (mapper) => change({ mapper }), "n")),
+    group("Select", switches("unit", [["token", "tokens"], ["word", "words"]], setUnit)),
+    numbers(),
+  );
+}
+
+function group(label, ...controls) {
+  return make("div", { class: "group", role: "group", "aria-label": label }, make("span", { class: "label", "aria-hidden": "true" }, label), ...controls);
+}
+
+function switches(name, options, act) {
+  const box = make("span", { class: "switches" });
+  for (const [value, label, key] of options) {
+    const children = [label, key ? make("kbd", { "aria-hidden": "true" }, key) : null];
+    const one = make("button", { type: "button", "data-value": value, "aria-keyshortcuts": key }, children);
+    one.addEventListener("click", () => act(value));
+    box.append(one);
+  }
+  const show = () => {
+    for (const one of box.children) one.setAttribute("aria-pressed", String(one.dataset.value === String(state[name])));
+  };
+  listen((changed) => changed.has(name) && show());
+  box.show = show;
+  shows.push(show);
+  return box;
+}
+
+const shows = [];
+
+function menu(name, options, act, key) {
+  const select = make("select", { id: `menu-${name}`, "aria-label": name, "aria-keyshortcuts": key, disabled: options.length === 0 }, options.map(([value, label]) => make("option", { value }, label)));
+  select.addEventListener("change", () => act(select.value));
+  const show = () => {
+    select.value = String(state[name]);
+  };
+  listen((changed) => changed.has(name) && show());
+  shows.push(show);
+  return select;
+}
+
+function layers() {
+  if (!data.heads) {
+    const why = data.dropped.some((line) => line.includes("heads")) ? "dropped for size" : "not in this record (--heads)";
+    return make("div", { class: "group off" }, make("span", { class: "label" }, "Layer, head"), make("span", { class: "note" }, why));
+  }
+  const numbered = (n) => [[-1, "all"], ...Array.from({ length: n }, (_, i) => [i, String(i)])];
+  const head = menu("head", numbered(data.heads.heads), (value) => toHeads({ head: Number(value) }));
+  if (data.heads.reduced) {
+    head.disabled = true;
+    head.title = "single heads were dropped for size";
+  }
+  return group("Layer, head", menu("layer", numbered(data.heads.layers), (value) => toHeads({ layer: Number(value) })), head);
+}
+
+/** A layer's or head's picture is of attention, whatever method was chosen before. */
+function toHeads(fields) {
+  change({ ...fields, method: data.methods.some((method) => method.name === "attention") ? "attention" : state.method });
+}
+
+function setUnit(unit) {
+  const grown = unit === "word" && state.first >= 0 ? { first: wordAt(state.first)[0], last: wordAt(state.last)[1] } : {};
+  change({ unit, ...grown });
+}
+
+function numbers() {
+  const toggle = button("numbers", { id: "numbers-toggle" }, () => change({ numbers: !state.numbers }));
+  const show = () => toggle.setAttribute("aria-pressed", String(state.numbers));
+  listen((changed) => changed.has("numbers") && show());
+  shows.push(show);
+  return make("div", { class: "group" }, toggle);
+}
+
+/** Make the switches say what the state says. */
+export function drawToolbar() {
+  for (const show of shows) show();
+}
+
+/** The next method or mapper of a menu. */
+export function next(name, options) {
+  if (!options.length) return;
+  const at_ = options.findIndex((option) => option.name === state[name]);
+  const after = options[(at_ + 1) % options.length].name;
+  change(name === "method" ? { method: after, layer: -1, head: -1 } : { [name]: after });
+}

@@ -1,0 +1,184 @@
+"""Many explanations → one folder of pages with an index: search, and filters by verdict, section and question kind.
+
+The index lists everything without its script; the script only hides and sorts. Not covered: counts and tests over many
+answers (``attrib assess attribution``, ``attrib report``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrib import storage
+from attrib.errors import InputError, RecordError
+from attrib.files import sha256, write_atomically
+from attrib.measures import bits
+from attrib.progress import Progress
+from attrib.records import LABELS, Explanation
+from attrib.render import page, view
+from attrib.render.payload import BUDGET
+
+PAGES = "pages"
+"""Folder of the single pages beside the index."""
+_ANSWERS = "attribution.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One explanation in the index."""
+
+    id: str
+    """Name of its page: letters, digits and hyphens."""
+    path: Path
+    kind: str
+    """Of its question: what ``assess attribution`` says, else its folder below the one that was named."""
+    question: str
+    answer: str
+    base_answer: str
+    source: str
+    label: str
+    percents: tuple[int, ...]
+    """Shares of the answer by LABELS."""
+    gain_bits: float
+    section: str
+    """The best section, empty where there is none."""
+    document: str
+
+    @property
+    def parts(self) -> tuple[tuple[str, int, int], ...]:
+        """Label, start and width of each share on a bar of 100."""
+        starts = (0, self.percents[0], self.percents[0] + self.percents[1])
+        return tuple(zip(LABELS, starts, self.percents, strict=True))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found in folders."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...] = ()
+    """One line for each record that cannot be read."""
+
+
+def find(folders: Sequence[Path]) -> Listing:
+    """Every record in the folders and below, in the order of their names; files of other kinds are passed over.
+
+    Raises InputError for a folder that is none, or where no record is found at all.
+    """
+    entries: dict[str, Entry] = {}
+    problems: list[str] = []
+    seen: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
+            )
+        for file in _records(folder):
+            if (real := file.resolve()) in seen:
+                continue
+            seen.add(real)
+            try:
+                explanation = storage.load(file)
+            except RecordError as error:
+                if "not a record of attrib" not in str(error):
+                    problems.append(str(error))
+                continue
+            entry = entry_of(explanation, file, kind=_kind(folder, file, explanation.question))
+            entries.setdefault(entry.id, entry)
+    if not entries:
+        where = ", ".join(map(str, folders)) or "no folder"
+        said = f" ({problems[0]})" if problems else ""
+        raise InputError(f"{where}: no explanation there{said}; make one with attrib explain QUESTION --out FOLDER")
+    return Listing(tuple(entries.values()), tuple(problems))
+
+
+def entry_of(explanation: Explanation, file: Path, *, kind: str = "") -> Entry:
+    """What the index says of one record."""
+    best = explanation.sections[int(explanation.ranking[0])] if explanation.sections else None
+    return Entry(
+        id=_name(explanation.question, file),
+        path=file,
+        kind=kind,
+        question=explanation.question,
+        answer=explanation.answer.strip(),
+        base_answer=explanation.base_answer.strip(),
+        source=explanation.answer_source,
+        label=explanation.verdict.label,
+        percents=view.percents(explanation.verdict.shares),
+        gain_bits=float(bits(float(explanation.verdict.gain.sum()))),
+        section=view.section_label(best) if best is not None else "",
+        document=best.document if best is not None else "",
+    )
+
+
+def write(
+    folders: Sequence[Path], out: Path, *, budget: int = BUDGET, progress: Progress | None = None
+) -> tuple[list[str], tuple[str, ...]]:
+    """A page for each record and the index; the files, and a line for each record that cannot be read.
+
+    Every file is whole or absent, and the index comes last, so that it never names a page that is not there.
+    """
+    found = find(folders)
+    files: list[str] = []
+    for done, entry in enumerate(found.entries):
+        if progress is not None:
+            progress("pages", done, len(found.entries))
+        file = out / PAGES / f"{entry.id}.html"
+        write_atomically(file, page.html(storage.load(entry.path), budget=budget, home="../index.html"))
+        files.append(str(file))
+    if progress is not None:
+        progress("pages", len(found.entries), len(found.entries))
+    index = out / "index.html"
+    links = {entry.id: f"{PAGES}/{entry.id}.html" for entry in found.entries}
+    write_atomically(index, index_html(found, links))
+    return [str(index), *files], found.problems
+
+
+def index_html(found: Listing, links: Mapping[str, str], live: Mapping[str, str] | None = None) -> bytes:
+    """The index; ``links``: id → address of its page, ``live``: addresses of a server that answers questions."""
+    sections: dict[str, dict[str, int]] = {}
+    kinds: dict[str, int] = {}
+    for entry in found.entries:
+        kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
+        if entry.section:
+            of_document = sections.setdefault(entry.document, {})
+            of_document[entry.section] = of_document.get(entry.section, 0) + 1
+    labels = {label: sum(entry.label == label for entry in found.entries) for label in LABELS}
+    return page.document(
+        "index.html.jinja", page.INDEX, ("page.css", "index.css"), {"live": dict(live)} if live is not None else {},
+        live=live is not None, entries=found.entries, links=links, labels=labels, kinds=kinds, sections=sections,
+        problems=found.problems, asks=live is not None and "ask" in live,
+    )  # fmt: skip
+
+
+def _records(folder: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here) / name for name in sorted(names) if name.endswith(".safetensors"))
+
+
+def _kind(folder: Path, file: Path, question: str) -> str:
+    for parent in (file.parent, file.parent.parent):
+        if (kind := _kinds(parent / _ANSWERS).get(question)) is not None:
+            return kind
+    inside = file.relative_to(folder).parts[:-1]
+    return inside[0] if inside and inside != ("records",) else ""
+
+
+def _kinds(file: Path) -> dict[str, str]:
+    """Question → kind, as ``assess attribution`` wrote them; none for a file of another form."""
+    try:
+        rows = json.loads(file.read_text("utf-8"))["rows"]
+        return {str(row["question"]): str(row["kind"]) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _name(question: str, file: Path) -> str:
+    """The question's first words and a digest of the file's bytes."""
+    words = re.sub(r"[^a-z0-9]+", "-", question.lower()).strip("-")[:40].strip("-")
+    return f"{words or 'answer'}-{sha256(file)[:8]}"

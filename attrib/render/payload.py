@@ -1,0 +1,565 @@
+"""Explanation → what its page shows, as JSON: arrays in few bytes, and what a byte budget leaves out, said.
+
+Arrays are base64 of little-endian codes: 16 bits (``u16``: value = low + code / 65534 × (high − low), 65535 = none) or
+8 bits (``u8``: the same with 254 and 255), ``i32`` for whole numbers. Not covered: markup (``page``).
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from attrib.measures import bits, grouped_interval
+from attrib.records import Attribution, Explanation, MappingSide, Section
+from attrib.records import Mapping as SectionMapping
+from attrib.render import view
+from attrib.render.command import command
+from attrib.units import units
+
+BUDGET = 10_000_000
+"""Bytes that one page may take."""
+SCHEMA = 1
+_NEVER = -1  # as a limit: no limit
+_EXCERPT = 300  # characters of a section whose text is cut
+_SAYS = {
+    "attention": "looked at",
+    "similar": "says the same",
+    "learned": "learned from (estimate)",
+    "effect": "depends on (estimate)",
+}
+_LEARNED = ("learned", "influence", "combined")
+_LOOKED = (
+    "attention",
+    "attention_last",
+    "attention_max",
+    "attention_head",
+    "rollout",
+    "value_norm",
+    "information_flow",
+)
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much of a record its page holds; limits count the best sections, −1 = all."""
+
+    heads: Literal["all", "layers", "none"] = "all"
+    fold: bool = False
+    """Earlier answer tokens are one column of each method."""
+    spans: int = _NEVER
+    texts: int = _NEVER
+    sections: int = _NEVER
+    methods: int = _NEVER
+
+
+def _order() -> Iterator[Detail]:
+    """From everything to little, each leaving out more than the one before."""
+    detail = Detail()
+    yield detail
+    for change in (
+        {"heads": "layers"}, {"heads": "none"}, {"fold": True}, {"spans": 100}, {"texts": 100}, {"sections": 1000},
+        {"sections": 500}, {"sections": 200}, {"spans": 20}, {"sections": 100}, {"sections": 50}, {"methods": 1},
+    ):  # fmt: skip
+        detail = replace(detail, **change)
+        yield detail
+
+
+ORDER = tuple(_order())
+"""In which order detail is dropped."""
+
+
+def payload(explanation: Explanation, budget: int = BUDGET, *, taken: int = 0) -> Json:
+    """All that the page shows, in at most ``budget`` bytes of which the page without data has ``taken``.
+
+    What is dropped for that, and a budget that even then is missed, is said in it.
+    """
+    room = budget - taken
+    for detail in ORDER:
+        if estimate(explanation, detail) <= room or detail == ORDER[-1]:
+            made = _payload(explanation, detail, budget)
+            size = len(to_json(made).encode())
+            if size <= room:
+                return made
+            if detail == ORDER[-1]:
+                over = f"nothing more: the page takes {taken + size:,} bytes, over the budget of {budget:,}"
+                return made | {"dropped": [*_dropped(explanation, detail), over]}
+    raise AssertionError("ORDER is empty")
+
+
+def to_json(content: Json) -> str:
+    """JSON that may stand inside a script element: nothing in it ends the element or starts a comment."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Lone halves of characters have no UTF-8.
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def estimate(explanation: Explanation, detail: Detail) -> int:
+    """About how many bytes the page's data takes, before any of it is made."""
+    n, prompt = len(explanation.answer_tokens), len(explanation.prompt_tokens)
+    kept = _kept(explanation, detail)
+    cells = n * len(kept)
+    size = 200 * n + 80 * prompt + 20_000
+    for mapping in explanation.mappings.values():
+        sides = 2 if mapping.uses_model else 1
+        size += sides * (3 * cells + 8 * n * min(len(kept), _limit(detail.spans, len(kept)))) * 4 // 3
+    for attribution in _methods(explanation, detail):
+        size += 2 * 2 * len(attribution.rows) * len(_columns(explanation, attribution, detail)) * 4 // 3
+        size += 12 * (len(attribution.columns) + n)
+    if explanation.base.heads is not None and detail.heads != "none":
+        layers, heads = explanation.base.heads.shape[:2]
+        size += 2 * layers * (heads if detail.heads == "all" else 1) * n * (prompt + 1) * 4 // 3
+    lengths = [len(explanation.sections[i].full_text.encode("utf-8", "replace")) for i in kept]
+    full = _limit(detail.texts, len(kept))
+    best = {int(i) for i in explanation.ranking[:full]}
+    size += sum(400 + (length if i in best else min(length, _EXCERPT)) for i, length in zip(kept, lengths, strict=True))
+    return size
+
+
+def _limit(limit: int, count: int) -> int:
+    return count if limit == _NEVER else min(limit, count)
+
+
+def _kept(explanation: Explanation, detail: Detail) -> list[int]:
+    """Indices of the sections that stay, in document order."""
+    most = _limit(detail.sections, len(explanation.sections))
+    return sorted(int(i) for i in explanation.ranking[:most])
+
+
+def _methods(explanation: Explanation, detail: Detail) -> list[Attribution]:
+    every = list(explanation.attributions.values())
+    return every[: _limit(detail.methods, len(every))]
+
+
+def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
+    kept = _kept(explanation, detail)
+    place = {index: at for at, index in enumerate(kept)}
+    tokens, verdict = explanation.answer_tokens, explanation.verdict
+    return {
+        "schema": SCHEMA,
+        "question": explanation.question,
+        "answer": explanation.answer,
+        "answerSource": explanation.answer_source,
+        "baseAnswer": explanation.base_answer,
+        "tunedAnswer": explanation.tuned_answer,
+        "prompt": _prompt(explanation),
+        "tokens": [
+            {"text": token.text, "shown": shown(token.text), "id": token.id, "label": label}
+            for token, label in zip(tokens, verdict.token_labels, strict=True)
+        ],
+        "words": [[group[0], group[-1]] for group in units(tokens, "word")],
+        "verdict": _verdict(explanation, place),
+        "tokenVerdict": array(verdict.tokens, 0.0, 1.0),
+        "gainBits": _floats(bits(verdict.gain)),
+        "logpBase": _floats(explanation.base.logprob),
+        "logpTuned": _floats(explanation.tuned.logprob),
+        "rankBase": [int(i) for i in explanation.base.rank],
+        "rankTuned": [int(i) for i in explanation.tuned.rank],
+        "entropyBase": _floats(explanation.base.entropy),
+        "entropyTuned": _floats(explanation.tuned.entropy),
+        "support": _floats(verdict.support),
+        "baseAligned": aligned(explanation),
+        "sections": _sections(explanation, kept, detail),
+        "sectionsScored": len(explanation.sections),
+        "sectionsTotal": explanation.sections_total,
+        "documents": _documents(explanation),
+        "control": {"count": len(verdict.control_gain), "gainBits": _floats(bits(verdict.control_gain))},
+        "mappers": [_mapper(explanation, name, m, kept, detail) for name, m in explanation.mappings.items()],
+        "methods": [_method(explanation, a, detail) for a in _methods(explanation, detail)],
+        "heads": _heads(explanation, detail),
+        "verbatim": _verbatim(explanation, place),
+        "vocabulary": _vocabulary(explanation),
+        "shares": _shares(explanation),
+        "settings": {"significant": view.SIGNIFICANT, "learned": view.LEARNED},
+        "provenance": _provenance(explanation),
+        "command": command(explanation),
+        "dropped": _dropped(explanation, detail),
+        "budgetBytes": budget,
+    }
+
+
+# ------------------------------------------------------------------------------------------- numbers
+
+
+def array(values: np.ndarray, low: float | None = None, high: float | None = None, *, code: str = "u16") -> Json:
+    """``values`` as codes between ``low`` and ``high`` (default: their own); what is not finite has no code."""
+    values = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(values)
+    low = float(values[finite].min(initial=np.inf)) if low is None else low
+    high = float(values[finite].max(initial=-np.inf)) if high is None else high
+    if not low <= high:
+        low = high = 0.0
+    top, kind = (65534, "<u2") if code == "u16" else (254, "u1")
+    scaled = np.zeros(values.shape) if high == low else (np.where(finite, values, low) - low) / (high - low)
+    codes = np.where(finite, np.rint(np.clip(scaled, 0, 1) * top), top + 1).astype(kind)
+    return {"t": code, "n": list(values.shape), "lo": low, "hi": high, "b": _base64(codes)}
+
+
+def whole_numbers(values: np.ndarray) -> Json:
+    """Whole numbers as they are."""
+    return {"t": "i32", "n": list(values.shape), "lo": 0, "hi": 0, "b": _base64(np.asarray(values).astype("<i4"))}
+
+
+def _base64(codes: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(codes).tobytes()).decode("ascii")
+
+
+def _number(value: float) -> float | None:
+    """Six digits; None for what is not finite, which JSON cannot say."""
+    return float(f"{float(value):.6g}") if np.isfinite(value) else None
+
+
+def _floats(values: np.ndarray | float) -> list[float | None]:
+    return [_number(value) for value in np.atleast_1d(values)]
+
+
+# ------------------------------------------------------------------------------------------- texts
+
+
+def shown(text: str) -> str:
+    """A raw token: blanks, breaks and controls made visible, never empty."""
+    return view.visible(text.replace(" ", "␠")) if text else "∅"
+
+
+def _prompt(explanation: Explanation) -> list[Json]:
+    template = set(view.template_positions(explanation))
+    return [
+        {"text": token.text, "shown": shown(token.text), "id": token.id, "template": i in template}
+        for i, token in enumerate(explanation.prompt_tokens)
+    ]
+
+
+def _verdict(explanation: Explanation, place: Mapping[int, int]) -> Json:
+    verdict = explanation.verdict
+    low, high, words = share_interval(explanation)
+    p, section = null_p(explanation)
+    return {
+        "label": verdict.label,
+        "whole": _floats(verdict.whole),
+        "shares": _floats(verdict.shares),
+        "sharesLow": low,
+        "sharesHigh": high,
+        "sharesWords": words,
+        "percents": list(view.percents(verdict.shares)),
+        "nullP": p,
+        "nullSection": place.get(section),
+        "controls": len(verdict.control_gain),
+        "gainBits": _number(float(bits(float(verdict.gain.sum())))),
+        "baseBits": _number(-float(bits(float(explanation.base.logprob.sum())))),
+        "tunedBits": _number(-float(bits(float(explanation.tuned.logprob.sum())))),
+    }
+
+
+def share_interval(explanation: Explanation) -> tuple[list[float | None], list[float | None], int]:
+    """95% interval of each share of the answer where its words are drawn again, and how many words there are."""
+    n = len(explanation.answer_tokens)
+    evidence = explanation.verdict.evidence
+    if evidence is not None and (evidence.word_of_token >= 0).any():
+        groups = np.asarray(evidence.word_of_token)
+    else:
+        groups = np.full(n, -1)
+        for word, members in enumerate(units(explanation.answer_tokens, "word")):
+            groups[list(members)] = word
+    rows = np.flatnonzero(groups >= 0)
+    if not len(rows):
+        return [None] * 3, [None] * 3, 0
+    numbers = np.unique(groups[rows], return_inverse=True)[1]
+    ends = [grouped_interval(explanation.verdict.tokens[rows, label], numbers) for label in range(3)]
+    return [_number(low) for low, _ in ends], [_number(high) for _, high in ends], int(numbers.max()) + 1
+
+
+def null_p(explanation: Explanation) -> tuple[float | None, int]:
+    """P(a text that was never trained on gains as much as the section most like question and answer), and that section.
+
+    The section is chosen by its words alone, so that choosing it favours no gain; (1 + control texts that gain as much)
+    / (1 + control texts). None without sections or control texts; −1 for no section.
+    """
+    verdict = explanation.verdict
+    if not len(verdict.section_gain):
+        return None, -1
+    evidence = verdict.evidence
+    best = int(evidence.resemblance.argmax()) if evidence is not None else int(explanation.ranking[0])
+    if not len(verdict.control_gain):
+        return None, best
+    as_much = int((verdict.control_gain >= verdict.section_gain[best]).sum())
+    return _number((1 + as_much) / (1 + len(verdict.control_gain))), best
+
+
+_PIECE = re.compile(r"\s*\S+|\s+")
+
+
+def aligned(explanation: Explanation) -> list[list[object]]:
+    """Base's own answer against the explained one, word by word: [kind, text, first token, last token].
+
+    Kinds: ``same``, ``answer`` (only there), ``base`` (only in base's own, tokens −1).
+    """
+    ours = [(match.group(), match.start(), match.end()) for match in _PIECE.finditer(explanation.answer)]
+    theirs = [match.group() for match in _PIECE.finditer(explanation.base_answer)]
+    runs: list[list[object]] = []
+
+    def add(kind: str, text: str, start: int, end: int) -> None:
+        inside = [i for i, token in enumerate(explanation.answer_tokens) if token.start < end and token.end > start]
+        if text:
+            runs.append([kind, text, inside[0] if inside else -1, inside[-1] if inside else -1])
+
+    matcher = difflib.SequenceMatcher(None, [_bare(text) for text, _, _ in ours], [_bare(t) for t in theirs], False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if a < b:
+            add("same" if tag == "equal" else "answer", "".join(o[0] for o in ours[a:b]), ours[a][1], ours[b - 1][2])
+        if tag != "equal" and c < d:
+            runs.append(["base", "".join(theirs[c:d]), -1, -1])
+    return runs
+
+
+def _bare(piece: str) -> str:
+    return piece.strip().casefold().strip(".,;:!?\"'“”‘’()[]") or piece.strip()
+
+
+def _sections(explanation: Explanation, kept: Sequence[int], detail: Detail) -> list[Json]:
+    rank = {int(index): at for at, index in enumerate(explanation.ranking, 1)}
+    full = _limit(detail.texts, len(kept))
+    return [_section(explanation, i, rank[i], cut=rank[i] > full) for i in kept]
+
+
+def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> Json:
+    section, verdict = explanation.sections[index], explanation.verdict
+    text = section.full_text
+    short = cut and len(text) > _EXCERPT
+    return {
+        "id": section.id,
+        "document": section.document,
+        "title": _title(section),
+        "label": view.section_label(section),
+        "lines": section.lines,
+        "text": text[:_EXCERPT] + "…" if short else text,
+        "cut": short,
+        "learned": _number(float(verdict.learned[index])),
+        "gainBits": _number(float(bits(float(verdict.section_gain[index])))),
+        "rank": rank,
+        "nearDuplicateOf": section.near_duplicate_of,
+    }
+
+
+def _title(section: Section) -> str:
+    return " › ".join(section.titles[-2:]) or section.document
+
+
+def _documents(explanation: Explanation) -> list[str]:
+    return list(dict.fromkeys(section.document for section in explanation.sections))
+
+
+# ------------------------------------------------------------------------------------------- sections × tokens
+
+
+def _mapper(explanation: Explanation, name: str, mapping: SectionMapping, kept: Sequence[int], detail: Detail) -> Json:
+    kind = view.kind_of(name)
+    others = sorted(set(range(len(explanation.sections))) - set(kept))
+    spans = sorted(int(i) for i in explanation.ranking[: _limit(detail.spans, len(explanation.sections))])
+    with_span = np.isin(kept, spans)
+    return {
+        "name": name,
+        "label": view.method_label(name),
+        "unit": kind.unit,
+        "meaning": kind.meaning,
+        "caveat": kind.caveat,
+        "signed": kind.signed,
+        "fold": kind.reduction,
+        "usesModel": mapping.uses_model,
+        "says": _SAYS["learned" if name in _LEARNED else "similar"],
+        "base": _side(mapping.base, kept, others, with_span),
+        "tuned": _side(mapping.tuned, kept, others, with_span) if mapping.uses_model else None,
+    }
+
+
+def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_span: np.ndarray) -> Json:
+    """One model's scores of the kept sections, beside control and the best of the others."""
+    chosen = list(kept)
+    tokens, q, spans = side.tokens[:, chosen], side.q[:, chosen], side.spans[:, chosen]
+    controls = side.control.shape[1]
+    return {
+        "tokens": array(tokens),
+        "whole": _floats(side.whole[chosen]),
+        "control": _floats(side.control.max(1)) if controls else [],
+        "controlHigh": _floats(np.percentile(side.control, 95, axis=1)) if controls else [],
+        "controlWhole": _number(float(side.control_whole.max())) if controls else None,
+        "controlWholeHigh": _number(float(np.percentile(side.control_whole, 95))) if controls else None,
+        "other": _floats(side.tokens[:, list(others)].max(1)) if others else None,
+        "otherWhole": _number(float(side.whole[list(others)].max())) if others else None,
+        "q": array(q, 0.0, 1.0, code="u8"),
+        "marked": [int(i) for i in np.flatnonzero(q < view.SIGNIFICANT)],
+        # Sections without a span have none of any token: the page then shows the text unmarked.
+        "spans": whole_numbers(spans[:, with_span]),
+        "withSpan": None if with_span.all() else [int(i) for i in np.flatnonzero(with_span)],
+    }
+
+
+def _verbatim(explanation: Explanation, place: Mapping[int, int]) -> list[Json]:
+    index = {section.id: place[i] for i, section in enumerate(explanation.sections) if i in place}
+    found = []
+    for run in explanation.verbatim:
+        there = [at for at, section in enumerate(run.sections) if section in index]
+        found.append(
+            {
+                "text": run.text,
+                "tokens": list(run.tokens),
+                "sections": [index[run.sections[at]] for at in there],
+                "spans": [[int(run.spans[at, 0]), int(run.spans[at, 1])] for at in there],
+                "sectionsTotal": run.sections_total,
+                "inQuestion": run.in_question,
+                "inControl": run.in_control,
+            }
+        )
+    return found
+
+
+# ------------------------------------------------------------------------------------------- prompt × tokens
+
+
+def _method(explanation: Explanation, attribution: Attribution, detail: Detail) -> Json:
+    kind = view.kind_of(attribution.method, attribution.target)
+    columns = _columns(explanation, attribution, detail)
+    base, tuned = (_folded(scores, columns, kind) for scores in (attribution.base, attribution.tuned))
+    return {
+        "name": attribution.method,
+        "label": view.method_label(attribution.method),
+        "unit": kind.unit,
+        "meaning": kind.meaning,
+        "caveat": kind.caveat,
+        "signed": kind.signed,
+        "says": _SAYS["attention" if attribution.method in _LOOKED else "effect"],
+        "target": view.target_name(attribution.target).short,
+        "reduction": kind.reduction,
+        "fold": kind.fold,
+        "rows": [list(row) for row in attribution.rows],
+        "columns": [sorted(i for c in group for i in attribution.columns[c]) for group in columns],
+        "base": array(base),
+        "tuned": array(tuned),
+        "gapNote": view.gap_note(attribution),
+        "gapBroken": view.gap_verdict(attribution),
+    }
+
+
+def _columns(explanation: Explanation, attribution: Attribution, detail: Detail) -> list[tuple[int, ...]]:
+    """The record's columns, those of earlier answer tokens as one where they are folded."""
+    every: list[tuple[int, ...]] = [(i,) for i in range(len(attribution.columns))]
+    if not detail.fold:
+        return every
+    prompt = len(explanation.prompt_tokens)
+    late = tuple(i for i, members in enumerate(attribution.columns) if min(members) >= prompt)
+    rest = [group for group in every if group[0] not in set(late)]
+    return [*rest, late] if late else rest
+
+
+def _folded(scores: np.ndarray, columns: Sequence[tuple[int, ...]], kind: view.Kind) -> np.ndarray:
+    if all(len(group) == 1 for group in columns):
+        return np.asarray(scores[:, [group[0] for group in columns]])
+    blocks = [scores[:, list(group)] for group in columns]
+    return np.stack([block.max(1) if kind.fold == "max" else block.sum(1) for block in blocks], 1)
+
+
+def _heads(explanation: Explanation, detail: Detail) -> Json | None:
+    """Attention of every layer and head on each prompt token, and on all earlier answer tokens together."""
+    base, tuned = explanation.base.heads, explanation.tuned.heads
+    if base is None or tuned is None or detail.heads == "none":
+        return None
+    prompt, reduced = len(explanation.prompt_tokens), detail.heads == "layers"
+    sides = [np.concatenate([s[..., :prompt], s[..., prompt:].sum(-1, keepdims=True)], -1) for s in (base, tuned)]
+    if reduced:
+        sides = [side.mean(1, keepdims=True) for side in sides]
+    return {
+        "layers": int(base.shape[0]),
+        "heads": 1 if reduced else int(base.shape[1]),
+        "reduced": reduced,
+        "positions": prompt,
+        "base": array(sides[0], 0.0, 1.0, code="u8"),
+        "tuned": array(sides[1], 0.0, 1.0, code="u8"),
+    }
+
+
+def _vocabulary(explanation: Explanation) -> Json | None:
+    vocabulary = explanation.vocabulary
+    if vocabulary is None:
+        return None
+    said = [word for word, own in zip(vocabulary.words, vocabulary.tuned_on, strict=True) if own]
+    return {"words": list(dict.fromkeys(said)), "tokens": list(vocabulary.tokens("words"))}
+
+
+def _shares(explanation: Explanation) -> list[Json]:
+    return [
+        {
+            "method": view.method_label(share.method),
+            "kind": share.kind,
+            "tokenShare": _number(share.token_share),
+            "base": _number(share.base[0]),
+            "tuned": _number(share.tuned[0]),
+            "expectedBase": _number(share.expected_base[0]),
+            "expectedTuned": _number(share.expected_tuned[0]),
+            "pBase": _number(share.p_base[0]),
+            "pTuned": _number(share.p_tuned[0]),
+            "pDifference": _number(share.p_difference[0]),
+        }
+        for share in explanation.shares
+    ]
+
+
+# ------------------------------------------------------------------------------------------- where it comes from
+
+
+def _provenance(explanation: Explanation) -> list[list[str]]:
+    """What a reader needs to name the same models, texts and numbers: [label, value]."""
+    said = explanation.provenance
+
+    def model(side: str) -> str:
+        found = said.get(side)
+        return f"{found.get('name')} · sha256 {found.get('sha256')}" if isinstance(found, Mapping) else ""
+
+    def digest(name: str) -> str:
+        found = said.get(name)
+        return f"sha256 {found.get('sha256')}" if isinstance(found, Mapping) else ""
+
+    versions = said.get("versions")
+    rows = [
+        ("base", model("base")),
+        ("tuned", model("tuned")),
+        ("documents", digest("documents")),
+        ("control texts", digest("control")),
+        ("tokenizer", digest("tokenizer")),
+        ("seed", str(said.get("seed", ""))),
+        ("device", " ".join(str(said[key]) for key in ("device", "dtype") if key in said)),
+        ("versions", " · ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, Mapping) else ""),
+    ]
+    return [[name, value] for name, value in rows if value]
+
+
+def _dropped(explanation: Explanation, detail: Detail) -> list[str]:
+    """What the page leaves out of the record, one line each."""
+    lines, count = [], len(explanation.sections)
+    if explanation.base.heads is not None and detail.heads != "all":
+        lines.append(
+            "attention of single heads: each layer shows the mean over its heads"
+            if detail.heads == "layers"
+            else "attention of layers and heads"
+        )
+    columns = [_columns(explanation, attribution, detail) for attribution in explanation.attributions.values()]
+    if any(len(group) > 1 for found in columns for group in found):
+        lines.append("single earlier answer tokens in the prompt methods: they are one column")
+    if _limit(detail.sections, count) < count:
+        left = count - detail.sections
+        lines.append(f"the {left:,} sections ranked below the {detail.sections:,} best: their best score is one row")
+    best = {int(i) for i in explanation.ranking[: _limit(detail.texts, count)]}
+    if any(len(explanation.sections[i].full_text) > _EXCERPT for i in _kept(explanation, detail) if i not in best):
+        lines.append(f"the text of sections ranked below {detail.texts:,} beyond {_EXCERPT} characters")
+    if _limit(detail.spans, count) < count:
+        lines.append(f"matching spans of sections ranked below {detail.spans:,}")
+    if _limit(detail.methods, len(explanation.attributions)) < len(explanation.attributions):
+        lines.append(f"all prompt methods but the first {detail.methods}")
+    return lines

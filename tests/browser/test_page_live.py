@@ -1,0 +1,153 @@
+"""The question box of a live page against a made-up server: what it sends, shows and survives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from attrib.render import page as pages
+from tests.make import make_explanation
+
+HOST = "http://attrib.test"
+LIVE = {"ask": "/api/jobs", "home": "/"}
+
+
+def events(*said: tuple[str, dict[str, object]]) -> str:
+    """Server-sent events as one body."""
+    return "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in said)
+
+
+@dataclass
+class Server:
+    """Answers to asking for a job, and the events that follow; None: the connection fails."""
+
+    status: int = 202
+    reply: str = '{"id": "7", "position": 0}'
+    events: str | None = ""
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def answer(self, route: Any) -> None:
+        request = route.request
+        path = request.url.removeprefix(HOST)
+        if path.startswith("/api"):
+            self.asked.append((request.method, path, request.post_data))
+        if path == "/api/jobs":
+            route.fulfill(status=self.status, content_type="application/json", body=self.reply)
+        elif path.endswith("/events"):
+            if self.events is None:
+                route.abort()
+            else:
+                route.fulfill(status=200, content_type="text/event-stream", body=self.events)
+        elif path.startswith("/api"):
+            route.fulfill(status=200, content_type="application/json", body="{}")
+        else:
+            made = make_explanation(question="Asked?" if path.startswith("/explanations") else "First?")
+            route.fulfill(status=200, content_type="text/html", body=pages.html(made, live=LIVE))
+
+
+Open = Callable[[Server], Any]
+
+
+@pytest.fixture
+def live(browser: Any) -> Iterator[Open]:
+    contexts = []
+
+    def open_page(server: Server) -> Any:
+        context = browser.new_context()
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(10_000)
+        tab.route(f"{HOST}/**", server.answer)
+        tab.goto(f"{HOST}/")
+        tab.wait_for_selector("html[data-ready]")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def ask(tab: Any, question: str) -> None:
+    tab.locator("#ask-text").fill(question)
+    tab.locator("#ask").get_by_role("button", name="Ask").click()
+
+
+def said(tab: Any, text: str) -> None:
+    """Wait until the box says so and can be used again."""
+    tab.locator("#ask [role=status]", has_text=text).wait_for()
+    tab.locator("#ask button[type=submit]:enabled").wait_for()
+
+
+def test_a_question_is_sent_and_its_page_opens(live: Open) -> None:
+    server = Server(events=events(
+        ("queued", {"position": 2}), ("progress", {"what": "scoring", "done": 1, "total": 3}),
+        ("done", {"url": "/explanations/7"}),
+    ))  # fmt: skip
+    tab = live(server)
+    ask(tab, "Who <b>keeps</b> it?")
+    tab.wait_for_url(f"{HOST}/explanations/7")
+    tab.wait_for_selector("html[data-ready]")
+    assert tab.locator("#question").inner_text() == "Asked?"
+    assert server.asked[0][:2] == ("POST", "/api/jobs")
+    assert json.loads(server.asked[0][2] or "") == {"question": "Who <b>keeps</b> it?", "answer": None}
+    assert [path for _, path, _ in server.asked] == ["/api/jobs", "/api/jobs/7/events"]
+
+
+def test_enter_asks_and_keys_of_the_page_do_not_act_in_the_box(live: Open) -> None:
+    server = Server(events=events(("failed", {"error": "no"})))
+    tab = live(server)
+    tab.locator("#ask-text").click()
+    tab.keyboard.type("m1 /?p")
+    assert tab.locator("#help").is_hidden()
+    assert tab.locator("#toolbar [data-value=tuned]").get_attribute("aria-pressed") == "true"
+    tab.keyboard.press("Enter")
+    said(tab, "no")
+    assert json.loads(server.asked[0][2] or "")["question"] == "m1 /?p"
+
+
+def test_an_empty_question_is_not_sent(live: Open) -> None:
+    server = Server()
+    tab = live(server)
+    tab.locator("#ask-text").fill("   ")
+    tab.keyboard.press("Enter")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        (Server(status=400, reply='{"error": "the question is <i>too</i> long"}'), "the question is <i>too</i> long"),
+        (Server(status=500, reply="<html>"), "the server answered 500"),
+        (Server(events=events(("failed", {"error": "the model stopped"}))), "the model stopped"),
+        (Server(events=events(("cancelled", {}))), "cancelled"),
+        (Server(events=events(("progress", {"what": "scoring", "done": 1, "total": 3}))), "connection to the server"),
+        (Server(events=None), "connection to the server was lost"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_line_and_the_box_works_again(live: Open, server: Server, line: str) -> None:
+    tab = live(server)
+    ask(tab, "Why?")
+    said(tab, line)
+    assert tab.locator("#ask i").count() == 0
+    assert tab.locator("#question").inner_text() == "First?"
+
+
+def test_a_job_is_cancelled_by_its_button(live: Open) -> None:
+    server = Server()
+    tab = live(server)
+    # The stream stays open: no events come until the page is left.
+    tab.route(f"{HOST}/api/jobs/7/events", lambda route: None)
+    ask(tab, "Why?")
+    tab.locator("#ask").get_by_role("button", name="Cancel").click()
+    with tab.expect_request(f"{HOST}/api/jobs/7"):
+        tab.locator("#ask").get_by_role("button", name="Cancel").click()
+    assert ("DELETE", "/api/jobs/7", None) in server.asked
+
+
+def test_the_name_leads_home(live: Open) -> None:
+    tab = live(Server())
+    assert tab.locator("a#brand").get_attribute("href") == "/"

@@ -1,0 +1,139 @@
+"""The command of a record, read by the command line, asks for the same explanation."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from attrib import cli, demo
+from attrib.attribution import MethodOptions
+from attrib.cli import options as flags
+from attrib.explaining import ExplainOptions
+from attrib.gradients import GradientOptions
+from attrib.mapping.influence import InfluenceOptions
+from attrib.records import Explanation
+from attrib.render.command import FLAGS, command
+from tests.make import make_explanation
+
+ODD = ExplainOptions(
+    methods=("relevance", "attention_head"),
+    prompt=MethodOptions(
+        target="probability_difference", unit="token", special="exclude", at="blocks.1.hook_out", layer=2, head=1,
+        steps=32, rule="gauss", tolerance=0.1, baseline="mean", path="prefix", samples=4, noise=0.2, sources="token",
+        ablate="replace", ablate_template=True, ablations=16, permutations=4, contrast="no, never",
+    ),
+    mappers=("bm25", "influence"),
+    influence=InfluenceOptions(form="dot", checkpoints="final", gradients=GradientOptions(layers=(0, 1))),
+    candidates=0, layer=-2, heads=True, max_new_tokens=7, memory_gb=0.5, seed=11,
+)  # fmt: skip
+
+
+def record(options: ExplainOptions, question: str = "How long?", **said: Any) -> Explanation:
+    """A record that says these options."""
+    provenance = {
+        "base": {"name": "some/base"},
+        "tuned": {"name": "my adapter"},
+        "documents": {"sha256": "0", "files": [], "max_tokens": 256},
+        "control": {"sha256": demo.control().sha256},
+        "device": "cpu",
+        "dtype": "float32",
+        "seed": options.seed,
+        "options": asdict(options),
+    }
+    return replace(make_explanation(question=question), question=question, provenance=provenance | said)
+
+
+def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What ``attrib explain`` would hand on for this command."""
+    got: dict[str, Any] = {}
+
+    def stop(pair: object, corpus: object, question: str, **rest: Any) -> None:
+        got.update(rest, question=question)
+        raise SystemExit(0)
+
+    def pair(*given: Any) -> None:
+        got["pair"] = given
+
+    monkeypatch.setattr(cli, "read_corpus", lambda *given: (got.update(corpus=given), False))
+    monkeypatch.setattr(cli, "read_control", lambda *given: got.update(control_read=given))
+    monkeypatch.setattr(cli, "load_pair", pair)
+    monkeypatch.setattr("attrib.explaining.explain", stop)
+    words = shlex.split(line)
+    assert words[0] == "attrib"
+    result = CliRunner().invoke(cli.app, words[1:])
+    assert result.exit_code == 0, result.output
+    return got
+
+
+@pytest.mark.parametrize("options", [ExplainOptions(), ODD, ExplainOptions(prompt=MethodOptions(baseline=5))])
+def test_the_command_asks_for_the_same_options(options: ExplainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = command(record(options))
+    assert line is not None
+    got = asked(line, monkeypatch)
+    assert asdict(got["options"]) == asdict(options)
+    assert got["question"] == "How long?"
+    assert got["pair"][:4] == ("some/base", "my adapter", "cpu", "float32")
+
+
+@pytest.mark.parametrize("question", ["it's «$HOME» `id`; rm -rf", "--help", "two\nlines", "水 🙂", "-"])
+def test_no_question_breaks_out_of_its_quotes(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = command(record(ExplainOptions(), question))
+    assert line is not None
+    assert asked(line, monkeypatch)["question"] == question
+
+
+def test_a_given_answer_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = replace(record(ExplainOptions()), answer_source="given", answer="-6 months")
+    line = command(given)
+    assert line is not None
+    assert asked(line, monkeypatch)["answer"] == "-6 months"
+    base = command(replace(given, answer_source="base"))
+    assert base is not None
+    assert asked(base, monkeypatch)["answer_from"] == "base"
+
+
+def test_other_readings_and_other_control_texts_are_said() -> None:
+    line = command(
+        record(
+            ExplainOptions(),
+            documents={"sha256": "0", "files": [], "max_tokens": 64, "text_column": "body"},
+            control={"sha256": "another"},
+        )
+    )
+    assert line is not None
+    assert "--max-tokens 64 --text-column body" in line
+    assert "--control CONTROL" in line
+
+
+def test_the_demo_needs_no_names() -> None:
+    files = [{"name": name, "sha256": digest} for name, digest in demo.corpus().documents]
+    said = {"base": {"name": "smollm2-135m-instruct"}, "tuned": {"name": "demo"}}
+    ours = command(record(ExplainOptions(), **said, documents={"sha256": "0", "files": files}))
+    theirs = command(record(ExplainOptions(), **said))
+    assert ours is not None
+    assert theirs is not None
+    assert "--documents" not in ours
+    assert "--documents DOCUMENTS" in theirs
+
+
+def test_a_record_without_options_has_no_command() -> None:
+    assert command(make_explanation()) is None
+
+
+def test_every_option_of_explain_has_its_flag() -> None:
+    """An option that is added without a flag here would be missing from the command."""
+    import inspect
+
+    parameters = set(inspect.signature(cli.explain).parameters)
+    known = {flag.removeprefix("--").replace("-", "_") for flag, _ in FLAGS.values()}
+    elsewhere = {
+        "question", "base", "tuned", "documents", "answer", "answer_from", "index", "out", "formats", "control",
+        "text_column", "title_column", "max_tokens", "device", "dtype", "device_map", "revision", "tuned_revision",
+        "trust_remote_code", "seed", "as_json",
+    }  # fmt: skip
+    assert known | elsewhere == parameters
+    assert flags.Methods is not None

@@ -1,0 +1,239 @@
+"""What the page's data says is what the record says; a budget drops detail in order and says so."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from attrib.measures import bits
+from attrib.records import Explanation
+from attrib.render import payload as made
+from attrib.render import view
+from attrib.render.payload import ORDER, Detail, aligned, array, estimate, null_p, payload, share_interval, to_json
+from tests.make import ODD_TOKENS, make_explanation
+
+KINDS = {"u16": ("<u2", 65534), "u8": ("u1", 254), "i32": ("<i4", 0)}
+
+
+def read(code: Any) -> np.ndarray:
+    """An array as the page reads it."""
+    kind, top = KINDS[code["t"]]
+    codes = np.frombuffer(base64.b64decode(code["b"]), kind).reshape(code["n"])
+    if code["t"] == "i32":
+        return codes
+    values = code["lo"] + codes / top * (code["hi"] - code["lo"])
+    return np.where(codes == top + 1, np.nan, values)
+
+
+def with_heads(explanation: Explanation, layers: int = 3, heads: int = 4) -> Explanation:
+    n, positions = len(explanation.answer_tokens), len(explanation.tokens)
+    rng = np.random.default_rng(5)
+    sides = [rng.dirichlet(np.ones(positions), (layers, heads, n)) for _ in range(2)]
+    return replace(
+        explanation,
+        base=replace(explanation.base, heads=sides[0]),
+        tuned=replace(explanation.tuned, heads=sides[1]),
+    )
+
+
+@given(
+    arrays.arrays(np.float64, arrays.array_shapes(max_dims=3, max_side=6), elements=st.floats(-1e6, 1e6)),
+    st.sampled_from(["u16", "u8"]),
+)
+def test_an_array_comes_back_within_half_a_step(values: np.ndarray, code: str) -> None:
+    back, step = read(array(values, code=code)), (values.max() - values.min()) / KINDS[code][1]
+    assert back.shape == values.shape
+    assert np.abs(back - values).max() <= step / 2 * (1 + 1e-9) + 1e-12
+
+
+def test_what_is_not_finite_comes_back_as_nothing() -> None:
+    values = np.array([[1.0, np.nan], [-np.inf, 3.0]])
+    assert np.array_equal(read(array(values)), [[1.0, np.nan], [np.nan, 3.0]], equal_nan=True)
+    assert np.isnan(read(array(np.full(3, np.nan)))).all()
+    assert read(array(np.zeros((0, 4)))).shape == (0, 4)
+
+
+def test_scores_tokens_and_sections_are_the_records() -> None:
+    explanation = make_explanation(sections=7, mappers=("bm25", "hidden"))
+    page: Any = payload(explanation)
+    assert [s["id"] for s in page["sections"]] == [s.id for s in explanation.sections]
+    assert [s["rank"] for s in page["sections"]] == list(np.argsort(explanation.ranking) + 1)
+    assert [t["text"] for t in page["tokens"]] == [t.text for t in explanation.answer_tokens]
+    assert page["gainBits"] == pytest.approx(list(bits(explanation.verdict.gain)), rel=1e-5)
+    bm25, hidden = page["mappers"]
+    assert bm25["tuned"] is None, "text alone: both models' scores are one"
+    for side, ours in (("base", explanation.mappings["hidden"].base), ("tuned", explanation.mappings["hidden"].tuned)):
+        there = hidden[side]
+        assert read(there["tokens"]) == pytest.approx(ours.tokens, abs=1e-4)
+        assert there["control"] == pytest.approx(ours.control.max(1), rel=1e-5)
+        assert set(there["marked"]) == set(np.flatnonzero(ours.q < view.SIGNIFICANT))
+        assert np.array_equal(read(there["spans"]), ours.spans)
+    for method, ours_too in zip(page["methods"], explanation.attributions.values(), strict=True):
+        assert read(method["tuned"]) == pytest.approx(ours_too.tuned, abs=1e-3)
+        assert method["columns"] == [list(c) for c in ours_too.columns]
+
+
+def test_every_token_is_in_exactly_one_word() -> None:
+    page: Any = payload(make_explanation(answer_texts=ODD_TOKENS))
+    assert [i for first, last in page["words"] for i in range(first, last + 1)] == list(range(len(ODD_TOKENS)))
+
+
+def test_no_shown_token_is_empty_or_acts() -> None:
+    page: Any = payload(make_explanation(answer_texts=(*ODD_TOKENS, "\u202e", "\x1b[2J")))
+    shown = [token["shown"] for token in page["tokens"]]
+    assert all(shown)
+    assert not any(character in "".join(shown) for character in "\n\t\x1b\u202e ")
+
+
+@pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028", "{{7*7}}", "a & b"])
+def test_hostile_text_stays_inside_its_string(text: str) -> None:
+    explanation = make_explanation(answer_texts=(text,), base_answer=text, texts=(text,), titles=(text,), question=text)
+    written = to_json(payload(explanation))
+    assert not set("<>&") & set(written)
+    assert json.loads(written)["answer"] == text
+
+
+def test_half_a_character_is_written_as_a_replacement() -> None:
+    written = to_json({"text": "\ud83d"})
+    assert json.loads(written.encode())["text"] == "\ufffd"
+
+
+def test_the_same_record_gives_the_same_data() -> None:
+    assert to_json(payload(make_explanation(3))) == to_json(payload(make_explanation(3)))
+
+
+def test_intervals_hold_the_share_and_one_word_has_none_to_speak_of() -> None:
+    explanation = make_explanation(answer=30)
+    low, high, words = share_interval(explanation)
+    assert words == 30
+    for label in range(3):
+        assert low[label] <= explanation.verdict.shares[label] <= high[label]  # type: ignore[operator]
+    low, high, words = share_interval(make_explanation(answer=1))
+    assert words == 1
+    assert low == high
+
+
+def test_the_null_p_counts_control_texts_that_gain_as_much() -> None:
+    explanation = make_explanation(sections=4, controls=9)
+    verdict = explanation.verdict
+    assert verdict.evidence is not None
+    best = int(verdict.evidence.resemblance.argmax())
+    gain = np.zeros(4)
+    gain[best] = 1.0
+
+    def p(control: np.ndarray) -> float | None:
+        return null_p(replace(explanation, verdict=replace(verdict, section_gain=gain, control_gain=control)))[0]
+
+    assert p(np.zeros(9)) == pytest.approx(0.1)
+    assert p(np.r_[np.zeros(7), 1.0, 2.0]) == pytest.approx(0.3)
+    assert p(np.full(9, 5.0)) == 1.0
+    assert p(np.zeros(0)) is None
+
+
+def test_under_the_null_the_p_is_uniform() -> None:
+    """Sections never trained on gain as control texts do: p ≤ a in a share a of answers, though a section is chosen."""
+    rng = np.random.default_rng(0)
+    explanation = make_explanation(sections=5, controls=19)
+    verdict = explanation.verdict
+    assert verdict.evidence is not None
+    found = []
+    for _ in range(2000):
+        gain, resemblance = rng.normal(size=24), rng.random(5)
+        evidence = replace(verdict.evidence, resemblance=resemblance)
+        drawn = replace(verdict, section_gain=gain[:5], control_gain=gain[5:], evidence=evidence)
+        found.append(null_p(replace(explanation, verdict=drawn))[0])
+    for level in (0.05, 0.25, 0.5):
+        # Three standard errors of 2,000 draws.
+        assert np.mean(np.array(found) <= level + 1e-9) == pytest.approx(
+            level, abs=3 * np.sqrt(level * (1 - level) / 2000)
+        )
+
+
+def test_base_own_answer_is_aligned_and_nothing_of_either_is_lost() -> None:
+    explanation = make_explanation(base_answer="The warranty is twelve months. So it is.")
+    runs: Any = aligned(explanation)
+    assert "".join(run[1] for run in runs if run[0] != "answer").split() == explanation.base_answer.split()
+    assert "".join(run[1] for run in runs if run[0] != "base") == explanation.answer
+    kinds = {run[0] for run in runs}
+    assert kinds == {"same", "answer", "base"}
+    covered = [i for run in runs if run[2] >= 0 for i in range(run[2], run[3] + 1)]
+    assert sorted(set(covered)) == list(range(len(explanation.answer_tokens)))
+    same: Any = aligned(replace(explanation, base_answer=explanation.answer))
+    assert [run[0] for run in same] == ["same"]
+
+
+def test_nothing_is_dropped_where_all_fits() -> None:
+    page: Any = payload(with_heads(make_explanation()))
+    assert page["dropped"] == []
+    assert page["heads"]["heads"] == 4
+    assert read(page["heads"]["tuned"]).shape == (3, 4, 8, 13)
+
+
+@pytest.mark.parametrize("budget", [600_000, 300_000, 150_000, 100_000])
+def test_a_budget_is_kept_and_what_it_cost_is_said(budget: int) -> None:
+    explanation = with_heads(make_explanation(answer=40, prompt=40, sections=300), 8, 8)
+    full = len(to_json(payload(explanation)))
+    page: Any = payload(explanation, budget)
+    assert len(to_json(page)) <= budget < full
+    assert page["dropped"]
+    assert page["sectionsScored"] == 300
+
+
+def test_a_budget_that_cannot_be_kept_is_said_to_be_missed() -> None:
+    page: Any = payload(make_explanation(sections=60), 5_000)
+    assert page["dropped"][-1].endswith("over the budget of 5,000")
+
+
+def test_less_is_dropped_the_more_there_is_room() -> None:
+    explanation = with_heads(make_explanation(answer=40, prompt=40, sections=300), 8, 8)
+    sizes = [len(to_json(made._payload(explanation, detail, 1))) for detail in ORDER]
+    assert sizes == sorted(sizes, reverse=True)
+    kinds = [len(made._dropped(explanation, detail)) for detail in ORDER]
+    assert kinds[0] == 0
+    assert kinds == sorted(kinds)
+
+
+@pytest.mark.parametrize("detail", ORDER)
+def test_the_estimate_is_near_what_it_estimates(detail: Detail) -> None:
+    explanation = with_heads(make_explanation(answer=60, prompt=40, sections=200), 6, 6)
+    size = len(to_json(made._payload(explanation, detail, 1)))
+    assert 0.7 * size < estimate(explanation, detail) < 1.5 * size + 20_000
+
+
+def test_dropped_sections_stay_as_their_best_score() -> None:
+    explanation = make_explanation(sections=60, mappers=("hidden",))
+    page: Any = made._payload(explanation, Detail(sections=10), 1)
+    kept = {s["id"] for s in page["sections"]}
+    assert kept == {explanation.sections[i].id for i in explanation.ranking[:10]}
+    rest = [int(i) for i in explanation.ranking[10:]]
+    side = explanation.mappings["hidden"].tuned
+    assert page["mappers"][0]["tuned"]["other"] == pytest.approx(side.tokens[:, rest].max(1), rel=1e-5)
+
+
+def test_folded_answer_columns_keep_their_sum() -> None:
+    explanation = make_explanation(methods=("input_x_gradient",))
+    page: Any = made._payload(explanation, Detail(fold=True), 1)
+    method, ours = page["methods"][0], explanation.attributions["input_x_gradient"]
+    assert read(method["tuned"]).sum(1) == pytest.approx(ours.tuned.sum(1), abs=1e-2)
+    assert method["columns"][-1] == list(range(12, 20))
+
+
+def test_an_answer_without_sections_or_methods_has_a_page() -> None:
+    explanation = make_explanation(sections=0, mappers=(), methods=())
+    page: Any = payload(explanation)
+    assert page["sections"] == []
+    assert page["verdict"]["nullP"] is None
+
+
+def test_an_empty_answer_has_a_page() -> None:
+    page: Any = payload(make_explanation(answer_texts=()))
+    assert page["tokens"] == []
+    assert page["verdict"]["sharesWords"] == 0
