@@ -309,13 +309,13 @@ def test_numbers_are_shown_on_demand(ready: Visit, explanation: Explanation) -> 
     assert tab.locator("#numbers").is_hidden()
     token(tab, 6).hover()
     tip = tab.locator("#tip").inner_text()
-    assert "␠thirty" in tip
+    assert "␣thirty" in tip
     assert "id 106" in tip
     assert "rank" in tip
     tab.locator("#numbers-toggle").click()
     row = tab.locator("#numbers tbody tr")
     assert row.count() == 1
-    assert "␠thirty" in row.inner_text()
+    assert "␣thirty" in row.inner_text()
     assert str(int(explanation.tuned.rank[6]) + 1) in row.inner_text()
 
 

@@ -1,7 +1,7 @@
 /* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
 
 import { LABELS } from "./colours.js";
-import { answerCount, at, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
+import { answerCount, at, BLANK, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
 import { change, clearSelection, listen, neighbour, select, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -29,9 +29,9 @@ export function mountAnswer() {
       make("span", { class: "note" }, `${whose} · ${count(answerCount, "token")}`),
       legend(),
     ),
-    make("div", { id: "backed", hidden: true }),
     answerCount ? text : make("p", { class: "note" }, "The answer is empty: there is nothing to explain."),
     make("div", { id: "readout" }),
+    make("div", { id: "backed", hidden: true }),
     make("div", { id: "numbers", tabindex: "0", role: "region", "aria-label": "Numbers of the selected tokens", hidden: true }),
     ...baseSaid(),
     ...sharedRuns(),
@@ -68,8 +68,8 @@ function tokenNodes() {
 
 /** A token's leading blank (kept out of its colour), its visible text, and whether a line ends after it. */
 function displayed(token) {
-  const blank = token.shown.startsWith("␠") && token.shown.length > 1;
-  const body = (blank ? token.shown.slice(1) : token.shown).replaceAll("␠", token.shown.length > 1 ? " " : "␠");
+  const blank = token.shown.startsWith(BLANK) && token.shown.length > 1;
+  const body = (blank ? token.shown.slice(1) : token.shown).replaceAll(BLANK, token.shown.length > 1 ? " " : BLANK);
   return { lead: blank ? " " : "", body, breaks: token.text.includes("\n") };
 }
 

@@ -3,6 +3,10 @@
 import { byId } from "./dom.js";
 
 export const data = JSON.parse(byId("attrib-data").textContent);
+/** A blank that shows. Fonts have this sign more often than the ␠ of the record, which else is drawn as an empty box. */
+export const BLANK = "␣";
+for (const token of [...data.prompt, ...data.tokens]) token.shown = token.shown.replaceAll("␠", BLANK).replaceAll("␍", "↩");
+
 export const answerCount = data.tokens.length;
 export const promptCount = data.prompt.length;
 export const sectionCount = data.sections.length;
@@ -41,7 +45,7 @@ export function wordAt(token) {
 export function selectionText(first, last) {
   if (first < 0) return "the whole answer";
   const shown = data.tokens.slice(first, last + 1).map((token) => token.shown).join("");
-  const bare = shown.replace(/^␠+|␠+$/g, "").replaceAll("␠", " ");
+  const bare = shown.replaceAll(BLANK, " ").trim();
   const letters = Array.from(bare || shown);
   return letters.length > 40 ? `${letters.slice(0, 39).join("")}…` : letters.join("");
 }

@@ -1,7 +1,7 @@
 /* Taking the view along: its link, the answer as SVG, the numbers as JSON. */
 
 import { DASHES, LABELS, VERDICT } from "./colours.js";
-import { answerCount, data } from "./data.js";
+import { answerCount, BLANK, data } from "./data.js";
 import { byId, number, visible } from "./dom.js";
 import { hash } from "./state.js";
 
@@ -75,7 +75,7 @@ export function answerSvg() {
   let [x, y] = [0, 80];
   for (let i = 0; i < answerCount; i++) {
     const token = data.tokens[i];
-    const lead = token.shown.startsWith("␠") && token.shown.length > 1 ? pen.measureText(" ").width : 0;
+    const lead = token.shown.startsWith(BLANK) && token.shown.length > 1 ? pen.measureText(" ").width : 0;
     const text = cutTo(pen, lead ? token.shown.slice(1) : token.shown, WIDE);
     const width = pen.measureText(text).width;
     if (x > 0 && x + lead + width > WIDE) [x, y] = [0, y + LINE];

@@ -35,7 +35,7 @@ function verdict() {
   const figures = LABELS.map((name, i) => {
     const part = make("span", { class: `part ${name}` });
     part.style.flexGrow = String(percents[i]);
-    bar.append(part);
+    if (percents[i] > 0) bar.append(part);
     const interval = Number.isFinite(sharesLow[i]) && sharesLow[i] !== null ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])}%` : "";
     return make("div", { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),

@@ -1,7 +1,7 @@
 /* The prompt as heat: how far each of its tokens bears on the selected part of the answer. */
 
 import { gradient, paint } from "./colours.js";
-import { answerCount, data, headScores, methodNamed, promptCount, promptScores, selectionText } from "./data.js";
+import { answerCount, BLANK, data, headScores, methodNamed, promptCount, promptScores, selectionText } from "./data.js";
 import { byId, make, number, percent, signed } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -125,7 +125,7 @@ function build(columns, name) {
 }
 
 function shownText(token) {
-  return token.shown.length > 1 ? token.shown.replaceAll("␠", " ") : token.shown;
+  return token.shown.length > 1 ? token.shown.replaceAll(BLANK, " ") : token.shown;
 }
 
 function sayPrompt(method, centred, limit) {
@@ -176,7 +176,7 @@ function drawEarlier() {
   if (!late.length) return box.replaceChildren();
   const shown = late.slice(-RECENT).filter(([members]) => members.length === 1);
   const pieces = shown.map(([members, column]) => {
-    const cell = make("span", { class: "cell", "data-column": column }, data.tokens[members[0] - promptCount]?.shown.replaceAll("␠", " ").trimStart() || "␠");
+    const cell = make("span", { class: "cell", "data-column": column }, data.tokens[members[0] - promptCount]?.shown.replaceAll(BLANK, " ").trimStart() || BLANK);
     paintCell(cell, drawn.values[column]);
     return [" ", cell];
   });

@@ -134,6 +134,13 @@ function bars(found, base, tuned, high) {
   const span = (value) => [share(Math.min(0, value)), share(Math.max(0, value))];
   if (found.mapper.usesModel) chart.append(bar("base", ...span(base), share(high?.base)));
   chart.append(bar("tuned", ...span(tuned), share(high?.tuned)));
+  if (found.low < 0) {
+    for (const track of chart.children) {
+      const zero = make("span", { class: "zero" });
+      zero.style.left = `${100 * share(0)}%`;
+      track.append(zero);
+    }
+  }
   return chart;
 }
 
@@ -176,7 +183,7 @@ function row(found, index, place, pinned) {
     make("div", { class: "rank", "aria-label": `rank ${place + 1}` }, place < 0 ? "–" : String(place + 1)),
     make("div", { class: "head" },
       make("button", { type: "button", class: "pick", "aria-pressed": String(state.section === index), dir: "auto" }, visible(section.title)),
-      make("span", { class: "sure", title: `q ${number(q)}` }, sure ? "•" : ""),
+      make("span", { class: "dot", title: `q ${number(q)}` }, sure ? "•" : ""),
       headline(found, own.scores[index]),
     ),
     make("div", { class: "place" }, placeOf(section), ...remarks(section, q, below && !sure), acts(index, section, pinned)),
