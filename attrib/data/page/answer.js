@@ -79,7 +79,7 @@ function tokenNode(i, body, most) {
   const label = LABELS.indexOf(token.label);
   const node = make("span", {
     class: `token ${token.label}`, role: "option", "data-token": i, "aria-selected": "false", tabindex: "-1",
-    "aria-label": `${token.shown}, ${token.label}`,
+    "aria-label": `${body.trim() || token.shown}, ${token.label}`,
   }, make("span", { class: "text" }, body));
   node.style.setProperty("--sure", at(data.tokenVerdict, 3 * i + label).toFixed(2));
   node.style.setProperty("--up", `${Math.max(0, (gain / most) * UP).toFixed(1)}px`);
@@ -105,6 +105,21 @@ function pick(event) {
   if (alone && single) clearSelection();
   else select(token, event.shiftKey);
   node.focus({ preventScroll: true });
+}
+
+/** The button that leads back goes away: the focus goes to the answer. */
+function leaveSection() {
+  change({ section: -1 });
+  focusAnswer();
+}
+
+function leaveTokens() {
+  clearSelection();
+  focusAnswer();
+}
+
+function focusAnswer() {
+  nodes[marked.focusable]?.focus({ preventScroll: true });
 }
 
 /** ← and →, with shift to extend. */
@@ -170,7 +185,7 @@ function markBacked() {
       : `no token stands out from the control texts (${model}).`;
   line.replaceChildren(
     make("span", {}, make("strong", { dir: "auto" }, visible(data.sections[state.section].title)), ` explains: ${said}`),
-    button("✕ Back", { class: "quiet", "aria-label": "Back: unmark the section's tokens", "aria-keyshortcuts": "Escape" }, () => change({ section: -1 })),
+    button("✕ Back", { class: "quiet", "aria-label": "Back: unmark the section's tokens", "aria-keyshortcuts": "Escape" }, leaveSection),
   );
 }
 
@@ -194,7 +209,7 @@ function readout() {
       make("span", {}, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
       first < 0
         ? make("span", { class: "hint" }, "click a token, or press →")
-        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, clearSelection),
+        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, leaveTokens),
     ),
     make("div", {}, facts(first, last).map(([name, value]) => make("span", {}, make("span", { class: "key" }, name), ` ${value}`))),
   );
@@ -279,7 +294,7 @@ function sharedRuns() {
 }
 
 function runItem(run) {
-  const [first, last] = [Math.min(...run.tokens), Math.max(...run.tokens)];
+  const [first, last] = run.tokens.length ? [Math.min(...run.tokens), Math.max(...run.tokens)] : [-1, -1];
   const where = run.sections.length ? data.sections[run.sections[0]].title : "";
   const doubts = [run.inQuestion ? "the question says it too" : "", run.inControl ? "control texts say it too" : ""].filter(Boolean).join("; ");
   return make("li", {},

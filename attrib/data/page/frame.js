@@ -40,7 +40,7 @@ function verdict() {
     return make("div", { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
       make("span", { class: "name" }, name), make("b", {}, `${percents[i]}%`),
-      make("span", { class: "interval", title: "95 % interval" }, interval ? `[${interval}]` : ""));
+      make("span", { class: "interval", title: "95% interval" }, interval ? `[${interval}]` : ""));
   });
   return [
     make("div", { class: "figures-row" }, ...figures, make("div", { class: "bits" }, ...bits())),
@@ -72,7 +72,7 @@ function bits() {
 
 function said(label, whole, words) {
   const { nullP, nullSection, controls } = data.verdict;
-  const parts = [`Shares of the answer's ${count(words ?? 0, "word")}, with 95 % intervals. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`];
+  const parts = [`Shares of the answer's ${count(words ?? 0, "word")}, with 95% intervals. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`];
   if (nullP !== null) {
     const section = nullSection === null ? "the section most like it" : `“${visible(data.sections[nullSection].title)}”, the section most like question and answer,`;
     parts.push(` Null: a text never trained on gains as much from tuning as ${section} does with p = ${number(nullP)} (${count(controls, "control text")}).`);

@@ -35,7 +35,7 @@ export function mountMinimap() {
     if (index < 0) return null;
     const found = sectionScores(state.mapper, state.first, state.last);
     const section = data.sections[index];
-    return [visible(section.title), visible(`${section.document} ${section.lines}`), `${state.model} ${number(found[state.model].scores[index])} · control 95 % ${number(found[state.model].high)}`];
+    return [visible(section.title), visible(`${section.document} ${section.lines}`), `${state.model} ${number(found[state.model].scores[index])} · control 95% ${number(found[state.model].high)}`];
   });
   new ResizeObserver(later).observe(root);
   listen((changed) => {
@@ -94,7 +94,7 @@ function drawMinimap() {
   markers(pen, cell, colours);
   byId("map-what").textContent = centred
     ? "tuned − base, around zero"
-    : Number.isFinite(high) ? `hatched: scores like 95 % of the control texts' (≤ ${number(high)})` : "no control texts";
+    : Number.isFinite(high) ? `hatched: scores like 95% of the control texts' (≤ ${number(high)})` : "no control texts";
 }
 
 function nullBand(pen, wide, from, to, colours) {

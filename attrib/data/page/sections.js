@@ -1,6 +1,6 @@
 /* Sections of the documents, ranked for the selection, with the control texts' row in its place. */
 
-import { answerCount, data, explained, mapperNamed, matches, sectionCount, sectionScores, selectionText, sideOf, smallestQ } from "./data.js";
+import { answerCount, data, explained, mapperNamed, matches, range, sectionCount, sectionScores, selectionText, sideOf, smallestQ } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
 import { change, listen, state } from "./state.js";
 
@@ -10,7 +10,8 @@ const SNIPPET = 230; // characters of a closed section
 const LONG_MATCH = 90; // characters from which a match is marked more quietly
 
 let shown = FIRST;
-let order = []; // indices of sections, best first, as filtered
+let order = []; // indices of sections, best first, those that the search leaves
+let rankOf = []; // index → place among all sections
 let open = new Set();
 const rows = new Map(); // index → its element, of those drawn
 
@@ -18,6 +19,9 @@ export function mountSections() {
   const root = byId("sections");
   const search = make("input", { type: "search", id: "search", placeholder: "search /", "aria-label": "Search in sections", "aria-keyshortcuts": "/", spellcheck: "false", autocomplete: "off" });
   search.addEventListener("input", () => change({ query: search.value }));
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && order.length) change({ section: order[0] });
+  });
   root.append(
     make("div", { class: "title" },
       make("h2", { id: "sections-title" }, "Sections"),
@@ -47,13 +51,17 @@ function holds(index, query) {
   return lower.get(index).includes(query);
 }
 
-function ranked(found) {
-  const query = state.query.trim().toLowerCase();
-  const scores = found[state.model].scores;
-  const indices = [];
-  for (let i = 0; i < sectionCount; i++) if (!query || holds(i, query)) indices.push(i);
+/** All sections, best first. */
+function ranked({ scores }) {
   const value = (i) => (Number.isNaN(scores[i]) ? -Infinity : scores[i]);
-  return indices.sort((a, b) => value(b) - value(a) || data.sections[a].rank - data.sections[b].rank);
+  return range(0, sectionCount - 1).sort((a, b) => value(b) - value(a) || data.sections[a].rank - data.sections[b].rank);
+}
+
+/** How many of some sections, best first, score at least as high. */
+function placeAmong(indices, { scores }, score) {
+  let place = 0;
+  while (place < indices.length && scores[indices[place]] >= score) place += 1;
+  return place;
 }
 
 export function drawSections() {
@@ -64,34 +72,38 @@ export function drawSections() {
     return;
   }
   const found = sectionScores(state.mapper, state.first, state.last);
-  order = ranked(found);
+  const own = found[state.model];
+  const every = ranked(own);
+  const query = state.query.trim().toLowerCase();
+  order = query ? every.filter((index) => holds(index, query)) : every;
+  rankOf = new Int32Array(sectionCount);
+  every.forEach((index, place) => {
+    rankOf[index] = place + 1;
+  });
+  const held = heldFocus();
   const pins = state.pins.map((id) => data.sections.findIndex((section) => section.id === id));
-  const scores = found[state.model].scores;
-  const items = [];
   rows.clear();
-  pins.forEach((index) => items.push(row(found, index, order.indexOf(index), true)));
-  const place = (score) => {
-    let i = 0;
-    while (i < order.length && scores[order[i]] >= score) i += 1;
-    return i;
-  };
-  const extra = [];
-  const { control, other } = found[state.model];
-  if (Number.isFinite(control)) extra.push([place(control), controlRow(found, place(control))]);
-  if (Number.isFinite(other)) extra.push([place(other), otherRow(found, place(other))]);
-  extra.sort((a, b) => a[0] - b[0]);
+  const items = pins.map((index) => row(found, index, true));
+  const extra = [[own.control, controlRow], [own.other, otherRow]]
+    .filter(([score]) => Number.isFinite(score))
+    .map(([score, draw]) => [placeAmong(order, own, score), draw(found, placeAmong(every, own, score) + 1)])
+    .sort((a, b) => a[0] - b[0]);
   const end = Math.min(shown, order.length);
   for (let i = 0; i < end; i++) {
     while (extra.length && extra[0][0] <= i) items.push(extra.shift()[1]);
-    if (!pins.includes(order[i])) items.push(row(found, order[i], i, false));
+    if (!pins.includes(order[i])) items.push(row(found, order[i], false));
   }
-  for (const [at_, item] of extra) {
-    if (at_ > end) item.classList.add("far");
-    items.push(item);
-  }
-  list.replaceChildren(...items);
+  list.replaceChildren(...items, ...extra.map(([, item]) => item));
   showMore(end);
   sayList(mapper);
+  rows.get(held?.index)?.querySelector(`.${held.control}`)?.focus({ preventScroll: true });
+}
+
+/** Which row's button has the focus: drawing the list again must not take it away. */
+function heldFocus() {
+  const row_ = document.activeElement?.closest(".section");
+  const control = ["pick", "open", "pin"].find((name) => document.activeElement?.classList.contains(name));
+  return row_ && control ? { index: Number(row_.dataset.index), control } : null;
 }
 
 function showMore(end) {
@@ -121,7 +133,7 @@ function sayList(mapper) {
   );
 }
 
-/** Two bars on one axis, base over tuned, or the difference around zero; a tick: 95 % of control texts lie below. */
+/** Two bars on one axis, base over tuned, or the difference around zero; a tick: 95% of control texts lie below. */
 function bars(found, base, tuned, high) {
   const chart = make("div", { class: "bars", "aria-hidden": "true" });
   if (state.model === "difference") {
@@ -168,7 +180,7 @@ function headline(found, scores) {
   return make("span", { class: "score" }, state.model === "difference" ? signed(scores) : number(scores));
 }
 
-function row(found, index, place, pinned) {
+function row(found, index, pinned) {
   const section = data.sections[index];
   const [base, tuned] = [found.base.scores[index], found.tuned.scores[index]];
   const own = found[state.model];
@@ -180,10 +192,10 @@ function row(found, index, place, pinned) {
   item.classList.toggle("pinned", pinned);
   item.classList.toggle("chosen", state.section === index);
   item.append(
-    make("div", { class: "rank", "aria-label": `rank ${place + 1}` }, place < 0 ? "–" : String(place + 1)),
+    make("div", { class: "rank" }, make("span", { class: "unseen" }, "rank "), String(rankOf[index])),
     make("div", { class: "head" },
       make("button", { type: "button", class: "pick", "aria-pressed": String(state.section === index), dir: "auto" }, visible(section.title)),
-      make("span", { class: "dot", title: `q ${number(q)}` }, sure ? "•" : ""),
+      sure ? make("span", { class: "dot", title: `q ${number(q)}` }, "•", make("span", { class: "unseen" }, "beyond chance")) : null,
       headline(found, own.scores[index]),
     ),
     make("div", { class: "place" }, placeOf(section), ...remarks(section, q, below && !sure), acts(index, section, pinned)),
@@ -250,23 +262,23 @@ function body(index) {
   return box;
 }
 
-function controlRow(found, place) {
+function controlRow(found, rank) {
   const { base, tuned } = found;
   const item = make("li", { class: "control" },
     make("div", { class: "rank", "aria-hidden": "true" }, "–"),
     make("div", { class: "head" }, make("span", { class: "pick" }, "Best control text (never trained on)"), headline(found, found[state.model].control)),
     make("div", { class: "measure" }, bars(found, base.control, tuned.control, { base: base.high, tuned: tuned.high }), figures(found, base.control, tuned.control)),
-    make("div", { class: "place" }, `the best of ${count(data.control.count, "control text")} would stand at rank ${place + 1}; tick: 95 % of them lie below`),
+    make("div", { class: "place" }, `best of ${count(data.control.count, "control text")}${state.last > state.first ? ", at each token its own best" : ""}: would be rank ${rank} · tick: 95% of them lie below · dot: q < ${data.settings.significant}`),
   );
   if (state.model === "difference") item.lastChild.textContent = "best control text under tuned − best under base";
   return item;
 }
 
-function otherRow(found, place) {
+function otherRow(found, rank) {
   return make("li", { class: "control" },
     make("div", { class: "rank", "aria-hidden": "true" }, "–"),
     make("div", { class: "head" }, make("span", { class: "pick" }, "Best section that this page leaves out"), headline(found, found[state.model].other)),
-    make("div", { class: "place" }, `one of ${count(data.sectionsScored - sectionCount, "section")} dropped for size; would stand at rank ${place + 1}`),
+    make("div", { class: "place" }, `one of ${count(data.sectionsScored - sectionCount, "section")} dropped for size; would be rank ${rank}`),
   );
 }
 
