@@ -22,7 +22,9 @@ export function explainHover(root, selector, describe) {
 
 /** A canvas is all one box: there the tooltip follows the pointer. */
 function around(event, target) {
-  return target.tagName === "CANVAS" ? new DOMRect(event.clientX, event.clientY - 6, 1, 12) : target.getBoundingClientRect();
+  return target.tagName === "CANVAS"
+    ? new DOMRect(event.clientX, event.clientY - 6, 1, 12)
+    : target.getBoundingClientRect();
 }
 
 function place(lines, box) {
