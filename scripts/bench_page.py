@@ -59,15 +59,20 @@ _KEY = """(key) => new Promise((done) => {
 })"""
 
 
+def executable() -> str | None:
+    """$ATTRIB_CHROMIUM, else where Debian puts Chromium; None: playwright's own."""
+    chosen, debian = os.environ.get("ATTRIB_CHROMIUM"), "/usr/bin/chromium"
+    return chosen or (debian if Path(debian).exists() else None)
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A headless Chromium; InputError where there is none."""
     from playwright.sync_api import Error, sync_playwright
 
-    found = [path for path in (os.environ.get("ATTRIB_CHROMIUM"), "/usr/bin/chromium") if path and Path(path).exists()]
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found[0] if found else None, args=list(FLAGS))
+            browser = playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
         except Error as error:
             raise InputError(
                 f"Chromium does not start: {str(error).splitlines()[0]}; install it or name it in $ATTRIB_CHROMIUM"

@@ -10,29 +10,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from attrib.records import Explanation
 from attrib.render import page as pages
-
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+from scripts import bench_page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-def launch(playwright: Any) -> Any:
-    """Chromium, or an error that says where it was looked for."""
-    found = [path for path in (os.environ.get("ATTRIB_CHROMIUM"), "/usr/bin/chromium") if path and Path(path).exists()]
-    return playwright.chromium.launch(executable_path=found[0] if found else None, args=list(FLAGS))
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +33,15 @@ def browser() -> Iterator[Any]:
         _without("playwright is not installed")
     with sync_playwright() as playwright:
         try:
-            chromium = launch(playwright)
+            chromium = playwright.chromium.launch(executable_path=bench_page.executable(), args=list(bench_page.FLAGS))
         except Error as error:
             _without(f"no Chromium in $ATTRIB_CHROMIUM, /usr/bin or playwright's folder: {str(error).splitlines()[0]}")
         yield chromium
         chromium.close()
 
 
-def _without(reason: str) -> None:
+def _without(reason: str) -> NoReturn:
+    """Continuous integration must not pass for want of a browser."""
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(reason)
     pytest.skip(reason)

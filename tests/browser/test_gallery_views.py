@@ -62,7 +62,7 @@ def test_search_and_filters_narrow_together_and_clear(visit: Visit) -> None:
     tab.keyboard.type("6 nothing")
     assert shown(tab) == []
     tab.get_by_role("button", name="Show all").click()
-    tab.wait_for_function("document.querySelectorAll('#entries li:not([hidden])').length === 12")
+    tab.wait_for_function("() => document.querySelectorAll('#entries li:not([hidden])').length === 12")
 
 
 def test_a_document_and_one_of_its_sections_are_filters(visit: Visit) -> None:
@@ -92,7 +92,7 @@ def test_the_choice_lives_in_the_address(visit: Visit) -> None:
     tab.reload()
     assert shown(tab) == ["11", "9", "7", "5", "3", "1"]
     tab.evaluate("location.hash = 'kind=knone+such&verdict=documents'")
-    tab.wait_for_function("document.querySelectorAll('#entries li:not([hidden])').length === 6")
+    tab.wait_for_function("() => document.querySelectorAll('#entries li:not([hidden])').length === 6")
     assert shown(tab)[0] == "0"
 
 

@@ -156,7 +156,7 @@ def test_the_answer_is_saved_as_a_drawing_and_the_numbers_as_json(ready: Visit, 
     assert drawing.value.suggested_filename == "attrib-answer.svg"
     assert {node.tag.rpartition("}")[2] for node in root.iter()} == {"svg", "title", "text", "rect", "line"}
     texts = [node.text for node in root.iter() if node.tag.endswith("text")]
-    assert "<script>window.hit = 1</script>".replace(" ", "␠") in texts
+    assert "<script>window.hit = 1</script>".replace(" ", "␣") in texts
     with tab.expect_download() as numbers:
         tab.locator("#save-json").click()
     assert json.loads(Path(numbers.value.path()).read_text("utf-8")) == json.loads(to_json(payload(explanation)))

@@ -162,7 +162,7 @@ def test_arrows_walk_over_sections_beyond_those_first_listed(ready: Visit, expla
     assert tab.locator(".section").count() == 25
     for _ in range(30):
         tab.keyboard.press("ArrowDown")
-    assert tab.locator(".section.chosen .rank").inner_text() == "30"
+    assert tab.locator(".section.chosen .rank").inner_text().split() == ["rank", "30"]
 
 
 def test_numbers_switch_the_model_and_the_selection_stays(ready: Visit, explanation: Explanation) -> None:
@@ -309,13 +309,13 @@ def test_numbers_are_shown_on_demand(ready: Visit, explanation: Explanation) -> 
     assert tab.locator("#numbers").is_hidden()
     token(tab, 6).hover()
     tip = tab.locator("#tip").inner_text()
-    assert "␠thirty" in tip
+    assert "␣thirty" in tip
     assert "id 106" in tip
     assert "rank" in tip
     tab.locator("#numbers-toggle").click()
     row = tab.locator("#numbers tbody tr")
     assert row.count() == 1
-    assert "␠thirty" in row.inner_text()
+    assert "␣thirty" in row.inner_text()
     assert str(int(explanation.tuned.rank[6]) + 1) in row.inner_text()
 
 
@@ -358,3 +358,59 @@ def test_bases_own_answer_selects_what_both_say(ready: Visit, explanation: Expla
     texts = "".join(explanation.answer_tokens[i].text for i in selected(tab))
     assert texts.strip().casefold().startswith(words.casefold().split()[0])
     assert "twelve" in tab.locator(".base-said").inner_text()
+
+
+def test_ranks_are_those_among_all_sections_while_searching(ready: Visit, explanation: Explanation) -> None:
+    tab = ready(explanation, "t=5&query=part%2017")
+    column = explanation.mappings["hidden"].tuned.tokens[5]
+    assert tab.locator(".section .rank").inner_text().split()[-1] == str(int((column > column[16]).sum()) + 1)
+    best_control = explanation.mappings["hidden"].tuned.control[5].max()
+    assert f"rank {int((column >= best_control).sum()) + 1} " in tab.locator(".control").inner_text()
+    tab.locator("#search").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator(".section.chosen").get_attribute("data-index") == "16"
+
+
+def test_drawing_the_list_again_leaves_the_focus_where_it_was(ready: Visit, explanation: Explanation) -> None:
+    tab = ready(explanation)
+    name = tab.locator(".section .pick").nth(3).inner_text()
+    tab.locator(".section .pin").nth(3).focus()
+    tab.keyboard.press("Enter")
+    assert titles(tab)[0] == name
+    assert tab.evaluate("document.activeElement.className").split()[-1] == "pin"
+    assert tab.evaluate("document.activeElement.closest('.section').querySelector('.pick').textContent") == name
+    tab.keyboard.press("3")
+    assert tab.evaluate("document.activeElement.closest('.section').querySelector('.pick').textContent") == name
+    tab.keyboard.press("ArrowRight")
+    tab.get_by_role("button", name="Whole answer").focus()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.dataset.token") == "0"
+
+
+def test_a_method_that_misses_its_sum_says_so(ready: Visit) -> None:
+    methods = ("integrated_gradients", "saliency")
+    tab = ready(make_explanation(methods=methods, gap=0.5))
+    assert "not converged" in tab.locator("#prompt .warning").inner_text().lower()
+    assert "baseline" in tab.locator("#prompt-notes").inner_text()
+    tab.keyboard.press("m")
+    assert tab.locator("#prompt .warning").count() == 0
+    tab = ready(make_explanation(methods=methods, gap=0.001))
+    assert "gap" in tab.locator("#prompt-notes").inner_text().lower()
+    assert tab.locator("#prompt .warning").count() == 0
+
+
+def test_base_and_tuned_share_one_scale_and_the_difference_is_centred(ready: Visit, explanation: Explanation) -> None:
+    tab = ready(explanation, "t=4")
+    scale = tab.locator("#prompt-scale")
+    shared = scale.inner_text()
+    tab.keyboard.press("1")
+    assert scale.inner_text() == shared
+    assert shared.split()[0] == "0"
+    tab.keyboard.press("3")
+    low, high = (float(text.replace("−", "-").replace("+", "")) for text in scale.inner_text().split()[:2])
+    assert low == -high < 0
+
+
+def test_a_mapper_of_text_alone_says_that_there_is_no_difference(ready: Visit, explanation: Explanation) -> None:
+    tab = ready(explanation, "mapper=bm25&model=difference")
+    assert "no difference to show" in tab.locator("#sections-notes").inner_text()

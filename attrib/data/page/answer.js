@@ -1,7 +1,7 @@
 /* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
 
 import { LABELS } from "./colours.js";
-import { answerCount, at, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
+import { answerCount, at, BLANK, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
 import { change, clearSelection, listen, neighbour, select, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -18,21 +18,33 @@ let nodes = [];
 export function mountAnswer() {
   const root = byId("answer");
   const text = make("div", {
-    id: "answer-text", role: "listbox", "aria-multiselectable": "true", "aria-label": "Tokens of the answer", dir: "auto",
+    id: "answer-text",
+    role: "listbox",
+    "aria-multiselectable": "true",
+    "aria-label": "Tokens of the answer",
+    dir: "auto",
   });
   text.classList.toggle("long", answerCount > 400);
   text.append(...tokenNodes());
   const whose = { tuned: "by the tuned model", base: "by the base model", given: "as given" }[data.answerSource];
   root.append(
-    make("div", { class: "title" },
+    make(
+      "div",
+      { class: "title" },
       make("h2", { id: "answer-title", tabindex: "-1" }, "Answer"),
       make("span", { class: "note" }, `${whose} · ${count(answerCount, "token")}`),
       legend(),
     ),
-    make("div", { id: "backed", hidden: true }),
     answerCount ? text : make("p", { class: "note" }, "The answer is empty: there is nothing to explain."),
     make("div", { id: "readout" }),
-    make("div", { id: "numbers", tabindex: "0", role: "region", "aria-label": "Numbers of the selected tokens", hidden: true }),
+    make("div", { id: "backed", hidden: true }),
+    make("div", {
+      id: "numbers",
+      tabindex: "0",
+      role: "region",
+      "aria-label": "Numbers of the selected tokens",
+      hidden: true,
+    }),
     ...baseSaid(),
     ...sharedRuns(),
   );
@@ -68,8 +80,8 @@ function tokenNodes() {
 
 /** A token's leading blank (kept out of its colour), its visible text, and whether a line ends after it. */
 function displayed(token) {
-  const blank = token.shown.startsWith("␠") && token.shown.length > 1;
-  const body = (blank ? token.shown.slice(1) : token.shown).replaceAll("␠", token.shown.length > 1 ? " " : "␠");
+  const blank = token.shown.startsWith(BLANK) && token.shown.length > 1;
+  const body = (blank ? token.shown.slice(1) : token.shown).replaceAll(BLANK, token.shown.length > 1 ? " " : BLANK);
   return { lead: blank ? " " : "", body, breaks: token.text.includes("\n") };
 }
 
@@ -77,10 +89,18 @@ function tokenNode(i, body, most) {
   const token = data.tokens[i];
   const gain = data.gainBits[i] ?? 0;
   const label = LABELS.indexOf(token.label);
-  const node = make("span", {
-    class: `token ${token.label}`, role: "option", "data-token": i, "aria-selected": "false", tabindex: "-1",
-    "aria-label": `${token.shown}, ${token.label}`,
-  }, make("span", { class: "text" }, body));
+  const node = make(
+    "span",
+    {
+      class: `token ${token.label}`,
+      role: "option",
+      "data-token": i,
+      "aria-selected": "false",
+      tabindex: "-1",
+      "aria-label": `${body.trim() || token.shown}, ${token.label}`,
+    },
+    make("span", { class: "text" }, body),
+  );
   node.style.setProperty("--sure", at(data.tokenVerdict, 3 * i + label).toFixed(2));
   node.style.setProperty("--up", `${Math.max(0, (gain / most) * UP).toFixed(1)}px`);
   node.style.setProperty("--down", `${Math.max(0, (-gain / most) * DOWN).toFixed(1)}px`);
@@ -89,10 +109,26 @@ function tokenNode(i, body, most) {
 }
 
 function legend() {
-  const chip = (label, line) => make("span", { class: "chip" }, make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"), `${label}`, make("span", { class: "unseen" }, ` (${line})`));
-  return make("div", { class: "legend", role: "group", "aria-label": "Verdicts and gain" },
-    chip("documents", "solid line"), chip("base", "dashed line"), chip("neither", "dotted line"),
-    make("span", { class: "chip" }, make("span", { class: "gain-key", "aria-hidden": "true" }), `gain ${signed(Math.min(0, ...data.gainBits))} to ${signed(Math.max(0, ...data.gainBits))} bits`),
+  const chip = (label, line) =>
+    make(
+      "span",
+      { class: "chip" },
+      make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"),
+      `${label}`,
+      make("span", { class: "unseen" }, ` (${line})`),
+    );
+  return make(
+    "div",
+    { class: "legend", role: "group", "aria-label": "Verdicts and gain" },
+    chip("documents", "solid line"),
+    chip("base", "dashed line"),
+    chip("neither", "dotted line"),
+    make(
+      "span",
+      { class: "chip" },
+      make("span", { class: "gain-key", "aria-hidden": "true" }),
+      `gain ${signed(Math.min(0, ...data.gainBits))} to ${signed(Math.max(0, ...data.gainBits))} bits`,
+    ),
   );
 }
 
@@ -105,6 +141,21 @@ function pick(event) {
   if (alone && single) clearSelection();
   else select(token, event.shiftKey);
   node.focus({ preventScroll: true });
+}
+
+/** The button that leads back goes away: the focus goes to the answer. */
+function leaveSection() {
+  change({ section: -1 });
+  focusAnswer();
+}
+
+function leaveTokens() {
+  clearSelection();
+  focusAnswer();
+}
+
+function focusAnswer() {
+  nodes[marked.focusable]?.focus({ preventScroll: true });
 }
 
 /** ← and →, with shift to extend. */
@@ -126,7 +177,8 @@ let backed = { sure: [], above: [] };
 
 function update(changed) {
   if (changed.has("first") || changed.has("last")) {
-    for (let i = Math.max(0, marked.first); i <= marked.last; i++) mark(i, i >= state.first && i <= state.last && state.first >= 0);
+    for (let i = Math.max(0, marked.first); i <= marked.last; i++)
+      mark(i, i >= state.first && i <= state.last && state.first >= 0);
     for (let i = Math.max(0, state.first); i <= state.last; i++) mark(i, true);
     const focusable = Math.max(0, state.first);
     if (nodes.length) {
@@ -169,8 +221,17 @@ function markBacked() {
       ? `no token beyond chance (q < ${q}, ${model}); ${count(above, "token")} above every control text.`
       : `no token stands out from the control texts (${model}).`;
   line.replaceChildren(
-    make("span", {}, make("strong", { dir: "auto" }, visible(data.sections[state.section].title)), ` explains: ${said}`),
-    button("✕ Back", { class: "quiet", "aria-label": "Back: unmark the section's tokens", "aria-keyshortcuts": "Escape" }, () => change({ section: -1 })),
+    make(
+      "span",
+      {},
+      make("strong", { dir: "auto" }, visible(data.sections[state.section].title)),
+      ` explains: ${said}`,
+    ),
+    button(
+      "✕ Back",
+      { class: "quiet", "aria-label": "Back: unmark the section's tokens", "aria-keyshortcuts": "Escape" },
+      leaveSection,
+    ),
   );
 }
 
@@ -189,14 +250,20 @@ function readout() {
   const { first, last } = state;
   const shares = verdictOf(first, last);
   byId("readout").replaceChildren(
-    make("div", {},
+    make(
+      "div",
+      {},
       make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : `‹${selectionText(first, last)}›`),
       make("span", {}, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
       first < 0
         ? make("span", { class: "hint" }, "click a token, or press →")
-        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, clearSelection),
+        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, leaveTokens),
     ),
-    make("div", {}, facts(first, last).map(([name, value]) => make("span", {}, make("span", { class: "key" }, name), ` ${value}`))),
+    make(
+      "div",
+      {},
+      facts(first, last).map(([name, value]) => make("span", {}, make("span", { class: "key" }, name), ` ${value}`)),
+    ),
   );
 }
 
@@ -218,28 +285,59 @@ function bytes(text) {
   return `bytes ${all.slice(0, MOST_BYTES).join(" ") || "none"}${all.length > MOST_BYTES ? " …" : ""}`;
 }
 
-const COLUMNS = ["token", "id", ...LABELS, "gain, bits", "log p base", "log p tuned", "rank base", "rank tuned", "entropy base", "entropy tuned", "support"];
+const COLUMNS = [
+  "token",
+  "id",
+  ...LABELS,
+  "gain, bits",
+  "log p base",
+  "log p tuned",
+  "rank base",
+  "rank tuned",
+  "entropy base",
+  "entropy tuned",
+  "support",
+];
 
 function numbersTable() {
   const box = byId("numbers");
   box.hidden = !state.numbers;
   if (!state.numbers) return;
   const all = state.first < 0 ? range(0, answerCount - 1) : range(state.first, state.last);
-  const rows = all.slice(0, MOST_ROWS).map((i) => make("tr", {},
-    make("th", { scope: "row", dir: "auto" }, data.tokens[i].shown),
-    [
-      data.tokens[i].id,
-      ...LABELS.map((_, k) => percent(at(data.tokenVerdict, 3 * i + k))),
-      signed(data.gainBits[i]),
-      ...[data.logpBase, data.logpTuned].map((values) => number(values[i])),
-      ...[data.rankBase, data.rankTuned].map((values) => values[i] + 1),
-      ...[data.entropyBase, data.entropyTuned, data.support].map((values) => number(values[i])),
-    ].map((value) => make("td", {}, String(value))),
-  ));
+  const rows = all.slice(0, MOST_ROWS).map((i) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row", dir: "auto" }, data.tokens[i].shown),
+      [
+        data.tokens[i].id,
+        ...LABELS.map((_, k) => percent(at(data.tokenVerdict, 3 * i + k))),
+        signed(data.gainBits[i]),
+        ...[data.logpBase, data.logpTuned].map((values) => number(values[i])),
+        ...[data.rankBase, data.rankTuned].map((values) => values[i] + 1),
+        ...[data.entropyBase, data.entropyTuned, data.support].map((values) => number(values[i])),
+      ].map((value) => make("td", {}, String(value))),
+    ),
+  );
   const more = all.length - rows.length;
   box.replaceChildren(
-    make("table", {}, make("thead", {}, make("tr", {}, COLUMNS.map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, rows)),
-    more > 0 ? make("p", { class: "note" }, `${count(more, "token")} more: select some to see theirs, or save the JSON.`) : "",
+    make(
+      "table",
+      {},
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          COLUMNS.map((name) => make("th", { scope: "col" }, name)),
+        ),
+      ),
+      make("tbody", {}, rows),
+    ),
+    more > 0
+      ? make("p", { class: "note" }, `${count(more, "token")} more: select some to see theirs, or save the JSON.`)
+      : "",
   );
 }
 
@@ -252,38 +350,77 @@ function baseSaid() {
     if (text.childNodes.length && !(first < 0 && kind === "answer")) text.append(shown.slice(0, lead));
     if (kind === "base") text.append(make("span", { class: "only-base" }, shown.slice(lead)));
     else if (first < 0) text.append(kind === "same" ? shown.slice(lead) : "");
-    else if (kind === "same") text.append(link("same", shown.slice(lead), first, last, `“${shown.trim()}”: base says it too; select it in the answer`));
-    else text.append(link("only-answer", "▲", first, last, `only in the explained answer: “${shown.trim()}”; select it there`));
+    else if (kind === "same")
+      text.append(
+        link("same", shown.slice(lead), first, last, `“${shown.trim()}”: base says it too; select it in the answer`),
+      );
+    else
+      text.append(
+        link("only-answer", "▲", first, last, `only in the explained answer: “${shown.trim()}”; select it there`),
+      );
   }
   if (!data.baseAnswer.trim()) text.append(make("em", {}, "nothing"));
   return [
-    make("h3", {}, "Base said", make("span", { class: "note" }, " by itself; ", make("span", { class: "only-base" }, "marked"), " = only there, ▲ = only in the answer")),
+    make(
+      "h3",
+      {},
+      "Base said",
+      make(
+        "span",
+        { class: "note" },
+        " by itself; ",
+        make("span", { class: "only-base" }, "marked"),
+        " = only there, ▲ = only in the answer",
+      ),
+    ),
     text,
   ];
 }
 
 function link(kind, shown, first, last, label) {
-  return button(shown, { class: `inline ${kind}`, "aria-label": label, title: label }, () => change({ first, last, anchor: first }));
+  return button(shown, { class: `inline ${kind}`, "aria-label": label, title: label }, () =>
+    change({ first, last, anchor: first }),
+  );
 }
 
 /** Word runs that the answer shares with the documents. */
 function sharedRuns() {
   if (!data.verbatim.length) return [];
   const list = make("ul", { class: "runs" });
-  const fill = (most) => list.replaceChildren(
-    ...data.verbatim.slice(0, most).map(runItem),
-    data.verbatim.length > most ? make("li", {}, button(`${data.verbatim.length - most} more`, { class: "quiet" }, () => fill(Infinity))) : "",
-  );
+  const fill = (most) =>
+    list.replaceChildren(
+      ...data.verbatim.slice(0, most).map(runItem),
+      data.verbatim.length > most
+        ? make(
+            "li",
+            {},
+            button(`${data.verbatim.length - most} more`, { class: "quiet" }, () => fill(Infinity)),
+          )
+        : "",
+    );
   fill(MOST_RUNS);
-  return [make("h3", {}, "Word for word", make("span", { class: "note" }, " runs of the answer that documents hold too")), list];
+  return [
+    make("h3", {}, "Word for word", make("span", { class: "note" }, " runs of the answer that documents hold too")),
+    list,
+  ];
 }
 
 function runItem(run) {
-  const [first, last] = [Math.min(...run.tokens), Math.max(...run.tokens)];
+  const [first, last] = run.tokens.length ? [Math.min(...run.tokens), Math.max(...run.tokens)] : [-1, -1];
   const where = run.sections.length ? data.sections[run.sections[0]].title : "";
-  const doubts = [run.inQuestion ? "the question says it too" : "", run.inControl ? "control texts say it too" : ""].filter(Boolean).join("; ");
-  return make("li", {},
-    button(`“${visible(run.text)}”`, { class: "inline", dir: "auto", title: "Select it in the answer" }, () => change({ first, last, anchor: first, ...(run.sections.length ? { section: run.sections[0] } : {}) })),
-    make("span", { class: "note" }, ` in ${count(run.sectionsTotal, "section")}${where ? `, e.g. ${visible(where)}` : ""}${doubts ? ` (${doubts})` : ""}`),
+  const doubts = [run.inQuestion ? "the question says it too" : "", run.inControl ? "control texts say it too" : ""]
+    .filter(Boolean)
+    .join("; ");
+  return make(
+    "li",
+    {},
+    button(`“${visible(run.text)}”`, { class: "inline", dir: "auto", title: "Select it in the answer" }, () =>
+      change({ first, last, anchor: first, ...(run.sections.length ? { section: run.sections[0] } : {}) }),
+    ),
+    make(
+      "span",
+      { class: "note" },
+      ` in ${count(run.sectionsTotal, "section")}${where ? `, e.g. ${visible(where)}` : ""}${doubts ? ` (${doubts})` : ""}`,
+    ),
   );
 }

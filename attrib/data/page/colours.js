@@ -7,8 +7,16 @@ export const VERDICT = { documents: "#0072B2", base: "#E69F00", neither: "#D3D3D
 export const DASHES = { documents: "", base: "5 3", neither: "1 4" };
 
 const CIVIDIS = "00224e 083370 35456c 4f576c 666970 7d7c78 948e77 aea371 c8b866 e5cf52 fee838".split(" ");
-const LIGHT = { paper: "ffffff", less: "fee0b6 fcb761 e08214 b25706 7f3b08", more: "d8daeb b1aad1 8073ac 532687 2d004b" };
-const DARK = { paper: "1a1d23", less: "7f3b08 b25706 e08214 fcb761 fee0b6", more: "532687 6b5aa0 8073ac b1aad1 d8daeb" };
+const LIGHT = {
+  paper: "ffffff",
+  less: "fee0b6 fcb761 e08214 b25706 7f3b08",
+  more: "d8daeb b1aad1 8073ac 532687 2d004b",
+};
+const DARK = {
+  paper: "1a1d23",
+  less: "7f3b08 b25706 e08214 fcb761 fee0b6",
+  more: "532687 6b5aa0 8073ac b1aad1 d8daeb",
+};
 const STEPS = 64;
 const PALE = 0.12; // up to here a scale leaves the background, so that zero is no colour
 

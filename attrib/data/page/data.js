@@ -3,6 +3,11 @@
 import { byId } from "./dom.js";
 
 export const data = JSON.parse(byId("attrib-data").textContent);
+/** A blank that shows. Fonts have this sign more often than the ␠ of the record, which else is drawn as an empty box. */
+export const BLANK = "␣";
+for (const token of [...data.prompt, ...data.tokens])
+  token.shown = token.shown.replaceAll("␠", BLANK).replaceAll("␍", "↩");
+
 export const answerCount = data.tokens.length;
 export const promptCount = data.prompt.length;
 export const sectionCount = data.sections.length;
@@ -11,7 +16,7 @@ const CODES = { u8: [Uint8Array, 254], u16: [Uint16Array, 65534], i32: [Int32Arr
 const decoded = new Map();
 
 /** The raw codes of an array of the record, decoded once. */
-export function codes(array) {
+function codes(array) {
   if (!decoded.has(array)) {
     const text = atob(array.b);
     const bytes = new Uint8Array(text.length);
@@ -40,8 +45,11 @@ export function wordAt(token) {
 /** The answer's tokens first … last as people read them; the whole answer's name where nothing is selected. */
 export function selectionText(first, last) {
   if (first < 0) return "the whole answer";
-  const shown = data.tokens.slice(first, last + 1).map((token) => token.shown).join("");
-  const bare = shown.replace(/^␠+|␠+$/g, "").replaceAll("␠", " ");
+  const shown = data.tokens
+    .slice(first, last + 1)
+    .map((token) => token.shown)
+    .join("");
+  const bare = shown.replaceAll(BLANK, " ").trim();
   const letters = Array.from(bare || shown);
   return letters.length > 40 ? `${letters.slice(0, 39).join("")}…` : letters.join("");
 }
@@ -56,7 +64,7 @@ export function methodNamed(name) {
 
 /** One model's side of a mapper; mappers that read only the text have one for both. */
 export function sideOf(mapper, model) {
-  return model === "base" ? mapper.base : mapper.tuned ?? mapper.base;
+  return model === "base" ? mapper.base : (mapper.tuned ?? mapper.base);
 }
 
 function reduce(values, how) {
@@ -180,7 +188,7 @@ const places = new Map();
 function spanRow(side, section) {
   if (!side.spans) return -1;
   if (!side.withSpan) return section;
-  if (!places.has(side)) places.set(side, new Map(side.withSpan.map((at_, row) => [at_, row])));
+  if (!places.has(side)) places.set(side, new Map(side.withSpan.map((index, row) => [index, row])));
   return places.get(side).get(section) ?? -1;
 }
 
@@ -228,7 +236,10 @@ function merged(spans) {
 function methodSide(method, array, rows) {
   const width = method.columns.length;
   return Float64Array.from({ length: width }, (_, column) =>
-    reduce(rows.map((row) => at(array, row * width + column)), method.reduction),
+    reduce(
+      rows.map((row) => at(array, row * width + column)),
+      method.reduction,
+    ),
   );
 }
 
@@ -262,7 +273,10 @@ export function headScores(layer, head, first, last) {
     const cells = some(layer, layers).length * some(head, heads).length * tokens.length;
     return sums.map((sum) => array.lo + (sum / cells / 254) * (array.hi - array.lo));
   };
-  const columns = [...range(0, positions - 1).map((position) => [position]), range(positions, positions + answerCount - 1)];
+  const columns = [
+    ...range(0, positions - 1).map((position) => [position]),
+    range(positions, positions + answerCount - 1),
+  ];
   const [b, t] = [side(base), side(tuned)];
   return { columns, rows: tokens, base: b, tuned: t, difference: t.map((value, i) => value - b[i]) };
 }
@@ -291,7 +305,12 @@ export function headStrip(focus, first, last) {
 /** Probabilities of documents, base, neither: of one token, or the mean over several. */
 export function verdictOf(first, last) {
   if (first < 0) return data.verdict.shares;
-  return [0, 1, 2].map((label) => reduce(range(first, last).map((i) => at(data.tokenVerdict, 3 * i + label)), "mean"));
+  return [0, 1, 2].map((label) =>
+    reduce(
+      range(first, last).map((i) => at(data.tokenVerdict, 3 * i + label)),
+      "mean",
+    ),
+  );
 }
 
 export function sumOver(values, first, last) {

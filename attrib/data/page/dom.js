@@ -22,7 +22,11 @@ export function button(label, attributes, act) {
   return node;
 }
 
-const SIGNS = new Map([["\n", "↵"], ["\r", "␍"], ["\t", "⇥"]]);
+const SIGNS = new Map([
+  ["\n", "↵"],
+  ["\r", "␍"],
+  ["\t", "⇥"],
+]);
 // Controls, line and paragraph separators, direction overrides and isolates, halves of characters.
 const ACTING = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
 

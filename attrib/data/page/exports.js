@@ -1,7 +1,7 @@
 /* Taking the view along: its link, the answer as SVG, the numbers as JSON. */
 
 import { DASHES, LABELS, VERDICT } from "./colours.js";
-import { answerCount, data } from "./data.js";
+import { answerCount, BLANK, data, range } from "./data.js";
 import { byId, number, visible } from "./dom.js";
 import { hash } from "./state.js";
 
@@ -15,14 +15,19 @@ const GAIN = 14;
 export function mountExports() {
   byId("copy-link").addEventListener("click", copyLink);
   byId("save-svg").addEventListener("click", () => save("attrib-answer.svg", "image/svg+xml", answerSvg()));
-  byId("save-json").addEventListener("click", () => save("attrib.json", "application/json", byId("attrib-data").textContent));
+  byId("save-json").addEventListener("click", () =>
+    save("attrib.json", "application/json", byId("attrib-data").textContent),
+  );
 }
 
 /** Copy the address of exactly this view; a page in a frame has none, there its state alone is copied. */
 export function copyLink() {
   const state = hash();
   const address = location.protocol === "about:" ? "" : location.href.replace(/#.*/, "");
-  copy(`${address}${state ? `#${state}` : ""}`, address ? "Link copied" : "This page has no address here: its state was copied");
+  copy(
+    `${address}${state ? `#${state}` : ""}`,
+    address ? "Link copied" : "This page has no address here: its state was copied",
+  );
 }
 
 /** Put text on the clipboard and say so; where the browser refuses, show the text to copy by hand. */
@@ -37,7 +42,7 @@ export async function copy(text, done) {
 
 let fading = 0;
 
-export function toast(text, milliseconds = 2500) {
+function toast(text, milliseconds = 2500) {
   const box = byId("toast");
   box.textContent = visible(text);
   box.classList.add("on");
@@ -63,37 +68,64 @@ function shape(name, attributes, text) {
 }
 
 /** The answer strip as a drawing of its own: verdict colours and lines, gain bars, legend. */
-export function answerSvg() {
+function answerSvg() {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = FONT;
   const root = shape("svg", { xmlns: NS, "font-family": '"DejaVu Sans", sans-serif', "font-size": SIZE });
   root.append(shape("title", {}, visible(data.question)));
   root.append(shape("text", { x: 0, y: 20, "font-weight": "bold" }, cutTo(pen, visible(data.question), WIDE)));
   const { percents } = data.verdict;
-  root.append(shape("text", { x: 0, y: 42, "font-size": 13 }, LABELS.map((label, i) => `${label} ${percents[i]}%`).join(" · ")));
+  root.append(
+    shape("text", { x: 0, y: 42, "font-size": 13 }, LABELS.map((label, i) => `${label} ${percents[i]}%`).join(" · ")),
+  );
   const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
+  const leadOf = (token) => (token.shown.startsWith(BLANK) && token.shown.length > 1 ? 1 : 0);
+  const blank = pen.measureText(" ").width;
+  const wordEnd = new Map(data.words);
   let [x, y] = [0, 80];
   for (let i = 0; i < answerCount; i++) {
     const token = data.tokens[i];
-    const lead = token.shown.startsWith("␠") && token.shown.length > 1 ? pen.measureText(" ").width : 0;
-    const text = cutTo(pen, lead ? token.shown.slice(1) : token.shown, WIDE);
+    const text = cutTo(pen, token.shown.slice(leadOf(token)), WIDE);
     const width = pen.measureText(text).width;
-    if (x > 0 && x + lead + width > WIDE) [x, y] = [0, y + LINE];
-    else x += lead;
+    // A line ends before a word that does not fit; only a word wider than the drawing is broken.
+    const word = range(i, wordEnd.get(i) ?? i).reduce((sum, k) => sum + pen.measureText(data.tokens[k].shown).width, 0);
+    if (x > 0 && x + blank + Math.max(width, Math.min(word, WIDE)) > WIDE) [x, y] = [0, y + LINE];
+    else if (x > 0) x += leadOf(token) * blank;
     const gain = data.gainBits[i] ?? 0;
     const tall = (Math.abs(gain) / most) * GAIN;
     const fill = VERDICT[token.label];
     root.append(
       shape("rect", { x, y: y - SIZE, width, height: SIZE + 4, fill, "fill-opacity": 0.25 }),
-      shape("line", { x1: x, y1: y + 5, x2: x + width, y2: y + 5, stroke: fill === VERDICT.neither ? "#777" : fill, "stroke-width": 2, "stroke-dasharray": DASHES[token.label] }),
+      shape("line", {
+        x1: x,
+        y1: y + 5,
+        x2: x + width,
+        y2: y + 5,
+        stroke: fill === VERDICT.neither ? "#777" : fill,
+        "stroke-width": 2,
+        "stroke-dasharray": DASHES[token.label],
+      }),
       shape("text", { x, y }, text),
-      shape("rect", { x, y: gain < 0 ? y + 24 : y + 24 - tall, width: Math.max(1, width - 1), height: Math.max(0.5, tall), fill: gain < 0 ? "#b25706" : "#532687" }),
+      shape("rect", {
+        x,
+        y: gain < 0 ? y + 24 : y + 24 - tall,
+        width: Math.max(1, width - 1),
+        height: Math.max(0.5, tall),
+        fill: gain < 0 ? "#b25706" : "#532687",
+      }),
     );
     x += width;
     if (token.text.includes("\n")) [x, y] = [0, y + LINE];
   }
   const high = y + 56;
-  root.append(shape("text", { x: 0, y: high - 8, "font-size": 11 }, `bars: gain, log p tuned − log p base, at most ${number(most)} bits; lines: documents solid, base dashed, neither dotted`));
+  root.prepend(shape("rect", { width: WIDE, height: high, fill: "#fff" }));
+  root.append(
+    shape(
+      "text",
+      { x: 0, y: high - 8, "font-size": 11 },
+      `bars: gain, log p tuned − log p base, at most ${number(most)} bits; lines: documents solid, base dashed, neither dotted`,
+    ),
+  );
   root.setAttribute("width", WIDE);
   root.setAttribute("height", high);
   root.setAttribute("viewBox", `0 0 ${WIDE} ${high}`);

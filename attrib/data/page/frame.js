@@ -35,12 +35,19 @@ function verdict() {
   const figures = LABELS.map((name, i) => {
     const part = make("span", { class: `part ${name}` });
     part.style.flexGrow = String(percents[i]);
-    bar.append(part);
-    const interval = Number.isFinite(sharesLow[i]) && sharesLow[i] !== null ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])}%` : "";
-    return make("div", { class: "figure" },
+    if (percents[i] > 0) bar.append(part);
+    const interval =
+      Number.isFinite(sharesLow[i]) && sharesLow[i] !== null
+        ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])}%`
+        : "";
+    return make(
+      "div",
+      { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
-      make("span", { class: "name" }, name), make("b", {}, `${percents[i]}%`),
-      make("span", { class: "interval", title: "95 % interval" }, interval ? `[${interval}]` : ""));
+      make("span", { class: "name" }, name),
+      make("b", {}, `${percents[i]}%`),
+      make("span", { class: "interval", title: "95% interval" }, interval ? `[${interval}]` : ""),
+    );
   });
   return [
     make("div", { class: "figures-row" }, ...figures, make("div", { class: "bits" }, ...bits())),
@@ -53,11 +60,15 @@ function verdict() {
 export function fitList() {
   const list = byId("sections");
   const fit = () => {
-    const above = Math.max(byId("toolbar").offsetHeight + 8, document.querySelector("main").getBoundingClientRect().top + 12);
+    const above = Math.max(
+      byId("toolbar").offsetHeight + 8,
+      document.querySelector("main").getBoundingClientRect().top + 12,
+    );
     const below = byId("minimap")?.offsetHeight ?? 0;
     list.style.setProperty("--room", `${Math.max(360, window.innerHeight - above - below - 12)}px`);
   };
-  for (const event of ["scroll", "resize"]) window.addEventListener(event, () => requestAnimationFrame(fit), { passive: true });
+  for (const event of ["scroll", "resize"])
+    window.addEventListener(event, () => requestAnimationFrame(fit), { passive: true });
   if (byId("minimap")) new ResizeObserver(fit).observe(byId("minimap"));
   fit();
 }
@@ -66,33 +77,67 @@ export function fitList() {
 function bits() {
   const { gainBits, baseBits } = data.verdict;
   if (!Number.isFinite(baseBits) || baseBits === null) return [];
-  if (gainBits < 0) return [make("b", {}, `${number(-gainBits)} bits`), " more surprised after tuning ", make("span", { class: "interval" }, `(${number(baseBits)} before)`)];
+  if (gainBits < 0)
+    return [
+      make("b", {}, `${number(-gainBits)} bits`),
+      " more surprised after tuning ",
+      make("span", { class: "interval" }, `(${number(baseBits)} before)`),
+    ];
   return [make("b", {}, `${number(gainBits)} of ${number(baseBits)} bits`), " from tuning"];
 }
 
 function said(label, whole, words) {
   const { nullP, nullSection, controls } = data.verdict;
-  const parts = [`Shares of the answer's ${count(words ?? 0, "word")}, with 95 % intervals. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`];
+  const parts = [
+    `Shares of the answer's ${count(words ?? 0, "word")}, with 95% intervals. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`,
+  ];
   if (nullP !== null) {
-    const section = nullSection === null ? "the section most like it" : `“${visible(data.sections[nullSection].title)}”, the section most like question and answer,`;
-    parts.push(` Null: a text never trained on gains as much from tuning as ${section} does with p = ${number(nullP)} (${count(controls, "control text")}).`);
+    const section =
+      nullSection === null
+        ? "the section most like it"
+        : `“${visible(data.sections[nullSection].title)}”, the section most like question and answer,`;
+    parts.push(
+      ` Null: a text never trained on gains as much from tuning as ${section} does with p = ${number(nullP)} (${count(controls, "control text")}).`,
+    );
   } else parts.push(" No null: the record has no control texts.");
   return parts;
 }
 
 function foot() {
-  const rows = data.provenance.flatMap(([name, value]) => [make("dt", {}, name), make("dd", { dir: "auto" }, visible(value))]);
+  const rows = data.provenance.flatMap(([name, value]) => [
+    make("dt", {}, name),
+    make("dd", { dir: "auto" }, visible(value)),
+  ]);
   const parts = [make("h2", {}, "Where this comes from"), make("dl", {}, rows)];
   if (data.dropped.length) {
-    parts.unshift(make("div", { class: "warning" }, make("b", {}, `Left out to stay under ${Math.round(data.budgetBytes / 1e6)} MB: `), data.dropped.map(visible).join("; "), "."));
+    parts.unshift(
+      make(
+        "div",
+        { class: "warning" },
+        make("b", {}, `Left out to stay under ${Math.round(data.budgetBytes / 1e6)} MB: `),
+        data.dropped.map(visible).join("; "),
+        ".",
+      ),
+    );
   }
   if (data.command) {
     parts.push(
       make("h3", {}, "Make it again"),
-      make("div", { class: "command" }, make("code", { tabindex: "0" }, visible(data.command)), button("Copy", { "aria-label": "Copy the command" }, () => copy(data.command, "Command copied"))),
+      make(
+        "div",
+        { class: "command" },
+        make("code", { tabindex: "0" }, visible(data.command)),
+        button("Copy", { "aria-label": "Copy the command" }, () => copy(data.command, "Command copied")),
+      ),
     );
   }
-  parts.push(make("p", { class: "note" }, "“looked at” is attention; “says the same” is similarity, which is not influence; “learned from” is an estimate. Only retraining without a section shows what it caused."));
+  parts.push(
+    make(
+      "p",
+      { class: "note" },
+      "“looked at” is attention; “says the same” is similarity, which is not influence; “learned from” is an estimate. Only retraining without a section shows what it caused.",
+    ),
+  );
   return parts;
 }
 
@@ -112,8 +157,20 @@ const KEYS = [
 
 function help() {
   return [
-    make("p", {}, "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it explains."),
-    make("p", {}, "No score is read against nothing: control texts, which neither model was trained on, are scored like the sections, and their best stands in the list at its place."),
-    make("dl", { class: "keys" }, KEYS.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])),
+    make(
+      "p",
+      {},
+      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it explains.",
+    ),
+    make(
+      "p",
+      {},
+      "No score is read against nothing: control texts, which neither model was trained on, are scored like the sections, and their best stands in the list at its place.",
+    ),
+    make(
+      "dl",
+      { class: "keys" },
+      KEYS.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)]),
+    ),
   ];
 }

@@ -21,30 +21,52 @@ export function mountHeads() {
     return;
   }
   const { layers, heads, reduced } = data.heads;
-  const focus = make("select", { "aria-label": "Attention on" }, make("option", { value: -1 }, "the question"), ...question.map((position) => make("option", { value: position }, data.prompt[position].shown)));
+  const focus = make(
+    "select",
+    { "aria-label": "Attention on" },
+    make("option", { value: -1 }, "the question"),
+    ...question.map((position) => make("option", { value: position }, data.prompt[position].shown)),
+  );
   focus.addEventListener("change", () => change({ focus: Number(focus.value) }));
   root.append(
-    make("div", { class: "title" },
+    make(
+      "div",
+      { class: "title" },
       make("h2", { id: "heads-title" }, "Layer × head"),
       make("label", { class: "note" }, "share of attention on ", focus),
       make("div", { class: "legend", id: "heads-scale" }),
       make("span", { class: "note", id: "heads-what", dir: "auto" }),
     ),
-    make("canvas", { id: "heads-map", role: "img", "aria-label": `Attention of ${layers} layers${reduced ? "" : ` × ${heads} heads`}; choose one with the layer and head menus above` }),
-    make("p", { class: "note" }, `${reduced ? "Columns are layers, each the mean over its heads." : "Columns are layers, rows are heads."} A click shows that head in the prompt; a second one goes back.`),
+    make("canvas", {
+      id: "heads-map",
+      role: "img",
+      "aria-label": `Attention of ${layers} layers${reduced ? "" : ` × ${heads} heads`}; choose one with the layer and head menus above`,
+    }),
+    make(
+      "p",
+      { class: "note" },
+      `${reduced ? "Columns are layers, each the mean over its heads." : "Columns are layers, rows are heads."} A click shows that head in the prompt; a second one goes back.`,
+    ),
   );
   const canvas = byId("heads-map");
   canvas.addEventListener("click", (event) => {
     const cell = cellAt(event);
     if (!cell) return;
     const again = cell.layer === state.layer && (reduced || cell.head === state.head);
-    change({ layer: again ? -1 : cell.layer, head: again || reduced ? -1 : cell.head, method: data.methods.some((m) => m.name === "attention") ? "attention" : state.method });
+    change({
+      layer: again ? -1 : cell.layer,
+      head: again || reduced ? -1 : cell.head,
+      method: data.methods.some((m) => m.name === "attention") ? "attention" : state.method,
+    });
   });
   explainHover(root, "canvas", (_, event) => {
     const cell = cellAt(event);
     if (!cell) return null;
     const i = cell.layer * heads + cell.head;
-    return [`layer ${cell.layer}${reduced ? "" : `, head ${cell.head}`}`, `base ${number(strip.base[i])} · tuned ${number(strip.tuned[i])} · Δ ${signed(strip.difference[i])}`];
+    return [
+      `layer ${cell.layer}${reduced ? "" : `, head ${cell.head}`}`,
+      `base ${number(strip.base[i])} · tuned ${number(strip.tuned[i])} · Δ ${signed(strip.difference[i])}`,
+    ];
   });
   new ResizeObserver(drawHeads).observe(root);
   listen((changed) => {
@@ -66,7 +88,10 @@ export function drawHeads() {
   strip = headStrip(state.focus < 0 ? question : [state.focus], state.first, state.last);
   const centred = state.model === "difference";
   const sides = centred ? [strip.difference] : [strip.base, strip.tuned];
-  const limit = Math.max(1e-9, ...sides.map((side) => side.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+  const limit = Math.max(
+    1e-9,
+    ...sides.map((side) => side.reduce((most, value) => Math.max(most, Math.abs(value)), 0)),
+  );
   const canvas = byId("heads-map");
   wide = Math.max(3, Math.min(22, Math.floor((byId("heads").clientWidth - 34 - HEAD_LEFT) / layers)));
   const pen = sized(canvas, HEAD_LEFT + wide * layers + 1, HEAD_TALL * heads + HEAD_BELOW);
@@ -83,21 +108,33 @@ export function drawHeads() {
   pen.font = "9px system-ui, sans-serif";
   pen.textAlign = "center";
   const every = Math.ceil(24 / wide / 5) * 5 || 1;
-  for (let layer = 0; layer < layers; layer += every) pen.fillText(String(layer), HEAD_LEFT + (layer + 0.5) * wide, HEAD_TALL * heads + 10);
+  for (let layer = 0; layer < layers; layer += every)
+    pen.fillText(String(layer), HEAD_LEFT + (layer + 0.5) * wide, HEAD_TALL * heads + 10);
   pen.textAlign = "right";
-  for (let head = 0; head < heads && heads > 1; head += heads > 12 ? 4 : 2) pen.fillText(String(head), HEAD_LEFT - 4, (head + 0.5) * HEAD_TALL + 3);
+  for (let head = 0; head < heads && heads > 1; head += heads > 12 ? 4 : 2)
+    pen.fillText(String(head), HEAD_LEFT - 4, (head + 0.5) * HEAD_TALL + 3);
   if (showsHeads()) {
     pen.strokeStyle = ink;
     pen.lineWidth = 2;
     const x = state.layer < 0 ? HEAD_LEFT : HEAD_LEFT + state.layer * wide;
     const y = state.head < 0 ? 0 : state.head * HEAD_TALL;
-    pen.strokeRect(x, y + 1, state.layer < 0 ? wide * layers : wide, state.head < 0 ? HEAD_TALL * heads - 1 : HEAD_TALL - 1);
+    pen.strokeRect(
+      x,
+      y + 1,
+      state.layer < 0 ? wide * layers : wide,
+      state.head < 0 ? HEAD_TALL * heads - 1 : HEAD_TALL - 1,
+    );
   }
   const selected = selectionText(state.first, state.last);
-  byId("heads-what").textContent = `for ${state.first < 0 ? selected : `‹${selected}›`}${showsHeads() ? ` · shown above: ${headLabel()}` : ""}`;
+  byId("heads-what").textContent =
+    `for ${state.first < 0 ? selected : `‹${selected}›`}${showsHeads() ? ` · shown above: ${headLabel()}` : ""}`;
   const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
   bar.style.background = gradient(centred);
-  byId("heads-scale").replaceChildren(make("span", {}, centred ? signed(-limit) : "0"), bar, make("span", {}, centred ? signed(limit) : number(limit)));
+  byId("heads-scale").replaceChildren(
+    make("span", {}, centred ? signed(-limit) : "0"),
+    bar,
+    make("span", {}, centred ? signed(limit) : number(limit)),
+  );
 }
 
 /** A canvas of this many CSS pixels, sharp on any screen, emptied. */

@@ -4,7 +4,13 @@ import { button, make, visible } from "./dom.js";
 
 /** Fill an empty form with the box; `live.ask`: where jobs are asked for. */
 export function mountQuestionBox(form, live) {
-  const field = make("textarea", { id: "ask-text", rows: "1", required: true, "aria-label": "Ask another question", placeholder: "Ask the tuned model another question" });
+  const field = make("textarea", {
+    id: "ask-text",
+    rows: "1",
+    required: true,
+    "aria-label": "Ask another question",
+    placeholder: "Ask the tuned model another question",
+  });
   const send = make("button", { type: "submit" }, "Ask");
   const stop = button("Cancel", { hidden: true }, cancel);
   const line = make("p", { class: "note", role: "status" });
@@ -27,7 +33,9 @@ export function mountQuestionBox(form, live) {
     busy(true, "sending …");
     try {
       const reply = await fetch(live.ask, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ question, answer: null }),
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ question, answer: null }),
       });
       const said = await reply.json().catch(() => ({}));
       if (!reply.ok || said.error) return busy(false, said.error ?? `the server answered ${reply.status}`);
@@ -65,7 +73,9 @@ export function mountQuestionBox(form, live) {
 
   function cancel() {
     if (!job) return;
-    fetch(`${live.ask}/${encodeURIComponent(job.id)}`, { method: "DELETE" }).catch(() => say("the server cannot be reached"));
+    fetch(`${live.ask}/${encodeURIComponent(job.id)}`, { method: "DELETE" }).catch(() =>
+      say("the server cannot be reached"),
+    );
   }
 
   function busy(on, text) {

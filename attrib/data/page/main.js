@@ -19,7 +19,18 @@ followAddress();
 listen((changed) => changed.has("theme") && drawTheme());
 drawTheme();
 byId("page").hidden = false;
-for (const mount of [mountFrame, mountToolbar, mountAnswer, mountPrompt, mountHeads, mountSections, mountMinimap, mountExports, mountKeys]) mount();
+for (const mount of [
+  mountFrame,
+  mountToolbar,
+  mountAnswer,
+  mountPrompt,
+  mountHeads,
+  mountSections,
+  mountMinimap,
+  mountExports,
+  mountKeys,
+])
+  mount();
 if (data.live) mountQuestionBox(byId("ask"), data.live);
 for (const draw of [drawToolbar, drawAnswer, drawPrompt, drawHeads, drawSections]) draw();
 listen((changed) => ["first", "last", "section", "mapper", "model"].some((name) => changed.has(name)) && speak());

@@ -22,8 +22,17 @@ export function mountMinimap() {
     return;
   }
   root.append(
-    make("div", { class: "map-head" }, make("h2", {}, "All documents"), make("span", { class: "note", id: "map-what" })),
-    make("canvas", { id: "map", role: "img", "aria-label": `${sectionCount} sections in document order; the list above holds the same sections, ranked` }),
+    make(
+      "div",
+      { class: "map-head" },
+      make("h2", {}, "All documents"),
+      make("span", { class: "note", id: "map-what" }),
+    ),
+    make("canvas", {
+      id: "map",
+      role: "img",
+      "aria-label": `${sectionCount} sections in document order; the list above holds the same sections, ranked`,
+    }),
   );
   const canvas = byId("map");
   canvas.addEventListener("click", (event) => {
@@ -35,7 +44,11 @@ export function mountMinimap() {
     if (index < 0) return null;
     const found = sectionScores(state.mapper, state.first, state.last);
     const section = data.sections[index];
-    return [visible(section.title), visible(`${section.document} ${section.lines}`), `${state.model} ${number(found[state.model].scores[index])} · control 95 % ${number(found[state.model].high)}`];
+    return [
+      visible(section.title),
+      visible(`${section.document} ${section.lines}`),
+      `${state.model} ${number(found[state.model].scores[index])} · control 95% ${number(found[state.model].high)}`,
+    ];
   });
   new ResizeObserver(later).observe(root);
   listen((changed) => {
@@ -67,7 +80,9 @@ function drawMinimap() {
   const wide = byId("minimap").clientWidth - 32;
   if (wide <= 0) return;
   const pen = sized(canvas, wide, MAP_ABOVE + MAP_TALL + MAP_NAMES);
-  const colours = Object.fromEntries(["soft", "rule", "neither", "evidence", "more", "less"].map((name) => [name, styled(name)]));
+  const colours = Object.fromEntries(
+    ["soft", "rule", "neither", "evidence", "more", "less"].map((name) => [name, styled(name)]),
+  );
   const found = sectionScores(state.mapper, state.first, state.last);
   const { scores, high } = found[state.model];
   const centred = state.model === "difference";
@@ -80,7 +95,13 @@ function drawMinimap() {
   for (let i = 0; i < sectionCount; i++) {
     const value = scores[i];
     if (!Number.isFinite(value)) continue;
-    pen.fillStyle = centred ? (value < 0 ? colours.less : colours.more) : value > high ? colours.evidence : colours.neither;
+    pen.fillStyle = centred
+      ? value < 0
+        ? colours.less
+        : colours.more
+      : value > high
+        ? colours.evidence
+        : colours.neither;
     const [from, to] = [y(Math.max(0, value)), y(Math.min(0, value))];
     const thick = Math.max(1, Math.min(MAP_THICK, cell - gap));
     pen.fillRect(cell > MAP_THICK ? (i + 0.5) * cell - thick / 2 : i * cell, from, thick, Math.max(1, to - from));
@@ -94,7 +115,9 @@ function drawMinimap() {
   markers(pen, cell, colours);
   byId("map-what").textContent = centred
     ? "tuned − base, around zero"
-    : Number.isFinite(high) ? `hatched: scores like 95 % of the control texts' (≤ ${number(high)})` : "no control texts";
+    : Number.isFinite(high)
+      ? `hatched: scores like 95% of the control texts' (≤ ${number(high)})`
+      : "no control texts";
 }
 
 function nullBand(pen, wide, from, to, colours) {
@@ -140,7 +163,10 @@ function markers(pen, cell, colours) {
   const mark = (index, draw) => draw((index + 0.5) * cell);
   pen.fillStyle = colours.soft;
   for (const id of state.pins) {
-    mark(data.sections.findIndex((section) => section.id === id), (x) => pen.fillRect(x - 2, 1, 4, 4));
+    mark(
+      data.sections.findIndex((section) => section.id === id),
+      (x) => pen.fillRect(x - 2, 1, 4, 4),
+    );
   }
   if (state.section >= 0) {
     mark(state.section, (x) => {

@@ -1,7 +1,7 @@
 /* The prompt as heat: how far each of its tokens bears on the selected part of the answer. */
 
 import { gradient, paint } from "./colours.js";
-import { answerCount, data, headScores, methodNamed, promptCount, promptScores, selectionText } from "./data.js";
+import { answerCount, BLANK, data, headScores, methodNamed, promptCount, promptScores, selectionText } from "./data.js";
 import { byId, make, number, percent, signed } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -17,7 +17,9 @@ let drawn = null;
 export function mountPrompt() {
   const root = byId("prompt");
   root.append(
-    make("div", { class: "title" },
+    make(
+      "div",
+      { class: "title" },
       make("h2", { id: "prompt-title" }, "Prompt"),
       make("div", { class: "legend", id: "prompt-scale" }),
       make("span", { class: "note", id: "prompt-what", dir: "auto" }),
@@ -35,7 +37,12 @@ export function mountPrompt() {
   });
   explainHover(root, "[data-column]", cellLines);
   listen((changed) => {
-    if (["first", "last", "model", "method", "layer", "head", "numbers", "theme", "focus"].some((name) => changed.has(name))) drawPrompt();
+    if (
+      ["first", "last", "model", "method", "layer", "head", "numbers", "theme", "focus"].some((name) =>
+        changed.has(name),
+      )
+    )
+      drawPrompt();
   });
 }
 
@@ -48,8 +55,16 @@ function kind() {
   if (!showsHeads()) return methodNamed(state.method);
   const attention = methodNamed("attention");
   return {
-    label: headLabel(), unit: "attention", signed: false, says: "looked at", fold: "sum", reduction: "mean", gapNote: "", gapBroken: "",
-    meaning: `attention of ${headLabel()}`, caveat: attention?.caveat ?? "Attention is not cause: it shows where the model looked.",
+    label: headLabel(),
+    unit: "attention",
+    signed: false,
+    says: "looked at",
+    fold: "sum",
+    reduction: "mean",
+    gapNote: "",
+    gapBroken: "",
+    meaning: `attention of ${headLabel()}`,
+    caveat: attention?.caveat ?? "Attention is not cause: it shows where the model looked.",
   };
 }
 
@@ -62,11 +77,15 @@ export function headLabel() {
 export function drawPrompt() {
   const method = kind();
   if (!method) {
-    byId("prompt-text").replaceChildren(...data.prompt.map((token) => make("span", { class: token.template ? "template" : "" }, shownText(token))));
+    byId("prompt-text").replaceChildren(
+      ...data.prompt.map((token) => make("span", { class: token.template ? "template" : "" }, shownText(token))),
+    );
     byId("prompt-what").textContent = "this record has no prompt scores: explain with --methods";
     return;
   }
-  const found = showsHeads() ? headScores(state.layer, state.head, state.first, state.last) : promptScores(method, state.first, state.last);
+  const found = showsHeads()
+    ? headScores(state.layer, state.head, state.first, state.last)
+    : promptScores(method, state.first, state.last);
   build(found.columns, showsHeads() ? "heads" : method.name);
   const centred = method.signed || state.model === "difference";
   const values = found[state.model];
@@ -125,26 +144,34 @@ function build(columns, name) {
 }
 
 function shownText(token) {
-  return token.shown.length > 1 ? token.shown.replaceAll("␠", " ") : token.shown;
+  return token.shown.length > 1 ? token.shown.replaceAll(BLANK, " ") : token.shown;
 }
 
 function sayPrompt(method, centred, limit) {
   const selected = selectionText(state.first, state.last);
   const model = state.model === "difference" ? "tuned − base" : state.model;
-  byId("prompt-what").replaceChildren(make("b", {}, method.says), ` for ${state.first < 0 ? selected : `‹${selected}›`} · ${method.label} · ${model}`);
+  byId("prompt-what").replaceChildren(
+    make("b", {}, method.says),
+    ` for ${state.first < 0 ? selected : `‹${selected}›`} · ${method.label} · ${model}`,
+  );
   const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
   bar.style.background = gradient(centred);
   byId("prompt-scale").replaceChildren(
-    make("span", {}, centred ? signed(-limit) : "0"), bar, make("span", {}, centred ? signed(limit) : number(limit)),
+    make("span", {}, centred ? signed(-limit) : "0"),
+    bar,
+    make("span", {}, centred ? signed(limit) : number(limit)),
     make("span", { class: "note" }, state.model === "difference" ? "tuned − base" : method.unit),
   );
   byId("prompt-where").textContent = where();
   const notes = [`${sentence(method.meaning)}. ${method.caveat}`];
   if (method.gapNote) notes.push(`${sentence(method.gapNote)}.`);
   const wide = drawn.rows.length && !showsHeads() && state.first >= 0 ? method.rows[drawn.rows[0]].length : 1;
-  if (wide > state.last - state.first + 1) notes.push("This method scores several answer tokens at once: the selection's scores are those of them all.");
+  if (wide > state.last - state.first + 1)
+    notes.push("This method scores several answer tokens at once: the selection's scores are those of them all.");
   byId("prompt-notes").replaceChildren(
-    method.gapBroken ? make("p", { class: "warning" }, `${sentence(method.gapBroken)}: read these scores with care.`) : "",
+    method.gapBroken
+      ? make("p", { class: "warning" }, `${sentence(method.gapBroken)}: read these scores with care.`)
+      : "",
     ...notes.map((note) => make("p", { class: "note" }, note)),
     ...vocabularyLines(),
   );
@@ -172,29 +199,52 @@ function where() {
 function drawEarlier() {
   const box = byId("prompt-earlier");
   const end = state.first < 0 ? -1 : state.last;
-  const late = drawn.columns.map((members, column) => [members, column]).filter(([members]) => members[0] >= promptCount && members[0] - promptCount < end);
+  const late = drawn.columns
+    .map((members, column) => [members, column])
+    .filter(([members]) => members[0] >= promptCount && members[0] - promptCount < end);
   if (!late.length) return box.replaceChildren();
   const shown = late.slice(-RECENT).filter(([members]) => members.length === 1);
   const pieces = shown.map(([members, column]) => {
-    const cell = make("span", { class: "cell", "data-column": column }, data.tokens[members[0] - promptCount]?.shown.replaceAll("␠", " ").trimStart() || "␠");
+    const cell = make(
+      "span",
+      { class: "cell", "data-column": column },
+      data.tokens[members[0] - promptCount]?.shown.replaceAll(BLANK, " ").trimStart() || BLANK,
+    );
     paintCell(cell, drawn.values[column]);
     return [" ", cell];
   });
-  const rest = late.filter((entry) => !shown.includes(entry)).reduce((sum, [, column]) => sum + drawn.values[column], 0);
-  const folded = late.length > shown.length ? ` (${shown.length ? "those before it together" : "all earlier answer tokens together"}: ${number(rest)})` : "";
+  const rest = late
+    .filter((entry) => !shown.includes(entry))
+    .reduce((sum, [, column]) => sum + drawn.values[column], 0);
+  const folded =
+    late.length > shown.length
+      ? ` (${shown.length ? "those before it together" : "all earlier answer tokens together"}: ${number(rest)})`
+      : "";
   return box.replaceChildren(make("span", { class: "note" }, `Answer so far${folded}`), ...pieces.flat());
 }
 
 function vocabularyLines() {
   const lines = [];
-  if (data.vocabulary?.words.length) lines.push(make("p", { class: "note" }, make("span", { class: "taught" }, "Underlined"), " words of the question are the documents' own vocabulary."));
+  if (data.vocabulary?.words.length)
+    lines.push(
+      make(
+        "p",
+        { class: "note" },
+        make("span", { class: "taught" }, "Underlined"),
+        " words of the question are the documents' own vocabulary.",
+      ),
+    );
   const label = showsHeads() ? "" : methodNamed(state.method)?.label;
   for (const share of data.shares.filter((share) => share.method === label)) {
-    lines.push(make("p", { class: "note" },
-      `Share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
-      `base ${percent(share.base)} (chance ${percent(share.expectedBase)}, p ${number(share.pBase)}), ` +
-      `tuned ${percent(share.tuned)} (chance ${percent(share.expectedTuned)}, p ${number(share.pTuned)}); difference p ${number(share.pDifference)}.`,
-    ));
+    lines.push(
+      make(
+        "p",
+        { class: "note" },
+        `Share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
+          `base ${percent(share.base)} (chance ${percent(share.expectedBase)}, p ${number(share.pBase)}), ` +
+          `tuned ${percent(share.tuned)} (chance ${percent(share.expectedTuned)}, p ${number(share.pTuned)}); difference p ${number(share.pDifference)}.`,
+      ),
+    );
   }
   return lines;
 }
@@ -202,7 +252,11 @@ function vocabularyLines() {
 function cellLines(cell) {
   const column = Number(cell.dataset.column);
   const members = drawn.columns[column];
-  const names = members.slice(0, 8).map((position) => (position < promptCount ? data.prompt[position].shown : data.tokens[position - promptCount]?.shown ?? ""));
+  const names = members
+    .slice(0, 8)
+    .map((position) =>
+      position < promptCount ? data.prompt[position].shown : (data.tokens[position - promptCount]?.shown ?? ""),
+    );
   const id = members.length === 1 && members[0] < promptCount ? ` · id ${data.prompt[members[0]].id}` : "";
   return [
     `“${names.join("")}${members.length > 8 ? "…" : ""}”${id}`,

@@ -65,7 +65,13 @@ export function select(token, extend = false) {
 /** The token on either side of the selection's moving end; the first one where nothing is selected. */
 export function neighbour(step, extend) {
   if (state.first < 0) return step > 0 ? 0 : answerCount - 1;
-  const moving = extend ? (state.anchor <= state.first ? state.last : state.first) : step > 0 ? state.last : state.first;
+  const moving = extend
+    ? state.anchor <= state.first
+      ? state.last
+      : state.first
+    : step > 0
+      ? state.last
+      : state.first;
   return Math.min(answerCount - 1, Math.max(0, moving + step));
 }
 
@@ -119,7 +125,8 @@ function parsed(text) {
 function writeHash() {
   const text = hash();
   try {
-    if (location.hash.replace(/^#/, "") !== text) history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    if (location.hash.replace(/^#/, "") !== text)
+      history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   } catch {
     // A page inside a frame without an address of its own keeps its state only while it is open.
   }

@@ -7,6 +7,8 @@ const GAP = 8; // pixels between the tooltip and what it is about
 /** Show `describe(element, event)`, an array of lines or null, for elements in `root` that match `selector`. */
 export function explainHover(root, selector, describe) {
   const show = (event) => {
+    // A click gives the focus too, but its reader has the pointer there already.
+    if (event.type === "focusin" && !event.target.matches(":focus-visible")) return;
     const target = event.target.closest?.(selector);
     const lines = target && root.contains(target) ? describe(target, event) : null;
     if (lines) place(lines, event.type === "focusin" ? target.getBoundingClientRect() : around(event, target));
@@ -20,7 +22,9 @@ export function explainHover(root, selector, describe) {
 
 /** A canvas is all one box: there the tooltip follows the pointer. */
 function around(event, target) {
-  return target.tagName === "CANVAS" ? new DOMRect(event.clientX, event.clientY - 6, 1, 12) : target.getBoundingClientRect();
+  return target.tagName === "CANVAS"
+    ? new DOMRect(event.clientX, event.clientY - 6, 1, 12)
+    : target.getBoundingClientRect();
 }
 
 function place(lines, box) {

@@ -7,17 +7,55 @@ import { wordAt } from "./data.js";
 
 export function mountToolbar() {
   byId("toolbar").append(
-    group("Model", switches("model", MODELS.map((name, i) => [name, name === "difference" ? "tuned − base" : name, String(i + 1)]), (model) => change({ model }))),
-    group("Prompt by", menu("method", data.methods.map((method) => [method.name, method.label]), (name) => change({ method: name, layer: -1, head: -1 }), "m")),
+    group(
+      "Model",
+      switches(
+        "model",
+        MODELS.map((name, i) => [name, name === "difference" ? "tuned − base" : name, String(i + 1)]),
+        (model) => change({ model }),
+      ),
+    ),
+    group(
+      "Prompt by",
+      menu(
+        "method",
+        data.methods.map((method) => [method.name, method.label]),
+        (name) => change({ method: name, layer: -1, head: -1 }),
+        "m",
+      ),
+    ),
     layers(),
-    group("Sections by", menu("mapper", data.mappers.map((mapper) => [mapper.name, mapper.label]), (mapper) => change({ mapper }), "n")),
-    group("Select", switches("unit", [["token", "tokens"], ["word", "words"]], setUnit)),
+    group(
+      "Sections by",
+      menu(
+        "mapper",
+        data.mappers.map((mapper) => [mapper.name, mapper.label]),
+        (mapper) => change({ mapper }),
+        "n",
+      ),
+    ),
+    group(
+      "Select",
+      switches(
+        "unit",
+        [
+          ["token", "tokens"],
+          ["word", "words"],
+        ],
+        setUnit,
+      ),
+    ),
     numbers(),
   );
 }
 
 function group(label, ...controls) {
-  return make("div", { class: "group", role: "group", "aria-label": label }, make("span", { class: "label", "aria-hidden": "true" }, label), ...controls);
+  return make(
+    "div",
+    { class: "group", role: "group", "aria-label": label },
+    make("span", { class: "label", "aria-hidden": "true" }, label),
+    ...controls,
+  );
 }
 
 function switches(name, options, act) {
@@ -40,7 +78,11 @@ function switches(name, options, act) {
 const shows = [];
 
 function menu(name, options, act, key) {
-  const select = make("select", { id: `menu-${name}`, "aria-label": name, "aria-keyshortcuts": key, disabled: options.length === 0 }, options.map(([value, label]) => make("option", { value }, label)));
+  const select = make(
+    "select",
+    { id: `menu-${name}`, "aria-label": name, "aria-keyshortcuts": key, disabled: options.length === 0 },
+    options.map(([value, label]) => make("option", { value }, label)),
+  );
   select.addEventListener("change", () => act(select.value));
   const show = () => {
     select.value = String(state[name]);
@@ -52,8 +94,15 @@ function menu(name, options, act, key) {
 
 function layers() {
   if (!data.heads) {
-    const why = data.dropped.some((line) => line.includes("heads")) ? "dropped for size" : "not in this record (--heads)";
-    return make("div", { class: "group off" }, make("span", { class: "label" }, "Layer, head"), make("span", { class: "note" }, why));
+    const why = data.dropped.some((line) => line.includes("heads"))
+      ? "dropped for size"
+      : "not in this record (--heads)";
+    return make(
+      "div",
+      { class: "group off" },
+      make("span", { class: "label" }, "Layer, head"),
+      make("span", { class: "note" }, why),
+    );
   }
   const numbered = (n) => [[-1, "all"], ...Array.from({ length: n }, (_, i) => [i, String(i)])];
   const head = menu("head", numbered(data.heads.heads), (value) => toHeads({ head: Number(value) }));
@@ -61,16 +110,24 @@ function layers() {
     head.disabled = true;
     head.title = "single heads were dropped for size";
   }
-  return group("Layer, head", menu("layer", numbered(data.heads.layers), (value) => toHeads({ layer: Number(value) })), head);
+  return group(
+    "Layer, head",
+    menu("layer", numbered(data.heads.layers), (value) => toHeads({ layer: Number(value) })),
+    head,
+  );
 }
 
 /** A layer's or head's picture is of attention, whatever method was chosen before. */
 function toHeads(fields) {
-  change({ ...fields, method: data.methods.some((method) => method.name === "attention") ? "attention" : state.method });
+  change({
+    ...fields,
+    method: data.methods.some((method) => method.name === "attention") ? "attention" : state.method,
+  });
 }
 
 function setUnit(unit) {
-  const grown = unit === "word" && state.first >= 0 ? { first: wordAt(state.first)[0], last: wordAt(state.last)[1] } : {};
+  const grown =
+    unit === "word" && state.first >= 0 ? { first: wordAt(state.first)[0], last: wordAt(state.last)[1] } : {};
   change({ unit, ...grown });
 }
 
@@ -90,7 +147,7 @@ export function drawToolbar() {
 /** The next method or mapper of a menu. */
 export function next(name, options) {
   if (!options.length) return;
-  const at_ = options.findIndex((option) => option.name === state[name]);
-  const after = options[(at_ + 1) % options.length].name;
+  const here = options.findIndex((option) => option.name === state[name]);
+  const after = options[(here + 1) % options.length].name;
   change(name === "method" ? { method: after, layer: -1, head: -1 } : { [name]: after });
 }
