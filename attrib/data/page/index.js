@@ -8,7 +8,7 @@ const list = document.getElementById("entries");
 const entries = [...list.children].map((element, place) => ({
   element,
   place,
-  text: [...element.querySelectorAll("h2, .answer, .section")].map((node) => fold(node.textContent)).join("\n"),
+  text: [...element.querySelectorAll("h2, .answer, .best")].map((node) => fold(node.textContent)).join("\n"),
   question: element.querySelector("a").textContent,
 }));
 
