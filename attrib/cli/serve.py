@@ -120,7 +120,7 @@ def serve(
         kept = folder or out or Path(left.enter_context(tempfile.TemporaryDirectory(prefix="attrib-")))
         if out is not None:
             check_writable(out)
-        shelf = Shelf(kept, LIVE if asks else {"home": LIVE["home"]})
+        shelf = Shelf(kept, LIVE if asks else None)
         if not asks and not len(shelf):
             raise InputError(f"{kept}: no explanation there; make one with attrib explain QUESTION --out {kept}")
         jobs = None

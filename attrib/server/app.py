@@ -36,7 +36,7 @@ from attrib.server.shelf import Shelf
 
 log = logging.getLogger("attrib.server")
 LIVE: Mapping[str, str] = {"home": "/", "ask": "/api/jobs"}
-"""What pages are told where there is a model; without one ``ask`` is missing."""
+"""Addresses that the pages ask where there is a model."""
 BODY = 64 * 1024
 """Least bytes that a request's body may have."""
 

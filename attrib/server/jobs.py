@@ -150,7 +150,9 @@ class Jobs:
                         return
                     continue
                 try:
-                    await asyncio.wait_for(job.changed.wait(), self.limits.heartbeat)
+                    # Not wait_for, which before Python 3.12 may lose the cancelling of who listens.
+                    async with asyncio.timeout(self.limits.heartbeat):
+                        await job.changed.wait()
                 except TimeoutError:
                     yield None
         finally:

@@ -27,8 +27,8 @@ Stamps = dict[Path, tuple[int, int]]
 class Shelf:
     """A folder's explanations; its methods may be called from any thread."""
 
-    def __init__(self, folder: Path, live: Mapping[str, str]) -> None:
-        """``live``: what pages are told of the server: ``home``, and ``ask`` where it has a model.
+    def __init__(self, folder: Path, live: Mapping[str, str] | None = None) -> None:
+        """``live``: addresses that pages ask (``ask``, ``home``); None where there is no model.
 
         Raises InputError for a folder that is none.
         """
@@ -82,7 +82,7 @@ class Shelf:
                 self._pages.move_to_end(key)
                 return found
         # Two threads may both make it; the second finds it made where the caller lets in one at a time.
-        made = page.html(storage.load(file), live=self.live)
+        made = page.html(storage.load(file), live=self.live, home="/")
         with self._lock:
             self._pages[key] = made
             while len(self._pages) > KEPT:
