@@ -81,7 +81,10 @@ def make_app(
         ClientDisconnect: _gone,
         Exception: _internal,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, token)
+    inner = Starlette(routes=routes, exception_handlers=handlers)
+    # An address has one spelling.
+    inner.router.redirect_slashes = False
+    return Guard(inner, hosts, token)
 
 
 def keep(explain: Callable[[str, str | None, Progress], Explanation], shelf: Shelf) -> Work:
