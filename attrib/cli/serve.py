@@ -136,8 +136,8 @@ def serve(
                 pair = load_pair(
                     base, tuned, device, dtype, device_map, revision, tuned_revision, trust_remote_code, progress
                 )
-                library = _library(pair, corpus, null, index, progress)
-            jobs = Jobs(keep(_explainer(pair, library, options), shelf), Limits(waiting=queue))
+                library = ready_library(pair, corpus, null, index, progress)
+            jobs = Jobs(keep(explainer(pair, library, options), shelf), Limits(waiting=queue))
         served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=Lengths(max_question, max_answer))
         ended = run(served, jobs, place, lambda url: print(url, flush=True))
         if not ended:
@@ -148,7 +148,7 @@ def serve(
         os._exit(0)
 
 
-def _library(
+def ready_library(
     pair: ModelPair, corpus: Corpus, control: Corpus | None, index: Path | None, progress: Progress
 ) -> Library:
     """Made whole now, so that the first question does not wait for it."""
@@ -160,7 +160,7 @@ def _library(
     return library
 
 
-def _explainer(
+def explainer(
     pair: ModelPair, library: Library, options: ExplainOptions
 ) -> Callable[[str, str | None, Progress], Explanation]:
     from attrib.explaining import explain

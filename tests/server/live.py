@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from attrib.server.running import bind
 from attrib.server.shelf import Shelf
 from tests.make import make_explanation
 
+Explain = Callable[[str, str | None, Progress], Explanation]
 JSON = {"content-type": "application/json"}
 
 
@@ -53,10 +54,12 @@ def made(question: str, answer: str | None = None) -> Explanation:
 class Live:
     """A server and a client of it."""
 
-    def __init__(self, folder: Path, limits: Limits, token: str | None, lengths: Lengths, model: bool) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, token: str | None, lengths: Lengths, model: bool, explain: Explain | None
+    ) -> None:
         self.explainer = Explainer()
         self.shelf = Shelf(folder, LIVE if model else None)
-        self.jobs = Jobs(keep(self.explainer, self.shelf), limits) if model else None
+        self.jobs = Jobs(keep(explain or self.explainer, self.shelf), limits) if model else None
         self.place = bind("127.0.0.1", 0)
         app = make_app(self.shelf, self.jobs, self.place.hosts, token=token, lengths=lengths)
         config = uvicorn.Config(
@@ -93,8 +96,10 @@ def serving(
     token: str | None = None,
     lengths: Lengths | None = None,
     model: bool = True,
+    explain: Explain | None = None,
 ) -> Iterator[Live]:
-    live = Live(folder, limits or Limits(heartbeat=0.05, patience=0.2), token, lengths or Lengths(), model)
+    limits = limits or Limits(heartbeat=0.05, patience=0.2)
+    live = Live(folder, limits, token, lengths or Lengths(), model, explain)
     thread = threading.Thread(target=live.server.run, args=([live.place.socket],))
     thread.start()
     try:
