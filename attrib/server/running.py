@@ -72,12 +72,12 @@ def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], No
         proxy_headers=False, server_header=False, limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=round(GRACE),
     )  # fmt: skip
-    server = _Server(config, jobs, lambda: ready(place.url))
+    server = Server(config, jobs, lambda: ready(place.url))
     server.run([place.socket])
     return server.ended
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's, which ends the jobs first, and leaves with its work done instead of by the signal."""
 
     def __init__(self, config: uvicorn.Config, jobs: Jobs | None, ready: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from attrib.progress import Progress
 from attrib.records import Explanation
 from attrib.server.app import LIVE, Lengths, keep, make_app
 from attrib.server.jobs import Jobs, Limits
-from attrib.server.running import bind
+from attrib.server.running import Server, bind
 from attrib.server.shelf import Shelf
 from tests.make import make_explanation
 
@@ -65,7 +65,7 @@ class Live:
         config = uvicorn.Config(
             app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=2
         )
-        self.server = uvicorn.Server(config)
+        self.server = Server(config, self.jobs, lambda: None)
         self.client = httpx.Client(base_url=self.place.url, timeout=10)
 
     def ask(self, question: str, answer: str | None = None) -> httpx.Response:
