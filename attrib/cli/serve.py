@@ -165,13 +165,16 @@ def explainer(
 ) -> Callable[[str, str | None, Progress], Explanation]:
     from attrib.explaining import explain
 
-    # Paths of this machine are not a listener's business; the longer first, which may begin with the shorter.
-    names = sorted(((pair.base.name, "base"), (pair.tuned.name, "tuned")), key=lambda both: -len(both[0]))
+    # Where a model lies on this machine is not a listener's business.
+    names = ((pair.base.name, "base"), (pair.tuned.name, "tuned"))
 
     def explain_one(question: str, answer: str | None, progress: Progress) -> Explanation:
         def tell(what: str, done: int, total: int) -> None:
             for name, side in names:
-                what = what.replace(name, side)
+                if what.startswith(f"{name} "):
+                    what = side + what.removeprefix(name)
+                elif what.endswith(f", {name}"):
+                    what = what.removesuffix(name) + side
             progress(what, done, total)
 
         return explain(pair, library.corpus, question, answer=answer, options=options, library=library, progress=tell)

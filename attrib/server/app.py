@@ -151,7 +151,9 @@ class _Served:
         try:
             job = jobs.submit(question, answer)
         except FullError:
-            raise RefusedError(503, f"{jobs.limits.waiting} questions wait already; try again in a minute") from None
+            raise RefusedError(
+                503, f"the queue is full ({jobs.limits.waiting} may wait); try again in a minute"
+            ) from None
         except StoppingError:
             raise RefusedError(503, "the server is being stopped") from None
         return JSONResponse({"id": job.id, "position": jobs.position(job)}, 202)

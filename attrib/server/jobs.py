@@ -29,7 +29,7 @@ Work = Callable[[str, str | None, Progress], str]
 Name = Literal["queued", "progress", "done", "failed", "cancelled"]
 ENDS = frozenset({"done", "failed", "cancelled"})
 INTERVAL = 0.05
-"""Seconds between two states of a running job that listeners are told of."""
+"""Seconds between two states of the same work that listeners are told of."""
 INTERNAL = "internal error, see the server's log"
 
 
@@ -187,15 +187,16 @@ class Jobs:
 
     async def _do(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
-        told = 0.0
+        told, last = 0.0, ""
 
         def tell(what: str, done: int, total: int) -> None:
-            nonlocal told
+            nonlocal told, last
             if job.cancelled.is_set():
                 raise CancelledError
             now = time.monotonic()
-            if now - told >= INTERVAL or done >= total:
-                told = now
+            # A new kind of work is always told: it may say nothing more for long.
+            if what != last or now - told >= INTERVAL or done >= total:
+                told, last = now, what
                 state: dict[str, object] = {"what": what, "done": int(done), "total": int(total)}
                 loop.call_soon_threadsafe(job.show, "progress", state)
 

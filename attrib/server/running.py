@@ -62,7 +62,7 @@ def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], No
     ``ready`` is told the address as soon as it answers.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("attrib: %(message)s"))
+    handler.setFormatter(_Plain("attrib: %(message)s"))
     for name, level in (("attrib.server", logging.INFO), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
@@ -75,6 +75,13 @@ def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], No
     server = Server(config, jobs, lambda: ready(place.url))
     server.run([place.socket])
     return server.ended
+
+
+class _Plain(logging.Formatter):
+    """Texts of questions may stand in an error: none of them steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in super().format(record))
 
 
 class Server(uvicorn.Server):

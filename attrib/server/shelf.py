@@ -47,6 +47,7 @@ class Shelf:
         self._found = gallery.Listing(())
         self._entries: dict[str, gallery.Entry] = {}
         self._pages: OrderedDict[tuple[str, tuple[int, int]], bytes] = OrderedDict()
+        self._index: tuple[gallery.Listing, bytes] | None = None
         self._look()
 
     def __len__(self) -> int:
@@ -93,15 +94,18 @@ class Shelf:
         """The list of all, with the question box where there is a model."""
         self._look()
         with self._lock:
-            found, links = self._found, {name: address(name) for name in self._entries}
-        return gallery.index_html(found, links, live=self.live)
+            found, links, index = self._found, {name: address(name) for name in self._entries}, self._index
+        if index is None or index[0] is not found:
+            index = self._index = found, gallery.index_html(found, links, live=self.live)
+        return index[1]
 
     def _look(self) -> None:
         """Read the folder again where something in it changed."""
         with self._looking:
             now = {file: _stamp(file) for file in self.folder.rglob("*.safetensors")}
-            if now == self._stamps:
-                return
+            with self._lock:
+                if now == self._stamps:
+                    return
             try:
                 found = gallery.find([self.folder])
             except InputError:

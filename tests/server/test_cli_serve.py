@@ -46,11 +46,11 @@ class Process:
 
 
 @contextmanager
-def process(folder: Path, *arguments: str) -> Iterator[Process]:
+def process(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "attrib", "serve")) -> Iterator[Process]:
     log = folder / "log.txt"
     with log.open("w") as errors:
         started = subprocess.Popen(
-            [sys.executable, "-m", "attrib", "serve", "--port", "0", *arguments],
+            [sys.executable, *program, "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -212,6 +212,37 @@ def test_elsewhere_than_on_this_machine_a_token_is_printed_and_needed(stored: Pa
         assert httpx.get(here, headers={"host": "lab.example", **bearer}).is_success
         assert httpx.get(here, headers={"host": f"evil.example:{port}", **bearer}).status_code == 421
         assert running.stop(signal.SIGINT) == 0
+
+
+DEAF = """
+import sys, tempfile, time
+from attrib import explaining
+def sleep(*given, progress, **named):
+    progress("sleeping", 0, 1)
+    time.sleep(60)
+explaining.explain = sleep
+tempfile.tempdir = sys.argv.pop()
+from attrib.cli import main
+main()
+"""
+
+
+def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
+    models: Sequence[str], tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with process(tmp_path, *models, str(temporary), program=["-c", DEAF, "serve"]) as running:
+        assert len(list(temporary.iterdir())) == 1
+        with httpx.Client(base_url=running.url, timeout=60) as client:
+            name = ask(client)
+            with client.stream("GET", f"/api/jobs/{name}/events") as response:
+                told = read_events(response)
+                next(event for event in told if event[1].get("what") == "sleeping")
+                assert running.stop(signal.SIGTERM, 10) == 0
+                assert [event[0] for event in told] == ["failed"]
+        assert list(temporary.iterdir()) == []
+        assert "Traceback" not in running.errors
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
