@@ -40,6 +40,8 @@ class Explainer:
             raise InputError("question: this is\ntoo long")
         if question == "ours":
             raise RuntimeError("Traceback: secret of the house")
+        if question == "deaf":
+            self.through.wait(10)
         while not self.through.is_set():
             progress("thinking", 1, 10)
             time.sleep(0.002)

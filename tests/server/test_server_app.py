@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from attrib import storage
 from attrib.render import page
-from attrib.server.app import Lengths
+from attrib.server.app import EventStream, Lengths
 from attrib.server.guard import HEADERS
 from attrib.server.jobs import INTERNAL, Limits
 from tests.server.live import JSON, Live, made, serving, wait_for
@@ -95,6 +97,44 @@ def test_cancelling_ends_a_job_and_the_next_one_runs(live: Live, tmp_path: Path)
     assert list(live.events(second))[-1][0] == "done"
     assert live.client.delete(f"/api/jobs/{second}").json()["state"] == "done"
     assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
+
+
+def test_what_was_cancelled_during_its_last_step_is_not_kept(live: Live, tmp_path: Path) -> None:
+    name = live.ask("deaf").json()["id"]
+    wait_for(lambda: live.explainer.begun == ["deaf"])
+    live.client.delete(f"/api/jobs/{name}")
+    live.explainer.through.set()
+    assert list(live.events(live.ask("second").json()["id"]))[-1][0] == "done"
+    assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.4"])
+def test_a_stream_is_closed_before_its_response_ends_also_in_the_middle_of_sending(version: str) -> None:
+    closed: list[bool] = []
+
+    async def source() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b": still here\n\n"
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError("gone")
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def respond() -> None:
+        scope = {"type": "http", "asgi": {"spec_version": version}}
+        with pytest.raises((OSError, ClientDisconnect)):
+            await EventStream(source())(scope, receive, send)
+        assert closed == [True]
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, respond()).result()
 
 
 def test_a_browser_that_goes_away_cancels_its_question(live: Live, tmp_path: Path) -> None:
