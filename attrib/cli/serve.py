@@ -41,7 +41,7 @@ def serve(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="FOLDER",
             help="Show the explanations in this folder. Without a model no question can be asked; with --base, --tuned "
             "and --documents new explanations are kept there too.",
         ),
