@@ -80,13 +80,17 @@ class Asked:
 
 
 def ask(pair: ModelPair, question: str, *, max_new_tokens: int = 64, progress: Progress | None = None) -> Asked:
-    """Both models' own greedy answers to ``question``."""
+    """Both models' own greedy answers to ``question``; ``progress`` counts their tokens and may raise to stop."""
     prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
-    answers = []
-    for number, model in enumerate((pair.base, pair.tuned)):
-        if progress is not None:
-            progress("answers", number, 2)
-        answers.append(generate(model, prompt_ids, max_new_tokens=max_new_tokens))
+    tell = progress or (lambda what, done, total: None)
+
+    def after(before: int) -> Progress:
+        return lambda what, done, total: tell("answers", before + done, 2 * total)
+
+    answers = [
+        generate(model, prompt_ids, max_new_tokens=max_new_tokens, progress=after(before))
+        for model, before in ((pair.base, 0), (pair.tuned, max_new_tokens))
+    ]
     return Asked(prompt_ids, *answers)
 
 

@@ -42,12 +42,15 @@ class Generated:
     """Whether the model ended it; False where it was cut off."""
 
 
-def generate(model: Model, prompt_ids: Sequence[int], *, max_new_tokens: int = 64) -> tuple[int, ...]:
+def generate(
+    model: Model, prompt_ids: Sequence[int], *, max_new_tokens: int = 64, progress: Progress | None = None
+) -> tuple[int, ...]:
     """Greedy answer of ``model`` without its end-of-turn marker; may be empty.
 
+    ``progress`` is told before every token, and may raise to stop there.
     Raises InputError where prompt and answer would exceed the model's context.
     """
-    return generate_batch(model, [prompt_ids], max_new_tokens=max_new_tokens)[0][0].ids
+    return generate_batch(model, [prompt_ids], max_new_tokens=max_new_tokens, progress=progress)[0][0].ids
 
 
 def generate_batch(
@@ -66,6 +69,7 @@ def generate_batch(
     ``temperature`` 0 is greedy, and then in float32 and float64 the same token for token as one prompt at a time.
     Otherwise tokens are drawn from softmax(logits / temperature); ``seed``, the prompt and the sample's number decide
     the draw. Whatever generation settings the model ships with are not used, its end markers excepted.
+    ``progress`` is told before every token how many answers are done; of a single answer, how many tokens.
     Raises InputError for options that cannot be and where prompt and answer would exceed the model's context.
     """
     import torch
@@ -82,7 +86,11 @@ def generate_batch(
     answers = len(prompts) * samples
 
     def tell(done: int) -> None:
-        if progress is not None:
+        if progress is None:
+            return
+        if answers == 1:
+            progress(f"{model.name} answers", max_new_tokens if done else len(rows[0][0].ids), max_new_tokens)
+        else:
             progress(f"{model.name} answers", done, answers)
 
     with model.plain() as network, torch.no_grad():
@@ -91,7 +99,7 @@ def generate_batch(
         if answers > 1:
             for row in (row for some in rows for row in some if row.tied):
                 row.clear()
-                run.answer([[row]], lambda done: None)
+                run.answer([[row]], lambda done: tell(answers))
     return [[row.generated() for row in some] for some in rows]
 
 
@@ -191,6 +199,7 @@ class _Run:
                     done += sum(len(some) for some in group) - len(new.rows)
                     active = new if active is None else active.join(new)
             assert active is not None
+            tell(done)
             left = self._step(active) if active.rows else active
             done += len(active.rows) - len(left.rows)
             active = left if left.rows else None

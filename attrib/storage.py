@@ -33,18 +33,23 @@ def save(explanation: Explanation, path: str | Path) -> Path:
 
     Raises InputError where it cannot be written; an older file then stays as it was.
     """
-    from safetensors.numpy import save as to_bytes
-
     path = Path(path)
     if not path.name:
         raise InputError(f"{path}: a folder, not a file; give the record a name")
     path = path if path.suffix else path.with_suffix(".safetensors")
+    write_atomically(path, to_bytes(explanation))
+    return path
+
+
+def to_bytes(explanation: Explanation) -> bytes:
+    """What ``save`` writes."""
+    from safetensors.numpy import save
+
     arrays: dict[str, np.ndarray] = {}
     tree = _pack(explanation, "", arrays)
     # One metadata key only: the library writes several in any order.
     header = json.dumps({"schema": SCHEMA, "record": tree}, ensure_ascii=False, sort_keys=True)
-    write_atomically(path, to_bytes(arrays, metadata={"attrib": header}))
-    return path
+    return save(arrays, metadata={"attrib": header})
 
 
 def load(path: str | Path) -> Explanation:

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "progress", "files", "records", "measures", "units", "documents", "tokens", "models", "targets",
     "passes", "generate", "variants", "capture", "likelihood", "gradients", "attribution", "tuning", "index", "search",
-    "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render", "cli",
-    "__main__",
+    "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render", "server",
+    "cli", "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 DOORS = {
@@ -36,6 +36,8 @@ DOORS = {
     "mpl_toolkits": ("attrib.render.figures",),
     "peft": ("attrib.tuning", "attrib.models"),
     "captum": ("attrib.attribution",),
+    "starlette": ("attrib.server",),
+    "uvicorn": ("attrib.server",),
 }
 CONVENIENCE = ("attrib.records", "Explanation")
 """Methods of this class hand a record on to those who store and draw it."""

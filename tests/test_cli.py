@@ -128,7 +128,9 @@ def test_models_list_needs_no_model(capsys: Any, monkeypatch: Any, tmp_path: Pat
     assert "licence" in json.dumps(json.loads(run(capsys, monkeypatch, "models", "list", "--json")[1]))
 
 
-@pytest.mark.parametrize("command", [[], ["explain"], ["show"], ["render"], ["sections"], ["demo"], ["models", "get"]])
+@pytest.mark.parametrize(
+    "command", [[], ["explain"], ["show"], ["render"], ["sections"], ["serve"], ["demo"], ["models", "get"]]
+)
 def test_help_has_an_example(capsys: Any, monkeypatch: Any, command: list[str]) -> None:
     status, out, err = run(capsys, monkeypatch, *command, "--help")
     assert status == 0, err

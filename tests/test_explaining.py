@@ -131,6 +131,13 @@ def test_a_sections_scores_do_not_depend_on_the_other_candidates(
     np.testing.assert_allclose(everything.verdict.section_gain[columns], explained.verdict.section_gain, atol=1e-4)
 
 
+def test_the_tokens_of_both_answers_are_counted(tiny_pair: Any) -> None:
+    told: list[tuple[str, int, int]] = []
+    asked = ask(tiny_pair, "Who keeps the light?", max_new_tokens=6, progress=lambda *what: told.append(what))
+    assert (len(asked.base_ids), len(asked.tuned_ids)) == (6, 6)
+    assert told == [("answers", done, 12) for done in (0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11, 12)]
+
+
 @pytest.mark.parametrize("source", ["base", "tuned"])
 def test_a_models_own_answer_is_explained_with_the_ids_it_wrote(tiny_pair: Any, corpus: Corpus, source: Any) -> None:
     asked = ask(tiny_pair, QUESTION, max_new_tokens=6)

@@ -219,7 +219,7 @@ def _number(value: float) -> float | None:
 
 
 def _floats(values: np.ndarray | float) -> list[float | None]:
-    return [_number(value) for value in np.atleast_1d(values)]
+    return [_number(float(value)) for value in np.atleast_1d(values)]
 
 
 # ------------------------------------------------------------------------------------------- texts

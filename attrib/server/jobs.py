@@ -1,0 +1,248 @@
+"""Questions in a queue, one at a time under the models; each tells its listeners what becomes of it.
+
+All states change on the event loop's thread; the work itself runs in one thread beside it, and what it tells comes back
+to the loop. A listener is given the newest state, not every state: a slow one holds nothing up and keeps nothing alive.
+A job that nobody listens to is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal
+
+from attrib.errors import AttribError
+from attrib.progress import Progress
+
+log = logging.getLogger("attrib.server")
+
+Work = Callable[[str, str | None, Progress], str]
+"""(question, given answer, progress) → address of the page; runs outside the loop's thread. Progress may raise
+``CancelledError``, which must come out."""
+Name = Literal["queued", "progress", "done", "failed", "cancelled"]
+ENDS = frozenset({"done", "failed", "cancelled"})
+INTERVAL = 0.05
+"""Seconds between two states of the same work that listeners are told of."""
+INTERNAL = "internal error, see the server's log"
+
+
+class CancelledError(Exception):
+    """The running job is not wanted any more."""
+
+
+class FullError(Exception):
+    """As many jobs wait as may wait."""
+
+
+class StoppingError(Exception):
+    """The server takes no more jobs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """What a listener is told."""
+
+    name: Name
+    data: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many may wait, and for how long; seconds."""
+
+    waiting: int = 16
+    """Jobs behind the running one."""
+    unheard: float = 20.0
+    """Until a job that nobody has listened to yet is cancelled."""
+    patience: float = 5.0
+    """Until a job whose last listener left is cancelled; browsers come back after a lost connection."""
+    heartbeat: float = 5.0
+    """Between two signs of life to a listener: a connection that is gone is only noticed by writing to it."""
+    kept: int = 256
+    """Ended jobs whose last state can still be asked for."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One question on its way."""
+
+    id: str
+    question: str
+    answer: str | None
+    event: Event
+    listeners: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Seen by the work when it next tells of its progress."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.event.name in ENDS
+
+    def show(self, name: Name, data: dict[str, object]) -> None:
+        """The new state, told to all listeners; what has ended stays as it ended."""
+        if self.ended or (name, data) == (self.event.name, self.event.data):
+            return
+        self.event = Event(name, data)
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+class Jobs:
+    """The queue and its worker; made, used and stopped on one event loop."""
+
+    def __init__(self, work: Work, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._work = work
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._waiting: list[Job] = []
+        self._running: Job | None = None
+        self._stopping = False
+        self._thread = ThreadPoolExecutor(1, "attrib-models")
+        self._worker: asyncio.Task[None] | None = None
+
+    def submit(self, question: str, answer: str | None) -> Job:
+        """A new job at the queue's end. Raises FullError and StoppingError."""
+        if self._stopping:
+            raise StoppingError
+        # A job that is about to run takes no place.
+        if self.position(None) > self.limits.waiting:
+            raise FullError
+        job = Job(secrets.token_urlsafe(12), question, answer, Event("queued", {"position": self.position(None)}))
+        self._jobs[job.id] = job
+        self._waiting.append(job)
+        self._expect(job, self.limits.unheard)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.get_running_loop().create_task(self._run())
+        return job
+
+    def position(self, job: Job | None) -> int:
+        """Jobs ahead of a waiting one, or of the next to come."""
+        ahead = self._waiting.index(job) if job is not None else len(self._waiting)
+        return ahead + (self._running is not None)
+
+    def find(self, name: str) -> Job | None:
+        return self._jobs.get(name)
+
+    def cancel(self, job: Job) -> None:
+        """Its listeners know at once; running work stops when it next tells of its progress."""
+        self._end(job, "cancelled", {})
+
+    async def listen(self, job: Job) -> AsyncGenerator[Event | None, None]:
+        """The state now and each newer one until the job ends; None is a sign of life."""
+        job.listeners += 1
+        self._unexpect(job)
+        seen: Event | None = None
+        try:
+            while True:
+                if job.event is not seen:
+                    seen = job.event
+                    yield seen
+                    if seen.name in ENDS:
+                        return
+                    continue
+                try:
+                    # Not wait_for, which before Python 3.12 may lose the cancelling of who listens.
+                    async with asyncio.timeout(self.limits.heartbeat):
+                        await job.changed.wait()
+                except TimeoutError:
+                    yield None
+        finally:
+            job.listeners -= 1
+            if not job.listeners:
+                self._expect(job, self.limits.patience)
+
+    async def stop(self, seconds: float) -> bool:
+        """End all jobs; whether the running work has come to an end within ``seconds``."""
+        self._stopping = True
+        for job in [*self._waiting, *([self._running] if self._running is not None else [])]:
+            self._end(job, "failed", {"error": "the server was stopped before this was done; ask again later"})
+        self._thread.shutdown(wait=False)
+        if self._worker is None:
+            return True
+        done, _ = await asyncio.wait([self._worker], timeout=seconds)
+        return bool(done)
+
+    async def _run(self) -> None:
+        """All that waits, one after the other."""
+        while self._waiting:
+            job = self._waiting.pop(0)
+            self._running = job
+            self._renumber()
+            began = time.monotonic()
+            try:
+                await self._do(job)
+            finally:
+                self._running = None
+                self._renumber()
+                log.info("job %s %s after %.1f s", job.id, job.event.name, time.monotonic() - began)
+
+    async def _do(self, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        told, last = 0.0, ""
+
+        def tell(what: str, done: int, total: int) -> None:
+            nonlocal told, last
+            if job.cancelled.is_set():
+                raise CancelledError
+            now = time.monotonic()
+            # A new kind of work is always told: it may say nothing more for long.
+            if what != last or now - told >= INTERVAL or done >= total:
+                told, last = now, what
+                state: dict[str, object] = {"what": what, "done": int(done), "total": int(total)}
+                loop.call_soon_threadsafe(job.show, "progress", state)
+
+        def work() -> str:
+            tell("starting", 0, 1)
+            return self._work(job.question, job.answer, tell)
+
+        try:
+            address = await loop.run_in_executor(self._thread, work)
+        except CancelledError:
+            self._end(job, "cancelled", {})
+        except AttribError as error:
+            self._end(job, "failed", {"error": one_line(str(error))})
+        except Exception:
+            log.exception("job %s failed", job.id)
+            self._end(job, "failed", {"error": INTERNAL})
+        else:
+            self._end(job, "done", {"url": address})
+
+    def _end(self, job: Job, name: Name, data: dict[str, object]) -> None:
+        if job.ended:
+            return
+        job.cancelled.set()
+        job.show(name, data)
+        self._unexpect(job)
+        if job in self._waiting:
+            self._waiting.remove(job)
+            self._renumber()
+        ended = [some.id for some in self._jobs.values() if some.ended]
+        for old in ended[: -self.limits.kept]:
+            del self._jobs[old]
+
+    def _renumber(self) -> None:
+        for job in self._waiting:
+            job.show("queued", {"position": self.position(job)})
+
+    def _expect(self, job: Job, seconds: float) -> None:
+        """A listener, within ``seconds``; without one the job is cancelled."""
+        if not job.ended:
+            job.timer = asyncio.get_running_loop().call_later(seconds, self.cancel, job)
+
+    def _unexpect(self, job: Job) -> None:
+        if job.timer is not None:
+            job.timer.cancel()
+            job.timer = None
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
