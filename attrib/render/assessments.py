@@ -16,6 +16,7 @@ import numpy as np
 
 from attrib.assess.faithfulness import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, Report, Row
 from attrib.render import figures as draw
+from attrib.render import panels as stock
 from attrib.render.tables import drawn, write_files
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
-_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
 _ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the panels
 
 
@@ -129,7 +129,7 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
     if metric != "leave_one_out":
         for side in SIDES:
             chance = _row(report, RANDOM, side, metric)
-            ax.axvspan(chance.low, chance.high, color=_COLOURS[side], alpha=0.18, lw=0, zorder=0)
+            ax.axvspan(chance.low, chance.high, color=draw.SIDES[side], alpha=0.18, lw=0, zorder=0)
     else:
         ax.axvline(0, color="#BBBBBB", lw=0.8, zorder=0)
     for shift, side in ((-0.17, "base"), (0.17, "tuned")):
@@ -138,10 +138,9 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
             # With itself it is 1 by construction.
             shown = [(i, row) for i, row in shown if row.method not in (*CONTROLS, metric)]
         for i, row in shown:
-            ax.plot([row.low, row.high], [i + shift] * 2, color=_COLOURS[side], lw=0.9, solid_capstyle="butt")
+            ax.plot([row.low, row.high], [i + shift] * 2, color=draw.SIDES[side], lw=0.9, solid_capstyle="butt")
         places = [i + shift for i, _ in shown]
-        marker = "o" if side == "base" else "s"
-        ax.plot([row.mean for _, row in shown], places, marker, color=_COLOURS[side], ms=2.6, mew=0)
+        ax.plot([row.mean for _, row in shown], places, draw.MARKERS[side], color=draw.SIDES[side], ms=2.6, mew=0)
     unit = "rank correlation" if metric == "leave_one_out" else "nats per token"
     names = {"leave_one_out": "with leave-one-out", "area": "area (MoRF − LeRF)"}
     ax.set_title(names.get(metric, metric), fontsize=7, pad=3)
@@ -166,22 +165,17 @@ def _frame(ax: Axes, methods: Sequence[str], *, labels: bool) -> None:
     ax.set_yticks(range(len(methods)), [_label(m) for m in methods] if labels else [])
     ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
     ax.tick_params(axis="y", length=0)
-    for i in range(0, len(methods), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    stock.stripes(ax, len(methods))
     first = next((i for i, m in enumerate(methods) if m in CONTROLS), len(methods))
     ax.axhline(first - 0.5, color="#999999", lw=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_linewidth(0.5)
+    stock.spines(ax, "bottom")
 
 
 def _legend(figure: Figure, width: float, height: float) -> None:
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [
-        Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
-        Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+        *stock.side_handles(),
         Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
     ]
     figure.legend(

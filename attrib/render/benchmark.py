@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 NAME, SCHEMA = "benchmark", 1
 SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
 """Measures in the terminal's table; the others are in the files."""
-_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
 _TEXTS = ("id", "subset", "kind", "knowledge", "fact", "side", "question", "answer", "answer_before", "prediction")
 
 
@@ -163,8 +162,8 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
                 one = found.get(key(accuracy))
                 if one is None:
                     continue
-                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, _COLOURS["base"])
-                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, _COLOURS["tuned"], "s")
+                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, draw.SIDES["base"])
+                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, draw.SIDES["tuned"], "s")
                 for value, dashes in ((one.majority, "-"), (one.majority_by_template, ":")):
                     if value is not None:
                         ax.plot([value] * 2, [place - 0.42, place + 0.42], dashes, color="#555555", lw=0.9, zorder=3)
@@ -172,8 +171,7 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
             panels.title(ax, "(a) right answers" if measure == "accuracy" else "(b) token F1")
             ax.set_xlabel("share" if measure == "accuracy" else "mean", fontsize=6, labelpad=1.5)
         handles = [
-            Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
-            Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+            *panels.side_handles(),
             Line2D([], [], color="#555555", lw=0.9, label="always the commonest answer"),
             Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
         ]

@@ -378,7 +378,7 @@ def _meanings(answers: Answers) -> str:
 
 # ------------------------------------------------------------------------------------------- figure
 
-_BASE, _TUNED, _CONTROL = draw.COLOURS["base"], draw.COLOURS["documents"], "#777777"
+_CONTROL = "#777777"
 _PANELS = (
     ("semantic entropy", "nats", (("semantic_entropy", "base"), ("semantic_entropy", "tuned"))),
     ("agreement", "share of pairs", (("agreement", "base"), ("agreement", "tuned"))),
@@ -418,7 +418,7 @@ def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-doub
             bottom = height - top - i // columns * band - _HEAD - tall
             ax = figure.add_axes((left / width, bottom / height, across / width, tall / height))
             _panel(ax, report, panel, labels if i % columns == 0 else None)
-            ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family="DejaVu Sans")
+            ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family=draw.FAMILY)
         _legend(figure, width, height, entries)
         return figure
 
@@ -430,7 +430,7 @@ def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], lab
     kinds = report.kinds
     for place, (quantity, side) in enumerate(series):
         shift = (place - (len(series) - 1) / 2) * (0.5 / max(len(series) - 1, 1))
-        marker, colour = _SERIES.get((quantity, side), ("o", _BASE) if side == "base" else ("s", _TUNED))
+        marker, colour = _SERIES.get((quantity, side), (draw.MARKERS[side], draw.SIDES[side]))
         for i, kind in enumerate(kinds):
             row = report.row(quantity, kind)
             value, low, high = (
@@ -452,21 +452,16 @@ def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], lab
     ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(unit, fontsize=6, labelpad=2)
-    for i in range(0, len(kinds), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    panels.stripes(ax, len(kinds))
     if len(kinds) > 1:
         ax.axhline(len(kinds) - 1.5, color="#999999", lw=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_linewidth(0.5)
+    panels.spines(ax, "bottom")
 
 
 def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
     from matplotlib.lines import Line2D
 
-    named = {
-        "base": ("o", _BASE),
-        "tuned": ("s", _TUNED),
+    named = {side: (draw.MARKERS[side], draw.SIDES[side]) for side in draw.SIDES} | {
         "control texts": _SERIES["novel_control", "tuned"],
         "ROUGE-L": _SERIES["rouge_l", "tuned"],
         "BERTScore": _SERIES["bertscore", "tuned"],
@@ -477,7 +472,7 @@ def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
     ]
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / width, 1 - 0.02 / height), ncols=entries,
-        prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,
+        prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,
         handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
     )  # fmt: skip
 

@@ -35,10 +35,7 @@ SHOWN = ("accuracy", "exact", "containment", "token_f1", "logprob", "exposure")
 UNSEEN = "no model"
 """Name of the blind baseline's row."""
 _HEADS = {"token_f1": "token F1", "logprob": "log p a token", "exposure": "exposure (bits)", "exact": "exact match"}
-_COLOURS = {
-    "base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"], "full": draw.COLOURS["documents"],
-    "retrained": "#009E73",
-}  # fmt: skip
+_COLOURS = {**draw.SIDES, "full": draw.SIDES["tuned"], "retrained": "#009E73"}
 _COLUMNS = ("measure", "part", "kind", "side", "value", "low", "high", "p", "n", "groups")
 
 
@@ -297,11 +294,11 @@ def _lines(report: HoldoutReport) -> list[_Line]:
 
 def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, names: Sequence[str] | None) -> None:
     for i, line in enumerate(lines):
-        for shift, side, marker in ((-0.17, "base", "o"), (0.17, "tuned", "s")):
+        for shift, side in ((-0.17, "base"), (0.17, "tuned")):
             q = report.quantity(measure, line.part, side, line.kind)
             if q is not None:
                 size = 3.0 if line.kind == "all" else 2.2
-                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
+                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], draw.MARKERS[side], size)
     if measure == "accuracy":
         ax.set_xlim(-0.03, 1.03)
     panels.rows(ax, names if names is not None else [""] * len(lines))
@@ -339,8 +336,7 @@ def _truth_ratios(ax: Axes, removal: Removal) -> None:
 def _side_handles(sides: Sequence[str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    marks = {"base": "o", "tuned": "s"}
-    marker = {side: marks.get(side, "") if "tuned" in sides else "" for side in sides}
+    marker = {side: draw.MARKERS.get(side, "") if "tuned" in sides else "" for side in sides}
     return [Line2D([], [], color=_COLOURS[s], marker=marker[s], ms=3, lw=1.0, label=s) for s in sides]
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FAMILY = "DejaVu Sans"
-"""Comes with matplotlib: the same figure on every machine."""
 _EDGE, _GAP, _BESIDE = 0.1, 0.16, 0.14  # inches: right of all, between panels, beside names
 _LINE, _TITLE, _FOOT = 0.12, 0.24, 0.32  # inches: of legend, above a panel, below it with ticks and label
 _NARROW = 1.0
@@ -77,11 +75,33 @@ def rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_yticks(range(len(names)), list(names))
     for text in ax.get_yticklabels():
         text.set_parse_math(False)
-    for i in range(0, len(names), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    stripes(ax, len(names))
     ticks(ax)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+
+
+def stripes(ax: Axes, n: int) -> None:
+    """Every other one of ``n`` rows shaded."""
+    for i in range(0, n, 2):
+        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+
+
+def spines(ax: Axes, *names: str) -> None:
+    """The named ones thin, the others gone."""
+    for name, spine in ax.spines.items():
+        spine.set_visible(name in names)
+        spine.set_linewidth(0.5)
+
+
+def side_handles(size: float = 3.0, line: float = 0.9) -> list[Any]:
+    """Of a legend: base and tuned with their markers."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=colour, marker=draw.MARKERS[side], ms=size, lw=line, label=side)
+        for side, colour in draw.SIDES.items()
+    ]
 
 
 def short(text: str, room: float) -> str:
@@ -101,14 +121,12 @@ def ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_linewidth(0.5)
+    spines(ax, "left", "bottom")
 
 
 def title(ax: Axes, text: str) -> None:
     """Above the panel, from its left edge."""
-    ax.set_title(text, fontsize=6.5, pad=3, loc="left", family=FAMILY)
+    ax.set_title(text, fontsize=6.5, pad=3, loc="left", family=draw.FAMILY)
 
 
 def legend(figure: Figure, handles: Sequence[Any], *, left: float, down: float, columns: int | None = None) -> None:
@@ -116,6 +134,6 @@ def legend(figure: Figure, handles: Sequence[Any], *, left: float, down: float, 
     width, height = figure.get_size_inches()
     figure.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(left / width, 1 - down / height),
-        ncols=columns or len(handles), prop={"size": 6.0, "family": FAMILY}, frameon=False, borderpad=0,
+        ncols=columns or len(handles), prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0,
         borderaxespad=0, handlelength=1.4, handletextpad=0.3, columnspacing=0.9,
     )  # fmt: skip

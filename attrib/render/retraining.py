@@ -18,6 +18,7 @@ import numpy as np
 from attrib.assess.influence import BEFORE, METRICS, REFERENCE, TEXTUAL, Retraining, Row
 from attrib.errors import InputError
 from attrib.render import figures as draw
+from attrib.render import panels
 from attrib.render.tables import interval, number, write_files
 
 if TYPE_CHECKING:
@@ -345,14 +346,12 @@ def _axis(ax: Axes, *, labels: bool) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5, labelleft=labels)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_linewidth(0.5)
+    panels.spines(ax, "left", "bottom")
 
 
 def _title(ax: Axes, name: str, below: str) -> None:
     """Two lines above the axes: what it shows, and a number."""
-    font: dict[str, Any] = {"family": "DejaVu Sans", "parse_math": False, "annotation_clip": False}
+    font: dict[str, Any] = {"family": draw.FAMILY, "parse_math": False, "annotation_clip": False}
     for text, size, up in ((name, 6.5, 10.5), (below, 6.0, 2.5)):
         ax.annotate(
             text, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", fontsize=size, va="baseline",
@@ -364,7 +363,7 @@ def _outer_labels(figure: Figure, plan: _Plan) -> None:
     """One label for the panels' y axes, one under each column."""
     first, last = plan.panels[0], plan.panels[-1]
     middle = (first[1] + last[1] + last[3]) / 2
-    font: dict[str, Any] = {"fontsize": 6.0, "family": "DejaVu Sans", "ha": "center"}
+    font: dict[str, Any] = {"fontsize": 6.0, "family": draw.FAMILY, "ha": "center"}
     figure.text(
         0.02 / plan.width, 1 - middle / plan.height, "log p lost without the section (nats)", rotation=90, va="center",
         **{**font, "ha": "left"},
@@ -382,8 +381,7 @@ def _lds(ax: Axes, ranked: Sequence[Row]) -> None:
         full = row.scorer == REFERENCE or told_apart(row)
         ax.plot([row.low, row.high], [i, i], color=colour, lw=0.9, solid_capstyle="butt", zorder=1)
         ax.plot([row.value], [i], "o", ms=3.2, mew=0.7, mec=colour, mfc=colour if full else "white", zorder=2)
-    for i in range(0, len(ranked), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    panels.stripes(ax, len(ranked))
     low, high = min(0.0, *(row.low for row in ranked)), max(0.0, *(row.high for row in ranked))
     room = 0.04 * max(high - low, 1e-9)
     ax.set_xlim(low - room, high + room)
@@ -423,7 +421,7 @@ def _handles(found: Retraining, ranked: Sequence[Row]) -> list[Any]:
 def _legend(figure: Figure, plan: _Plan, handles: Sequence[Any]) -> None:
     figure.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(_EDGE / plan.width, 1 - 0.02 / plan.height),
-        ncols=plan.legend, prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0,
+        ncols=plan.legend, prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0,
         handlelength=1.2, handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
     )  # fmt: skip
 

@@ -8,12 +8,15 @@ from attrib.render.figures.captions import caption, comparison_caption
 from attrib.render.figures.comparison import method_comparison
 from attrib.render.figures.files import plain_metadata, save, to_bytes
 from attrib.render.figures.heatmap import prompt_heatmap, section_heatmap
-from attrib.render.figures.style import COLOURS, FORMATS, PRESETS, inches, style, width_of
+from attrib.render.figures.style import COLOURS, FAMILY, FORMATS, MARKERS, PRESETS, SIDES, inches, style, width_of
 
 __all__ = [
     "COLOURS",
+    "FAMILY",
     "FORMATS",
+    "MARKERS",
     "PRESETS",
+    "SIDES",
     "caption",
     "comparison_caption",
     "inches",

@@ -29,6 +29,7 @@ from attrib.render.figures.parts import (
 from attrib.render.figures.style import (
     COLOURS,
     COLUMN_LABEL,
+    FAMILY,
     FONT,
     LINE,
     LINE_SPACING,
@@ -364,7 +365,7 @@ def _legend(ax: Axes, heat: Heat, label: float) -> None:
         bbox_to_anchor=(-(label + _TRACKS) / width, 1 + (_HEAD - 0.02) / height),
         ncols=len(handles),
         frameon=False,
-        prop={"size": 6.0, "family": "DejaVu Sans"},
+        prop={"size": 6.0, "family": FAMILY},
         borderpad=0,
         borderaxespad=0,
         handlelength=0.9,

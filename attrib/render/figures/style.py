@@ -31,9 +31,14 @@ PRESETS: dict[str, float] = {
 """Width in inches by venue and column; NeurIPS has one column."""
 COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3"}
 """Verdicts: told apart by colour-blind readers and in grey print."""
+SIDES = {"base": COLOURS["base"], "tuned": COLOURS["documents"]}
+"""The two models, wherever they stand side by side."""
+MARKERS = {"base": "o", "tuned": "s"}
 FORMATS = ("pdf", "svg", "png")
 _IN_FONT = str.maketrans("␠␍", "␣↩")  # DejaVu Sans has no ␠ and ␍
-FONT: dict[str, Any] = {"fontsize": 6.0, "family": "DejaVu Sans", "parse_math": False}
+FAMILY = "DejaVu Sans"
+"""Comes with matplotlib: the same figure on every machine."""
+FONT: dict[str, Any] = {"fontsize": 6.0, "family": FAMILY, "parse_math": False}
 LINE = 0.1  # inches that a line of 6 pt text needs
 LINE_SPACING = 1.1
 MAX_HEIGHT = 9.0  # inches of a page
@@ -46,7 +51,7 @@ def style() -> Iterator[None]:
     """Matplotlib's own defaults, whatever the caller has set, and no warning for each missing glyph."""
     import matplotlib.style
 
-    ours = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "attrib", "font.family": "DejaVu Sans"}
+    ours = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "attrib", "font.family": FAMILY}
     with matplotlib.style.context("default"), matplotlib.rc_context(ours), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         yield
@@ -66,7 +71,7 @@ def inches(text: str) -> float:
 
     if not text:
         return 0.0
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family="DejaVu Sans", size=6), False)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(family=FAMILY, size=6), False)
     return float(width) / 72
 
 
