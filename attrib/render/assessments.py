@@ -17,7 +17,9 @@ import numpy as np
 from attrib.assess.faithfulness import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, Report, Row
 from attrib.render import figures as draw
 from attrib.render import panels as stock
-from attrib.render.tables import drawn, write_files
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +38,9 @@ def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], pre
     writer.writerow(names)
     writer.writerows([getattr(row, name) for name in names] for row in report.rows)
     files = {"faithfulness.csv": table.getvalue().encode(), "faithfulness.json": _json(report)}
-    files |= drawn("faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats)
+    files |= draw.drawn(
+        "faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats, preset=preset
+    )
     return write_files(folder, files)
 
 
@@ -74,8 +78,11 @@ def ordered(report: Report) -> list[str]:
     return [m for m in best if m not in CONTROLS] + [m for m in best if m in CONTROLS]
 
 
-def faithfulness_figure(report: Report, *, preset: str = "neurips-double") -> Figure:
-    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; bands are chance."""
+def faithfulness_figure(report: Report, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None) -> Figure:
+    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; bands are chance.
+
+    ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     methods = ordered(report)
@@ -83,18 +90,19 @@ def faithfulness_figure(report: Report, *, preset: str = "neurips-double") -> Fi
     label = max(draw.inches(_label(m)) for m in methods) + 0.12
     panels = ("comprehensiveness", "area", "leave_one_out", "cost")
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
+        own = own_axes(axs, panels) if axs is not None else None
+        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
         gap = 0.12
         size = (width - label - 0.08 - gap * (len(panels) - 1)) / len(panels)
         for i, panel in enumerate(panels):
             box = ((label + i * (size + gap)) / width, _FOOT / height, size / width, _ROW * len(methods) / height)
-            ax = figure.add_axes(box)
+            ax = own[i] if own else figure.add_axes(box)
             if panel == "cost":
                 _cost(ax, report, methods)
             else:
                 _metric(ax, report, methods, panel)
-            _frame(ax, methods, labels=i == 0)
-        _legend(figure, width, height)
+            _frame(ax, methods, labels=stock.beside_nothing(ax, own) if own else i == 0)
+        _legend(figure, width, height, own[0] if own else None)
         return figure
 
 
@@ -171,13 +179,16 @@ def _frame(ax: Axes, methods: Sequence[str], *, labels: bool) -> None:
     stock.spines(ax, "bottom")
 
 
-def _legend(figure: Figure, width: float, height: float) -> None:
+def _legend(figure: Figure, width: float, height: float, above: Axes | None) -> None:
     from matplotlib.patches import Patch
 
     handles = [
         *stock.side_handles(),
         Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
     ]
+    if above is not None:
+        stock.legend(figure, handles, left=0, down=0, above=above)
+        return
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,
         handlelength=1.4, labelspacing=0.2, borderpad=0,

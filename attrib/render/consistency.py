@@ -31,7 +31,9 @@ from attrib.assess.consistency import (
 )
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import csv_bytes, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence
         f"{NAME}_answers.parquet": _parquet(answers),
         "answers.jsonl": jsonl_bytes(answers),
         f"{NAME}.md": consistency_markdown(report).encode("utf-8", "replace"),
-        **drawn(NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats),
+        **draw.drawn(
+            NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats, preset=preset
+        ),
     }
     return write_files(folder, files)
 
@@ -397,8 +401,13 @@ _ROW, _HEAD, _FOOT, _LEGEND, _GAP, _EDGE = 0.24, 0.22, 0.34, 0.115, 0.16, 0.06  
 _LABEL = 0.9  # inches that the name of a kind may take
 
 
-def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-double") -> Figure:
-    """One row a kind of question; semantic entropy, agreement, novel terms with controls, similarity."""
+def consistency_figure(
+    report: ConsistencyReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
+    """One row a kind of question; semantic entropy, agreement, novel terms with controls, similarity.
+
+    ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     kinds = report.kinds
@@ -412,14 +421,17 @@ def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-doub
         band = _HEAD + tall + _FOOT
         top = 0.04 + _LEGEND * -(-6 // entries)
         height = top + band * (4 // columns)
-        figure = NewFigure(figsize=(width, height))
+        own = own_axes(axs, [panel[0] for panel in _PANELS]) if axs is not None else None
+        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
         for i, panel in enumerate(_PANELS):
             left = label + i % columns * (across + _GAP)
             bottom = height - top - i // columns * band - _HEAD - tall
-            ax = figure.add_axes((left / width, bottom / height, across / width, tall / height))
-            _panel(ax, report, panel, labels if i % columns == 0 else None)
+            box = (left / width, bottom / height, across / width, tall / height)
+            ax = own[i] if own else figure.add_axes(box)
+            named = panels.beside_nothing(ax, own) if own else i % columns == 0
+            _panel(ax, report, panel, labels if named else None)
             ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family=draw.FAMILY)
-        _legend(figure, width, height, entries)
+        _legend(figure, width, height, entries, own[0] if own else None)
         return figure
 
 
@@ -458,7 +470,7 @@ def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], lab
     panels.spines(ax, "bottom")
 
 
-def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
+def _legend(figure: Figure, width: float, height: float, entries: int, above: Axes | None) -> None:
     from matplotlib.lines import Line2D
 
     named = {side: (draw.MARKERS[side], draw.SIDES[side]) for side in draw.SIDES} | {
@@ -470,6 +482,9 @@ def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
         Line2D([], [], color=colour, marker=marker, ms=3, lw=0.9, mew=0, label=name)
         for name, (marker, colour) in named.items()
     ]
+    if above is not None:
+        panels.legend(figure, handles, left=0, down=0, above=above)
+        return
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / width, 1 - 0.02 / height), ncols=entries,
         prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,

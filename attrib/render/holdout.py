@@ -21,7 +21,9 @@ from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST
 from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import csv_bytes, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], p
         f"{NAME}.json": json_bytes(holdout_dict(report)),
         f"{NAME}.csv": csv_bytes(_summary_rows(report), _COLUMNS),
         f"{NAME}.parquet": _parquet(report),
-        **drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats),
+        **draw.drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats, preset=preset),
     }
     return write_files(folder, files)
 
@@ -231,9 +233,15 @@ class _Line:
         return self.part if self.kind == "all" else self.kind
 
 
-def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> Figure:
+def holdout_figure(
+    report: HoldoutReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
     """Accuracy and log p of each part, base and tuned; membership AUCs beside the blind baseline; truth ratios after a
-    removal. Raises InputError for an unknown preset."""
+    removal.
+
+    ``axs``: axes of the caller's, as many as there are of these; the preset is then not used. Raises InputError for an
+    unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     width = draw.width_of(preset)
@@ -253,16 +261,22 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
     elif beside:
         height += ratios - below
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
+        wanted = ["accuracy", "log p"] + ["membership"] * bool(told) + ["truth ratio"] * (removal is not None)
+        own = iter(own_axes(axs, wanted)) if axs is not None else None
+        figure = figure_of(axs[0]) if axs is not None else NewFigure(figsize=(width, height))
 
         def axes(left: float, down: float, wide: float, tall: float) -> Axes:
+            if own is not None:
+                return next(own)
             return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
 
         half = (width - label - _EDGE - _GAP) / 2
         down = _LEGEND + _TITLE
-        panels.legend(figure, _side_handles(("base", "tuned")), left=0.02, down=0.04)
         for i, measure in enumerate(("accuracy", "logprob")):
             ax = axes(label + i * (half + _GAP), down, half, top)
+            if i == 0:
+                handles = _side_handles(("base", "tuned"))
+                panels.legend(figure, handles, left=0.02, down=0.04, above=ax if own else None)
             _parts(ax, report, lines, measure, names if i == 0 else None)
             panels.title(ax, ("(a) accuracy", "(b) answer's log p")[i])
         down += top + _TICKS
@@ -271,7 +285,7 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
             ax = axes(label, down + _LEGEND + _TITLE, half if beside else width - label - _EDGE, below)
             _membership(ax, told)
             panels.title(ax, f"({next(letter)}) membership, AUC")
-            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02)
+            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02, above=ax if own else None)
             if not beside:
                 down += _LEGEND + _TITLE + below + _TICKS
         if removal is not None:
@@ -280,9 +294,8 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
             ax = axes(left, down + _LEGEND + _TITLE, width - left - _EDGE, ratios)
             _truth_ratios(ax, removal)
             panels.title(ax, f"({next(letter)}) truth ratio, removed part")
-            panels.legend(
-                figure, _side_handles(("base", "full", "retrained")), left=left if inside else 0.02, down=down + 0.02
-            )
+            handles = _side_handles(("base", "full", "retrained"))
+            panels.legend(figure, handles, left=left if inside else 0.02, down=down + 0.02, above=ax if own else None)
         return figure
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrib.render import figures as draw
+from attrib.render.figures.parts import legend_line, own_axes
+from attrib.render.figures.style import figure_of, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,14 +23,23 @@ _NARROW = 1.0
 
 
 def two(
-    width: float, kinds: Sequence[str], counts: Sequence[int], *, row: float, lines: int = 1
+    width: float,
+    kinds: Sequence[str],
+    counts: Sequence[int],
+    *,
+    row: float,
+    lines: int = 1,
+    axs: Sequence[Axes] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """A new figure of two panels with a row a kind (its count in brackets), ``row`` inches high; ``lines`` of legend.
 
-    The second stands beside the first, without names; where they would be too narrow below it, with them.
+    The second stands beside the first, without names; where they would be too narrow below it, with them. ``axs``: two
+    axes of the caller's instead.
     """
     from matplotlib.figure import Figure as NewFigure
 
+    if axs is not None:
+        return _in_own(own_axes(axs, ("left", "right")), kinds, counts)
     kinds = [" ".join(kind.split()) for kind in kinds]
     ends = [f" ({count})" for count in counts]
     widest = max(draw.inches(kind) + draw.inches(end) for kind, end in zip(kinds, ends, strict=True))
@@ -51,6 +62,23 @@ def two(
         axes.append(figure.add_axes(((left + right) / width, (_FOOT + up) / height, wide / width, tall / height)))
         rows(axes[i], names if i == 0 or stacked else [""] * len(names))
     return figure, axes
+
+
+def _in_own(axes: list[Axes], kinds: Sequence[str], counts: Sequence[int]) -> tuple[Figure, list[Axes]]:
+    """Rows in the caller's axes, their names beside the first and beside what stands below it."""
+    figure, room = figure_of(axes[0]), 0.42 * float(figure_of(axes[0]).get_size_inches()[0])
+    names = [
+        short(" ".join(kind.split()), room - draw.inches(f" ({count})")) + f" ({count})"
+        for kind, count in zip(kinds, counts, strict=True)
+    ]
+    for ax in axes:
+        rows(ax, names if beside_nothing(ax, axes) else [""] * len(names))
+    return figure, axes
+
+
+def beside_nothing(ax: Axes, axes: Sequence[Axes]) -> bool:
+    """Whether none of ``axes`` stands left of this one."""
+    return bool(ax.get_position().x0 <= min(other.get_position().x0 for other in axes) + 1e-9)
 
 
 def point(
@@ -129,8 +157,21 @@ def title(ax: Axes, text: str) -> None:
     ax.set_title(text, fontsize=6.5, pad=3, loc="left", family=draw.FAMILY)
 
 
-def legend(figure: Figure, handles: Sequence[Any], *, left: float, down: float, columns: int | None = None) -> None:
-    """A row of handles ``left`` and ``down`` inches from the figure's upper left corner."""
+def legend(
+    figure: Figure,
+    handles: Sequence[Any],
+    *,
+    left: float,
+    down: float,
+    columns: int | None = None,
+    above: Axes | None = None,
+) -> None:
+    """A row of handles ``left`` and ``down`` inches from the figure's upper left corner, or above these axes' title."""
+    if above is not None:
+        room = size(above)[0]
+        lines = -(-len(handles) // draw.legend_columns([handle.get_label() for handle in handles], room))
+        legend_line(above, handles, left=0.0, up=_TITLE + lines * _LINE, room=room)
+        return
     width, height = figure.get_size_inches()
     figure.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(left / width, 1 - down / height),

@@ -9,7 +9,7 @@ import numpy as np
 from attrib.records import Attribution, Explanation
 from attrib.render import view
 from attrib.render.figures.comparison import DAGGER, comparison_plan
-from attrib.render.figures.heatmap import plan_of, prompt_plan
+from attrib.render.figures.heatmap import planned_prompt, planned_sections
 from attrib.render.figures.style import style
 from attrib.render.view import Heat, Side, Special
 
@@ -25,11 +25,9 @@ def caption(
     """One paragraph for under the figure of mapper or method ``kind``, as drawn with the same options."""
     with style():
         if kind in explanation.mappings:
-            plan = plan_of(explanation, view.section_columns(explanation, kind, top), preset)
-            heat = view.section_heat(explanation, kind, top=top, max_rows=plan.max_rows)
+            heat, _ = planned_sections(explanation, kind, preset, top)
             return " ".join(_common(explanation, heat, _merged_rows(heat)) + _about_sections(explanation, heat))
-        plan, most = prompt_plan(explanation, kind, preset, special)
-        heat = view.prompt_heat(explanation, kind, special=special, top=most, max_rows=plan.max_rows)
+        heat, _ = planned_prompt(explanation, kind, preset, special)
         rows = _prompt_rows(heat, explanation.attributions[kind])
         return " ".join(_common(explanation, heat, rows) + _about_prompt(explanation, heat))
 

@@ -11,7 +11,20 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.records import Explanation
 from attrib.render import view
-from attrib.render.figures.parts import BAR, GAP, bar_below, cells, edges_of, extension, label_below, scale
+from attrib.render.figures.parts import (
+    BAR,
+    GAP,
+    bar_below,
+    cells,
+    edges_of,
+    extension,
+    label_below,
+    new_axes,
+    own_axes,
+    scale,
+    title,
+    title_inches,
+)
 from attrib.render.figures.style import (
     COLUMN_LABEL,
     FONT,
@@ -65,29 +78,53 @@ def method_comparison(
     side: Side = "both",
     *,
     preset: str = "neurips-double",
+    axs: Sequence[Axes] | None = None,
 ) -> Figure:
     """One strip a method over the question's words, base beside tuned, and the rank correlation of each pair.
 
     ``methods`` default to all of the record, ``side`` to both models: the correlations then stand below the diagonal
-    for base and above it for tuned. Raises InputError for a method that the record lacks, an unknown side or preset, or
+    for base and above it for tuned. ``axs``: axes of the caller's, a strip a model and the matrix; the preset then only
+    says how many words are drawn. Raises InputError for a method that the record lacks, an unknown side or preset, or
     more methods than the width has room for.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     with style():
         plan, compared = comparison_plan(explanation, methods, side, preset)
-        figure = Figure(figsize=(plan.width, plan.height))
-        FigureCanvasAgg(figure)
-        axes = []
-        for left, top, width, height in plan.boxes:
-            box = (
-                left / plan.width, (plan.height - top - height) / plan.height,
-                width / plan.width, height / plan.height,
-            )  # fmt: skip
-            axes.append(figure.add_axes(box))
+        if axs is None:
+            axes = new_axes(plan.width, plan.height, plan.boxes)
+        else:
+            axes = own_axes(axs, (*plan.sides, "rank correlation"))
         _draw_comparison(axes, compared, plan)
-        return figure
+        return figure_of(axes[0])
+
+
+def comparison_numbers(
+    explanation: Explanation,
+    methods: Sequence[str] | None = None,
+    side: Side = "both",
+    *,
+    preset: str = "neurips-double",
+) -> list[dict[str, object]]:
+    """What ``method_comparison`` draws with the same options: one row a cell of a strip, then one a pair of methods."""
+    with style():
+        plan, compared = comparison_plan(explanation, methods, side, preset)
+    rows: list[dict[str, object]] = []
+    for model in plan.sides:
+        scores = compared.base if model == "base" else compared.tuned
+        for i, method in enumerate(compared.methods):
+            for j, column in enumerate(compared.columns):
+                rows.append({
+                    "panel": "score", "model": model, "method": method, "column": j, "word": column.label,
+                    "other_method": None, "value": float(scores[i, j]),
+                })  # fmt: skip
+    for model in plan.sides:
+        agreement = compared.agreement_base if model == "base" else compared.agreement_tuned
+        for i, method in enumerate(compared.methods):
+            for j in range(i):
+                rows.append({
+                    "panel": "rank correlation", "model": model, "method": method, "column": None, "word": None,
+                    "other_method": compared.methods[j], "value": float(agreement[i, j]),
+                })  # fmt: skip
+    return rows
 
 
 def comparison_plan(
@@ -115,7 +152,8 @@ def comparison_plan(
     square = max(n * LINE, _MATRIX)
     beside = (room - square - blocks * _GUTTER) / blocks
     together = (room - (blocks - 1) * _GUTTER) / blocks
-    one_line, one_row = beside / most >= LINE, together / most >= LINE
+    least = max(most * LINE, title_inches("(b) tuned"))
+    one_line, one_row = beside >= least, together >= least
     block = beside if one_line else together if one_row else room
     if block / most < LINE:
         compared = view.comparison(explanation, methods, top=max(1, int(block / LINE - 1 - GAP)))
@@ -161,7 +199,7 @@ def _draw_comparison(axes: Sequence[Axes], compared: Comparison, plan: Compariso
     for i, (ax, side) in enumerate(zip(strips, plan.sides, strict=True)):
         edges = edges_of(compared.columns)
         cells(ax, edges, compared.base if side == "base" else compared.tuned, colours, norm)
-        ax.set_title(f"({'ab'[i]}) {side}", loc="left", y=1.0, pad=3, **{**FONT, "fontsize": 7.0})
+        title(ax, f"({'ab'[i]}) {side}")
         if plan.worded[i]:
             for column, (left, right) in zip(compared.columns, edges, strict=True):
                 label_below(ax, (left + right) / 2, elide(column.label, COLUMN_LABEL))
@@ -204,8 +242,7 @@ def _matrix(ax: Axes, compared: Comparison, plan: ComparisonPlan, norm: Any) -> 
                 text, (j + 0.5, i + 0.5), (0, -2.1), textcoords="offset points", ha="center", va="baseline",
                 color="white" if dark else "black", **FONT,
             )  # fmt: skip
-    title = "(c) ◣ base  ◥ tuned" if len(plan.sides) == 2 else "(b) rank correlation"
-    ax.set_title(title, loc="left", y=1.0, pad=3, **{**FONT, "fontsize": 7.0})
+    title(ax, "(c) ◣ base  ◥ tuned" if len(plan.sides) == 2 else "(b) rank correlation")
     for i, name in enumerate(plan.names):
         label_below(ax, i + 0.5, name)
 

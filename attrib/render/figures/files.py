@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,40 @@ from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.records import Explanation
 from attrib.render import view
+from attrib.render.figures.latex import snippet
 from attrib.render.figures.style import FORMATS, style
+from attrib.render.tables import Rows, csv_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+Metadata = Callable[[str], dict[str, str | None]]
+"""What to write into a file of a format."""
+
+
+def drawn(
+    name: str,
+    figure: Figure,
+    caption: str,
+    formats: Sequence[str],
+    *,
+    preset: str,
+    numbers: Rows = (),
+    metadata: Metadata | None = None,
+) -> dict[str, bytes]:
+    """All that goes with a figure, by file name: pictures, caption, LaTeX snippet, and ``numbers`` as CSV where given.
+
+    ``metadata`` defaults to a title made of the name. The CSV is RFC 4180's, one row a mark that is drawn.
+    """
+    of = metadata or (lambda form: plain_metadata(f"attrib {name}", form))
+    files = {f"{name}.{form}": to_bytes(figure, form, of(form)) for form in formats}
+    if numbers:
+        files[f"{name}.csv"] = csv_bytes(numbers, list(numbers[0]), end="\r\n")
+    return files | {
+        f"{name}.caption.txt": f"{caption}\n".encode("utf-8", "replace"),
+        f"{name}.tex": snippet(name, caption, preset).encode(),
+    }
 
 
 def save(figure: Figure, explanation: Explanation, path: str | Path, *, formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -31,12 +61,12 @@ def save(figure: Figure, explanation: Explanation, path: str | Path, *, formats:
     written = []
     for form in formats:
         target = path.parent / f"{stem}.{form}"
-        write_atomically(target, to_bytes(figure, form, metadata(explanation, form)))
+        write_atomically(target, to_bytes(figure, form, record_metadata(explanation, form)))
         written.append(target)
     return written
 
 
-def metadata(explanation: Explanation, form: str) -> dict[str, str | None]:
+def record_metadata(explanation: Explanation, form: str) -> dict[str, str | None]:
     """Question and provenance under each format's own keys; no dates, which would change the bytes."""
     title = view.visible(" ".join(explanation.question.split()))
     plain = plain_metadata(title, form)

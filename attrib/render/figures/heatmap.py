@@ -24,7 +24,11 @@ from attrib.render.figures.parts import (
     edges_of,
     extension,
     label_below,
+    new_axes,
+    own_axes,
     scale,
+    title,
+    title_inches,
 )
 from attrib.render.figures.style import (
     COLOURS,
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
 _ROW_LABEL = 0.75  # inches that row labels may take
 _STRIP, _GAIN, _PAD = 0.07, 0.28, 0.04  # inches: verdict strip, gain bars, space beside them
 _GUTTER = 0.09  # inches between panels
+_TITLES = ("(a) base", "(b) tuned", "(c) tuned − base")
 _HEAD = 0.32  # inches: legend and title above
 _UNITS: tuple[Literal["token", "word"], ...] = ("token", "word")
 _TRACKS = _STRIP + _GAIN + 3 * _PAD
@@ -69,8 +74,10 @@ class Plan:
     stacked: bool
     label: float
     """Space for row labels."""
-    below: float
+    names: float
     """Space for column labels."""
+    tracks: float
+    """Space for what is written under the tracks."""
     panel: float
     """Width of one panel."""
     note: tuple[str, ...] = ()
@@ -81,8 +88,12 @@ class Plan:
         """Rows that fit a page (side by side: never more than 60)."""
         if not self.stacked:
             return 60
-        room = MAX_HEIGHT - _HEAD - self.below - 2 * 0.22 - 3 * (LINE + 0.03) - MARGIN - self.foot
+        room = MAX_HEIGHT - _HEAD - self.under(0) - 2 * 0.22 - 3 * (LINE + 0.03) - MARGIN - self.foot
         return int(room / 3 / LINE)
+
+    def under(self, bars: int) -> float:
+        """Inches below the lowest panel with ``bars`` colour bars under the column labels."""
+        return max(self.names + bars * BAR, self.tracks)
 
     @property
     def foot(self) -> float:
@@ -104,10 +115,7 @@ def section_heatmap(
     Raises InputError for an unknown mapper or preset, or where ``top`` sections cannot be labelled at that width.
     """
     with style():
-        columns = view.section_columns(explanation, mapper, top)
-        plan = plan_of(explanation, columns, preset)
-        heat = view.section_heat(explanation, mapper, top=top, max_rows=plan.max_rows)
-        return _draw(heat, plan, axs)
+        return _draw(*planned_sections(explanation, mapper, preset, top), axs)
 
 
 def prompt_heatmap(
@@ -124,9 +132,56 @@ def prompt_heatmap(
     gap at the foot. ``axs`` as in ``section_heatmap``. Raises InputError for an unknown method or preset.
     """
     with style():
-        plan, top = prompt_plan(explanation, method, preset, special)
-        heat = view.prompt_heat(explanation, method, special=special, top=top, max_rows=plan.max_rows)
-        return _draw(heat, plan, axs)
+        return _draw(*planned_prompt(explanation, method, preset, special), axs)
+
+
+def section_numbers(
+    explanation: Explanation, mapper: str = "hidden", *, preset: str = "neurips-double", top: int = 12
+) -> list[dict[str, object]]:
+    """The numbers that ``section_heatmap`` draws with the same options, one row a cell."""
+    with style():
+        heat, _ = planned_sections(explanation, mapper, preset, top)
+    return _numbers(explanation, heat)
+
+
+def prompt_numbers(
+    explanation: Explanation,
+    method: str = "input_x_gradient",
+    *,
+    preset: str = "neurips-double",
+    special: Special = "fold",
+) -> list[dict[str, object]]:
+    """The numbers that ``prompt_heatmap`` draws with the same options, one row a cell."""
+    with style():
+        heat, _ = planned_prompt(explanation, method, preset, special)
+    return _numbers(explanation, heat)
+
+
+def planned_sections(explanation: Explanation, mapper: str, preset: str, top: int) -> tuple[Heat, Plan]:
+    """What ``section_heatmap`` draws, and where."""
+    plan = plan_of(explanation, view.section_columns(explanation, mapper, top), preset)
+    return view.section_heat(explanation, mapper, top=top, max_rows=plan.max_rows), plan
+
+
+def planned_prompt(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Heat, Plan]:
+    """What ``prompt_heatmap`` draws, and where."""
+    plan, top = prompt_plan(explanation, method, preset, special)
+    return view.prompt_heat(explanation, method, special=special, top=top, max_rows=plan.max_rows), plan
+
+
+def _numbers(explanation: Explanation, heat: Heat) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for i, j in np.ndindex(heat.base.shape):
+        row, column = heat.rows[i], heat.columns[j]
+        rows.append({
+            "row": i, "answer": "".join(explanation.answer_tokens[at].text for at in row.members),
+            "verdict": row.verdict, "gain_bits": row.gain_bits, "column": j, "kind": column.kind,
+            "label": column.label, "document": column.document, "members": len(column.members),
+            "base": float(heat.base[i, j]), "tuned": float(heat.tuned[i, j]),
+            "difference": float(heat.difference[i, j]), "base_significant": bool(heat.base_marks[i, j]),
+            "tuned_significant": bool(heat.tuned_marks[i, j]),
+        })  # fmt: skip
+    return rows
 
 
 def plan_of(
@@ -148,18 +203,19 @@ def plan_of(
     if rows is None:
         rows = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
     label = min(_ROW_LABEL, max(inches(text) for text in rows) + 0.02)
-    below = max(inches(elide(text, COLUMN_LABEL)) for text in [c.label for c in columns] + ["gain −0.0…+0.0 bit"])
+    names = max(inches(elide(column.label, COLUMN_LABEL)) for column in columns) + 0.06
+    tracks = inches("gain −0.0…+0.0 bit") + 0.06
     left = MARGIN + label + _TRACKS
     side = (width - left - MARGIN - 2 * _GUTTER) / 3
-    if side / units >= LINE:
-        return Plan(width, False, label, below + 0.06, side, lines)
+    if side / units >= LINE and side >= title_inches(_TITLES[-1]):
+        return Plan(width, False, label, names, tracks, side, lines)
     panel = width - left - _RIGHT
     if panel / units < LINE and not clip:
         many = len(columns)
         raise InputError(
             f"{many} columns cannot be labelled in {width} in (preset {preset!r}); give a smaller top or a wider preset"
         )
-    return Plan(width, True, label, below + 0.06, panel, lines)
+    return Plan(width, True, label, names, tracks, panel, lines)
 
 
 def prompt_plan(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Plan, int | None]:
@@ -177,26 +233,25 @@ def prompt_plan(explanation: Explanation, method: str, preset: str, special: Spe
 
 
 def _draw(heat: Heat, plan: Plan, axs: Sequence[Axes] | None) -> Figure:
-    axes = list(axs) if axs is not None else _new_axes(heat, plan)
-    if len(axes) != 3:
-        raise InputError(f"axs has {len(axes)} axes; a heatmap needs three: base, tuned, tuned − base")
+    axes = own_axes(axs, ("base", "tuned", "tuned − base")) if axs is not None else _new_axes(heat, plan)
     figure = figure_of(axes[0])
     stacked = bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
     both, own = _norms(heat)
     sequential = "PuOr" if heat.kind.signed else "cividis"
     panels = (
-        ("(a) base", heat.base, heat.base_marks, sequential, both),
-        ("(b) tuned", heat.tuned, heat.tuned_marks, sequential, both),
-        ("(c) tuned − base", heat.difference, None, "PuOr", own),
+        (_TITLES[0], heat.base, heat.base_marks, sequential, both),
+        (_TITLES[1], heat.tuned, heat.tuned_marks, sequential, both),
+        (_TITLES[2], heat.difference, None, "PuOr", own),
     )
-    for i, (ax, (title, values, marks, colours, norm)) in enumerate(zip(axes, panels, strict=True)):
+    for i, (ax, (name, values, marks, colours, norm)) in enumerate(zip(axes, panels, strict=True)):
         _panel(ax, heat, values, marks, colours, norm)
-        ax.set_title(title, loc="left", y=1.0, pad=3, **{**FONT, "fontsize": 7.0})  # y: else insets push it up
+        title(ax, name)
         if i == 0 or stacked:
             _row_tracks(ax, heat, plan.label, last=not stacked or i == 2)
         if i == 2 or not stacked:
             _column_labels(ax, heat)
-    down = plan.below + (LINE + 0.03 if heat.cut else 0.0)
+    cut = LINE + 0.03 if heat.cut else 0.0
+    down, bars = plan.names + cut, 0
     first, second = extension(np.stack([heat.base, heat.tuned]), both), extension(heat.difference, own)
     if stacked and not _is_short(axes[2]):
         bar_beside(axes[0], axes[1], scale(both, sequential), heat.kind.unit, extend=first)
@@ -204,14 +259,14 @@ def _draw(heat: Heat, plan: Plan, axs: Sequence[Axes] | None) -> Figure:
     elif stacked:
         bar_below(axes[2], axes[2], scale(both, sequential), heat.kind.unit, down, extend=first)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", down + BAR, extend=second)
-        down += 2 * BAR
+        bars = 2
     else:
         bar_below(axes[0], axes[1], scale(both, sequential), heat.kind.unit, down, extend=first)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", down, extend=second)
-        down += BAR
+        bars = 1
     _legend(axes[0], heat, plan.label)
     if plan.note:
-        _note(axes[2] if stacked else axes[0], plan, down)
+        _note(axes[2] if stacked else axes[0], plan, plan.under(bars) + cut)
     return figure
 
 
@@ -232,23 +287,18 @@ def _note(ax: Axes, plan: Plan, down: float) -> None:
 
 def _new_axes(heat: Heat, plan: Plan) -> list[Axes]:
     """Three axes in a figure of exactly the plan's width; the height follows the rows."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     row = float(np.clip((2.0 if plan.stacked else 4.0) / len(heat.rows), LINE, 0.16))
     cut = LINE + 0.03 if heat.cut else 0.0
     panel, left = row * len(heat.rows), MARGIN + plan.label + _TRACKS
     if plan.stacked:
         step = panel + cut + 0.22
-        bars = 2 * BAR if panel < _SHORT else 0.0
-        height = _HEAD + 2 * step + panel + cut + plan.below + bars + MARGIN + plan.foot
-        corners = [(left, height - _HEAD - panel - i * step) for i in range(3)]
+        under = plan.under(2 if panel < _SHORT else 0)
+        height = _HEAD + 2 * step + panel + cut + under + MARGIN + plan.foot
+        corners = [(left, _HEAD + i * step) for i in range(3)]
     else:
-        height = _HEAD + panel + cut + plan.below + BAR + plan.foot
-        corners = [(left + i * (plan.panel + _GUTTER), height - _HEAD - panel) for i in range(3)]
-    figure = Figure(figsize=(plan.width, height))
-    FigureCanvasAgg(figure)
-    return [figure.add_axes((x / plan.width, y / height, plan.panel / plan.width, panel / height)) for x, y in corners]
+        height = _HEAD + panel + cut + plan.under(1) + plan.foot
+        corners = [(left + i * (plan.panel + _GUTTER), _HEAD) for i in range(3)]
+    return new_axes(plan.width, height, [(*corner, plan.panel, panel) for corner in corners])
 
 
 def _norms(heat: Heat) -> tuple[Any, Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attrib.errors import InputError
 from attrib.render import view
-from attrib.render.figures.style import FONT, figure_of, size
+from attrib.render.figures.style import FAMILY, FONT, figure_of, inches, size
 from attrib.render.view import Column
 
 if TYPE_CHECKING:
@@ -105,4 +106,70 @@ def _fill_bar(bar: Axes, scale: Any, label: str, *, extend: str, vertical: bool 
     drawn.set_ticks(ticks, labels=[view.number(tick) for tick in ticks], **FONT)
     drawn.ax.tick_params(length=1.5, width=0.4, pad=1)
     drawn.outline.set_linewidth(0.4)
-    drawn.set_label(label, labelpad=1, **FONT)
+    drawn.set_label(label, labelpad=2 if vertical else 1, **FONT)
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in inches, from the figure's top left."""
+
+
+def new_axes(width: float, height: float, boxes: Sequence[Box]) -> list[Axes]:
+    """Axes in a new figure of exactly this size."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return [
+        figure.add_axes((left / width, (height - top - tall) / height, wide / width, tall / height))
+        for left, top, wide, tall in boxes
+    ]
+
+
+def own_axes(axs: Sequence[Axes], panels: Sequence[str]) -> list[Axes]:
+    """The caller's axes, one a panel; InputError for another number of them."""
+    axes = list(axs)
+    if len(axes) != len(panels):
+        raise InputError(f"axs has {len(axes)} axes; this figure needs {len(panels)}: {', '.join(panels)}")
+    return axes
+
+
+def title(ax: Axes, text: str) -> None:
+    """Above a panel, from its left edge; the height is given, or insets would push it up."""
+    ax.set_title(text, loc="left", y=1.0, pad=3, **{**FONT, "fontsize": 7.0})
+
+
+def title_inches(text: str) -> float:
+    """Width of a title."""
+    return inches(text) * 7 / 6
+
+
+def legend_line(ax: Axes, handles: Sequence[Any], *, left: float, up: float, room: float) -> None:
+    """Handles in as few lines as fit ``room`` inches, from ``left`` inches beside and ``up`` inches above the axes."""
+    width, height = size(ax)
+    ax.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=(-left / width, 1 + up / height),
+        ncols=legend_columns([handle.get_label() for handle in handles], room),
+        frameon=False,
+        prop={"size": 6.0, "family": FAMILY},
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=_HANDLE,
+        handleheight=0.7,
+        handletextpad=0.4,
+        columnspacing=1.0,
+        labelspacing=0.25,
+    )
+
+
+_HANDLE = 1.1  # font sizes
+
+
+def legend_columns(labels: Sequence[str], room: float) -> int:
+    """How many entries of a legend fit a line of ``room`` inches."""
+    widths = [inches(label) + (_HANDLE + 0.4 + 1.0) * 6 / 72 for label in labels]
+    if sum(widths) <= room:
+        return len(labels)
+    return max(1, min(len(labels) - 1, int(room / max(widths))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
@@ -64,6 +65,7 @@ def width_of(preset: str) -> float:
     return PRESETS[preset]
 
 
+@lru_cache(10_000)
 def inches(text: str) -> float:
     """Width of 6 pt text."""
     from matplotlib.font_manager import FontProperties
@@ -93,9 +95,14 @@ def foot(lines: Sequence[str]) -> float:
     return LINE * LINE_SPACING * len(lines) + MARGIN if lines else 0.0
 
 
+def in_font(text: str) -> str:
+    """Signs that the font lacks as like ones that it has."""
+    return text.translate(_IN_FONT)
+
+
 def elide(text: str, width: float) -> str:
     """The text, or as much of its start as fits with an ellipsis."""
-    text = text[:200].translate(_IN_FONT)
+    text = in_font(text[:200])
     if inches(text) <= width:
         return text
     while text and inches(text + "…") > width:
