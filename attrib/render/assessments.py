@@ -187,7 +187,7 @@ def _legend(figure: Figure, width: float, height: float, above: Axes | None) -> 
         Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
     ]
     if above is not None:
-        stock.legend(figure, handles, left=0, down=0, above=above)
+        stock.legend(figure, handles, above=above)
         return
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,

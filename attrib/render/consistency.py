@@ -483,7 +483,7 @@ def _legend(figure: Figure, width: float, height: float, entries: int, above: Ax
         for name, (marker, colour) in named.items()
     ]
     if above is not None:
-        panels.legend(figure, handles, left=0, down=0, above=above)
+        panels.legend(figure, handles, above=above)
         return
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / width, 1 - 0.02 / height), ncols=entries,

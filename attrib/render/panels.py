@@ -161,8 +161,8 @@ def legend(
     figure: Figure,
     handles: Sequence[Any],
     *,
-    left: float,
-    down: float,
+    left: float = 0.0,
+    down: float = 0.0,
     columns: int | None = None,
     above: Axes | None = None,
 ) -> None:

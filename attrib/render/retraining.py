@@ -230,7 +230,7 @@ def retraining_figure(
             _lds(ax, ranked)
             _title(ax, f"({'abcdefgh'[len(names)]}) LDS", f"{len(found.halves)} halves, {ranked[0].n} questions")
         if own:
-            panels.legend(figure, _handles(found, ranked), left=0, down=0, above=own[0])
+            panels.legend(figure, _handles(found, ranked), above=own[0])
         else:
             _legend(figure, plan, _handles(found, ranked))
         return figure

@@ -152,7 +152,7 @@ def test_numbers_are_tidy_rows_that_come_back_from_the_csv(kind: str) -> None:
         assert list(row) == list(told)
         for name, value in told.items():
             if isinstance(value, float):
-                assert float(row[name]) == value if value == value else row[name] == ""
+                assert row[name] == "" if value != value else float(row[name]) == pytest.approx(value, rel=1e-7)
             else:
                 assert row[name] == ("" if value is None else str(value))
 

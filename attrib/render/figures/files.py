@@ -41,11 +41,17 @@ def drawn(
     of = metadata or (lambda form: plain_metadata(f"attrib {name}", form))
     files = {f"{name}.{form}": to_bytes(figure, form, of(form)) for form in formats}
     if numbers:
-        files[f"{name}.csv"] = csv_bytes(numbers, list(numbers[0]), end="\r\n")
+        rows = [{key: _rounded(value) for key, value in row.items()} for row in numbers]
+        files[f"{name}.csv"] = csv_bytes(rows, list(numbers[0]), end="\r\n")
     return files | {
         f"{name}.caption.txt": f"{caption}\n".encode("utf-8", "replace"),
         f"{name}.tex": snippet(name, caption, preset).encode(),
     }
+
+
+def _rounded(value: object) -> object:
+    """Eight digits of a number: the last bits of sums differ from machine to machine."""
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def save(figure: Figure, explanation: Explanation, path: str | Path, *, formats: Sequence[str] = FORMATS) -> list[Path]:

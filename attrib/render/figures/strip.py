@@ -277,7 +277,8 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     gain = explanation.verdict.gain
     lines = [
         f"{asked(explanation)}, token by token. Line and colour: the most probable source of each token, documents"
-        " (solid, blue), base (dashed, orange) or neither (dotted, grey); the whole answer:"
+        " (solid, blue), base (dashed, orange) or neither (dotted, grey); of its text"
+        f" {view.verdict_line(explanation.verdict.shares)}; the whole answer:"
         f" {view.verdict_line(explanation.verdict.whole)}.",
         f"Bars: gain, log p tuned − log p base in bits, {short_bits(plan.low)} to {short_bits(plan.high)} on one scale"
         f" for all lines, {view.number(float(bits(float(gain.sum()))))} bits in all.",
