@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
 _ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the panels
+_TICKS = 0.32  # inches of numbers and label below a panel that is not the last
+_NARROWEST = 0.95  # inches of a panel: its title
 
 
 def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
@@ -86,22 +88,26 @@ def faithfulness_figure(report: Report, *, preset: str = "neurips-double", axs: 
     from matplotlib.figure import Figure as NewFigure
 
     methods = ordered(report)
-    width, height = draw.width_of(preset), _HEAD + _FOOT + _ROW * len(methods)
+    width, tall = draw.width_of(preset), _ROW * len(methods)
     label = max(draw.inches(_label(m)) for m in methods) + 0.12
-    panels = ("comprehensiveness", "area", "leave_one_out", "cost")
+    panels, gap = ("comprehensiveness", "area", "leave_one_out", "cost"), 0.12
+    # In one row where the titles find room, else in two.
+    columns = next(n for n in (4, 2) if n == 2 or (width - label - 0.08 - gap * (n - 1)) / n >= _NARROWEST)
+    size = (width - label - 0.08 - gap * (columns - 1)) / columns
+    step = _HEAD + tall + _TICKS
+    height = _HEAD + _FOOT + tall + (len(panels) // columns - 1) * step
     with draw.style():
         own = own_axes(axs, panels) if axs is not None else None
         figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
-        gap = 0.12
-        size = (width - label - 0.08 - gap * (len(panels) - 1)) / len(panels)
         for i, panel in enumerate(panels):
-            box = ((label + i * (size + gap)) / width, _FOOT / height, size / width, _ROW * len(methods) / height)
+            left, up = label + i % columns * (size + gap), _FOOT + (len(panels) // columns - 1 - i // columns) * step
+            box = (left / width, up / height, size / width, tall / height)
             ax = own[i] if own else figure.add_axes(box)
             if panel == "cost":
                 _cost(ax, report, methods)
             else:
                 _metric(ax, report, methods, panel)
-            _frame(ax, methods, labels=stock.beside_nothing(ax, own) if own else i == 0)
+            _frame(ax, methods, labels=stock.beside_nothing(ax, own) if own else i % columns == 0)
         _legend(figure, width, height, own[0] if own else None)
         return figure
 

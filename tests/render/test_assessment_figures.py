@@ -24,7 +24,7 @@ from tests.make_holdout import make_report
 from tests.make_retraining import make_retraining
 from tests.make_stored import make_faithfulness
 from tests.render import pdf
-from tests.render.inside import texts
+from tests.render.inside import drawn_inside, texts
 
 ODD = ("$x_1$ {of} \\alpha", "水の質問 🙂", "in\ntwo lines")
 
@@ -62,6 +62,7 @@ def check(name: str, preset: str) -> None:
     draw, _ = DRAW[name]
     data = figures.to_bytes(draw(preset=preset), "pdf", figures.plain_metadata(name, "pdf"))
     assert figures.to_bytes(draw(preset=preset), "pdf", figures.plain_metadata(name, "pdf")) == data
+    drawn_inside(draw(preset=preset), preset)
     facts = pdf.read(data)
     assert facts.width == pytest.approx(figures.PRESETS[preset], abs=1e-4)
     assert set(facts.fonts) == {"TrueType"}

@@ -40,6 +40,7 @@ EVERY = "".join(dict.fromkeys([*_SPECIAL, *_TEXT, *_MATHS]))
         ("🙂", r"\texttt{U+1F642}"),
         ("e\u0301\u0323", None),
         ("\u0301", r"\texttt{U+0301}"),
+        ("q\u0327", r"q\texttt{U+0327}"),
         ("\x00\x1b", r"\texttt{U+0000}\texttt{U+001B}"),
         ("", ""),
     ],

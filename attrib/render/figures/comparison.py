@@ -167,17 +167,20 @@ def comparison_plan(
         across = left + i * (block + _GUTTER) if one_line or one_row else left
         down = _TITLE if one_line or one_row else _TITLE + i * (tall + _TITLE)
         boxes.append((across, down, block, tall))
-    bottom = boxes[-1][1] + tall + below + BAR
+    bottom, free = boxes[-1][1] + tall + below + BAR, 0.0
     if one_line:
         boxes.append((width - MARGIN - square, _TITLE, square, tall))
-        bottom = max(bottom, _TITLE + tall + under + BAR)
+        free = _TITLE + tall + under + BAR - bottom
+        bottom += max(0.0, free)
     else:
         boxes.append((left, bottom + _TITLE, square, tall))
         bottom += _TITLE + tall + under + BAR
     note = f"{DAGGER} some row misses its promised sum by over {view.GAP_SHARE:.0%}" if any(broken) else ""
+    notes = [note] if note else []
     plan = ComparisonPlan(
         width=width,
-        height=bottom + foot([note] if note else []),
+        # Beside the matrix's names there may be room for it.
+        height=bottom + (0.0 if free >= foot([note]) and inches(note) <= boxes[-1][0] - MARGIN else foot(notes)),
         sides=sides,
         boxes=tuple(boxes),
         labelled=tuple(box[0] == left for box in boxes),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GUTTER, _HEAD, _TICKS = 0.12, 0.2, 0.27  # inches: between panels, title above, numbers and label below
-_RIGHT = 0.57  # inches: colour bar with ticks and label beside stacked panels
+_RIGHT = 0.6  # inches: colour bar with ticks and label beside stacked panels
 _NARROW = 0.035  # inches a layer, below which panels are stacked
 _ROW, _LEAST = 0.11, 0.5  # inches: height of a head at most, and of a panel at least
 _TALL = 2.3  # inches: height of a panel at most, so that three fit a page

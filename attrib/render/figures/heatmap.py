@@ -62,7 +62,7 @@ _TITLES = ("(a) base", "(b) tuned", "(c) tuned − base")
 _HEAD = 0.32  # inches: legend and title above
 _UNITS: tuple[Literal["token", "word"], ...] = ("token", "word")
 _TRACKS = _STRIP + _GAIN + 3 * _PAD
-_RIGHT = 0.57  # inches: colour bar with ticks and label beside stacked panels
+_RIGHT = 0.6  # inches: colour bar with ticks and label beside stacked panels
 _SHORT = 0.75  # inches: stacked panels below this height have no room for colour bars beside them
 
 

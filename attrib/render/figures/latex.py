@@ -72,7 +72,7 @@ def _cluster(text: str) -> str:
         return known
     apart = unicodedata.normalize("NFD", whole)
     # Beyond Latin Extended-A the fonts of one engine or the other lack the letter.
-    if whole <= "\u017f" and len(apart) == 2 and apart[0].isascii() and apart[1] in _ACCENTS:
+    if len(whole) == 1 and whole <= "\u017f" and len(apart) == 2 and apart[0].isascii() and apart[1] in _ACCENTS:
         return rf"\{_ACCENTS[apart[1]]}{{{apart[0]}}}"
     return "".join(
         found if (found := _character(char)) is not None else rf"\texttt{{U+{ord(char):04X}}}" for char in text

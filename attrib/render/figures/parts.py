@@ -98,15 +98,22 @@ def bar_below(
     _fill_bar(bar, scale, label, extend=extend)
 
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _fill_bar(bar: Axes, scale: Any, label: str, *, extend: str, vertical: bool = False) -> None:
-    """The colour scale, its ends and middle, and what it measures."""
+    """The colour scale, its ends and middle, and what it measures; very small and large numbers by a power of ten."""
     orientation, norm = "vertical" if vertical else "horizontal", scale.norm
     ticks = [norm.vmin, (norm.vmin + norm.vmax) / 2, norm.vmax]
+    power = int(np.floor(np.log10(max(abs(norm.vmin), abs(norm.vmax)))))
+    # Numbers longer than −0.099 find no room beside the bar.
+    power = power if not -2 <= power <= 3 else 0
     drawn = figure_of(bar).colorbar(scale, cax=bar, orientation=orientation, extend=extend)
-    drawn.set_ticks(ticks, labels=[view.number(tick) for tick in ticks], **FONT)
+    drawn.set_ticks(ticks, labels=[view.number(tick / 10.0**power) for tick in ticks], **FONT)
     drawn.ax.tick_params(length=1.5, width=0.4, pad=1)
     drawn.outline.set_linewidth(0.4)
-    drawn.set_label(label, labelpad=2 if vertical else 1, **FONT)
+    of = f" × 10{str(power).translate(_RAISED)}" if power else ""
+    drawn.set_label(label + of, labelpad=2 if vertical else 1, **FONT)
 
 
 Box = tuple[float, float, float, float]
