@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrib.render import figures as draw
-from attrib.render.figures.parts import legend_line, own_axes
+from attrib.render.figures.parts import legend_columns, legend_line, own_axes
 from attrib.render.figures.style import figure_of, size
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def legend(
     """A row of handles ``left`` and ``down`` inches from the figure's upper left corner, or above these axes' title."""
     if above is not None:
         room = size(above)[0]
-        lines = -(-len(handles) // draw.legend_columns([handle.get_label() for handle in handles], room))
+        lines = -(-len(handles) // legend_columns([handle.get_label() for handle in handles], room))
         legend_line(above, handles, left=0.0, up=_TITLE + lines * _LINE, room=room)
         return
     width, height = figure.get_size_inches()

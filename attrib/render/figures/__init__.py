@@ -11,7 +11,6 @@ from attrib.render.figures.files import drawn, plain_metadata, record_metadata, 
 from attrib.render.figures.heads import head_caption, head_heatmap, head_map, head_numbers
 from attrib.render.figures.heatmap import prompt_heatmap, prompt_numbers, section_heatmap, section_numbers
 from attrib.render.figures.latex import escape, snippet
-from attrib.render.figures.parts import legend_columns
 from attrib.render.figures.strip import answer_strip, strip_caption, strip_numbers
 from attrib.render.figures.style import COLOURS, FAMILY, FORMATS, MARKERS, PRESETS, SIDES, inches, style, width_of
 from attrib.render.figures.track import section_track, track, track_caption, track_numbers
@@ -35,7 +34,6 @@ __all__ = [
     "head_map",
     "head_numbers",
     "inches",
-    "legend_columns",
     "method_comparison",
     "plain_metadata",
     "prompt_heatmap",
