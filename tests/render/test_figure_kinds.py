@@ -255,6 +255,14 @@ def test_captions_say_what_is_missing_and_what_a_score_is_not(explanation: Expla
     assert "Of 100 sections 12 were scored" in said
     assert "Similarity is not influence" in said
     assert "were scored" not in figures.track_caption(explanation, "hidden")
+    assert "•: some answer token has q < 0.05" in said
+    hidden = explanation.mappings["hidden"]
+    none = replace(
+        hidden, base=replace(hidden.base, q=np.ones((8, 12))), tuned=replace(hidden.tuned, q=np.ones((8, 12)))
+    )  # fmt: skip
+    unmarked = figures.track_caption(replace(explanation, mappings={"hidden": none}), "hidden")
+    assert "•" not in unmarked
+    assert "No answer token has for any section a q < 0.05" in unmarked
     assert "base and tuned are the same" in figures.track_caption(explanation, "bm25")
 
 

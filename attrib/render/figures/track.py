@@ -405,7 +405,9 @@ def track_caption(
             " scores, dashes: the best (the best of more texts is higher by chance alone)."
         )
         of = "some answer token" if found.tokens is None or len(found.tokens) > 1 else "the token"
-        lines.append(f"•: {of} has q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg).")
+        marked = found.base.marks.any() or found.tuned.marks.any()
+        has = f"•: {of} has q" if marked else "No answer token has for any section a q"
+        lines.append(f"{has} < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg).")
     named = min(top, len(found.sections))
     lines.append(f"Numbers: the {named} best under tuned." if named > 1 else "1: the best under tuned.")
     if not explanation.mappings[found.mapper].uses_model:
