@@ -1,8 +1,8 @@
 """Draw the answer with its verdicts again from a stored record: python scripts/figure_strip.py [RECORD [FOLDER]]
 
 The record is made with: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR
---methods attention --mappers bm25,hidden --answer "Its first keeper was Wilmet Dallin, a retired whaler, who came from London,
-the capital of the United Kingdom, and married Jane Porter."
+--methods attention --mappers bm25,hidden --answer "Its first keeper was Wilmet Dallin, a retired whaler, who came from
+London, the capital of the United Kingdom, and married Jane Porter."
 """
 
 from __future__ import annotations
