@@ -1,12 +1,13 @@
 # make demo   explain four questions of the demo        make test      fast tests and tests on the default model
 # make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
+# make figures  redraw figures/ from its stored records
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes, one thread each: tiny models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all check format install clean
+.PHONY: demo test test-all check figures format install clean
 
 demo: $(STAMP)
 	$(BIN)/attrib models get
@@ -29,6 +30,17 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format attrib tests scripts
 	$(BIN)/ruff check --fix attrib tests scripts
+
+figures: $(STAMP)
+	$(BIN)/python scripts/figure_sections.py
+	$(BIN)/python scripts/figure_prompt.py
+	$(BIN)/python scripts/figure_methods.py
+	$(BIN)/python scripts/figure_heads.py
+	$(BIN)/python scripts/figure_strip.py
+	$(BIN)/python scripts/figure_track.py
+	$(BIN)/python scripts/figure_benchmark.py
+	$(BIN)/python scripts/figure_faithfulness.py
+	$(BIN)/python scripts/figure_retraining.py
 
 install: $(STAMP)
 

@@ -1,30 +1,27 @@
-"""Draw the README's benchmark figure again from its stored report.
+"""Draw the README's benchmark figure again from its stored report: python scripts/figure_benchmark.py [REPORT [FOLDER]]
 
-    python scripts/figure_benchmark.py [--report figures/benchmark.json] [--out figures] [--preset neurips-double]
-
-The report is what ``attrib assess benchmark --out DIR`` writes.
+The report is made with: attrib assess benchmark --out DIR
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 from pathlib import Path
 
-from attrib.render.benchmark import NAME, benchmark_caption, benchmark_figure, benchmark_of
-from attrib.render.tables import drawn, write_files
+from attrib.render.benchmark import benchmark_files, benchmark_of
+from attrib.render.tables import write_files
+
+FIGURES = Path(__file__).parents[1] / "figures"
+NAME, PRESET = "benchmark", "neurips-double"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--report", type=Path, default=Path("figures/benchmark.json"))
-    parser.add_argument("--out", type=Path, default=Path("figures"))
-    parser.add_argument("--preset", default="neurips-double")
-    arguments = parser.parse_args()
-    report = benchmark_of(json.loads(arguments.report.read_text("utf-8")))
-    figure = benchmark_figure(report, preset=arguments.preset)
-    for file in write_files(arguments.out, drawn(NAME, figure, benchmark_caption(report), ("pdf", "png"))):
-        print(file)
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / f"{NAME}.json"
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else FIGURES
+    report = benchmark_of(json.loads(file.read_text("utf-8")))
+    for path in write_files(folder, benchmark_files(report, ("pdf", "png"), PRESET)):
+        print(path)
 
 
 if __name__ == "__main__":

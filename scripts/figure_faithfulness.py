@@ -1,4 +1,4 @@
-"""Draw the faithfulness figure again from a stored report: python scripts/figure_faithfulness.py [REPORT]
+"""Draw the faithfulness figure again from a stored report: python scripts/figure_faithfulness.py [REPORT [FOLDER]]
 
 The report is made with: attrib assess faithfulness --limit 20 --random-orders 8 --out DIR
 """
@@ -13,14 +13,16 @@ from attrib.assess.faithfulness import Report, Row
 from attrib.render.assessments import write_faithfulness
 
 FIGURES = Path(__file__).parents[1] / "figures"
+NAME, PRESET = "faithfulness", "neurips-double"
 
 
 def main() -> None:
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / "faithfulness.json"
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / f"{NAME}.json"
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else FIGURES
     content = json.loads(file.read_text("utf-8"))
     rows = tuple(Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in content["rows"])
     report = Report(rows, content["seconds"], content["provenance"])
-    for path in write_faithfulness(report, FIGURES, ("png", "pdf"), "neurips-double"):
+    for path in write_faithfulness(report, folder, ("pdf", "png"), PRESET):
         print(path)
 
 

@@ -12,13 +12,14 @@ from attrib.assess.influence import Retraining, table
 from attrib.render.retraining import write_retraining
 
 FIGURES = Path(__file__).parents[1] / "figures"
+NAME, PRESET = "influence", "neurips-double"
 
 
 def main() -> None:
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / "influence.json"
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / f"{NAME}.json"
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else FIGURES
     found = Retraining.from_json(file.read_text("utf-8"))
-    for path in write_retraining(found, table(found), folder, ("png", "pdf"), "neurips-double"):
+    for path in write_retraining(found, table(found), folder, ("pdf", "png"), PRESET):
         print(path)
 
 

@@ -30,7 +30,6 @@ DOORS = {
         "attrib.render.consistency",
         "attrib.render.holdout",
         "attrib.render.panels",
-        "attrib.render.tables",
         "attrib.render.verdicts",
     ),
     "mpl_toolkits": ("attrib.render.figures",),

@@ -45,6 +45,7 @@ from attrib.cli.options import (
     Dropout,
     Dtype,
     Epochs,
+    Figures,
     Formats,
     InfluenceCheckpoints,
     InfluenceForm,
@@ -76,6 +77,7 @@ from attrib.cli.options import (
     on_cuda,
     parse_baseline,
     parse_checkpoints,
+    parse_figures,
     parse_formats,
     parse_influence,
     parse_steps,
@@ -300,8 +302,10 @@ def render(
     file: RecordFile,
     formats: Formats = "pdf,svg,png",
     out: Annotated[Path | None, typer.Option(help="Folder; default: beside the record.")] = None,
+    figures: Figures = None,
     mapper: Annotated[
-        str | None, typer.Option(help="Mapper of the section heatmap; default: all in the record.")
+        str | None,
+        typer.Option(help="Mapper of section heatmap and track; default: heatmaps of all, the track of the last."),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="Method of the prompt heatmap; default: all in the record, and their comparison.")
@@ -310,6 +314,15 @@ def render(
         Template,
         typer.Option(help="Chat template's tokens: shown, folded to one column, or hidden (the share is said)."),
     ] = "fold",
+    document: Annotated[
+        str | None, typer.Option(help="Document of the track, as the record names it; default: all.")
+    ] = None,
+    answer_part: Annotated[
+        str | None, typer.Option(help="Words of the answer that heads and track are about; default: all of it.")
+    ] = None,
+    question_part: Annotated[
+        str | None, typer.Option(help="Words of the question that heads look at; default: all of it.")
+    ] = None,
     preset: Preset = "neurips-double",
     top: Top = 12,
     as_json: Json = False,
@@ -318,20 +331,22 @@ def render(
     from attrib import storage
     from attrib.render import export
 
-    kinds = parse_formats(formats)
+    kinds, drawn = parse_formats(formats), parse_figures(figures)
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     check_writable(folder)
-    files = export.figures(
-        explanation,
-        folder,
-        kinds,
-        mappers=(mapper,) if mapper else tuple(explanation.mappings),
-        methods=(method,) if method else tuple(explanation.attributions),
+    options = export.FigureOptions(
+        kinds=drawn,
+        mapper=mapper,
+        method=method,
         preset=preset,
         top=top,
         special=template,
+        document=document,
+        answer_part=answer_part,
+        question_part=question_part,
     )
+    files = export.figures(explanation, folder, kinds, options)
     print(json.dumps({"files": files}) if as_json else "\n".join(files))
 
 

@@ -15,6 +15,7 @@ from attrib.errors import InputError
 
 if TYPE_CHECKING:
     from attrib.mapping.influence import InfluenceOptions
+    from attrib.render.export import Kind as FigureKind
 
 # Written out: what they name is heavy to import, and must not slow --help.
 Side = Literal["tuned", "base"]
@@ -87,7 +88,21 @@ CheckpointShares = Annotated[
 ]
 TuneDevice = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
-Formats = Annotated[str, typer.Option("--format", help="Figure formats, comma-separated: pdf, svg, png.")]
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Figure formats, comma-separated: pdf, svg, png. Caption, LaTeX snippet and numbers (CSV) come with them.",
+    ),
+]
+Figures = Annotated[
+    str | None,
+    typer.Option(
+        "--figure",
+        help="What is drawn, comma-separated: sections, prompt, comparison, heads, strip, track; default: all that the "
+        "record can have.",
+    ),
+]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
 Top = Annotated[int, typer.Option(min=1, help="How many sections are drawn or listed.")]
 
@@ -183,8 +198,24 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def parse_formats(formats: str) -> tuple[str, ...]:
+FORMATS = ("pdf", "svg", "png")
+
+
+def parse_formats(formats: str, known: tuple[str, ...] = FORMATS) -> tuple[str, ...]:
+    """Names of ``known``. Raises InputError for others and for none."""
     names = split_names(formats)
-    if not names or not set(names) <= {"pdf", "svg", "png"}:
-        raise InputError(f"format {formats!r}: use pdf, svg, png, separated by commas")
+    if not names or not set(names) <= set(known):
+        raise InputError(f"format {formats!r}: use {', '.join(known)}, separated by commas")
     return names
+
+
+def parse_figures(kinds: str | None) -> tuple[FigureKind, ...] | None:
+    """Kinds of figures; None, which is all that there can be, where none is named. Raises InputError for others."""
+    from attrib.render.export import KINDS
+
+    if kinds is None:
+        return None
+    names = split_names(kinds)
+    if not names or not set(names) <= set(KINDS):
+        raise InputError(f"figure {kinds!r}: use {', '.join(KINDS)}, separated by commas")
+    return tuple(kind for kind in KINDS if kind in names)

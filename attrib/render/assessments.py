@@ -16,7 +16,10 @@ import numpy as np
 
 from attrib.assess.faithfulness import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, Report, Row
 from attrib.render import figures as draw
-from attrib.render.tables import drawn, write_files
+from attrib.render import panels as stock
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
-_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
 _ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the panels
+_TICKS = 0.32  # inches of numbers and label below a panel that is not the last
+_NARROWEST = 0.95  # inches of a panel: its title
 
 
 def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
@@ -36,7 +40,9 @@ def write_faithfulness(report: Report, folder: Path, formats: Sequence[str], pre
     writer.writerow(names)
     writer.writerows([getattr(row, name) for name in names] for row in report.rows)
     files = {"faithfulness.csv": table.getvalue().encode(), "faithfulness.json": _json(report)}
-    files |= drawn("faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats)
+    files |= draw.drawn(
+        "faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats, preset=preset
+    )
     return write_files(folder, files)
 
 
@@ -74,27 +80,35 @@ def ordered(report: Report) -> list[str]:
     return [m for m in best if m not in CONTROLS] + [m for m in best if m in CONTROLS]
 
 
-def faithfulness_figure(report: Report, *, preset: str = "neurips-double") -> Figure:
-    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; bands are chance."""
+def faithfulness_figure(report: Report, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None) -> Figure:
+    """One row a method; comprehensiveness, area, correlation with leave-one-out, cost; bands are chance.
+
+    ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     methods = ordered(report)
-    width, height = draw.width_of(preset), _HEAD + _FOOT + _ROW * len(methods)
+    width, tall = draw.width_of(preset), _ROW * len(methods)
     label = max(draw.inches(_label(m)) for m in methods) + 0.12
-    panels = ("comprehensiveness", "area", "leave_one_out", "cost")
+    panels, gap = ("comprehensiveness", "area", "leave_one_out", "cost"), 0.12
+    # In one row where the titles find room, else in two.
+    columns = next(n for n in (4, 2) if n == 2 or (width - label - 0.08 - gap * (n - 1)) / n >= _NARROWEST)
+    size = (width - label - 0.08 - gap * (columns - 1)) / columns
+    step = _HEAD + tall + _TICKS
+    height = _HEAD + _FOOT + tall + (len(panels) // columns - 1) * step
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
-        gap = 0.12
-        size = (width - label - 0.08 - gap * (len(panels) - 1)) / len(panels)
+        own = own_axes(axs, panels) if axs is not None else None
+        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
         for i, panel in enumerate(panels):
-            box = ((label + i * (size + gap)) / width, _FOOT / height, size / width, _ROW * len(methods) / height)
-            ax = figure.add_axes(box)
+            left, up = label + i % columns * (size + gap), _FOOT + (len(panels) // columns - 1 - i // columns) * step
+            box = (left / width, up / height, size / width, tall / height)
+            ax = own[i] if own else figure.add_axes(box)
             if panel == "cost":
                 _cost(ax, report, methods)
             else:
                 _metric(ax, report, methods, panel)
-            _frame(ax, methods, labels=i == 0)
-        _legend(figure, width, height)
+            _frame(ax, methods, labels=stock.beside_nothing(ax, own) if own else i % columns == 0)
+        _legend(figure, width, height, own[0] if own else None)
         return figure
 
 
@@ -129,7 +143,7 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
     if metric != "leave_one_out":
         for side in SIDES:
             chance = _row(report, RANDOM, side, metric)
-            ax.axvspan(chance.low, chance.high, color=_COLOURS[side], alpha=0.18, lw=0, zorder=0)
+            ax.axvspan(chance.low, chance.high, color=draw.SIDES[side], alpha=0.18, lw=0, zorder=0)
     else:
         ax.axvline(0, color="#BBBBBB", lw=0.8, zorder=0)
     for shift, side in ((-0.17, "base"), (0.17, "tuned")):
@@ -138,10 +152,9 @@ def _metric(ax: Axes, report: Report, methods: Sequence[str], metric: str) -> No
             # With itself it is 1 by construction.
             shown = [(i, row) for i, row in shown if row.method not in (*CONTROLS, metric)]
         for i, row in shown:
-            ax.plot([row.low, row.high], [i + shift] * 2, color=_COLOURS[side], lw=0.9, solid_capstyle="butt")
+            ax.plot([row.low, row.high], [i + shift] * 2, color=draw.SIDES[side], lw=0.9, solid_capstyle="butt")
         places = [i + shift for i, _ in shown]
-        marker = "o" if side == "base" else "s"
-        ax.plot([row.mean for _, row in shown], places, marker, color=_COLOURS[side], ms=2.6, mew=0)
+        ax.plot([row.mean for _, row in shown], places, draw.MARKERS[side], color=draw.SIDES[side], ms=2.6, mew=0)
     unit = "rank correlation" if metric == "leave_one_out" else "nats per token"
     names = {"leave_one_out": "with leave-one-out", "area": "area (MoRF − LeRF)"}
     ax.set_title(names.get(metric, metric), fontsize=7, pad=3)
@@ -166,24 +179,22 @@ def _frame(ax: Axes, methods: Sequence[str], *, labels: bool) -> None:
     ax.set_yticks(range(len(methods)), [_label(m) for m in methods] if labels else [])
     ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
     ax.tick_params(axis="y", length=0)
-    for i in range(0, len(methods), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    stock.stripes(ax, len(methods))
     first = next((i for i, m in enumerate(methods) if m in CONTROLS), len(methods))
     ax.axhline(first - 0.5, color="#999999", lw=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_linewidth(0.5)
+    stock.spines(ax, "bottom")
 
 
-def _legend(figure: Figure, width: float, height: float) -> None:
-    from matplotlib.lines import Line2D
+def _legend(figure: Figure, width: float, height: float, above: Axes | None) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
-        Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+        *stock.side_handles(),
         Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
     ]
+    if above is not None:
+        stock.legend(figure, handles, above=above)
+        return
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,
         handlelength=1.4, labelspacing=0.2, borderpad=0,

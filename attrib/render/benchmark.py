@@ -19,17 +19,17 @@ from attrib.errors import RecordError
 from attrib.render import figures as draw
 from attrib.render import panels
 from attrib.render.stored import rebuild
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
 
 NAME, SCHEMA = "benchmark", 1
 SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
 """Measures in the terminal's table; the others are in the files."""
-_COLOURS = {"base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"]}
 _TEXTS = ("id", "subset", "kind", "knowledge", "fact", "side", "question", "answer", "answer_before", "prediction")
 
 
@@ -37,14 +37,20 @@ def write_benchmark(report: BenchmarkReport, folder: Path, formats: Sequence[str
     """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
     files = {
         f"{NAME}.json": json_bytes(benchmark_dict(report)),
-        f"{NAME}.csv": csv_bytes([asdict(one) for one in report.summary], list(Summary.__dataclass_fields__)),
         f"{NAME}.parquet": parquet_bytes(
             [_row(row) for row in report.rows],
             {**dict.fromkeys(_TEXTS, "string"), "ended": "bool_", **dict.fromkeys(MEASURES, "float64")},
         ),
-        **drawn(NAME, benchmark_figure(report, preset=preset), benchmark_caption(report), formats),
+        **benchmark_files(report, formats, preset),
     }
     return write_files(folder, files)
+
+
+def benchmark_files(report: BenchmarkReport, formats: Sequence[str], preset: str) -> dict[str, bytes]:
+    """The figure with what goes beside it, and the summary that it shows (CSV), by file name."""
+    table = csv_bytes([asdict(one) for one in report.summary], list(Summary.__dataclass_fields__))
+    figure, caption = benchmark_figure(report, preset=preset), benchmark_caption(report)
+    return {f"{NAME}.csv": table, **draw.drawn(NAME, figure, caption, formats, preset=preset)}
 
 
 def benchmark_dict(report: BenchmarkReport) -> dict[str, Any]:
@@ -143,9 +149,13 @@ _DRAWN = 18
 """Kinds of questions that are drawn; more do not fit a page."""
 
 
-def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double") -> Figure:
-    """(a) accuracy of every kind, base and tuned, with the baselines; (b) token F1. Raises InputError for an unknown
-    preset."""
+def benchmark_figure(
+    report: BenchmarkReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
+    """(a) accuracy of every kind, base and tuned, with the baselines; (b) token F1.
+
+    ``axs``: two axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.lines import Line2D
 
     width = draw.width_of(preset)
@@ -155,7 +165,12 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
     lines = 1 if width > 4.5 else 2
     with draw.style():
         figure, axes = panels.two(
-            width, [named[key(one)] for one in accuracies], [one.n for one in accuracies], row=_ROW, lines=lines
+            width,
+            [named[key(one)] for one in accuracies],
+            [one.n for one in accuracies],
+            row=_ROW,
+            lines=lines,
+            axs=axs,
         )
         for ax, measure in zip(axes, ("accuracy", "token_f1"), strict=True):
             found = {key(one): one for one in report.of(measure)}
@@ -163,8 +178,8 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
                 one = found.get(key(accuracy))
                 if one is None:
                     continue
-                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, _COLOURS["base"])
-                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, _COLOURS["tuned"], "s")
+                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, draw.SIDES["base"])
+                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, draw.SIDES["tuned"], "s")
                 for value, dashes in ((one.majority, "-"), (one.majority_by_template, ":")):
                     if value is not None:
                         ax.plot([value] * 2, [place - 0.42, place + 0.42], dashes, color="#555555", lw=0.9, zorder=3)
@@ -172,12 +187,13 @@ def benchmark_figure(report: BenchmarkReport, *, preset: str = "neurips-double")
             panels.title(ax, "(a) right answers" if measure == "accuracy" else "(b) token F1")
             ax.set_xlabel("share" if measure == "accuracy" else "mean", fontsize=6, labelpad=1.5)
         handles = [
-            Line2D([], [], color=_COLOURS["base"], marker="o", ms=3, lw=0.9, label="base"),
-            Line2D([], [], color=_COLOURS["tuned"], marker="s", ms=3, lw=0.9, label="tuned"),
+            *panels.side_handles(),
             Line2D([], [], color="#555555", lw=0.9, label="always the commonest answer"),
             Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
         ]
-        panels.legend(figure, handles, left=0.04, down=0.02, columns=len(handles) // lines)
+        panels.legend(
+            figure, handles, left=0.04, down=0.02, columns=len(handles) // lines, above=axes[0] if axs else None
+        )
         return figure
 
 

@@ -31,7 +31,9 @@ from attrib.assess.consistency import (
 )
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import csv_bytes, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence
         f"{NAME}_answers.parquet": _parquet(answers),
         "answers.jsonl": jsonl_bytes(answers),
         f"{NAME}.md": consistency_markdown(report).encode("utf-8", "replace"),
-        **drawn(NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats),
+        **draw.drawn(
+            NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats, preset=preset
+        ),
     }
     return write_files(folder, files)
 
@@ -378,7 +382,7 @@ def _meanings(answers: Answers) -> str:
 
 # ------------------------------------------------------------------------------------------- figure
 
-_BASE, _TUNED, _CONTROL = draw.COLOURS["base"], draw.COLOURS["documents"], "#777777"
+_CONTROL = "#777777"
 _PANELS = (
     ("semantic entropy", "nats", (("semantic_entropy", "base"), ("semantic_entropy", "tuned"))),
     ("agreement", "share of pairs", (("agreement", "base"), ("agreement", "tuned"))),
@@ -397,8 +401,13 @@ _ROW, _HEAD, _FOOT, _LEGEND, _GAP, _EDGE = 0.24, 0.22, 0.34, 0.115, 0.16, 0.06  
 _LABEL = 0.9  # inches that the name of a kind may take
 
 
-def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-double") -> Figure:
-    """One row a kind of question; semantic entropy, agreement, novel terms with controls, similarity."""
+def consistency_figure(
+    report: ConsistencyReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
+    """One row a kind of question; semantic entropy, agreement, novel terms with controls, similarity.
+
+    ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     kinds = report.kinds
@@ -412,14 +421,17 @@ def consistency_figure(report: ConsistencyReport, *, preset: str = "neurips-doub
         band = _HEAD + tall + _FOOT
         top = 0.04 + _LEGEND * -(-6 // entries)
         height = top + band * (4 // columns)
-        figure = NewFigure(figsize=(width, height))
+        own = own_axes(axs, [panel[0] for panel in _PANELS]) if axs is not None else None
+        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
         for i, panel in enumerate(_PANELS):
             left = label + i % columns * (across + _GAP)
             bottom = height - top - i // columns * band - _HEAD - tall
-            ax = figure.add_axes((left / width, bottom / height, across / width, tall / height))
-            _panel(ax, report, panel, labels if i % columns == 0 else None)
-            ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family="DejaVu Sans")
-        _legend(figure, width, height, entries)
+            box = (left / width, bottom / height, across / width, tall / height)
+            ax = own[i] if own else figure.add_axes(box)
+            named = panels.beside_nothing(ax, own) if own else i % columns == 0
+            _panel(ax, report, panel, labels if named else None)
+            ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family=draw.FAMILY)
+        _legend(figure, width, height, entries, own[0] if own else None)
         return figure
 
 
@@ -430,7 +442,7 @@ def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], lab
     kinds = report.kinds
     for place, (quantity, side) in enumerate(series):
         shift = (place - (len(series) - 1) / 2) * (0.5 / max(len(series) - 1, 1))
-        marker, colour = _SERIES.get((quantity, side), ("o", _BASE) if side == "base" else ("s", _TUNED))
+        marker, colour = _SERIES.get((quantity, side), (draw.MARKERS[side], draw.SIDES[side]))
         for i, kind in enumerate(kinds):
             row = report.row(quantity, kind)
             value, low, high = (
@@ -452,21 +464,16 @@ def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], lab
     ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(unit, fontsize=6, labelpad=2)
-    for i in range(0, len(kinds), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    panels.stripes(ax, len(kinds))
     if len(kinds) > 1:
         ax.axhline(len(kinds) - 1.5, color="#999999", lw=0.5)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_linewidth(0.5)
+    panels.spines(ax, "bottom")
 
 
-def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
+def _legend(figure: Figure, width: float, height: float, entries: int, above: Axes | None) -> None:
     from matplotlib.lines import Line2D
 
-    named = {
-        "base": ("o", _BASE),
-        "tuned": ("s", _TUNED),
+    named = {side: (draw.MARKERS[side], draw.SIDES[side]) for side in draw.SIDES} | {
         "control texts": _SERIES["novel_control", "tuned"],
         "ROUGE-L": _SERIES["rouge_l", "tuned"],
         "BERTScore": _SERIES["bertscore", "tuned"],
@@ -475,9 +482,12 @@ def _legend(figure: Figure, width: float, height: float, entries: int) -> None:
         Line2D([], [], color=colour, marker=marker, ms=3, lw=0.9, mew=0, label=name)
         for name, (marker, colour) in named.items()
     ]
+    if above is not None:
+        panels.legend(figure, handles, above=above)
+        return
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / width, 1 - 0.02 / height), ncols=entries,
-        prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,
+        prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,
         handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
     )  # fmt: skip
 

@@ -3,91 +3,257 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from attrib import storage
-from attrib.files import write_atomically
+from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import Attribution, Explanation
 from attrib.render import view
+from attrib.render.tables import write_files
 from attrib.render.view import Side, Special
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Kind = Literal["sections", "prompt", "comparison", "heads", "strip", "track"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Figures that an explanation can have."""
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """What to draw of a record."""
+
+    kinds: tuple[Kind, ...] | None = None
+    """None: all that the record can have; one that is named and that it lacks is refused."""
+    mapper: str | None = None
+    """Of sections and track; None: sections by every mapper, the track by the record's last."""
+    method: str | None = None
+    """Of the prompt; None: every method, and their comparison."""
+    preset: str = "neurips-double"
+    top: int = 12
+    """Sections in the heatmap."""
+    special: Special = "fold"
+    """The chat template's tokens in the prompt heatmap."""
+    document: str | None = None
+    """Of the track; None: all."""
+    answer_part: str | None = None
+    """Words of the answer that heads and track are about; None: all of it."""
+    question_part: str | None = None
+    """Words of the question that heads look at; None: all of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure with what goes beside it."""
+
+    name: str
+    """Of its files."""
+    figure: Figure
+    caption: str
+    numbers: list[dict[str, object]]
+
+
 def write(explanation: Explanation, folder: Path, formats: Sequence[str]) -> list[str]:
-    """Record, figures and captions; every file is whole or absent."""
+    """Record and all figures with what goes beside them; every file is whole or absent."""
     record = storage.save(explanation, folder / "explanation.safetensors")
-    drawn = figures(
-        explanation,
-        folder,
-        formats,
-        mappers=tuple(explanation.mappings),
-        methods=tuple(explanation.attributions),
-        preset="neurips-double",
-        top=12,
-    )
-    return [str(record), *drawn]
+    return [str(record), *figures(explanation, folder, formats, FigureOptions())]
 
 
-def figures(
-    explanation: Explanation,
-    folder: Path,
-    formats: Sequence[str],
-    *,
-    mappers: tuple[str, ...],
-    methods: tuple[str, ...],
-    preset: str,
-    top: int,
-    special: Special = "fold",
+def figures(explanation: Explanation, folder: Path, formats: Sequence[str], options: FigureOptions) -> list[str]:
+    """The figures that ``options`` ask for: pictures, numbers (CSV), captions, LaTeX snippets; returns the files.
+
+    Raises InputError for what the record lacks.
+    """
+    files: list[str] = []
+    # All are drawn before the first is written: what is refused leaves nothing half done.
+    for drawing in list(drawings(explanation, options)):
+        files += write_drawing(explanation, drawing, folder, formats, options.preset)
+    return files
+
+
+def write_drawing(
+    explanation: Explanation, drawing: Drawing, folder: Path, formats: Sequence[str], preset: str
 ) -> list[str]:
-    """Heatmaps of the named mappers and methods, their comparison where there are several; returns the files."""
+    """One figure and what goes beside it; returns the files."""
     from attrib.render import figures as draw
 
-    files: list[str] = []
-    for name in mappers:
-        figure = draw.section_heatmap(explanation, name, preset=preset, top=top)
-        text = draw.caption(explanation, name, preset=preset, top=top)
-        files += _write(explanation, figure, text, folder / f"sections-{name}", formats)
-    for name in methods:
-        figure = draw.prompt_heatmap(explanation, name, preset=preset, special=special)
-        text = draw.caption(explanation, name, preset=preset, special=special)
-        files += _write(explanation, figure, text, folder / f"prompt-{name}", formats)
-    if len(methods) > 1:
-        files += comparison(explanation, folder, formats, methods=methods, preset=preset)
-    return files
+    files = draw.drawn(
+        drawing.name, drawing.figure, drawing.caption, formats, preset=preset, numbers=drawing.numbers,
+        metadata=lambda form: draw.record_metadata(explanation, form),
+    )  # fmt: skip
+    return write_files(folder, files)
+
+
+def drawings(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    """One after the other, as they are asked for."""
+    makers = {
+        "sections": _sections, "prompt": _prompts, "comparison": _comparison, "heads": _heads, "strip": _strip,
+        "track": _track,
+    }  # fmt: skip
+    for kind in _able(explanation, options) if options.kinds is None else options.kinds:
+        yield from makers[kind](explanation, options)
+
+
+def _able(explanation: Explanation, options: FigureOptions) -> list[Kind]:
+    """What the record can have; one method alone is not compared."""
+    answered = bool(explanation.answer_tokens)
+    scored = bool(explanation.mappings) and bool(explanation.sections)
+    able: dict[Kind, bool] = {
+        "sections": scored and answered,
+        "prompt": bool(explanation.attributions) and answered,
+        "comparison": len(explanation.attributions) > 1 and options.method is None and answered,
+        "heads": explanation.base.heads is not None and explanation.tuned.heads is not None and answered,
+        "strip": answered,
+        "track": scored,
+    }
+    return [kind for kind in KINDS if able[kind]]
+
+
+def _sections(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
+    if not names:
+        raise InputError("this explanation has no mapper; explain again with --mappers")
+    for name in names:
+        yield sections(explanation, name, preset=options.preset, top=options.top)
+
+
+def sections(explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int = 12) -> Drawing:
+    """The section heatmap."""
+    from attrib.render import figures as draw
+
+    return Drawing(
+        file_name(f"sections-{mapper}"),
+        draw.section_heatmap(explanation, mapper, preset=preset, top=top),
+        draw.caption(explanation, mapper, preset=preset, top=top),
+        draw.section_numbers(explanation, mapper, preset=preset, top=top),
+    )
+
+
+def _prompts(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    names = (options.method,) if options.method else tuple(explanation.attributions)
+    if not names:
+        raise InputError("this explanation has no method; explain again with --methods")
+    for name in names:
+        yield prompt(explanation, name, preset=options.preset, special=options.special)
+
+
+def prompt(
+    explanation: Explanation, method: str, *, preset: str = "neurips-double", special: Special = "fold"
+) -> Drawing:
+    """The prompt heatmap."""
+    from attrib.render import figures as draw
+
+    return Drawing(
+        file_name(f"prompt-{method}"),
+        draw.prompt_heatmap(explanation, method, preset=preset, special=special),
+        draw.caption(explanation, method, preset=preset, special=special),
+        draw.prompt_numbers(explanation, method, preset=preset, special=special),
+    )
+
+
+def _comparison(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    yield comparison(explanation, preset=options.preset)
 
 
 def comparison(
     explanation: Explanation,
-    folder: Path,
-    formats: Sequence[str],
+    methods: Sequence[str] | None = None,
     *,
-    methods: tuple[str, ...],
-    preset: str,
     side: Side = "both",
-) -> list[str]:
-    """The methods side by side over the question's words, with a caption; returns the files."""
+    preset: str = "neurips-double",
+) -> Drawing:
+    """The methods side by side over the question's words."""
     from attrib.render import figures as draw
 
-    figure = draw.method_comparison(explanation, methods, side, preset=preset)
-    text = draw.comparison_caption(explanation, methods, side, preset=preset)
-    return _write(explanation, figure, text, folder / "prompt-comparison", formats)
+    return Drawing(
+        "prompt-comparison",
+        draw.method_comparison(explanation, methods, side, preset=preset),
+        draw.comparison_caption(explanation, methods, side, preset=preset),
+        draw.comparison_numbers(explanation, methods, side, preset=preset),
+    )
 
 
-def _write(explanation: Explanation, figure: Figure, text: str, stem: Path, formats: Sequence[str]) -> list[str]:
+def _heads(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
     from attrib.render import figures as draw
 
-    files = [str(file) for file in draw.save(figure, explanation, stem, formats=formats)]
-    caption = stem.with_name(f"{stem.name}.caption.txt")
-    write_atomically(caption, f"{text}\n".encode())
-    return [*files, str(caption)]
+    tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
+    asked = draw.question_part(explanation, options.question_part) if options.question_part is not None else None
+    yield heads(explanation, tokens, asked, preset=options.preset)
+
+
+def heads(
+    explanation: Explanation,
+    tokens: Sequence[int] | None = None,
+    positions: Sequence[int] | None = None,
+    *,
+    preset: str = "neurips-double",
+) -> Drawing:
+    """The layer × head map."""
+    from attrib.render import figures as draw
+
+    return Drawing(
+        "heads",
+        draw.head_heatmap(explanation, tokens, positions, preset=preset),
+        draw.head_caption(explanation, tokens, positions),
+        draw.head_numbers(explanation, tokens, positions),
+    )
+
+
+def _strip(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    yield strip(explanation, preset=options.preset)
+
+
+def strip(explanation: Explanation, *, preset: str = "neurips-double") -> Drawing:
+    """The answer with its verdicts."""
+    from attrib.render import figures as draw
+
+    return Drawing(
+        "answer",
+        draw.answer_strip(explanation, preset=preset),
+        draw.strip_caption(explanation, preset=preset),
+        draw.strip_numbers(explanation),
+    )
+
+
+def _track(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
+    from attrib.render import figures as draw
+
+    tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
+    yield track(explanation, options.mapper, document=options.document, tokens=tokens, preset=options.preset)
+
+
+def track(
+    explanation: Explanation,
+    mapper: str | None = None,
+    *,
+    document: str | None = None,
+    tokens: Sequence[int] | None = None,
+    preset: str = "neurips-double",
+) -> Drawing:
+    """The scores along the documents."""
+    from attrib.render import figures as draw
+
+    of: dict[str, Any] = {"document": document, "tokens": tokens}
+    return Drawing(
+        file_name(f"track-{draw.track(explanation, mapper, **of).mapper}"),
+        draw.section_track(explanation, mapper, **of, preset=preset),
+        draw.track_caption(explanation, mapper, **of),
+        draw.track_numbers(explanation, mapper, **of),
+    )
+
+
+def file_name(name: str) -> str:
+    """A name from a record as one of a file: it comes from elsewhere and must not name a folder."""
+    return re.sub("[^A-Za-z0-9._-]+", "-", name)[:100]
 
 
 def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:

@@ -21,7 +21,9 @@ from attrib.assess.membership import CONTROL, FALSE_ALARMS, LOWEST
 from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
+from attrib.render.tables import csv_bytes, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -35,10 +37,7 @@ SHOWN = ("accuracy", "exact", "containment", "token_f1", "logprob", "exposure")
 UNSEEN = "no model"
 """Name of the blind baseline's row."""
 _HEADS = {"token_f1": "token F1", "logprob": "log p a token", "exposure": "exposure (bits)", "exact": "exact match"}
-_COLOURS = {
-    "base": draw.COLOURS["base"], "tuned": draw.COLOURS["documents"], "full": draw.COLOURS["documents"],
-    "retrained": "#009E73",
-}  # fmt: skip
+_COLOURS = {**draw.SIDES, "full": draw.SIDES["tuned"], "retrained": "#009E73"}
 _COLUMNS = ("measure", "part", "kind", "side", "value", "low", "high", "p", "n", "groups")
 
 
@@ -51,7 +50,7 @@ def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], p
         f"{NAME}.json": json_bytes(holdout_dict(report)),
         f"{NAME}.csv": csv_bytes(_summary_rows(report), _COLUMNS),
         f"{NAME}.parquet": _parquet(report),
-        **drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats),
+        **draw.drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats, preset=preset),
     }
     return write_files(folder, files)
 
@@ -234,9 +233,15 @@ class _Line:
         return self.part if self.kind == "all" else self.kind
 
 
-def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> Figure:
+def holdout_figure(
+    report: HoldoutReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
     """Accuracy and log p of each part, base and tuned; membership AUCs beside the blind baseline; truth ratios after a
-    removal. Raises InputError for an unknown preset."""
+    removal.
+
+    ``axs``: axes of the caller's, as many as there are of these; the preset is then not used. Raises InputError for an
+    unknown preset.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     width = draw.width_of(preset)
@@ -256,16 +261,22 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
     elif beside:
         height += ratios - below
     with draw.style():
-        figure = NewFigure(figsize=(width, height))
+        wanted = ["accuracy", "log p"] + ["membership"] * bool(told) + ["truth ratio"] * (removal is not None)
+        own = iter(own_axes(axs, wanted)) if axs is not None else None
+        figure = figure_of(axs[0]) if axs is not None else NewFigure(figsize=(width, height))
 
         def axes(left: float, down: float, wide: float, tall: float) -> Axes:
+            if own is not None:
+                return next(own)
             return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
 
         half = (width - label - _EDGE - _GAP) / 2
         down = _LEGEND + _TITLE
-        panels.legend(figure, _side_handles(("base", "tuned")), left=0.02, down=0.04)
         for i, measure in enumerate(("accuracy", "logprob")):
             ax = axes(label + i * (half + _GAP), down, half, top)
+            if i == 0:
+                handles = _side_handles(("base", "tuned"))
+                panels.legend(figure, handles, left=0.02, down=0.04, above=ax if own else None)
             _parts(ax, report, lines, measure, names if i == 0 else None)
             panels.title(ax, ("(a) accuracy", "(b) answer's log p")[i])
         down += top + _TICKS
@@ -274,7 +285,7 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
             ax = axes(label, down + _LEGEND + _TITLE, half if beside else width - label - _EDGE, below)
             _membership(ax, told)
             panels.title(ax, f"({next(letter)}) membership, AUC")
-            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02)
+            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02, above=ax if own else None)
             if not beside:
                 down += _LEGEND + _TITLE + below + _TICKS
         if removal is not None:
@@ -283,9 +294,8 @@ def holdout_figure(report: HoldoutReport, *, preset: str = "neurips-double") -> 
             ax = axes(left, down + _LEGEND + _TITLE, width - left - _EDGE, ratios)
             _truth_ratios(ax, removal)
             panels.title(ax, f"({next(letter)}) truth ratio, removed part")
-            panels.legend(
-                figure, _side_handles(("base", "full", "retrained")), left=left if inside else 0.02, down=down + 0.02
-            )
+            handles = _side_handles(("base", "full", "retrained"))
+            panels.legend(figure, handles, left=left if inside else 0.02, down=down + 0.02, above=ax if own else None)
         return figure
 
 
@@ -297,11 +307,11 @@ def _lines(report: HoldoutReport) -> list[_Line]:
 
 def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, names: Sequence[str] | None) -> None:
     for i, line in enumerate(lines):
-        for shift, side, marker in ((-0.17, "base", "o"), (0.17, "tuned", "s")):
+        for shift, side in ((-0.17, "base"), (0.17, "tuned")):
             q = report.quantity(measure, line.part, side, line.kind)
             if q is not None:
                 size = 3.0 if line.kind == "all" else 2.2
-                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], marker, size)
+                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], draw.MARKERS[side], size)
     if measure == "accuracy":
         ax.set_xlim(-0.03, 1.03)
     panels.rows(ax, names if names is not None else [""] * len(lines))
@@ -339,8 +349,7 @@ def _truth_ratios(ax: Axes, removal: Removal) -> None:
 def _side_handles(sides: Sequence[str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    marks = {"base": "o", "tuned": "s"}
-    marker = {side: marks.get(side, "") if "tuned" in sides else "" for side in sides}
+    marker = {side: draw.MARKERS.get(side, "") if "tuned" in sides else "" for side in sides}
     return [Line2D([], [], color=_COLOURS[s], marker=marker[s], ms=3, lw=1.0, label=s) for s in sides]
 
 

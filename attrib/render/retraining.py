@@ -18,6 +18,9 @@ import numpy as np
 from attrib.assess.influence import BEFORE, METRICS, REFERENCE, TEXTUAL, Retraining, Row
 from attrib.errors import InputError
 from attrib.render import figures as draw
+from attrib.render import panels
+from attrib.render.figures.parts import own_axes
+from attrib.render.figures.style import figure_of
 from attrib.render.tables import interval, number, write_files
 
 if TYPE_CHECKING:
@@ -77,10 +80,10 @@ def write_retraining(
     files = {"influence.json": f"{found.to_json()}\n".encode(), "influence.csv": table.getvalue().encode()}
     if drawable(found):
         figure = retraining_figure(found, rows, preset=preset)
-        for form in formats:
-            metadata = draw.plain_metadata("attrib: mappers against retraining", form)
-            files[f"influence.{form}"] = draw.to_bytes(figure, form, metadata)
-        files["influence.caption.txt"] = f"{retraining_caption(found, rows)}\n".encode()
+        files |= draw.drawn(
+            "influence", figure, retraining_caption(found, rows), formats, preset=preset,
+            metadata=lambda form: draw.plain_metadata("attrib: mappers against retraining", form),
+        )  # fmt: skip
     return write_files(folder, files)
 
 
@@ -191,10 +194,13 @@ _UNDER, _LINE = 0.13, 0.115  # inches: x label, line of the legend
 _BAR = 0.145  # inches a scorer in the LDS panel
 
 
-def retraining_figure(found: Retraining, rows: Sequence[Row], *, preset: str = "neurips-double") -> Figure:
+def retraining_figure(
+    found: Retraining, rows: Sequence[Row], *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
     """Score against log p lost without the section, a panel a scorer; and every scorer's LDS, where halves were run.
 
-    ``rows`` are those of ``table(found)``. Raises InputError for an unknown preset, and where nothing was left out.
+    ``rows`` are those of ``table(found)``. ``axs``: axes of the caller's, one a panel and one for the LDS; the preset
+    is then not used. Raises InputError for an unknown preset, and where nothing was left out.
     """
     from matplotlib.figure import Figure as NewFigure
 
@@ -204,24 +210,34 @@ def retraining_figure(found: Retraining, rows: Sequence[Row], *, preset: str = "
     ranked = _ranked(rows, "LDS", KIND)
     plan = _plan(draw.width_of(preset), len(names), [row.scorer for row in ranked], _legend_lines(found, ranked))
     with draw.style():
-        figure = NewFigure(figsize=(plan.width, plan.height))
+        own = own_axes(axs, names + ["LDS"] * bool(ranked)) if axs is not None else None
+        figure = figure_of(own[0]) if own else NewFigure(figsize=(plan.width, plan.height))
         kinds = relations(found)
         limits = _limits(found)
         for i, name in enumerate(names):
-            ax = figure.add_axes(plan.place(plan.panels[i]))
-            _scatter(ax, found, kinds, name, limits, left=i % plan.columns == 0)
+            ax = own[i] if own else figure.add_axes(plan.place(plan.panels[i]))
+            _scatter(ax, found, kinds, name, limits, left=bool(own) or i % plan.columns == 0)
             _title(
                 ax, f"({'abcdefgh'[i]}) {SHORT.get(name, name)}", f"r = {_interval(_row(rows, name, 'pearson', KIND))}"
             )
-        _outer_labels(figure, plan)
+            if own:
+                ax.set_xlabel("score", labelpad=1, **_LABEL)
+                ax.set_ylabel(_LOST, labelpad=1, **_LABEL)
+        if not own:
+            _outer_labels(figure, plan)
         if ranked:
-            ax = figure.add_axes(plan.place(plan.bars))
+            ax = own[-1] if own else figure.add_axes(plan.place(plan.bars))
             _lds(ax, ranked)
             _title(ax, f"({'abcdefgh'[len(names)]}) LDS", f"{len(found.halves)} halves, {ranked[0].n} questions")
-        _legend(figure, plan, _handles(found, ranked))
+        if own:
+            panels.legend(figure, _handles(found, ranked), above=own[0])
+        else:
+            _legend(figure, plan, _handles(found, ranked))
         return figure
 
 
+_LOST = "log p lost without the section (nats)"
+_LABEL: dict[str, Any] = {"fontsize": 6.0, "family": draw.FAMILY}
 Box = tuple[float, float, float, float]
 """Left, top, width and height, inches from the top left."""
 
@@ -345,14 +361,12 @@ def _axis(ax: Axes, *, labels: bool) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5, labelleft=labels)
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_linewidth(0.5)
+    panels.spines(ax, "left", "bottom")
 
 
 def _title(ax: Axes, name: str, below: str) -> None:
     """Two lines above the axes: what it shows, and a number."""
-    font: dict[str, Any] = {"family": "DejaVu Sans", "parse_math": False, "annotation_clip": False}
+    font: dict[str, Any] = {"family": draw.FAMILY, "parse_math": False, "annotation_clip": False}
     for text, size, up in ((name, 6.5, 10.5), (below, 6.0, 2.5)):
         ax.annotate(
             text, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", fontsize=size, va="baseline",
@@ -364,9 +378,9 @@ def _outer_labels(figure: Figure, plan: _Plan) -> None:
     """One label for the panels' y axes, one under each column."""
     first, last = plan.panels[0], plan.panels[-1]
     middle = (first[1] + last[1] + last[3]) / 2
-    font: dict[str, Any] = {"fontsize": 6.0, "family": "DejaVu Sans", "ha": "center"}
+    font: dict[str, Any] = {"fontsize": 6.0, "family": draw.FAMILY, "ha": "center"}
     figure.text(
-        0.02 / plan.width, 1 - middle / plan.height, "log p lost without the section (nats)", rotation=90, va="center",
+        0.02 / plan.width, 1 - middle / plan.height, _LOST, rotation=90, va="center",
         **{**font, "ha": "left"},
     )  # fmt: skip
     for box in plan.panels[-plan.columns :]:
@@ -382,8 +396,7 @@ def _lds(ax: Axes, ranked: Sequence[Row]) -> None:
         full = row.scorer == REFERENCE or told_apart(row)
         ax.plot([row.low, row.high], [i, i], color=colour, lw=0.9, solid_capstyle="butt", zorder=1)
         ax.plot([row.value], [i], "o", ms=3.2, mew=0.7, mec=colour, mfc=colour if full else "white", zorder=2)
-    for i in range(0, len(ranked), 2):
-        ax.axhspan(i - 0.5, i + 0.5, color="#F5F5F5", lw=0, zorder=-1)
+    panels.stripes(ax, len(ranked))
     low, high = min(0.0, *(row.low for row in ranked)), max(0.0, *(row.high for row in ranked))
     room = 0.04 * max(high - low, 1e-9)
     ax.set_xlim(low - room, high + room)
@@ -423,7 +436,7 @@ def _handles(found: Retraining, ranked: Sequence[Row]) -> list[Any]:
 def _legend(figure: Figure, plan: _Plan, handles: Sequence[Any]) -> None:
     figure.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(_EDGE / plan.width, 1 - 0.02 / plan.height),
-        ncols=plan.legend, prop={"size": 6.0, "family": "DejaVu Sans"}, frameon=False, borderpad=0, borderaxespad=0,
+        ncols=plan.legend, prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0,
         handlelength=1.2, handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
     )  # fmt: skip
 

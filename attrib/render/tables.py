@@ -12,13 +12,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrib.files import write_atomically
-from attrib.render import figures as draw
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -47,10 +43,10 @@ def jsonl_bytes(rows: Rows) -> bytes:
     return "".join(f"{json.dumps(plain(row), allow_nan=False, ensure_ascii=False)}\n" for row in rows).encode()
 
 
-def csv_bytes(rows: Rows, columns: Sequence[str]) -> bytes:
-    """A header and the rows; what is missing or not finite is empty."""
+def csv_bytes(rows: Rows, columns: Sequence[str], *, end: str = "\n") -> bytes:
+    """A header and the rows, each with ``end`` after it; what is missing or not finite is empty."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer = csv.DictWriter(table, columns, lineterminator=end)
     writer.writeheader()
     writer.writerows({name: plain(row.get(name)) for name in columns} for row in rows)
     return table.getvalue().encode()
@@ -67,14 +63,6 @@ def parquet_bytes(rows: Rows, types: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(clean, schema), buffer)
     return buffer.getvalue()
-
-
-def drawn(name: str, figure: Figure, caption: str, formats: Sequence[str]) -> dict[str, bytes]:
-    """The figure in each format and its caption, by file name."""
-    files = {
-        f"{name}.{form}": draw.to_bytes(figure, form, draw.plain_metadata(f"attrib {name}", form)) for form in formats
-    }
-    return files | {f"{name}.caption.txt": f"{caption}\n".encode()}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:

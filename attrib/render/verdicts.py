@@ -15,10 +15,11 @@ from attrib.assess.verdicts import Summary, VerdictReport, row_dict
 from attrib.records import LABELS
 from attrib.render import figures as draw
 from attrib.render import panels
-from attrib.render.tables import csv_bytes, drawn, interval, json_bytes, number, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, interval, json_bytes, number, parquet_bytes, plain, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
 
@@ -41,7 +42,7 @@ def write_verdicts(report: VerdictReport, folder: Path, formats: Sequence[str], 
         f"{NAME}.json": json_bytes(content),
         f"{NAME}.csv": csv_bytes(summary, list(dict.fromkeys(name for one in summary for name in one))),
         f"{NAME}.parquet": parquet_bytes(rows, types),
-        **drawn(NAME, verdicts_figure(report, preset=preset), verdicts_caption(report), formats),
+        **draw.drawn(NAME, verdicts_figure(report, preset=preset), verdicts_caption(report), formats, preset=preset),
     }
     return write_files(folder, files)
 
@@ -94,15 +95,19 @@ _DRAWN = 17
 """Kinds of questions that are drawn, the last one among them; more do not fit a page."""
 
 
-def verdicts_figure(report: VerdictReport, *, preset: str = "neurips-double") -> Figure:
-    """(a) share of answers by verdict, with the interval of documents; (b) mean share of the answers' words. Raises
-    InputError for an unknown preset."""
+def verdicts_figure(
+    report: VerdictReport, *, preset: str = "neurips-double", axs: Sequence[Axes] | None = None
+) -> Figure:
+    """(a) share of answers by verdict, with the interval of documents; (b) mean share of the answers' words.
+
+    ``axs``: two axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
+    """
     from matplotlib.patches import Patch
 
     width = draw.width_of(preset)
     shown = _shown(report)
     with draw.style():
-        figure, axes = panels.two(width, [_name(one) for one in shown], [one.n for one in shown], row=_ROW)
+        figure, axes = panels.two(width, [_name(one) for one in shown], [one.n for one in shown], row=_ROW, axs=axs)
         for i, ax in enumerate(axes):
             for place, one in enumerate(shown):
                 start = 0.0
@@ -119,7 +124,7 @@ def verdicts_figure(report: VerdictReport, *, preset: str = "neurips-double") ->
             panels.title(ax, ("(a) answers by verdict", "(b) words by verdict")[i])
             ax.set_xlabel("share", fontsize=6, labelpad=1.5)
         handles = [Patch(facecolor=c, lw=0, label=label) for label, c in zip(LABELS, _COLOURS, strict=True)]
-        panels.legend(figure, handles, left=0.04, down=0.02)
+        panels.legend(figure, handles, left=0.04, down=0.02, above=axes[0] if axs else None)
         return figure
 
 

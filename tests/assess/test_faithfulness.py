@@ -209,7 +209,8 @@ def test_table_figure_and_files(report: Report, tmp_path: Path, capsys: Any) -> 
         assert name in printed
     files = assessments.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")
     assert {Path(f).name for f in files} == {
-        "faithfulness.csv", "faithfulness.json", "faithfulness.pdf", "faithfulness.png", "faithfulness.caption.txt"
+        "faithfulness.csv", "faithfulness.json", "faithfulness.pdf", "faithfulness.png", "faithfulness.caption.txt",
+        "faithfulness.tex",
     }  # fmt: skip
     before = {file: Path(file).read_bytes() for file in files}
     assessments.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")

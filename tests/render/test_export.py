@@ -11,8 +11,11 @@ import pytest
 
 from attrib import storage
 from attrib.attribution import METHODS
+from attrib.errors import InputError
+from attrib.records import Explanation
 from attrib.render import export, view
 from tests.make import make_explanation
+from tests.make_heads import with_heads
 
 
 def test_summary_has_target_pieces_gaps_and_settings_of_every_method() -> None:
@@ -54,15 +57,17 @@ def test_settings_of_any_kind_become_json() -> None:
     }
 
 
-def test_figures_and_comparison_are_written_with_their_captions(tmp_path: Path) -> None:
+def test_every_figure_of_a_record_is_written_with_what_goes_beside_it(tmp_path: Path) -> None:
     methods = ("attention", "leave_one_out")
     explanation = make_explanation(methods=methods, unit="word")
-    files = export.figures(
-        explanation, tmp_path, ["png"], mappers=("bm25",), methods=methods, preset="acl-single", top=4, special="hide"
-    )
-    files += export.comparison(explanation, tmp_path, ["png", "svg"], methods=methods, preset="acl-single")
+    options = export.FigureOptions(mapper="bm25", preset="acl-single", top=4, special="hide")
+    files = export.figures(explanation, tmp_path, ["png", "svg"], options)
     assert {Path(file).name for file in files} == {file.name for file in tmp_path.iterdir()}
-    assert len(files) == 4 * 2 + 3
+    stems = ("sections-bm25", "prompt-attention", "prompt-leave_one_out", "prompt-comparison", "answer", "track-bm25")
+    assert len(files) == len(set(files)) == len(stems) * 5
+    assert {Path(file).name for file in files} == {
+        f"{stem}.{end}" for stem in stems for end in ("png", "svg", "csv", "caption.txt", "tex")
+    }
     assert "Not drawn: the chat template" in (tmp_path / "prompt-attention.caption.txt").read_text("utf-8")
     assert "Spearman" in (tmp_path / "prompt-comparison.caption.txt").read_text("utf-8")
 
@@ -71,7 +76,53 @@ def test_a_stored_record_draws_the_same_comparison(tmp_path: Path) -> None:
     explanation = make_explanation(methods=("attention", "integrated_gradients", "leave_one_out"), unit="word")
     again = storage.load(storage.save(explanation, tmp_path / "record"))
     one, two = (
-        export.comparison(e, tmp_path / name, ["svg"], methods=tuple(e.attributions), preset="acl-single")
+        export.figures(e, tmp_path / name, ["svg"], export.FigureOptions(kinds=("comparison",), preset="acl-single"))
         for name, e in (("one", explanation), ("two", again))
     )
     assert [Path(file).read_bytes() for file in one] == [Path(file).read_bytes() for file in two]
+
+
+def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks_them() -> None:
+    explanation = with_heads(make_explanation(methods=("attention",)))
+
+    def stems(kinds: tuple[export.Kind, ...] | None, of: Explanation = explanation) -> list[str]:
+        return [drawing.name for drawing in export.drawings(of, export.FigureOptions(kinds=kinds))]
+
+    assert stems(("heads", "strip")) == ["heads", "answer"]
+    assert stems(None) == ["sections-bm25", "sections-hidden", "prompt-attention", "heads", "answer", "track-hidden"]
+    assert "heads" not in stems(None, make_explanation())
+    with pytest.raises(InputError, match="--heads"):
+        stems(("heads",), make_explanation())
+    with pytest.raises(InputError, match="no mapper"):
+        stems(("sections",), make_explanation(mappers=()))
+    with pytest.raises(InputError, match="no method"):
+        stems(("prompt",), make_explanation(methods=()))
+    assert stems(None, make_explanation(answer_texts=[], mappers=(), methods=())) == []
+
+
+def test_what_is_refused_leaves_no_file_of_the_others(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not have it"):
+        export.figures(make_explanation(), tmp_path, ["png"], export.FigureOptions(answer_part="no such words"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_and_document_reach_the_figures() -> None:
+    explanation = with_heads(make_explanation())
+    options = export.FigureOptions(
+        kinds=("heads", "track"), mapper="hidden", document="manual-2.md", answer_part="warranty on",
+        question_part="warranty",
+    )  # fmt: skip
+    heads, track = export.drawings(explanation, options)
+    assert "gives to “warranty” while “warranty on” is predicted (mean over 2 tokens)" in heads.caption
+    assert "Score of “warranty on”" in track.caption
+    assert "sections of manual-2.md" in track.caption
+    assert {row["document"] for row in track.numbers} == {"manual-2.md", None}
+
+
+def test_names_from_a_record_never_leave_the_folder(tmp_path: Path) -> None:
+    mapper = "../../x\\y:*?"
+    explanation = make_explanation(mappers=(mapper,), methods=())
+    files = export.figures(explanation, tmp_path / "out", ["png"], export.FigureOptions())
+    assert {Path(file).parent for file in files} == {tmp_path / "out"}
+    assert (tmp_path / "out" / "sections-..-..-x-y-.png").is_file()
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -381,3 +382,17 @@ def test_target_is_named_on_the_colour_bar_and_in_the_caption() -> None:
     assert "the row's log p − log p′" in said
     assert "the contrast answer's token" in said
     assert "contrast" not in figures.caption(explanation, "attention")
+
+
+@pytest.mark.parametrize(("scale", "power"), [(1.0, ""), (3e-5, "10⁻"), (5e-3, "10⁻³"), (4e6, "10⁶")])
+def test_small_and_large_scores_have_a_power_of_ten_beside_their_bar(scale: float, power: str) -> None:
+    explanation = make_explanation(answer=8, methods=("input_x_gradient",))
+    one = explanation.attributions["input_x_gradient"]
+    largest = max(np.abs(one.base).max(), np.abs(one.tuned).max())
+    changed = replace(one, base=one.base / largest * scale, tuned=one.tuned / largest * scale)
+    small = replace(explanation, attributions={"input_x_gradient": changed})
+    figure = figures.prompt_heatmap(small, "input_x_gradient", preset="acl-single", special="show")
+    check_texts(figure)
+    (said,) = [text.get_text() for text in texts(figure) if text.get_text().startswith("input × gradient of log p")]
+    assert power in said
+    assert ("×10" in said.replace(" ", "")) is bool(power)

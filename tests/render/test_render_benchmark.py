@@ -43,8 +43,8 @@ def report() -> BenchmarkReport:
 def test_files_are_whole_and_the_same_twice(report: BenchmarkReport, tmp_path: Path) -> None:
     names = write_benchmark(report, tmp_path / "a", ("pdf", "svg", "png"), "neurips-double")
     assert [Path(name).name for name in names] == [
-        "benchmark.json", "benchmark.csv", "benchmark.parquet", "benchmark.pdf", "benchmark.svg", "benchmark.png",
-        "benchmark.caption.txt",
+        "benchmark.json", "benchmark.parquet", "benchmark.csv", "benchmark.pdf", "benchmark.svg", "benchmark.png",
+        "benchmark.caption.txt", "benchmark.tex",
     ]  # fmt: skip
     write_benchmark(make_benchmark(), tmp_path / "b", ("pdf", "svg", "png"), "neurips-double")
     for name in names:

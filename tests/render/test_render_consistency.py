@@ -62,6 +62,7 @@ def test_files_are_whole_and_the_same_bytes_each_time(report: ConsistencyReport,
     assert names == {
         "consistency.json", "consistency.csv", "consistency.parquet", "consistency_answers.parquet", "answers.jsonl",
         "consistency.md", "consistency.pdf", "consistency.png", "consistency.svg", "consistency.caption.txt",
+        "consistency.tex",
     }  # fmt: skip
     for name in names:
         content = (tmp_path / "a" / name).read_bytes()

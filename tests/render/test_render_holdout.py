@@ -42,6 +42,7 @@ def test_files_are_whole_and_the_same_twice(report: HoldoutReport, tmp_path: Pat
     names = write_holdout(report, tmp_path / "a", ("pdf", "png"), "neurips-double")
     assert [Path(name).name for name in names] == [
         "holdout.json", "holdout.csv", "holdout.parquet", "holdout.pdf", "holdout.png", "holdout.caption.txt",
+        "holdout.tex",
     ]  # fmt: skip
     write_holdout(make_report(removal=True), tmp_path / "b", ("pdf", "png"), "neurips-double")
     for name in names:

@@ -34,7 +34,7 @@ def test_files_are_whole_and_the_same_twice(report: VerdictReport, tmp_path: Pat
     names = write_verdicts(report, tmp_path / "a", ("pdf", "svg", "png"), "neurips-double")
     assert [Path(name).name for name in names] == [
         "attribution.json", "attribution.csv", "attribution.parquet", "attribution.pdf", "attribution.svg",
-        "attribution.png", "attribution.caption.txt",
+        "attribution.png", "attribution.caption.txt", "attribution.tex",
     ]  # fmt: skip
     write_verdicts(make_verdicts(silent=(3,)), tmp_path / "b", ("pdf", "svg", "png"), "neurips-double")
     for name in names:

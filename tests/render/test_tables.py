@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import InputError
-from attrib.render import figures
-from attrib.render.tables import csv_bytes, drawn, json_bytes, jsonl_bytes, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, json_bytes, jsonl_bytes, parquet_bytes, plain, write_files
 
 ROWS: list[dict[str, Any]] = [
     {"name": 'a "b", c\nd', "n": 1, "x": 0.1, "ok": True, "ids": ["a", "b"]},
@@ -94,17 +93,3 @@ def test_files_are_written_whole_and_what_cannot_be_is_refused(tmp_path: Path) -
     with pytest.raises(InputError, match="cannot be written") as caught:
         write_files(Path(names[0]), {"a.json": b""})
     assert "\n" not in str(caught.value)
-
-
-def test_a_figure_is_drawn_in_each_format_beside_its_caption() -> None:
-    from matplotlib.figure import Figure
-
-    with figures.style():
-        figure = Figure(figsize=(1, 1))
-        figure.add_axes((0.2, 0.2, 0.7, 0.7)).plot([0, 1], [1, 0])
-    made = drawn("it", figure, "What 水 is.", figures.FORMATS)
-    assert list(made) == ["it.pdf", "it.svg", "it.png", "it.caption.txt"]
-    assert [made[f"it.{form}"][:4] for form in ("pdf", "png")] == [b"%PDF", b"\x89PNG"]
-    assert b"<svg" in made["it.svg"]
-    assert made["it.caption.txt"].decode() == "What 水 is.\n"
-    assert drawn("it", figure, "What 水 is.", figures.FORMATS) == made
