@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from attrib import cli, storage
+from attrib.render import page
 from tests.make import make_explanation
 from tests.make_heads import with_heads
 
@@ -45,12 +46,32 @@ def test_figures_that_are_named_are_drawn_and_listed_with_what_goes_beside_them(
     assert r"\includegraphics[width=3.03in]{answer}" in (out / "answer.tex").read_text("ascii")
 
 
+def test_the_page_is_drawn_alone_and_keeps_the_records_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, record: Path, tmp_path: Path
+) -> None:
+    status, told, _ = run(
+        capsys, monkeypatch, "render", str(record), "--out", str(tmp_path / "out"), "--format", "html", "--json"
+    )
+    assert status == 0
+    assert json.loads(told)["files"] == [str(tmp_path / "out" / "record.html")]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["record.html"]
+    assert (tmp_path / "out" / "record.html").read_bytes() == page.html(storage.load(record))
+
+
+def test_a_budget_makes_a_smaller_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, record: Path
+) -> None:
+    run(capsys, monkeypatch, "render", str(record), "--format", "html", "--budget", "0.1")
+    assert record.with_suffix(".html").read_bytes() == page.html(storage.load(record), budget=100_000)
+    assert b"attention of layers and heads" in record.with_suffix(".html").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--figure", "pie"), "figure 'pie': use sections, prompt, comparison, heads, strip, track"),
         (("--figure", ""), "figure '': use sections"),
-        (("--format", "gif"), "format 'gif': use pdf, svg, png"),
+        (("--format", "gif"), "format 'gif': use pdf, svg, png, html"),
         (("--document", "no.md"), "no scored section is of document 'no.md'"),
         (("--answer-part", "nowhere"), "answer-part 'nowhere': the answer does not have it"),
         (("--figure", "heads", "--question-part", "user"), "question-part 'user'"),

@@ -31,12 +31,14 @@ from attrib.cli.common import (
 )
 from attrib.cli.gallery import gallery
 from attrib.cli.options import (
+    EXPLANATION_FORMATS,
     Ablate,
     Alpha,
     At,
     BaselineOption,
     BaseName,
     BaseToTune,
+    Budget,
     CheckpointShares,
     Contrast,
     ControlTexts,
@@ -45,8 +47,8 @@ from attrib.cli.options import (
     Dropout,
     Dtype,
     Epochs,
+    ExplanationFormats,
     Figures,
-    Formats,
     InfluenceCheckpoints,
     InfluenceForm,
     InfluenceLayers,
@@ -74,6 +76,7 @@ from attrib.cli.options import (
     TunedName,
     UnitOption,
     Warmup,
+    megabytes,
     on_cuda,
     parse_baseline,
     parse_checkpoints,
@@ -179,7 +182,7 @@ def explain(
     influence_checkpoints: InfluenceCheckpoints = "all",
     influence_layers: InfluenceLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the record, figures and captions.")] = None,
-    formats: Formats = "pdf,svg,png",
+    formats: ExplanationFormats = "pdf,svg,png,html",
     control: ControlTexts = None,
     text_column: TextColumn = None,
     title_column: TitleColumn = None,
@@ -253,7 +256,7 @@ def explain(
         raise InputError("attention-layer: it is for the method attention_head; add that to --methods, or leave it out")
     if out is not None:
         check_writable(out)
-    kinds = parse_formats(formats)
+    kinds = parse_formats(formats, EXPLANATION_FORMATS)
     corpus, use_demo = read_corpus(base, tuned, documents, text_column, title_column, max_tokens)
     null = read_control(control, max_tokens)
     if use_demo:
@@ -300,7 +303,7 @@ def show(
 @app.command(epilog="Example: attrib render figures/explanation.safetensors --format pdf --preset icml-double")
 def render(
     file: RecordFile,
-    formats: Formats = "pdf,svg,png",
+    formats: ExplanationFormats = "pdf,svg,png,html",
     out: Annotated[Path | None, typer.Option(help="Folder; default: beside the record.")] = None,
     figures: Figures = None,
     mapper: Annotated[
@@ -325,13 +328,14 @@ def render(
     ] = None,
     preset: Preset = "neurips-double",
     top: Top = 12,
+    budget: Budget = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Draw the figures of a stored explanation again; needs no model."""
+    """Draw the figures of a stored explanation again, and its page; needs no model."""
     from attrib import storage
     from attrib.render import export
 
-    kinds, drawn = parse_formats(formats), parse_figures(figures)
+    kinds, drawn = parse_formats(formats, EXPLANATION_FORMATS), parse_figures(figures)
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     check_writable(folder)
@@ -347,6 +351,8 @@ def render(
         question_part=question_part,
     )
     files = export.figures(explanation, folder, kinds, options)
+    if "html" in kinds:
+        files.append(export.page(explanation, folder / f"{file.stem}.html", budget=megabytes(budget)))
     print(json.dumps({"files": files}) if as_json else "\n".join(files))
 
 
@@ -555,7 +561,7 @@ def make_index(
 @app.command(name="demo", epilog="Example: attrib demo --out attrib-demo")
 def run_demo(
     out: Annotated[Path, typer.Option(help="Folder for records and figures.")] = Path("attrib-demo"),
-    formats: Formats = "pdf,png",
+    formats: ExplanationFormats = "pdf,png,html",
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 …")] = "auto",
     as_json: Json = False,
@@ -570,7 +576,7 @@ def run_demo(
     from attrib.render.terminal import verdict_table
 
     check_writable(out)
-    kinds = parse_formats(formats)
+    kinds = parse_formats(formats, EXPLANATION_FORMATS)
     corpus = demo.corpus()
     options = ExplainOptions(candidates=16, max_new_tokens=32)
     explanations, files = {}, []

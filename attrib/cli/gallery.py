@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from attrib.cli.common import check_writable, note, show_progress
-from attrib.cli.options import Json
+from attrib.cli.options import Budget, Json, megabytes
 from attrib.errors import InputError
 
 
@@ -18,7 +18,7 @@ def gallery(
         list[Path], typer.Argument(help="Folders with records, at any depth: of explain, demo, assess attribution.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of index.html and the pages.")],
-    budget: Annotated[float, typer.Option(min=0.1, help="Size of one page in MB; beyond it detail is dropped.")] = 10.0,
+    budget: Budget = 10.0,
     as_json: Json = False,
 ) -> None:
     """One page for each explanation, and an index to search and filter them; needs no model."""
@@ -31,7 +31,7 @@ def gallery(
             )
     check_writable(out)
     with show_progress() as progress:
-        files, problems = pages.write(folders, out, budget=int(budget * 1e6), progress=progress)
+        files, problems = pages.write(folders, out, budget=megabytes(budget), progress=progress)
     for line in problems:
         note(line)
     print(json.dumps({"files": files, "problems": problems}) if as_json else "\n".join(files))

@@ -95,6 +95,14 @@ Formats = Annotated[
         help="Figure formats, comma-separated: pdf, svg, png. Caption, LaTeX snippet and numbers (CSV) come with them.",
     ),
 ]
+ExplanationFormats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Formats, comma-separated: html (the page), pdf, svg, png (figures; caption, LaTeX snippet and numbers "
+        "come with them).",
+    ),
+]
 Figures = Annotated[
     str | None,
     typer.Option(
@@ -103,6 +111,7 @@ Figures = Annotated[
         "record can have.",
     ),
 ]
+Budget = Annotated[float, typer.Option(min=0.1, help="Size of a page in MB; beyond it detail is dropped, and said.")]
 Preset = Annotated[str, typer.Option(help="Column width: neurips-double, icml-single, acl-double, nature-single …")]
 Top = Annotated[int, typer.Option(min=1, help="How many sections are drawn or listed.")]
 
@@ -199,6 +208,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
 
 
 FORMATS = ("pdf", "svg", "png")
+EXPLANATION_FORMATS = (*FORMATS, "html")
 
 
 def parse_formats(formats: str, known: tuple[str, ...] = FORMATS) -> tuple[str, ...]:
@@ -207,6 +217,11 @@ def parse_formats(formats: str, known: tuple[str, ...] = FORMATS) -> tuple[str, 
     if not names or not set(names) <= set(known):
         raise InputError(f"format {formats!r}: use {', '.join(known)}, separated by commas")
     return names
+
+
+def megabytes(size: float) -> int:
+    """Bytes."""
+    return int(size * 1e6)
 
 
 def parse_figures(kinds: str | None) -> tuple[FigureKind, ...] | None:

@@ -16,6 +16,8 @@ from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import Attribution, Explanation
 from attrib.render import view
+from attrib.render.figures.style import FORMATS
+from attrib.render.payload import BUDGET
 from attrib.render.tables import write_files
 from attrib.render.view import Side, Special
 
@@ -63,20 +65,32 @@ class Drawing:
 
 
 def write(explanation: Explanation, folder: Path, formats: Sequence[str]) -> list[str]:
-    """Record and all figures with what goes beside them; every file is whole or absent."""
-    record = storage.save(explanation, folder / "explanation.safetensors")
-    return [str(record), *figures(explanation, folder, formats, FigureOptions())]
+    """Record, page and all figures with what goes beside them; every file is whole or absent."""
+    files = [str(storage.save(explanation, folder / "explanation.safetensors"))]
+    if "html" in formats:
+        files.append(page(explanation, folder / "explanation.html"))
+    return [*files, *figures(explanation, folder, formats, FigureOptions())]
+
+
+def page(explanation: Explanation, file: Path, *, budget: int = BUDGET) -> str:
+    """The page as one file, of at most ``budget`` bytes; the file."""
+    from attrib.render import page as made
+
+    return str(made.write(explanation, file, budget=budget))
 
 
 def figures(explanation: Explanation, folder: Path, formats: Sequence[str], options: FigureOptions) -> list[str]:
     """The figures that ``options`` ask for: pictures, numbers (CSV), captions, LaTeX snippets; returns the files.
 
-    Raises InputError for what the record lacks.
+    Formats that are no picture's are passed over. Raises InputError for what the record lacks.
     """
+    pictures = [form for form in formats if form in FORMATS]
     files: list[str] = []
+    if not pictures:
+        return files
     # All are drawn before the first is written: what is refused leaves nothing half done.
     for drawing in list(drawings(explanation, options)):
-        files += write_drawing(explanation, drawing, folder, formats, options.preset)
+        files += write_drawing(explanation, drawing, folder, pictures, options.preset)
     return files
 
 

@@ -11,7 +11,7 @@ import pytest
 from attrib.records import Explanation
 from tests.browser.conftest import Visit
 from tests.make import make_explanation
-from tests.render.test_payload import with_heads
+from tests.make_heads import with_heads
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from attrib.errors import InputError
 from attrib.render import page
 from tests.make import make_explanation
-from tests.render.test_payload import with_heads
+from tests.make_heads import with_heads
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}\u202e"
 
