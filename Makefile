@@ -1,10 +1,11 @@
 # make demo   explain four questions of the demo        make test      fast tests and tests on the default model
 # make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
+# make docs   docs/reference.md again from docstrings    make docs-test the commands of README.md and docs/
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all check format install clean
+.PHONY: demo test test-all check docs docs-test format install clean
 
 demo: $(STAMP)
 	$(BIN)/attrib models get
@@ -23,6 +24,13 @@ check: $(STAMP)
 	$(BIN)/ruff check attrib tests scripts
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow and not model"
+
+docs: $(STAMP)
+	$(BIN)/python scripts/make_reference.py
+
+docs-test: $(STAMP)
+	$(BIN)/attrib models get
+	$(BIN)/python -m pytest -m docs
 
 format: $(STAMP)
 	$(BIN)/ruff format attrib tests scripts
