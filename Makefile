@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/attrib models get
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not docs"
 
 test-all: $(STAMP)
 	$(BIN)/attrib models get
@@ -23,7 +23,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check attrib tests scripts
 	$(BIN)/ruff check attrib tests scripts
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not model"
+	$(BIN)/python -m pytest -m "not slow and not model and not docs"
 
 docs: $(STAMP)
 	$(BIN)/python scripts/make_reference.py

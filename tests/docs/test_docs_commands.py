@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ QUESTIONS = (
 
 PLACES = {
     "QUESTION": "Who keeps the light?", "BASE": "base", "TUNED": "tuned", "ADAPTER": "tuned", "DOCS": "documents",
-    "QUESTIONS": "questions.jsonl", "Q": "questions.jsonl", "Q.jsonl": "questions.jsonl", "HELD-OUT": "control.md",
+    "QUESTIONS": "questions.jsonl", "Q": "taught.jsonl", "Q.jsonl": "questions.jsonl", "HELD-OUT": "control.md",
     "FOLDER": "finetunebench", "DIR": "somewhere",
 }  # fmt: skip
 """What a word in capitals stands for, below the page's folder."""
@@ -59,15 +60,17 @@ REST = {
 }
 """What … stands for."""
 SMALL = {
-    ("explain",): "--device cpu --max-new-tokens 4 --candidates 4",
-    ("tune",): "--epochs 3 --batch 4 --warmup 1 --device cpu",
-    ("index",): "--device cpu",
+    ("explain",): "--device cpu --max-new-tokens 4 --candidates 4 --control control.md",
+    ("tune",): "--epochs 3 --batch 4 --warmup 1 --checkpoints 2 --device cpu",
+    ("index",): "--device cpu --control control.md",
     ("assess", "faithfulness"): "--limit 1 --random-orders 1 --steps 2 --device cpu",
-    ("assess", "influence"): "--sections 1 --halves 2 --epochs 1 --device cpu --resamples 20 --format png",
+    ("assess", "influence"): "--sections 1 --halves 2 --epochs 1 --checkpoints 2 --control control.md --device cpu "
+    "--resamples 20 --format png",
     ("assess", "benchmark"): "--limit 12 --max-new-tokens 4 --resamples 20 --format png --device cpu",
     ("assess", "holdout"): "--max-new-tokens 4 --resamples 20 --format png --device cpu --sections 4 --candidates 1",
     ("assess", "consistency"): "--limit 3 --max-new-tokens 4 --resamples 20 --format png --device cpu",
-    ("assess", "attribution"): "--limit 2 --max-new-tokens 4 --resamples 20 --format png --device cpu --candidates 4",
+    ("assess", "attribution"): "--limit 2 --max-new-tokens 4 --resamples 20 --format png --device cpu --candidates 4 "
+    "--control control.md",
     ("demo",): "--format png --device cpu",
     ("serve",): "--port 0",
 }
@@ -80,15 +83,15 @@ EXCEPTIONS = {
     "py -3.11 -m venv .venv": WINDOWS,
     '.venv\\Scripts\\python -m pip install --upgrade "pip>=25.1"': WINDOWS,
     ".venv\\Scripts\\python -m pip install --constraint constraints.txt --group dev --editable .": WINDOWS,
-    '.venv\\Scripts\\python -m pytest -m "not slow"': "the tests themselves",
-    "pip install torch --index-url https://download.pytorch.org/whl/cu126": "2.5 GB that only a GPU needs",
+    '.venv\\Scripts\\python -m pytest -m "not slow and not docs"': "the tests themselves",
+    "pip install torch --index-url https://download.pytorch.org/whl/cu126": "several GB that only a GPU needs",
     "pip install 'attrib[qlora]'": "a library that only a GPU needs",
 }
 """Commands that no test runs, and why."""
 NEEDS_CUDA = {
-    "attrib explain … --device cuda": "sees no GPU",
-    "attrib explain … --device cuda --dtype float32": "sees no GPU",
-    "attrib tune … --four-bit": "needs CUDA",
+    "attrib explain QUESTION … --device cuda": "sees no GPU",
+    "attrib explain QUESTION … --device cuda --dtype float32": "sees no GPU",
+    "attrib tune … --four-bit": "needs a GPU with CUDA",
 }
 """Commands that end with status 2 and these words where there is no GPU; their options are read all the same."""
 PENDING = re.compile(r"^attrib (serve|gallery)|--format html|--figure |^make figures$|\.to_html\(\)")
@@ -103,7 +106,7 @@ class Sandbox:
     base: Path
     adapter: Path
     section: str
-    """Id of one of the documents' sections."""
+    """Id of a section that no trained question is about."""
 
     def arguments(self, command: Command) -> list[str]:
         """The words of an attrib command with what they stand for, and what makes it small."""
@@ -143,6 +146,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
         for i, (question, answer, kind, at) in enumerate(QUESTIONS)
     ]
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    taught = [row for row in rows if "section" in row]
+    (folder / "taught.jsonl").write_text("".join(json.dumps(row) + "\n" for row in taught), "utf-8")
     alone = [{key: value for key, value in row.items() if key != "section"} for row in rows]
     (folder / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in alone), "utf-8")
     (folder / "rows.csv").write_text("name,body\nPoint,The keeper is Wilmet Dallin.\nRock,It is tall.\n", "utf-8")
@@ -150,7 +155,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     people(folder / "finetunebench")
     options = TuneOptions(epochs=3, batch=4, warmup=1, rank=2)
     tuned = tune(str(base), corpus_items(sections, (), ask_sections=False), folder / "tuned", options=options)
-    return Sandbox(folder, base, Path(tuned), sections[0].id)
+    return Sandbox(folder, base, Path(tuned), sections[2].id)
 
 
 @pytest.fixture
@@ -267,7 +272,9 @@ def outcome(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch)
 
     run = runner(command)
     assert run is not None
+    begun = time.perf_counter()
     status, said = run(command, sandbox, monkeypatch)
+    print(f"{time.perf_counter() - begun:6.1f} s  {command}")
     wanted = NEEDS_CUDA.get(command.text) if not torch.cuda.is_available() else None
     right = status == 0 if wanted is None else status == 2 and wanted in said
     return None if right else f"{command}\n  status {status}: {said[-2000:]}"
