@@ -1,13 +1,14 @@
 # make demo   explain four questions of the demo        make test      fast tests and tests on the default model
 # make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
-# make figures  redraw figures/ from its stored records
+# make figures  redraw figures/ from its stored records  make docs      docs/reference.md again from docstrings
+# make docs-test  run every command of README.md and docs/
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes, one thread each: tiny models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all check figures format install clean
+.PHONY: demo test test-all check docs docs-test figures format install clean
 
 demo: $(STAMP)
 	$(BIN)/attrib models get
@@ -15,7 +16,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/attrib models get
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not docs"
 
 test-all: $(STAMP)
 	$(BIN)/attrib models get
@@ -25,7 +26,14 @@ check: $(STAMP)
 	$(BIN)/ruff format --check attrib tests scripts
 	$(BIN)/ruff check attrib tests scripts
 	$(BIN)/mypy
-	$(PYTEST) -m "not slow and not model"
+	$(PYTEST) -m "not slow and not model and not docs"
+
+docs: $(STAMP)
+	$(BIN)/python scripts/make_reference.py
+
+docs-test: $(STAMP)
+	$(BIN)/attrib models get
+	$(PYTEST) -m docs
 
 format: $(STAMP)
 	$(BIN)/ruff format attrib tests scripts

@@ -13,10 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "errors", "progress", "files", "records", "measures", "units", "documents", "tokens", "models", "targets",
-    "passes", "generate", "variants", "capture", "likelihood", "gradients", "attribution", "tuning", "index", "search",
-    "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render", "server",
-    "cli", "__main__",
+    "errors", "progress", "printable", "files", "records", "measures", "units", "documents", "tokens", "models",
+    "targets", "passes", "generate", "variants", "capture", "likelihood", "gradients", "attribution", "tuning", "index",
+    "search", "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render",
+    "server", "cli", "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 DOORS = {

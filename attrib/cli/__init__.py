@@ -89,6 +89,7 @@ from attrib.cli.options import (
 )
 from attrib.cli.serve import serve
 from attrib.errors import AttribError, InputError
+from attrib.printable import make_printable
 
 if TYPE_CHECKING:
     from attrib.demo import Question
@@ -117,6 +118,7 @@ def main() -> None:
     # Elsewhere than in the main thread there is no Ctrl-C to wait for.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, interrupt)
+    make_printable(sys.stdout, sys.stderr)
     try:
         app(prog_name="attrib")
     except AttribError as error:

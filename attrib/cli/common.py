@@ -6,6 +6,7 @@ Heavy imports wait until a command runs.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
+from attrib.printable import can_print
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,15 +90,18 @@ def show_progress() -> Iterator[Progress]:
         yield advance
 
 
-def console_of(piped: int | None = None) -> Console:
-    """``piped``: width where stdout is no terminal."""
+def console_of(piped: int = 100) -> Console:
+    """As wide as $COLUMNS or the terminal; ``piped`` columns where stdout is no terminal."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else piped)
+    columns, lines = shutil.get_terminal_size((piped, 24))
+    # Both: else rich takes a dumb terminal for one of 80 columns.
+    return Console(width=columns, height=lines)
 
 
 def print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, ensure_ascii=False))
+    text = json.dumps(content, ensure_ascii=False)
+    print(text if can_print(text, sys.stdout.encoding) else json.dumps(content))
 
 
 def note(text: str) -> None:

@@ -1,71 +1,81 @@
 """Explanation → text for a terminal or a pipe.
 
-Colours where the console has them; without (NO_COLOR, a pipe) the same facts stand as marks and no escape code is
-written. Text of documents, questions and answers is data: never read as markup, control characters made visible.
-Not covered: interaction; consoles that cannot print Unicode.
+Colours where the console has them; without (NO_COLOR, a pipe) the same facts stand as marks, no escape code is written
+and no blank ends a line. The width decides between tables and blocks. Text of documents, questions and answers is data:
+never read as markup, control characters made visible. Not covered: interaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation, Verbatim
+from attrib.printable import printable
+from attrib.records import LABELS, Explanation, Verbatim, VocabularyShare
 from attrib.render import view
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
 STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black"}
 MARKS = {"documents": "[d]", "base": "[b]", "neither": "[n]"}
 _BARS = "▁▂▃▄▅▆▇█"
+_PROMPT_WIDTH, _SHARES_WIDTH, _VERDICTS_WIDTH = 76, 94, 120
+"""Columns from which these stand as tables, below them as blocks."""
+_SECTION_WIDTH = 40
+"""Columns that a section's text has beside its scores in a table."""
+
+
+class _Flow:
+    """Pieces side by side, as many a line as fit; only a piece wider than the line is broken."""
+
+    def __init__(self, pieces: Sequence[str | Text]) -> None:
+        self.pieces = [text_of(piece) if isinstance(piece, str) else piece for piece in pieces]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line: Text | None = None
+        for piece in self.pieces:
+            if line is not None and line.cell_len + 2 + piece.cell_len <= options.max_width:
+                line.append("  ").append_text(piece)
+                continue
+            if line is not None:
+                yield line
+            line = piece.copy()
+        yield line or text_of("")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+
+        widths = [piece.cell_len for piece in self.pieces]
+        return Measurement(max(widths, default=0), sum(widths) + 2 * len(widths)).with_maximum(options.max_width)
 
 
 def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
     """Print the whole explanation: question, verdict, answer, prompt tokens and the ``top`` sections."""
-    plain = is_plain(console)
-    for title, text in _parts(explanation, plain):
-        line = text_of(f"{title}: ", "" if plain else "bold")
-        console.print(line.append_text(text))
-    console.print()
-    if explanation.attributions:
-        console.print(_prompt_table(explanation, plain, top))
-    if explanation.vocabulary is not None and explanation.shares:
-        console.print(_vocabulary_table(explanation, plain))
-    for found in explanation.verbatim[:top]:
-        console.print(text_of(_verbatim(explanation, found)))
-    if explanation.verbatim:
-        console.print()
-    if explanation.sections:
-        console.print(_section_table(explanation, plain, top))
-        console.print(text_of(_caveats(explanation)))
+    _print(console, _explanation(explanation, is_plain(console), top, console.width))
 
 
 def verdict_table(explanations: Sequence[Explanation], console: Console) -> None:
     """Print one row an explanation: question, answer, percent per source, label, gain in bits, best section."""
     plain = is_plain(console)
+    rows = [_verdict_row(explanation, plain) for explanation in explanations]
+    if console.width < _VERDICTS_WIDTH:
+        _print(console, (part for row in rows for part in _verdict_block(row)))
+        return
     table = _table(plain, "question", "answer")
     for name in (*LABELS, "gain, bits"):
-        table.add_column(text_of(name), justify="right", header_style="" if plain else "bold")
+        table.add_column(text_of(name), justify="right")
     for name in ("label", "best section"):
-        table.add_column(text_of(name), ratio=1, header_style="" if plain else "bold")
-    for explanation in explanations:
-        label = explanation.verdict.label
-        best = view.section_rows(explanation, top=1)
-        table.add_row(
-            text_of(explanation.question),
-            text_of(explanation.answer.strip()),
-            *(text_of(f"{n}%") for n in view.percents(explanation.verdict.whole)),
-            text_of(_signed(_bits(explanation).sum())),
-            text_of(label, "" if plain else STYLES[label]),
-            text_of(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
-        )
-    console.print(table)
+        table.add_column(text_of(name), ratio=1, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _print(console, [table])
 
 
 def is_plain(console: Console) -> bool:
@@ -93,6 +103,37 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / ((high - low) or 1.0) * (len(_BARS) - 1))] for value in values)
 
 
+def _print(console: Console, parts: Iterable[RenderableType]) -> None:
+    """Print the parts in turn; plain ones without the blanks that pad tables."""
+    with printable(console.file):
+        if not is_plain(console):
+            for part in parts:
+                console.print(part)
+            return
+        with console.capture() as captured:
+            for part in parts:
+                console.print(part)
+        lines = [line.rstrip(" ") for line in captured.get().split("\n")]
+        console.print(text_of("\n".join(lines)), soft_wrap=True, end="")
+
+
+def _explanation(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
+    for title, text in _parts(explanation, plain):
+        yield _headed(f"{title}: ", text, plain)
+    yield ""
+    if explanation.attributions:
+        yield from _prompts(explanation, plain, top, width)
+    if explanation.vocabulary is not None and explanation.shares:
+        yield from _vocabulary(explanation, plain, width)
+    for found in explanation.verbatim[:top]:
+        yield text_of(_verbatim(explanation, found))
+    if explanation.verbatim:
+        yield ""
+    if explanation.sections:
+        yield from _sections(explanation, plain, top, width)
+        yield from _caveats(explanation, plain)
+
+
 def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
     verdict = explanation.verdict
     yield "Question", text_of(explanation.question)
@@ -113,9 +154,16 @@ def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
         yield "Gain", text_of(f"{sparkline(bits.tolist())}  {span} (log p tuned − log p base)")
 
 
-def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
-    """One row a method: the question's parts with the most |score|, the template's share of it, the gap."""
-    table = _table(plain, "prompt tokens, most first", "base", "tuned")
+def _prompts(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
+    """For each method: the question's parts with the most |score|, the template's share of it, the gap."""
+    from rich.console import Group
+
+    table = _table(plain)
+    table.add_column(text_of("prompt tokens, most first"), min_width=21, max_width=32, overflow="fold")
+    for side in ("base", "tuned"):
+        table.add_column(text_of(side), ratio=1, overflow="fold")
+    if width < _PROMPT_WIDTH:
+        yield text_of("Prompt tokens, most first", "" if plain else "bold")
     for method, attribution in explanation.attributions.items():
         title = f"{method} (looked at)" if method == "attention" else method
         about = view.target_name(attribution.target).short
@@ -125,37 +173,129 @@ def _prompt_table(explanation: Explanation, plain: bool, top: int) -> Table:
             title += f"\n{said}"
         shares = view.template_share(explanation, attribution) or (None, None)
         gaps = view.gaps(attribution) or (None, None)
-        table.add_row(
-            text_of(title),
-            *(
-                text_of(_side(side, share, gap, attribution.target))
-                for side, share, gap in zip(view.looked_at(explanation, method, top=top), shares, gaps, strict=True)
-            ),
-        )
-    return table
+        sides = [
+            _side(side, share, gap, attribution.target)
+            for side, share, gap in zip(view.looked_at(explanation, method, top=top), shares, gaps, strict=True)
+        ]
+        if width < _PROMPT_WIDTH:
+            yield text_of(title.replace("\n", ", "))
+            for name, (pieces, notes) in zip(("base", "tuned"), sides, strict=True):
+                yield _indented(_Flow([f"{name}:", *pieces, *notes]))
+        else:
+            cells = (Group(_Flow(pieces), *(text_of(note) for note in notes)) for pieces, notes in sides)
+            table.add_row(text_of(title), *cells)
+    if width >= _PROMPT_WIDTH:
+        yield table
+    yield ""
 
 
-def _vocabulary_table(explanation: Explanation, plain: bool) -> Table:
-    """One row a method: the share of its scores in the question on words of the documents, beside chance."""
+def _side(
+    best: Sequence[tuple[str, float]], share: float | None, gap: view.Gap | None, target: str
+) -> tuple[list[str], list[str]]:
+    """Words with their scores, and what must be said beside them, in brackets."""
+    notes = [f"template {share:.0%}"] if share is not None else []
+    notes += [f"gap {view.gap_line(gap, target)}"] if gap is not None else []
+    return [f"{label} {_short(value)}" for label, value in best], [f"({'; '.join(notes)})"] if notes else []
+
+
+def _vocabulary(explanation: Explanation, plain: bool, width: int) -> Iterator[RenderableType]:
+    """For each method: the share of its scores in the question on words of the documents, beside chance."""
     vocabulary = explanation.vocabulary
     assert vocabulary is not None
-    said = [word for word, own in zip(vocabulary.words, vocabulary.tuned_on, strict=True) if own]
-    phrases = [f"“{phrase.text}”" for phrase in vocabulary.phrases]
-    title = "share of scores on words of the documents: " + (", ".join(dict.fromkeys([*said, *phrases])) or "none")
-    table = _table(plain, title, "base", "tuned", "difference")
+    words = [word for word, own in zip(vocabulary.words, vocabulary.tuned_on, strict=True) if own]
+    said = {"words": words, "phrases": [f"“{phrase.text}”" for phrase in vocabulary.phrases]}
+    yield text_of("Share of each method's scores that falls on", "" if plain else "bold")
+    for kind, tokens in {share.kind: share.token_share for share in explanation.shares}.items():
+        listed = ", ".join(dict.fromkeys(said[kind])) or "none"
+        yield _indented(text_of(f"{kind} of the documents ({tokens:.0%} of the question's tokens): {listed}"))
+    table = _table(plain, rows_apart=False)
+    table.add_column("method", no_wrap=True)
+    for name in ("base", "tuned", "difference"):
+        table.add_column(name, ratio=1, overflow="fold")
     for share in explanation.shares:
-        sides = [
-            f"{value[0]:.0%} (chance {chance[0]:.0%}, p {p[0]:.2f})" if np.isfinite(value[0]) else "none"
-            for value, chance, p in (
-                (share.base, share.expected_base, share.p_base),
-                (share.tuned, share.expected_tuned, share.p_tuned),
-            )
-        ]
-        difference = share.difference[0]
-        last = f"{difference:+.0%} (p {share.p_difference[0]:.2f})" if np.isfinite(difference) else "none"
-        cells = [f"{share.method}, {share.kind} ({share.token_share:.0%} of tokens)", *sides, last.replace("-", "−")]
-        table.add_row(*(text_of(cell) for cell in cells))
-    return table
+        title, (base, tuned, difference) = f"{share.method}, {share.kind}", _share_cells(share)
+        if width < _SHARES_WIDTH:
+            yield text_of(title)
+            yield _indented(_Flow([f"base {base}", f"tuned {tuned}", f"difference {difference}"]))
+        else:
+            table.add_row(*map(text_of, (title, base, tuned, difference)))
+    if width >= _SHARES_WIDTH:
+        yield table
+    yield ""
+
+
+def _share_cells(share: VocabularyShare) -> tuple[str, str, str]:
+    """Base, tuned and difference of the whole answer."""
+    base, tuned = (
+        f"{value[0]:.0%} (chance {chance[0]:.0%}, p {p[0]:.2f})" if np.isfinite(value[0]) else "none"
+        for value, chance, p in (
+            (share.base, share.expected_base, share.p_base),
+            (share.tuned, share.expected_tuned, share.p_tuned),
+        )
+    )
+    difference = share.difference[0]
+    last = f"{difference:+.0%} (p {share.p_difference[0]:.2f})" if np.isfinite(difference) else "none"
+    return base, tuned, last.replace("-", "−")
+
+
+def _sections(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
+    """The best sections with every mapper's score under base and tuned, and the best control text below them."""
+    from rich.console import Group
+
+    head = "" if plain else "bold"
+    rows = view.section_rows(explanation, top=top)
+    described = [(str(row.rank), _section(row, plain)) for row in rows]
+    described.append(("–", text_of("best control (neither model was tuned on it)")))
+    scores = [{name: (score.base, score.tuned) for name, score in row.scores.items()} for row in rows]
+    scores.append({name: (score.control_base, score.control_tuned) for name, score in rows[0].scores.items()})
+    if width < 4 + _SECTION_WIDTH + sum(max(len(name), 7) + 1 for name in explanation.mappings):
+        yield text_of("Sections, with scores base → tuned", head)
+        for (rank, section), own in zip(described, scores, strict=True):
+            pieces = [f"{name} {_short(base)} → {_short(tuned)}" for name, (base, tuned) in own.items()]
+            yield _hanging(f"{rank} ", Group(section, _Flow(pieces)))
+        yield ""
+        return
+    table = _table(plain)
+    table.add_column("#", no_wrap=True)
+    table.add_column("section", ratio=1, overflow="fold")
+    for mapper in explanation.mappings:
+        table.add_column(text_of(f"{mapper}\nbase\ntuned"), justify="right", no_wrap=True)
+    for (rank, section), own in zip(described, scores, strict=True):
+        table.add_row(rank, section, *(text_of(f"\n{_short(base)}\n{_short(tuned)}") for base, tuned in own.values()))
+    yield table
+    yield ""
+
+
+def _section(row: view.SectionRow, plain: bool) -> Text:
+    """Title, place, whether it was learned, and the text around the match."""
+    learned = f"learned: {'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"
+    place = text_of(f"\n{row.section.document} {row.section.lines}; {learned}\n“")
+    section = _headed(row.section.title, place, plain)
+    for piece, match in view.snippet(row):
+        section.append_text(text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else ""))
+    return section.append("”")
+
+
+def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
+    label = explanation.verdict.label
+    best = view.section_rows(explanation, top=1)
+    return [
+        text_of(explanation.question),
+        text_of(explanation.answer.strip()),
+        *(text_of(f"{n}%") for n in view.percents(explanation.verdict.whole)),
+        text_of(_signed(_bits(explanation).sum())),
+        text_of(label, "" if plain else STYLES[label]),
+        text_of(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
+    ]
+
+
+def _verdict_block(row: Sequence[Text]) -> Iterator[RenderableType]:
+    question, answer, *shares, gain, label, best = row
+    yield question
+    yield _indented(text_of("“").append_text(answer).append("” → ").append_text(label))
+    percents = [text_of(f"{name} ").append_text(share) for name, share in zip(LABELS, shares, strict=True)]
+    yield _indented(_Flow([*percents, text_of("gain ").append_text(gain).append(" bits")]))
+    yield _indented(text_of("best section: ").append_text(best))
 
 
 def _verbatim(explanation: Explanation, found: Verbatim) -> str:
@@ -168,58 +308,48 @@ def _verbatim(explanation: Explanation, found: Verbatim) -> str:
     return f"“{found.text}” verbatim in {where[0]}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def _side(best: Sequence[tuple[str, float]], share: float | None, gap: view.Gap | None, target: str) -> str:
-    lines = ["  ".join(f"{label} {_short(value)}" for label, value in best)]
-    notes = [f"template {share:.0%}"] if share is not None else []
-    notes += [f"gap {view.gap_line(gap, target)}"] if gap is not None else []
-    return "\n".join([*lines, *([f"({'; '.join(notes)})"] if notes else [])])
+def _caveats(explanation: Explanation, plain: bool) -> Iterator[Text]:
+    """What must be said beside the scores, with the names that it is said of."""
+    said: dict[str, list[str]] = {}
+    for name in (*explanation.mappings, *explanation.attributions):
+        if caveat := view.kind_of(name).caveat:
+            said.setdefault(caveat, []).append(name)
+    for caveat, names in said.items():
+        yield _headed(f"{', '.join(names)}: ", text_of(caveat), plain)
 
 
-def _section_table(explanation: Explanation, plain: bool, top: int) -> Table:
-    table = _table(plain)
-    head = "" if plain else "bold"
-    table.add_column("#", header_style=head, no_wrap=True)
-    table.add_column("section", header_style=head, ratio=1, overflow="fold")
-    table.add_column("learned", header_style=head)
-    for mapper in explanation.mappings:
-        table.add_column(text_of(f"{mapper}\nbase\ntuned"), header_style=head, justify="right")
-    rows = view.section_rows(explanation, top=top)
-    for row in rows:
-        section = text_of(row.section.title, "" if plain else "bold")
-        section.append_text(text_of(f"\n{row.section.document} {row.section.lines}\n“"))
-        for piece, match in view.snippet(row):
-            section.append_text(
-                text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else "")
-            )
-        section.append("”")
-        table.add_row(
-            str(row.rank),
-            section,
-            text_of(f"{'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"),
-            *(text_of(f"\n{_short(score.base)}\n{_short(score.tuned)}") for score in row.scores.values()),
-        )
-    table.add_row(
-        "–",
-        text_of("best control (neither model was tuned on it)"),
-        "",
-        *(text_of(f"\n{_short(s.control_base)}\n{_short(s.control_tuned)}") for s in rows[0].scores.values()),
-    )
-    return table
-
-
-def _caveats(explanation: Explanation) -> str:
-    kinds = (view.kind_of(name) for name in (*explanation.mappings, *explanation.attributions))
-    return " ".join(dict.fromkeys(kind.caveat for kind in kinds if kind.caveat))
-
-
-def _table(plain: bool, *columns: str) -> Table:
+def _table(plain: bool, *columns: str, rows_apart: bool = True) -> Table:
     """A table without rules, as wide as the console; ``columns`` share the width."""
     from rich.table import Table
 
-    table = Table(box=None, expand=True, padding=(0, 1, 1, 0), pad_edge=False, header_style="")
+    table = Table(
+        box=None, expand=True, padding=(0, 1, int(rows_apart), 0), pad_edge=False, header_style="" if plain else "bold"
+    )
     for name in columns:
-        table.add_column(text_of(name), ratio=1, overflow="fold", header_style="" if plain else "bold")
+        table.add_column(text_of(name), ratio=1, overflow="fold")
     return table
+
+
+def _headed(head: str, text: Text, plain: bool) -> Text:
+    """``text`` behind ``head``, which alone is bold: the style of a Text would hold for all that is appended to it."""
+    return text_of("").append_text(text_of(head, "" if plain else "bold")).append_text(text)
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    from rich.padding import Padding
+
+    return Padding(part, (0, 0, 0, 2))
+
+
+def _hanging(first: str, part: RenderableType) -> RenderableType:
+    """``first`` before the first line, the others below its end."""
+    from rich.table import Table
+
+    grid = Table.grid(expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    grid.add_row(text_of(first), part)
+    return grid
 
 
 def text_of(text: str, style: str = "") -> Text:

@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from wcwidth import wcswidth
 
+from attrib import storage
 from attrib.attribution import METHODS
-from attrib.records import LABELS, Explanation
+from attrib.mapping import NAMES as MAPPERS
+from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare
 from attrib.render import terminal, view
 from tests.make import ODD_TOKENS, make_explanation
+
+ROOT = Path(__file__).parents[2]
+
+
+def full(**options: Any) -> Explanation:
+    """A record that has every part: all methods, vocabulary with its shares, a run that the documents hold."""
+    explanation = make_explanation(**{"methods": tuple(METHODS), "unit": "word", "gap": 0.4, **options})
+    ids = tuple(section.id for section in explanation.sections[:2])
+    vocabulary = Vocabulary(
+        positions=np.arange(2, 5),
+        word_of_token=np.arange(3),
+        words=("warranty", "on", "水の灯台"),
+        in_documents=np.array([True, True, True]),
+        common=np.array([False, True, False]),
+        sections=(ids, (), ids),
+        phrases=(Phrase("warranty on", 0, 2, ids),),
+    )
+    one = np.array([0.5])
+    shares = tuple(
+        VocabularyShare(method, kind, 0.38, one, one, one, one / 2, one, one, one, one, one, 100, exact=False)
+        for method in METHODS
+        for kind in ("words", "phrases")
+    )
+    found = Verbatim("thirty-six months", 0, 3, 2, (0,), ids[:1], np.array([[0, 3]]), 1, 0, 0)
+    return replace(explanation, vocabulary=vocabulary, shares=shares, verbatim=(found,))
 
 
 def printed(explanation: Explanation, *, width: int = 100, colour: bool = False, terminal_like: bool = False) -> str:
@@ -83,10 +120,156 @@ def test_facts_are_printed() -> None:
     assert "Similarity is not influence" in output
 
 
-@pytest.mark.parametrize("width", [40, 80, 160])
+@pytest.mark.parametrize("width", [20, 40, 80, 120, 200])
 def test_lines_keep_to_the_console_even_with_odd_tokens(width: int) -> None:
-    explanation = make_explanation(answer_texts=ODD_TOKENS * 10, titles=["水" * 90, "x" * 300])
-    assert max(cell_len(line) for line in printed(explanation, width=width).splitlines()) <= width
+    explanation = full(answer_texts=ODD_TOKENS * 10, titles=["水" * 90, "x" * 300], mappers=tuple(MAPPERS))
+    lines = printed(explanation, width=width).splitlines()
+    assert max(wcswidth(line) for line in lines) <= width
+    assert max(wcswidth(line) for line in lines) > 0.8 * width
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_nothing_is_cut_and_no_column_is_a_thread(width: int) -> None:
+    explanation = full(mappers=tuple(MAPPERS))
+    output = printed(explanation, width=width)
+    assert "…" not in output.replace("“…", "").replace("…”", "")
+    words = " ".join(output.split())
+    for word in (*METHODS, *MAPPERS, "warranted", "thirty-six", "control"):
+        assert word in words, word
+    assert re.search(r"^(.{1,6}\n){3}", output, re.M) is None
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_scores_stand_below_their_names_whatever_is_beside_them(width: int) -> None:
+    titles = ["水の灯台 🙂 e\u0301e\u0301e\u0301", "plain", "مرحبا", "🏳️‍🌈 flag"]
+    output = printed(full(titles=titles, texts=["水" * 30, "🙂" * 30, "e\u0301" * 30, "x"]), width=width)
+    head = next(line for line in output.splitlines() if line.rstrip().endswith("hidden"))
+    right = wcswidth(head)
+    scores = [line for line in output.splitlines() if re.search(r"\d\.\d\d +\d\.\d\d$", line)]
+    assert len(scores) >= 8
+    assert {wcswidth(line) for line in scores} == {right}
+
+
+def test_only_heads_and_matches_are_bold() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor", record=True)
+    explanation = full(texts=["alpha beta"] * 20)
+    terminal.show(explanation, console, top=1)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1mQuestion: \x1b[0m" + explanation.question in output
+    best = explanation.sections[int(explanation.ranking[0])]
+    assert f"\x1b[1m{best.title}\x1b[0m" in output
+    assert "\x1b[1mattention: \x1b[0mAttention is not cause" in output
+
+
+def test_plain_lines_end_without_blanks_and_colours_keep_the_same_words() -> None:
+    explanation = full()
+    output = printed(explanation)
+    assert [line for line in output.splitlines() if line != line.rstrip()] == []
+    coloured = re.sub(r"\x1b\[[0-9;]*m", "", printed(explanation, colour=True))
+    marks = re.compile(r"\[[dbn]\] ?|\(a mark holds until the next\)")
+    assert marks.sub("", output).split() == marks.sub("", coloured).split()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437"])
+def test_a_console_that_lacks_characters_gets_others_of_the_same_width(encoding: str) -> None:
+    explanation = full(answer_texts=ODD_TOKENS * 3, titles=["水の灯台", "naïve é", "🙂 λ"])
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    console = Console(file=stream, width=120, color_system=None, _environ={})
+    terminal.show(explanation, console)
+    assert stream.errors == "strict"
+    stream.flush()
+    narrow = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    full_output = io.StringIO()
+    terminal.show(explanation, Console(file=full_output, width=120, color_system=None, _environ={}))
+    wide = full_output.getvalue()
+    assert narrow != wide
+    assert [cell_len(line) for line in narrow.splitlines()] == [cell_len(line) for line in wide.splitlines()]
+    assert "Verdict: documents" in narrow
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    return storage.save(full(answer=20, titles=["水の灯台 🙂"]), tmp_path / "explanation.safetensors")
+
+
+def shown(record: Path, **environment: str) -> bytes:
+    """What the command prints into a pipe."""
+    done = subprocess.run(
+        [sys.executable, "-m", "attrib", "show", str(record)], capture_output=True, env=clean(environment), check=True
+    )
+    assert done.stderr == b""
+    return done.stdout
+
+
+def clean(environment: dict[str, str]) -> dict[str, str]:
+    """This process's environment without what decides on colours and widths, and ``environment`` upon it."""
+    ours = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM", "PYTHONIOENCODING", "TTY_COMPATIBLE")
+    here = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**here, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0", **environment}
+
+
+def test_a_pipe_gets_plain_text_of_one_width_and_colours_only_when_forced(record: Path) -> None:
+    utf8 = {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
+    plain = shown(record, **utf8).decode()
+    assert "\x1b" not in plain
+    assert 80 < max(wcswidth(line) for line in plain.splitlines()) <= 100
+    forced = shown(record, **utf8, FORCE_COLOR="1").decode()
+    assert "\x1b[" in forced
+    assert shown(record, **utf8, FORCE_COLOR="1", NO_COLOR="1").decode() == plain
+    ascii_only = shown(record, PYTHONIOENCODING="ascii").decode("ascii")
+    assert ascii_only.splitlines()[0] == plain.splitlines()[0]
+
+
+def on_terminal(record: Path, columns: int, **environment: str) -> str:
+    """What the command prints on a pseudo-terminal of that many columns."""
+    pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "attrib", "show", str(record)]
+    with subprocess.Popen(
+        command, stdin=child, stdout=child, stderr=child, env=clean({"PYTHONIOENCODING": "utf-8", **environment})
+    ) as process:
+        os.close(child)
+        pieces = []
+        while True:
+            try:
+                piece = os.read(parent, 65536)
+            except OSError:  # Linux says so that the other end is closed.
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+    os.close(parent)
+    assert process.returncode == 0
+    return b"".join(pieces).decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colours_and_its_own_width(record: Path) -> None:
+    bare = {}
+    for columns in (40, 120):
+        output = on_terminal(record, columns, TERM="xterm-256color")
+        assert "\x1b[1;4;34m" in output
+        bare[columns] = re.sub(r"\x1b\[[0-9;]*m", "", output)
+        assert 0.8 * columns < max(wcswidth(line) for line in bare[columns].splitlines()) <= columns
+    dumb = on_terminal(record, 120, TERM="dumb")
+    assert "\x1b" not in dumb
+    assert "[d]" in dumb
+    assert max(wcswidth(line) for line in dumb.splitlines()) > 96
+    assert on_terminal(record, 120, TERM="xterm-256color", NO_COLOR="1") == dumb
+
+
+def test_verdicts_stand_as_blocks_where_a_table_would_be_too_narrow() -> None:
+    explanation = make_explanation()
+    for width in (40, 80, 119, 120, 200):
+        console = Console(file=io.StringIO(), width=width, color_system=None, _environ={})
+        terminal.verdict_table([explanation], console)
+        output = console.file.getvalue()  # type: ignore[attr-defined]
+        percents = view.percents(explanation.verdict.whole)
+        said = all(f"{label} {n}%" in output for label, n in zip(LABELS, percents, strict=True))
+        assert said == (width < 120)
+        words = " ".join(output.split())
+        assert explanation.verdict.label in words
+        assert max(map(cell_len, output.splitlines())) <= width
 
 
 def test_sparkline_has_one_bar_a_value_and_keeps_their_order() -> None:
