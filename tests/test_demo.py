@@ -100,4 +100,4 @@ def test_the_showcase_has_one_question_of_each_kind() -> None:
 
 def test_nothing_of_the_package_is_a_pickle() -> None:
     suffixes = {file.suffix for file in Path(demo.DOCUMENTS).parents[1].rglob("*") if file.is_file()}
-    assert suffixes <= {".md", ".json", ".jsonl", ".txt", ".safetensors", ".jinja"}
+    assert suffixes <= {".md", ".json", ".jsonl", ".txt", ".safetensors", ".jinja", ".js", ".css"}

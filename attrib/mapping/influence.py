@@ -128,6 +128,11 @@ def score(
     numbers = [*texts, *control]
     total = np.zeros((len(gradients[0].answer), len(numbers)))
     spent = sum(found.stage.weight for found in gradients)
+    if not spent and any(found.form != "dot" for found in gradients):
+        raise InputError(
+            "influence: the learning rate was 0 in every step that the adapter's checkpoints stand for; tune with fewer"
+            " --warmup steps, or compare gradients with --influence-form dot"
+        )
     for found in gradients:
         read = products(found, [found.texts[i] for i in numbers], [found.texts[i] for i in control])
         total += read * (1 if found.form == "dot" else 1 / spent)

@@ -94,8 +94,6 @@ NEEDS_CUDA = {
     "attrib tune … --four-bit": "needs a GPU with CUDA",
 }
 """Commands that end with status 2 and these words where there is no GPU; their options are read all the same."""
-PENDING = re.compile(r"^attrib (serve|gallery)|--format html|--figure |^make figures$|\.to_html\(\)")
-"""Commands and blocks whose code is not there yet."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +196,8 @@ def run_attrib(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
 def run_serve(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """A server of its own process: its first address answers, and Ctrl-C ends it well."""
     program = [sys.executable, "-m", "tests.docs.tiny", str(sandbox.base), str(sandbox.adapter)]
+    # A token in the address becomes a cookie.
+    visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with subprocess.Popen(
         [*program, *sandbox.arguments(command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -207,7 +207,7 @@ def run_serve(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatc
         for line in process.stdout:
             said += line
             if address := re.search(r"http://\S+", line):
-                with urllib.request.urlopen(address[0], timeout=30) as answer:
+                with visitor.open(address[0], timeout=30) as answer:
                     assert answer.status == 200
                 process.send_signal(signal.SIGINT)
                 break
@@ -287,11 +287,7 @@ def test_every_command_is_run_or_excepted(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if typed(page)], ids=name_of)
 def test_the_commands_of_a_page_run_in_its_order(page: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = [
-        said
-        for command in typed(page)
-        if not PENDING.search(command.text) and (said := outcome(command, sandbox, monkeypatch))
-    ]
+    wrong = [said for command in typed(page) if (said := outcome(command, sandbox, monkeypatch))]
     assert wrong == [], "\n".join(wrong)
 
 
@@ -302,21 +298,12 @@ def run_block(block: Block, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name_of)
 def test_the_python_blocks_of_a_page_run(page: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     for block in python_blocks(page):
-        if not PENDING.search(block.text):
-            run_block(block, sandbox)
+        run_block(block, sandbox)
 
 
 def test_an_exception_or_refusal_that_no_page_has_is_none() -> None:
     texts = {command.text for page in PAGES for command in commands(page)}
     assert set(EXCEPTIONS) | set(NEEDS_CUDA) <= texts
-
-
-def test_what_is_pending_is_not_there_yet(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    pending = [command for page in PAGES for command in typed(page) if PENDING.search(command.text)]
-    assert pending
-    for command in pending:
-        run = run_make if command.words[0] == "make" else run_attrib
-        assert run(command, sandbox, monkeypatch)[0] == 2, f"{command}: it runs; take it out of PENDING"
 
 
 def test_a_command_that_fails_would_be_seen(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,6 @@ from tests.docs.pages import (
 
 ELSEWHERE = {"--nnodes", "--rdzv-endpoint", "--standalone"}
 """Options of other programs that the pages name."""
-PENDING = re.compile(r"^attrib (serve|gallery)|^make figures$|^--(figure|host)\b")
-"""Names whose code is not there yet."""
 
 
 def load(script: str) -> ModuleType:
@@ -106,8 +104,7 @@ def test_an_old_reference_is_told_and_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_and_options_in_sentences_exist(page: Path) -> None:
-    codes = [code for code in inline_code(page) if not PENDING.search(code)]
-    assert [said for code in codes if code.strip() and (said := unknown(code))] == []
+    assert [said for code in inline_code(page) if code.strip() and (said := unknown(code))] == []
 
 
 def test_a_name_that_does_not_exist_would_be_seen() -> None:

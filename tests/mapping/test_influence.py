@@ -281,6 +281,13 @@ def test_token_rows_sum_to_the_whole_answers_score(
     np.testing.assert_allclose(rows.sum(0), want, atol=1e-4 * max(1, np.abs(want).max()))
 
 
+def test_checkpoints_at_which_nothing_was_learned_are_refused(found: tuple[Gradients, ...]) -> None:
+    idle = [replace(one, stage=replace(one.stage, weight=0.0)) for one in found]
+    with pytest.raises(InputError, match="the learning rate was 0"):
+        score(in_form(idle, "cosine"), SECTIONS, NULL)
+    assert not score(in_form(idle, "dot"), SECTIONS, NULL).any()
+
+
 def test_dot_is_the_sum_over_checkpoints_of_learning_rate_times_gradient_times_gradient(
     pair: ModelPair, encoded: Encoded, base_dir: Path, found: tuple[Gradients, ...]
 ) -> None:
