@@ -1,14 +1,14 @@
 # make demo   explain four questions of the demo        make test      fast tests and tests on the default model
 # make check  ruff, mypy --strict, fast tests            make test-all  the slow tests too
 # make figures  redraw figures/ from its stored records  make docs      docs/reference.md again from docstrings
-# make docs-test  run every command of README.md and docs/
+# make docs-test  run every command of README.md and docs/  make screenshot  docs/page.png again (needs Chromium)
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes, one thread each: tiny models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all check docs docs-test figures format install clean
+.PHONY: demo test test-all check docs docs-test figures screenshot format install clean
 
 demo: $(STAMP)
 	$(BIN)/attrib models get
@@ -49,6 +49,9 @@ figures: $(STAMP)
 	$(BIN)/python scripts/figure_benchmark.py
 	$(BIN)/python scripts/figure_faithfulness.py
 	$(BIN)/python scripts/figure_retraining.py
+
+screenshot: $(STAMP)
+	$(BIN)/python scripts/screenshot_page.py
 
 install: $(STAMP)
 

@@ -1,0 +1,43 @@
+"""Take the README's picture of the page from a stored record: python scripts/screenshot_page.py [RECORD [PICTURE]]
+
+The record is that of figure_strip.py. Chromium is $ATTRIB_CHROMIUM, /usr/bin/chromium or playwright's own; another
+version draws other pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench_page import chromium
+
+from attrib import storage
+from attrib.errors import AttribError
+from attrib.files import write_atomically
+from attrib.render import page
+
+ROOT = Path(__file__).parents[1]
+RECORD, PICTURE = ROOT / "figures" / "strip.safetensors", ROOT / "docs" / "page.png"
+VIEW = "#t=5&mapper=hidden"
+"""What is selected: a token of the name that tuning taught."""
+SIZE = {"width": 1400, "height": 1000}
+
+
+def main() -> None:
+    record = Path(sys.argv[1]) if len(sys.argv) > 1 else RECORD
+    picture = Path(sys.argv[2]) if len(sys.argv) > 2 else PICTURE
+    try:
+        with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+            file = page.write(storage.load(record), Path(folder) / "page.html")
+            tab = browser.new_page(viewport=SIZE, color_scheme="light")
+            tab.goto(file.as_uri() + VIEW)
+            tab.wait_for_selector("html[data-ready]")
+            write_atomically(picture, tab.screenshot(animations="disabled"))
+    except AttribError as error:
+        sys.exit(f"screenshot_page: {error}")
+    print(picture)
+
+
+if __name__ == "__main__":
+    main()
