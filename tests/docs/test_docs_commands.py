@@ -204,14 +204,18 @@ def run_serve(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatc
     ) as process:  # fmt: skip
         assert process.stdout is not None
         said = ""
-        for line in process.stdout:
-            said += line
-            if address := re.search(r"http://\S+", line):
-                with visitor.open(address[0], timeout=30) as answer:
-                    assert answer.status == 200
-                process.send_signal(signal.SIGINT)
-                break
-        said += process.stdout.read()
+        try:
+            for line in process.stdout:
+                said += line
+                if address := re.search(r"http://\S+", line):
+                    with visitor.open(address[0], timeout=30) as answer:
+                        assert answer.status == 200
+                    process.send_signal(signal.SIGINT)
+                    break
+            said += process.stdout.read()
+            process.wait(timeout=30)
+        finally:
+            process.kill()
     return process.returncode, said
 
 
