@@ -60,7 +60,7 @@ REST = {
 }
 """What … stands for."""
 SMALL = {
-    ("explain",): "--device cpu --max-new-tokens 4 --candidates 4 --control control.md",
+    ("explain",): "--device cpu --max-new-tokens 4 --candidates 4 --control control.md --format png,html",
     ("tune",): "--epochs 3 --batch 4 --warmup 1 --checkpoints 2 --device cpu",
     ("index",): "--device cpu --control control.md",
     ("assess", "faithfulness"): "--limit 1 --random-orders 1 --steps 2 --device cpu",
