@@ -18,6 +18,7 @@ export function mountQuestionBox(form, live) {
   form.append(field, send, stop, bar, line);
   form.hidden = false;
   let job = null;
+  let stopping = false; // the job was cancelled before the server had named it
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -48,6 +49,7 @@ export function mountQuestionBox(form, live) {
   function follow(id, position) {
     const source = new EventSource(`${live.ask}/${encodeURIComponent(id)}/events`);
     job = { id, source };
+    if (stopping) cancel();
     const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
     const end = (text) => {
       source.close();
@@ -72,7 +74,8 @@ export function mountQuestionBox(form, live) {
   }
 
   function cancel() {
-    if (!job) return;
+    stopping = !job;
+    if (!job) return say("cancelling …");
     fetch(`${live.ask}/${encodeURIComponent(job.id)}`, { method: "DELETE" }).catch(() =>
       say("the server cannot be reached"),
     );
@@ -80,6 +83,7 @@ export function mountQuestionBox(form, live) {
 
   function busy(on, text) {
     if (!on) job = null;
+    stopping = false;
     send.disabled = on;
     stop.hidden = !on;
     bar.hidden = true;
