@@ -179,7 +179,7 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
         ],
         "words": [[group[0], group[-1]] for group in units(tokens, "word")],
         "verdict": _verdict(explanation, place),
-        "tokenVerdict": array(verdict.tokens, 0.0, 1.0),
+        "tokenVerdict": array(_unsure(verdict.tokens), 0.0, 1.0),
         "gainBits": _floats(bits(verdict.gain)),
         "logpBase": _floats(explanation.base.logprob),
         "logpTuned": _floats(explanation.tuned.logprob),
@@ -243,6 +243,17 @@ def _base64(codes: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(codes).tobytes()).decode("ascii")
 
 
+def _unsure(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities that no rounding makes certain: 0 and 1 are only those that are, and 1 only where others are 0."""
+    between = (probabilities > 0) & ((probabilities < 1) | ((probabilities > 0).sum(-1, keepdims=True) > 1))
+    step = 1 / 65534
+    return np.where(between, np.clip(probabilities, step, 1 - step), probabilities)
+
+
+def _probabilities(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in _unsure(values)]
+
+
 def _number(value: float) -> float | None:
     """Six digits; None for what is not finite, which JSON cannot say."""
     return float(f"{float(value):.6g}") if np.isfinite(value) else None
@@ -281,8 +292,8 @@ def _verdict(explanation: Explanation, place: Mapping[int, int]) -> Json:
     p, section = null_p(explanation)
     return {
         "label": verdict.label,
-        "whole": _floats(verdict.whole),
-        "shares": _floats(verdict.shares),
+        "whole": _probabilities(verdict.whole),
+        "shares": _probabilities(verdict.shares),
         "sharesLow": low,
         "sharesHigh": high,
         "sharesWords": words,
@@ -312,8 +323,9 @@ def share_interval(explanation: Explanation) -> tuple[list[float | None], list[f
     words, numbers = np.unique(groups[rows], return_inverse=True)
     if len(words) < _FEW_WORDS:
         return [None] * 3, [None] * 3, len(words)
-    ends = [grouped_interval(explanation.verdict.tokens[rows, label], numbers) for label in range(3)]
-    return [_number(low) for low, _ in ends], [_number(high) for _, high in ends], len(words)
+    tokens = _unsure(explanation.verdict.tokens)
+    ends = [grouped_interval(tokens[rows, label], numbers) for label in range(3)]
+    return [low for low, _ in ends], [high for _, high in ends], len(words)
 
 
 def null_p(explanation: Explanation) -> tuple[float | None, int]:
@@ -377,7 +389,7 @@ def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> J
         "lines": section.lines,
         "text": text[:_EXCERPT] + "…" if short else text,
         "cut": short,
-        "learned": _number(float(verdict.learned[index])),
+        "learned": _probabilities(verdict.learned[index : index + 1])[0],
         "gainBits": _number(float(bits(float(verdict.section_gain[index])))),
         "rank": rank,
         "nearDuplicateOf": section.near_duplicate_of,

@@ -186,11 +186,12 @@ def test_few_words_have_no_interval_and_the_page_says_why(ready: Visit) -> None:
 
 def test_what_is_nearly_certain_is_not_printed_as_certain(ready: Visit) -> None:
     explanation = make_explanation(answer=11)
-    shares = np.array([0.9985, 0.0015, 0.0])
+    shares = np.array([1 - 1e-9, 1e-9, 0.0])
     verdict = replace(explanation.verdict, whole=shares, shares=shares, tokens=np.tile(shares, (11, 1)))
     tab = ready(replace(explanation, verdict=verdict), "t=2")
     assert tab.locator("#verdict .figure b").all_inner_texts() == [">99%", "<1%", "0%"]
     assert "documents >99% · base <1% · neither 0%" in tab.locator("#readout").inner_text()
+    assert tab.locator("#verdict .interval").all_inner_texts()[:3] == ["[>99%]", "[<1%]", "[0%]"]
     assert "documents >99%." in tab.locator("#verdict .note").inner_text()
 
 

@@ -175,6 +175,22 @@ def test_every_field_is_read_by_the_page() -> None:
     assert unread == {"schema"}
 
 
+def test_no_probability_is_rounded_to_certainty() -> None:
+    explanation = make_explanation(answer=6)
+    nearly = np.array([1 - 1e-9, 1e-9, 0.0])
+    for row in (nearly, np.array([1.0, 1e-30, 0.0])):
+        verdict = replace(explanation.verdict, tokens=np.tile(row, (6, 1)), shares=row, whole=row)
+        page: Any = payload(replace(explanation, verdict=verdict))
+        found = [page["verdict"][name] for name in ("whole", "shares", "sharesLow", "sharesHigh")]
+        for high, low, none in [*found, *read(page["tokenVerdict"]).tolist()]:
+            assert 0.9999 < high < 1
+            assert 0 < low < 0.0001
+            assert none == 0
+    sure = replace(explanation.verdict, shares=np.array([0.0, 1.0, 0.0]))
+    page = payload(replace(explanation, verdict=sure))
+    assert page["verdict"]["shares"] == [0, 1, 0]
+
+
 def test_every_token_is_in_exactly_one_word() -> None:
     page: Any = payload(make_explanation(answer_texts=ODD_TOKENS))
     assert [i for first, last in page["words"] for i in range(first, last + 1)] == list(range(len(ODD_TOKENS)))

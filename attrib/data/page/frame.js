@@ -45,15 +45,15 @@ function verdict() {
     const part = make("span", { class: `part ${name}` });
     part.style.flexGrow = String(percents[i]);
     if (percents[i] > 0) bar.append(part);
-    const interval =
-      sharesLow[i] === null ? "" : `[${percent(sharesLow[i]).replace("%", "")}–${percent(sharesHigh[i])}]`;
+    const [low, high] = [percent(sharesLow[i]), percent(sharesHigh[i])];
+    const interval = low === high ? `[${low}]` : `[${low.replace("%", "")}–${high}]`;
     return make(
       "div",
       { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
       make("span", { class: "name" }, name),
       make("b", {}, wholePercent(percents[i], shares[i])),
-      make("span", { class: "interval", title: DRAWN_AGAIN }, interval),
+      make("span", { class: "interval", title: DRAWN_AGAIN }, sharesLow[i] === null ? "" : interval),
     );
   });
   return [

@@ -77,6 +77,7 @@ function isOrdinary(side, score) {
 /** A q in words that agree with its mark: below the limit is never printed as the limit, and nothing as 0. */
 function qText(q, sure) {
   const limit = data.settings.significant;
+  if (Number.isNaN(q)) return "";
   if (q < 0.001) return "q < 0.001";
   return sure && Number(q.toPrecision(2)) >= limit ? `q < ${limit}` : `q ${number(q)}`;
 }
@@ -166,7 +167,7 @@ function remarks(section, qSaid, dim) {
   if (state.numbers)
     said.push(
       `own gain ${signed(section.gainBits)} bits a token`,
-      qSaid,
+      ...(qSaid ? [qSaid] : []),
       `rank in the verdict ${section.rank}`,
       section.id,
     );
