@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -210,7 +211,10 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
 
 
 def array(values: np.ndarray, low: float | None = None, high: float | None = None, *, code: str = "u16") -> Json:
-    """``values`` as codes between ``low`` and ``high`` (default: their own); what is not finite has no code."""
+    """``values`` as codes between ``low`` and ``high`` (default: their own); what is not finite has no code.
+
+    Zero comes back as zero.
+    """
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
     low = float(values[finite].min(initial=np.inf)) if low is None else low
@@ -218,6 +222,10 @@ def array(values: np.ndarray, low: float | None = None, high: float | None = Non
     if not low <= high:
         low = high = 0.0
     top, kind = (65534, "<u2") if code == "u16" else (254, "u1")
+    if low < 0 < high:
+        step = (high - low) / (top - 1)
+        low = -math.ceil(-low / step) * step
+        high = low + top * step
     scaled = np.zeros(values.shape) if high == low else (np.where(finite, values, low) - low) / (high - low)
     codes = np.where(finite, np.rint(np.clip(scaled, 0, 1) * top), top + 1).astype(kind)
     return {"t": code, "n": list(values.shape), "lo": low, "hi": high, "b": _base64(codes)}

@@ -191,7 +191,7 @@ def test_what_is_nearly_certain_is_not_printed_as_certain(ready: Visit) -> None:
     tab = ready(replace(explanation, verdict=verdict), "t=2")
     assert tab.locator("#verdict .figure b").all_inner_texts() == [">99%", "<1%", "0%"]
     assert "documents >99% · base <1% · neither 0%" in tab.locator("#readout").inner_text()
-    assert tab.locator("#verdict .interval").all_inner_texts()[:3] == ["[>99%]", "[<1%]", "[0%]"]
+    assert tab.locator("#verdict .figure .interval").all_inner_texts() == ["[>99%]", "[<1%]", "[0–0%]"]
     assert "documents >99%." in tab.locator("#verdict .note").inner_text()
 
 

@@ -54,9 +54,17 @@ def read(code: Any) -> np.ndarray:
     st.sampled_from(["u16", "u8"]),
 )
 def test_an_array_comes_back_within_half_a_step(values: np.ndarray, code: str) -> None:
-    back, step = read(array(values, code=code)), (values.max() - values.min()) / KINDS[code][1]
+    made_of: Any = array(values, code=code)
+    back, step = read(made_of), (made_of["hi"] - made_of["lo"]) / KINDS[code][1]
+    assert step <= (values.max() - values.min()) / (KINDS[code][1] - 1) * (1 + 1e-9)
     assert back.shape == values.shape
     assert np.abs(back - values).max() <= step / 2 * (1 + 1e-9) + 1e-12
+
+
+def test_zero_comes_back_as_zero() -> None:
+    """Else a score of zero would have a sign, and a control text without a word in common a score."""
+    for low in (-3.7, -0.00001, -812.3):
+        assert abs(read(array(np.array([low, 0.0, 4.6])))[1]) < 1e-12
 
 
 def test_what_is_not_finite_comes_back_as_nothing() -> None:

@@ -187,7 +187,7 @@ export function sectionScores(name, first, last) {
     .filter(Number.isFinite);
   const low = Math.min(0, ...finite);
   const high = Math.max(0, ...finite);
-  const extremes = [...limits(difference.scores), difference.control, difference.other];
+  const extremes = [...limits(difference.scores), difference.control, difference.low, difference.other];
   const span = Math.max(0, ...extremes.map((value) => Math.abs(value) || 0).filter(Number.isFinite));
   lastScores = { key, mapper, base, tuned, difference, low, high: high > low ? high : low + 1, span: span || 1 };
   return lastScores;

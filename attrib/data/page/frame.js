@@ -46,7 +46,7 @@ function verdict() {
     part.style.flexGrow = String(percents[i]);
     if (percents[i] > 0) bar.append(part);
     const [low, high] = [percent(sharesLow[i]), percent(sharesHigh[i])];
-    const interval = low === high ? `[${low}]` : `[${low.replace("%", "")}–${high}]`;
+    const interval = low === high && /[<>]/.test(low) ? `[${low}]` : `[${low.replace("%", "")}–${high}]`;
     return make(
       "div",
       { class: "figure" },

@@ -49,14 +49,14 @@ export function mountQuestionBox(form, live) {
   function follow(id, position) {
     const source = new EventSource(`${live.ask}/${encodeURIComponent(id)}/events`);
     job = { id, source };
-    if (stopping) cancel();
     const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
     const end = (text) => {
       source.close();
       busy(false, text);
     };
     const queued = (before) => say(before > 0 ? `waiting: ${before} before you` : "starting …");
-    queued(position);
+    if (stopping) cancel();
+    else queued(position);
     on("queued", (event) => queued(event.position));
     on("progress", (event) => {
       say(event.what);
