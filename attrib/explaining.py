@@ -408,6 +408,7 @@ def _provenance(
         "base": {"name": pair.base.name, "sha256": pair.base.fingerprint},
         "tuned": {"name": pair.tuned.name, "sha256": pair.tuned.fingerprint, "shares_weights": pair.shares_weights},
         "tokenizer": {"sha256": pair.tokenizer_sha256},
+        "loading": dict(pair.loading),
         "documents": {
             "sha256": library.corpus.sha256,
             "files": [{"name": name, "sha256": sha256} for name, sha256 in library.corpus.documents],

@@ -62,6 +62,7 @@ def test_every_part_is_there_and_names_itself(explained: attrib.Explanation) -> 
     np.testing.assert_allclose(explained.base.attention.sum(1), 1, atol=1e-5)
     best = explained.sections[int(explained.mappings["bm25"].tuned.whole.argmax())]
     assert best.text == TEXTS[0]
+    assert explained.provenance["loading"] == {}
     for key in ("base", "tuned", "tokenizer", "documents", "control", "seed", "versions", "device", "dtype"):
         assert key in explained.provenance
 

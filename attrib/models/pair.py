@@ -13,9 +13,9 @@ import copy
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,9 @@ class ModelPair:
     device: str
     dtype: str
     tokenizer_sha256: str
+    loading: Mapping[str, str | bool] = field(default_factory=dict)
+    """How it was asked for beside names, device and dtype: ``revision``, ``tuned_revision``, ``device_map`` and
+    ``trust_remote_code``, those that were given."""
 
     @property
     def variant(self) -> str:
@@ -256,7 +259,14 @@ class ModelPair:
                     folder=Path(tuned_path) if Path(tuned_path).is_dir() else None,
                 ),
             )
-        return cls(*sides, tokenizer, options.device, options.dtype, _tokenizer_sha256(tokenizer))
+        given = {
+            "revision": revision,
+            "tuned_revision": tuned_revision,
+            "device_map": device_map,
+            "trust_remote_code": trust_remote_code,
+        }
+        loading = {name: value for name, value in given.items() if value}
+        return cls(*sides, tokenizer, options.device, options.dtype, _tokenizer_sha256(tokenizer), loading)
 
 
 @dataclass(frozen=True)

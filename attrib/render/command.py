@@ -7,6 +7,7 @@ digests, not where they lay. Not covered: options that only Python has (a target
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
@@ -53,6 +54,15 @@ READING: dict[str, tuple[str, object]] = {
 """How documents were read → flag and its default."""
 
 
+LOADING: dict[str, tuple[str, object]] = {
+    "revision": ("--revision", None),
+    "tuned_revision": ("--tuned-revision", None),
+    "device_map": ("--device-map", None),
+    "trust_remote_code": ("--trust-remote-code", False),
+}
+"""How models were loaded → flag and its default."""
+
+
 def command(explanation: Explanation) -> str | None:
     """``attrib explain …`` with every option that is not the default; None where the record lacks its options."""
     said = explanation.provenance
@@ -68,14 +78,35 @@ def command(explanation: Explanation) -> str | None:
         flags += ["--answer", explanation.answer]
     elif explanation.answer_source == "base":
         flags += ["--answer-from", "base"]
+    flags += _flags(said.get("loading"), LOADING)
     flags += _flags(documents, READING)
     flags += _flags(options, FLAGS)
+    # A device map places the model by itself.
+    placed = _at(said, "loading.device_map") is not _ABSENT
     for name in ("device", "dtype", "seed"):
-        if name in said:
+        if name in said and not (name == "device" and placed):
             flags += [f"--{name}", str(said[name])]
     # A question may start like an option.
     asked = ["--", explanation.question] if explanation.question.startswith("-") else [explanation.question]
-    return shlex.join(["attrib", "explain", *flags, *asked])
+    return " ".join(map(_quoted, ["attrib", "explain", *flags, *asked]))
+
+
+def _quoted(word: str) -> str:
+    """A word of a shell's line. One with characters that act or are not seen names them (``$'…'``, bash and zsh): what
+    is copied is what is read."""
+    if not any(map(_is_unseen, word)):
+        return shlex.quote(word)
+    return "$'" + "".join(_escaped(char) for char in word) + "'"
+
+
+def _is_unseen(char: str) -> bool:
+    return char == "\ufe0f" or (char != " " and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"))
+
+
+def _escaped(char: str) -> str:
+    if _is_unseen(char):
+        return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+    return f"\\{char}" if char in "\\'" else char
 
 
 def _is_demo(said: Mapping[str, object]) -> bool:

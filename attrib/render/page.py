@@ -23,11 +23,11 @@ from attrib.render.payload import BUDGET, Json, payload, to_json
 
 FOLDER = Path(__file__).parents[1] / "data" / "page"
 MODULES: tuple[str, ...] = (
-    "dom", "data", "colours", "state", "tip", "exports", "answer", "prompt", "heads", "rows", "sections", "minimap",
-    "toolbar", "frame", "keys", "live", "main",
+    "dom", "theme", "data", "colours", "state", "tip", "exports", "answer", "prompt", "heads", "rows", "sections",
+    "minimap", "toolbar", "frame", "keys", "live", "main",
 )  # fmt: skip
 """The page's script in the order in which it is joined: a module imports from those before it."""
-INDEX: tuple[str, ...] = ("dom", "live", "index")
+INDEX: tuple[str, ...] = ("dom", "theme", "live", "index")
 """The same for an index of pages."""
 BUNDLES = (MODULES, INDEX)
 """Every script that is made of the folder's modules."""

@@ -1,7 +1,8 @@
 """Explanation → what its page shows, as JSON: arrays in few bytes, and what a byte budget leaves out, said.
 
 Arrays are base64 of little-endian codes: 16 bits (``u16``: value = low + code / 65534 × (high − low), 65535 = none) or
-8 bits (``u8``: the same with 254 and 255), ``i32`` for whole numbers. Not covered: markup (``page``).
+8 bits (``u8``: the same with 254 and 255), ``i32`` for whole numbers, ``bits`` for yes and no. Not covered: markup
+(``page``).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,13 +30,9 @@ BUDGET = 10_000_000
 SCHEMA = 1
 _NEVER = -1  # as a limit: no limit
 _EXCERPT = 300  # characters of a section whose text is cut
-_SAYS = {
-    "attention": "looked at",
-    "similar": "says the same",
-    "learned": "learned from (estimate)",
-    "effect": "depends on (estimate)",
-}
-_LEARNED = ("learned", "influence", "combined")
+_FEW_WORDS = 5
+"""Below so many words an interval would say more of chance than of the answer."""
+_LOOKS, _EFFECT = "looked at", "depends on (estimate)"
 _LOOKED = (
     "attention",
     "attention_last",
@@ -46,17 +44,36 @@ _LOOKED = (
 )
 
 Json = dict[str, object]
+_SIMILAR = {"base": "says the same", "tuned": "says the same", "difference": "says the same"}
+_ESTIMATE = {
+    "base": "before tuning: the control of the estimate",
+    "tuned": "learned from (estimate)",
+    "difference": "learned from (estimate)",
+}
+_LIKELY = {
+    "base": "was likely before tuning, whatever the answer",
+    "tuned": "is likely after tuning, whatever the answer",
+    "difference": "was learned, whatever the answer",
+}
+_WORDS = {"learned": _LIKELY, "influence": _ESTIMATE, "combined": _ESTIMATE}
+"""What a section's score says of it, by mapper and model; other mappers compare texts."""
+_SAME = {"base": "says the same as", "tuned": "says the same as"}
+_TAUGHT = {"base": "scores high before tuning on", "tuned": "may have taught"}
+_VERBS = {"learned": None, "influence": _TAUGHT, "combined": _TAUGHT}
+"""What a section with a high score does to answer tokens; None where the score does not look at them."""
 
 
 @dataclass(frozen=True)
 class Detail:
     """How much of a record its page holds; limits count the best sections, −1 = all."""
 
-    heads: Literal["all", "layers", "none"] = "all"
+    heads: Literal["all", "rounded", "layers", "none"] = "all"
     fold: bool = False
     """Earlier answer tokens are one column of each method."""
     spans: int = _NEVER
     texts: int = _NEVER
+    texts_of_control: bool = True
+    """Control texts one by one, not only their best and their spread at each token."""
     sections: int = _NEVER
     methods: int = _NEVER
 
@@ -66,8 +83,9 @@ def _order() -> Iterator[Detail]:
     detail = Detail()
     yield detail
     for change in (
-        {"heads": "layers"}, {"heads": "none"}, {"fold": True}, {"spans": 100}, {"texts": 100}, {"sections": 1000},
-        {"sections": 500}, {"sections": 200}, {"spans": 20}, {"sections": 100}, {"sections": 50}, {"methods": 1},
+        {"heads": "rounded"}, {"heads": "layers"}, {"heads": "none"}, {"fold": True}, {"spans": 100}, {"texts": 100},
+        {"texts_of_control": False}, {"sections": 1000}, {"sections": 500}, {"sections": 200}, {"spans": 20},
+        {"sections": 100}, {"sections": 50}, {"methods": 1},
     ):  # fmt: skip
         detail = replace(detail, **change)
         yield detail
@@ -111,13 +129,17 @@ def estimate(explanation: Explanation, detail: Detail) -> int:
     size = 200 * n + 80 * prompt + 20_000
     for mapping in explanation.mappings.values():
         sides = 2 if mapping.uses_model else 1
-        size += sides * (3 * cells + 8 * n * min(len(kept), _limit(detail.spans, len(kept)))) * 4 // 3
+        size += sides * (17 * cells // 4 + 8 * n * min(len(kept), _limit(detail.spans, len(kept)))) * 4 // 3
+        controls = mapping.tuned.control.shape[1]
+        size += sides * 2 * n * (controls if detail.texts_of_control else 5) * 4 // 3 + sides * 9 * controls
     for attribution in _methods(explanation, detail):
         size += 2 * 2 * len(attribution.rows) * len(_columns(explanation, attribution, detail)) * 4 // 3
         size += 12 * (len(attribution.columns) + n)
     if explanation.base.heads is not None and detail.heads != "none":
         layers, heads = explanation.base.heads.shape[:2]
-        size += 2 * layers * (heads if detail.heads == "all" else 1) * n * (prompt + 1) * 4 // 3
+        cell = 2 if detail.heads != "rounded" else 1
+        size += 2 * cell * layers * (1 if detail.heads == "layers" else heads) * n * (prompt + 1) * 4 // 3
+    size += sum(2 * 7 * len(share.base) * 4 // 3 + 500 for share in explanation.shares)
     lengths = [len(explanation.sections[i].full_text.encode("utf-8", "replace")) for i in kept]
     full = _limit(detail.texts, len(kept))
     best = {int(i) for i in explanation.ranking[:full]}
@@ -158,7 +180,7 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
         ],
         "words": [[group[0], group[-1]] for group in units(tokens, "word")],
         "verdict": _verdict(explanation, place),
-        "tokenVerdict": array(verdict.tokens, 0.0, 1.0),
+        "tokenVerdict": array(_unsure(verdict.tokens), 0.0, 1.0),
         "gainBits": _floats(bits(verdict.gain)),
         "logpBase": _floats(explanation.base.logprob),
         "logpTuned": _floats(explanation.tuned.logprob),
@@ -171,8 +193,6 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "sections": _sections(explanation, kept, detail),
         "sectionsScored": len(explanation.sections),
         "sectionsTotal": explanation.sections_total,
-        "documents": _documents(explanation),
-        "control": {"count": len(verdict.control_gain), "gainBits": _floats(bits(verdict.control_gain))},
         "mappers": [_mapper(explanation, name, m, kept, detail) for name, m in explanation.mappings.items()],
         "methods": [_method(explanation, a, detail) for a in _methods(explanation, detail)],
         "heads": _heads(explanation, detail),
@@ -191,7 +211,10 @@ def _payload(explanation: Explanation, detail: Detail, budget: int) -> Json:
 
 
 def array(values: np.ndarray, low: float | None = None, high: float | None = None, *, code: str = "u16") -> Json:
-    """``values`` as codes between ``low`` and ``high`` (default: their own); what is not finite has no code."""
+    """``values`` as codes between ``low`` and ``high`` (default: their own); what is not finite has no code.
+
+    Zero comes back as zero.
+    """
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
     low = float(values[finite].min(initial=np.inf)) if low is None else low
@@ -199,6 +222,10 @@ def array(values: np.ndarray, low: float | None = None, high: float | None = Non
     if not low <= high:
         low = high = 0.0
     top, kind = (65534, "<u2") if code == "u16" else (254, "u1")
+    if low < 0 < high:
+        step = (high - low) / (top - 1)
+        low = -math.ceil(-low / step) * step
+        high = low + top * step
     scaled = np.zeros(values.shape) if high == low else (np.where(finite, values, low) - low) / (high - low)
     codes = np.where(finite, np.rint(np.clip(scaled, 0, 1) * top), top + 1).astype(kind)
     return {"t": code, "n": list(values.shape), "lo": low, "hi": high, "b": _base64(codes)}
@@ -209,8 +236,30 @@ def whole_numbers(values: np.ndarray) -> Json:
     return {"t": "i32", "n": list(values.shape), "lo": 0, "hi": 0, "b": _base64(np.asarray(values).astype("<i4"))}
 
 
+def flags(values: np.ndarray) -> Json:
+    """Yes or no by flat cell, eight a byte, the first in the lowest bit."""
+    return {
+        "t": "bits",
+        "n": list(values.shape),
+        "lo": 0,
+        "hi": 1,
+        "b": _base64(np.packbits(values, bitorder="little")),
+    }
+
+
 def _base64(codes: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(codes).tobytes()).decode("ascii")
+
+
+def _unsure(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities that no rounding makes certain: 0 and 1 are only those that are, and 1 only where others are 0."""
+    between = (probabilities > 0) & ((probabilities < 1) | ((probabilities > 0).sum(-1, keepdims=True) > 1))
+    step = 1 / 65534
+    return np.where(between, np.clip(probabilities, step, 1 - step), probabilities)
+
+
+def _probabilities(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in _unsure(values)]
 
 
 def _number(value: float) -> float | None:
@@ -225,9 +274,16 @@ def _floats(values: np.ndarray | float) -> list[float | None]:
 # ------------------------------------------------------------------------------------------- texts
 
 
+# Zero-width characters; joiners and variation selectors only where no sign stands before them that they may change.
+_FORMAT = re.compile(
+    "[\u00ad\u200b\u200e\u200f\u2060\ufeff]|(?<![\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])[\u200d\ufe0f]"
+)
+
+
 def shown(text: str) -> str:
-    """A raw token: blanks, breaks and controls made visible, never empty."""
-    return view.visible(text.replace(" ", "␠")) if text else "∅"
+    """A raw token: blanks, breaks, controls and what has no width made visible, never empty."""
+    seen = view.visible(text.replace(" ", "␠"))
+    return _FORMAT.sub(lambda found: f"<{ord(found.group()):02X}>", seen) if text else "∅"
 
 
 def _prompt(explanation: Explanation) -> list[Json]:
@@ -244,8 +300,8 @@ def _verdict(explanation: Explanation, place: Mapping[int, int]) -> Json:
     p, section = null_p(explanation)
     return {
         "label": verdict.label,
-        "whole": _floats(verdict.whole),
-        "shares": _floats(verdict.shares),
+        "whole": _probabilities(verdict.whole),
+        "shares": _probabilities(verdict.shares),
         "sharesLow": low,
         "sharesHigh": high,
         "sharesWords": words,
@@ -255,12 +311,14 @@ def _verdict(explanation: Explanation, place: Mapping[int, int]) -> Json:
         "controls": len(verdict.control_gain),
         "gainBits": _number(float(bits(float(verdict.gain.sum())))),
         "baseBits": _number(-float(bits(float(explanation.base.logprob.sum())))),
-        "tunedBits": _number(-float(bits(float(explanation.tuned.logprob.sum())))),
     }
 
 
 def share_interval(explanation: Explanation) -> tuple[list[float | None], list[float | None], int]:
-    """95% interval of each share of the answer where its words are drawn again, and how many words there are."""
+    """95% interval of each share of the answer where its words are drawn again, and how many words there are.
+
+    None for fewer than 5 words: too few to draw from.
+    """
     n = len(explanation.answer_tokens)
     evidence = explanation.verdict.evidence
     if evidence is not None and (evidence.word_of_token >= 0).any():
@@ -270,26 +328,24 @@ def share_interval(explanation: Explanation) -> tuple[list[float | None], list[f
         for word, members in enumerate(units(explanation.answer_tokens, "word")):
             groups[list(members)] = word
     rows = np.flatnonzero(groups >= 0)
-    if not len(rows):
-        return [None] * 3, [None] * 3, 0
-    numbers = np.unique(groups[rows], return_inverse=True)[1]
-    ends = [grouped_interval(explanation.verdict.tokens[rows, label], numbers) for label in range(3)]
-    return [_number(low) for low, _ in ends], [_number(high) for _, high in ends], int(numbers.max()) + 1
+    words, numbers = np.unique(groups[rows], return_inverse=True)
+    if len(words) < _FEW_WORDS:
+        return [None] * 3, [None] * 3, len(words)
+    tokens = _unsure(explanation.verdict.tokens)
+    ends = [grouped_interval(tokens[rows, label], numbers) for label in range(3)]
+    return [low for low, _ in ends], [high for _, high in ends], len(words)
 
 
 def null_p(explanation: Explanation) -> tuple[float | None, int]:
     """P(a text that was never trained on gains as much as the section most like question and answer), and that section.
 
     The section is chosen by its words alone, so that choosing it favours no gain; (1 + control texts that gain as much)
-    / (1 + control texts). None without sections or control texts; −1 for no section.
+    / (1 + control texts). None and −1 without sections, control texts or what the verdict was judged from.
     """
     verdict = explanation.verdict
-    if not len(verdict.section_gain):
+    if not len(verdict.section_gain) or not len(verdict.control_gain) or verdict.evidence is None:
         return None, -1
-    evidence = verdict.evidence
-    best = int(evidence.resemblance.argmax()) if evidence is not None else int(explanation.ranking[0])
-    if not len(verdict.control_gain):
-        return None, best
+    best = int(verdict.evidence.resemblance.argmax())
     as_much = int((verdict.control_gain >= verdict.section_gain[best]).sum())
     return _number((1 + as_much) / (1 + len(verdict.control_gain))), best
 
@@ -338,11 +394,10 @@ def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> J
         "id": section.id,
         "document": section.document,
         "title": _title(section),
-        "label": view.section_label(section),
         "lines": section.lines,
         "text": text[:_EXCERPT] + "…" if short else text,
         "cut": short,
-        "learned": _number(float(verdict.learned[index])),
+        "learned": _probabilities(verdict.learned[index : index + 1])[0],
         "gainBits": _number(float(bits(float(verdict.section_gain[index])))),
         "rank": rank,
         "nearDuplicateOf": section.near_duplicate_of,
@@ -353,10 +408,6 @@ def _title(section: Section) -> str:
     return " › ".join(section.titles[-2:]) or section.document
 
 
-def _documents(explanation: Explanation) -> list[str]:
-    return list(dict.fromkeys(section.document for section in explanation.sections))
-
-
 # ------------------------------------------------------------------------------------------- sections × tokens
 
 
@@ -365,6 +416,10 @@ def _mapper(explanation: Explanation, name: str, mapping: SectionMapping, kept: 
     others = sorted(set(range(len(explanation.sections))) - set(kept))
     spans = sorted(int(i) for i in explanation.ranking[: _limit(detail.spans, len(explanation.sections))])
     with_span = np.isin(kept, spans)
+
+    def side(found: MappingSide) -> Json:
+        return _side(found, kept, others, with_span, fold=not detail.texts_of_control)
+
     return {
         "name": name,
         "label": view.method_label(name),
@@ -374,32 +429,56 @@ def _mapper(explanation: Explanation, name: str, mapping: SectionMapping, kept: 
         "signed": kind.signed,
         "fold": kind.reduction,
         "usesModel": mapping.uses_model,
-        "says": _SAYS["learned" if name in _LEARNED else "similar"],
-        "base": _side(mapping.base, kept, others, with_span),
-        "tuned": _side(mapping.tuned, kept, others, with_span) if mapping.uses_model else None,
+        "says": _WORDS.get(name, _SIMILAR),
+        "verbs": _VERBS.get(name, _SAME),
+        "base": side(mapping.base),
+        "tuned": side(mapping.tuned) if mapping.uses_model else None,
+        "difference": _beside(mapping, others, fold=not detail.texts_of_control) if mapping.uses_model else None,
     }
 
 
-def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_span: np.ndarray) -> Json:
-    """One model's scores of the kept sections, beside control and the best of the others."""
+def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_span: np.ndarray, *, fold: bool) -> Json:
+    """One model's scores of the kept sections, beside control and the best of the others.
+
+    All scores of tokens are on one grid, so that what is equal or larger in the record is so on the page.
+    """
     chosen = list(kept)
     tokens, q, spans = side.tokens[:, chosen], side.q[:, chosen], side.spans[:, chosen]
-    controls = side.control.shape[1]
+    every = np.concatenate([side.tokens.ravel(), side.control.ravel()])
+    ends = np.nanmin(every, initial=np.inf), np.nanmax(every, initial=-np.inf)
+    above = tokens > side.control.max(1, keepdims=True) if side.control.shape[1] else np.zeros(tokens.shape, bool)
     return {
-        "tokens": array(tokens),
+        "tokens": array(tokens, *ends),
         "whole": _floats(side.whole[chosen]),
-        "control": _floats(side.control.max(1)) if controls else [],
-        "controlHigh": _floats(np.percentile(side.control, 95, axis=1)) if controls else [],
-        "controlWhole": _number(float(side.control_whole.max())) if controls else None,
-        "controlWholeHigh": _number(float(np.percentile(side.control_whole, 95))) if controls else None,
-        "other": _floats(side.tokens[:, list(others)].max(1)) if others else None,
+        "control": None if fold else array(side.control, *ends),
+        "controlFolded": array(_spread(side.control), *ends) if fold else None,
+        "controlWhole": _floats(side.control_whole),
+        "other": array(side.tokens[:, list(others)].max(1), *ends) if others else None,
         "otherWhole": _number(float(side.whole[list(others)].max())) if others else None,
-        "q": array(q, 0.0, 1.0, code="u8"),
-        "marked": [int(i) for i in np.flatnonzero(q < view.SIGNIFICANT)],
+        "q": array(q, 0.0, 1.0),
+        "marked": flags(q < view.SIGNIFICANT),
+        "above": flags(above),
         # Sections without a span have none of any token: the page then shows the text unmarked.
         "spans": whole_numbers(spans[:, with_span]),
         "withSpan": None if with_span.all() else [int(i) for i in np.flatnonzero(with_span)],
     }
+
+
+def _beside(mapping: SectionMapping, others: Sequence[int], *, fold: bool) -> Json:
+    """What tuned − base cannot be told from the sides: the best of the differences is no difference of the bests."""
+    base, tuned, rest = mapping.base, mapping.tuned, list(others)
+    return {
+        "controlFolded": array(_spread(tuned.control - base.control)) if fold else None,
+        "other": array(mapping.difference[:, rest].max(1)) if rest else None,
+        "otherWhole": _number(float((tuned.whole - base.whole)[rest].max())) if rest else None,
+    }
+
+
+def _spread(control: np.ndarray) -> np.ndarray:
+    """Best, 95th and 5th percentile of the control texts at each token: [3, answer]."""
+    if not control.shape[1]:
+        return np.full((3, len(control)), np.nan)
+    return np.stack([control.max(1), *np.percentile(control, (95, 5), axis=1)])
 
 
 def _verbatim(explanation: Explanation, place: Mapping[int, int]) -> list[Json]:
@@ -435,8 +514,7 @@ def _method(explanation: Explanation, attribution: Attribution, detail: Detail) 
         "meaning": kind.meaning,
         "caveat": kind.caveat,
         "signed": kind.signed,
-        "says": _SAYS["attention" if attribution.method in _LOOKED else "effect"],
-        "target": view.target_name(attribution.target).short,
+        "says": _LOOKS if attribution.method in _LOOKED else _EFFECT,
         "reduction": kind.reduction,
         "fold": kind.fold,
         "rows": [list(row) for row in attribution.rows],
@@ -475,13 +553,14 @@ def _heads(explanation: Explanation, detail: Detail) -> Json | None:
     sides = [np.concatenate([s[..., :prompt], s[..., prompt:].sum(-1, keepdims=True)], -1) for s in (base, tuned)]
     if reduced:
         sides = [side.mean(1, keepdims=True) for side in sides]
+    code = "u8" if detail.heads == "rounded" else "u16"
     return {
         "layers": int(base.shape[0]),
         "heads": 1 if reduced else int(base.shape[1]),
         "reduced": reduced,
         "positions": prompt,
-        "base": array(sides[0], 0.0, 1.0, code="u8"),
-        "tuned": array(sides[1], 0.0, 1.0, code="u8"),
+        "base": array(sides[0], 0.0, 1.0, code=code),
+        "tuned": array(sides[1], 0.0, 1.0, code=code),
     }
 
 
@@ -494,18 +573,19 @@ def _vocabulary(explanation: Explanation) -> Json | None:
 
 
 def _shares(explanation: Explanation) -> list[Json]:
+    """Row 0 of each array is the whole answer, the others are the method's rows."""
     return [
         {
             "method": view.method_label(share.method),
             "kind": share.kind,
             "tokenShare": _number(share.token_share),
-            "base": _number(share.base[0]),
-            "tuned": _number(share.tuned[0]),
-            "expectedBase": _number(share.expected_base[0]),
-            "expectedTuned": _number(share.expected_tuned[0]),
-            "pBase": _number(share.p_base[0]),
-            "pTuned": _number(share.p_tuned[0]),
-            "pDifference": _number(share.p_difference[0]),
+            "base": array(share.base, 0.0, 1.0),
+            "tuned": array(share.tuned, 0.0, 1.0),
+            "expectedBase": array(share.expected_base, 0.0, 1.0),
+            "expectedTuned": array(share.expected_tuned, 0.0, 1.0),
+            "pBase": array(share.p_base, 0.0, 1.0),
+            "pTuned": array(share.p_tuned, 0.0, 1.0),
+            "pDifference": array(share.p_difference, 0.0, 1.0),
         }
         for share in explanation.shares
     ]
@@ -540,18 +620,23 @@ def _provenance(explanation: Explanation) -> list[list[str]]:
     return [[name, value] for name, value in rows if value]
 
 
+_HEADS_LEFT = {
+    "rounded": "digits of the attention of layers and heads: layer × head shares to ±0.002",
+    "layers": "attention of single heads: each layer shows the mean over its heads",
+    "none": "attention of layers and heads",
+}
+
+
 def _dropped(explanation: Explanation, detail: Detail) -> list[str]:
     """What the page leaves out of the record, one line each."""
     lines, count = [], len(explanation.sections)
     if explanation.base.heads is not None and detail.heads != "all":
-        lines.append(
-            "attention of single heads: each layer shows the mean over its heads"
-            if detail.heads == "layers"
-            else "attention of layers and heads"
-        )
+        lines.append(_HEADS_LEFT[detail.heads])
     columns = [_columns(explanation, attribution, detail) for attribution in explanation.attributions.values()]
     if any(len(group) > 1 for found in columns for group in found):
         lines.append("single earlier answer tokens in the prompt methods: they are one column")
+    if not detail.texts_of_control and any(m.tuned.control.shape[1] > 1 for m in explanation.mappings.values()):
+        lines.append("scores of single control texts: each token has their best and their spread, several have no mark")
     if _limit(detail.sections, count) < count:
         left = count - detail.sections
         lines.append(f"the {left:,} sections ranked below the {detail.sections:,} best: their best score is one row")

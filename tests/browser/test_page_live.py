@@ -142,10 +142,25 @@ def test_a_job_is_cancelled_by_its_button(live: Open) -> None:
     # The stream stays open: no events come until the page is left.
     tab.route(f"{HOST}/api/jobs/7/events", lambda route: None)
     ask(tab, "Why?")
-    tab.locator("#ask").get_by_role("button", name="Cancel").click()
-    with tab.expect_request(f"{HOST}/api/jobs/7"):
+    tab.locator("#ask [role=status]", has_text="starting").wait_for()
+    with tab.expect_response(lambda response: response.request.method == "DELETE"):
         tab.locator("#ask").get_by_role("button", name="Cancel").click()
-    assert ("DELETE", "/api/jobs/7", None) in server.asked
+    assert server.asked[-1] == ("DELETE", "/api/jobs/7", None)
+
+
+def test_a_job_is_cancelled_before_the_server_has_named_it(live: Open) -> None:
+    server = Server()
+    waiting: list[Any] = []
+    tab = live(server)
+    tab.route(f"{HOST}/api/jobs", lambda route: waiting.append(route))
+    tab.route(f"{HOST}/api/jobs/7/events", lambda route: None)
+    ask(tab, "Why?")
+    tab.locator("#ask").get_by_role("button", name="Cancel").click()
+    tab.locator("#ask [role=status]", has_text="cancelling").wait_for()
+    assert server.asked == []
+    with tab.expect_response(lambda response: response.request.method == "DELETE"):
+        waiting[0].fulfill(status=202, content_type="application/json", body=server.reply)
+    assert server.asked == [("DELETE", "/api/jobs/7", None)]
 
 
 def test_the_name_leads_home(live: Open) -> None:

@@ -92,6 +92,12 @@ def test_words_are_selected_whole_where_words_are_shown(ready: Visit, explanatio
     assert selected(tab) == [6, 7, 8]  # thirty-six
     token(tab, 1).click()
     assert selected(tab) == [1]
+    token(tab, 8).click(modifiers=["Shift"])
+    assert selected(tab) == list(range(1, 9))
+    token(tab, 7).click()
+    assert selected(tab) == [6, 7, 8]
+    token(tab, 7).click()
+    assert selected(tab) == []
 
 
 def test_arrows_walk_over_tokens_and_shift_extends(ready: Visit, explanation: Explanation) -> None:
@@ -127,7 +133,7 @@ def test_what_was_selected_is_said_to_screen_readers(ready: Visit, explanation: 
     assert re.fullmatch(rf"thirty, {label}, section .+, \d.*", said), said
 
 
-def test_a_section_marks_the_tokens_that_it_explains_and_there_is_a_way_back(
+def test_a_section_marks_the_tokens_that_its_score_points_at_and_there_is_a_way_back(
     ready: Visit, explanation: Explanation
 ) -> None:
     tab = ready(explanation)
@@ -137,7 +143,7 @@ def test_a_section_marks_the_tokens_that_it_explains_and_there_is_a_way_back(
     backed = np.flatnonzero(explanation.mappings["hidden"].tuned.q[:, index] < 0.05)
     marked = tab.locator(".token.sure").evaluate_all("nodes => nodes.map(node => Number(node.dataset.token))")
     assert marked == backed.tolist()
-    assert "explains" in tab.locator("#backed").inner_text()
+    assert f"says the same as {len(marked)} token" in tab.locator("#backed").inner_text()
     tab.get_by_role("button", name="Back").click()
     assert tab.locator(".section.chosen, .token.sure, .token.above").count() == 0
     assert tab.locator("#backed").is_hidden()
@@ -278,17 +284,6 @@ def test_a_changed_address_changes_the_view_and_a_wrong_one_is_harmless(ready: V
     tab.evaluate("location.hash = 't=99-3&model=x&mapper=__proto__&method=%3Cb%3E&layer=7&section=no&pin=no&theme=z'")
     tab.wait_for_function("() => document.querySelectorAll('.token.selected').length === 0")
     assert tab.locator("#menu-mapper").input_value() == "hidden"
-
-
-def test_a_theme_is_chosen_and_kept(ready: Visit, explanation: Explanation) -> None:
-    tab = ready(explanation, scheme="light")
-    light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    tab.locator("#theme").click()
-    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert light != dark
-    address(tab, "theme=dark")
-    tab.reload()
-    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
 def test_help_opens_with_a_key_and_gives_the_focus_back(ready: Visit, explanation: Explanation) -> None:

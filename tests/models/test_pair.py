@@ -231,6 +231,7 @@ def test_device_map_cpu_equals_the_plain_load(tiny_pair: ModelPair, base_dir: Pa
     assert torch.equal(logits(pair.base), logits(tiny_pair.base))
     assert torch.equal(logits(pair.tuned), logits(tiny_pair.tuned))
     assert pair.memory_saved == tiny_pair.memory_saved
+    assert (dict(pair.loading), dict(tiny_pair.loading)) == ({"device_map": "cpu"}, {})
 
 
 def test_bfloat16_is_the_plain_bfloat16_model(tiny_pair: ModelPair, base_dir: Path, adapter_dir: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import subprocess
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from attrib.explaining import ExplainOptions
 from attrib.gradients import GradientOptions
 from attrib.mapping.influence import InfluenceOptions
 from attrib.records import Explanation
-from attrib.render.command import FLAGS, command
+from attrib.render import view
+from attrib.render.command import FLAGS, LOADING, READING, command
 from tests.make import make_explanation
 
 ODD = ExplainOptions(
@@ -46,6 +47,12 @@ def record(options: ExplainOptions, question: str = "How long?", **said: Any) ->
     return replace(make_explanation(question=question), question=question, provenance=provenance | said)
 
 
+def by_shell(line: str) -> list[str]:
+    """The words that bash makes of a line."""
+    said = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
+    return said.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
 def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What ``attrib explain`` would hand on for this command."""
     got: dict[str, Any] = {}
@@ -61,7 +68,7 @@ def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(cli, "read_control", lambda *given: got.update(control_read=given))
     monkeypatch.setattr(cli, "load_pair", pair)
     monkeypatch.setattr("attrib.explaining.explain", stop)
-    words = shlex.split(line)
+    words = by_shell(line)
     assert words[0] == "attrib"
     result = CliRunner().invoke(cli.app, words[1:])
     assert result.exit_code == 0, result.output
@@ -78,11 +85,32 @@ def test_the_command_asks_for_the_same_options(options: ExplainOptions, monkeypa
     assert got["pair"][:4] == ("some/base", "my adapter", "cpu", "float32")
 
 
-@pytest.mark.parametrize("question", ["it's «$HOME» `id`; rm -rf", "--help", "two\nlines", "水 🙂", "-"])
+@pytest.mark.parametrize("question", ["it's «$HOME» `id`; rm -rf", "--help", "two\nlines", "水 🙂", "-", "a\\'b\tc"])
 def test_no_question_breaks_out_of_its_quotes(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
     line = command(record(ExplainOptions(), question))
     assert line is not None
     assert asked(line, monkeypatch)["question"] == question
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\x1b[2J", "\n", "\u200b", "\u00a0", "\u2028", "\r", "\ufeff"])
+def test_what_is_copied_is_what_is_shown(hidden: str) -> None:
+    question = f"it's {hidden}9f \\ ok"
+    line = command(record(ExplainOptions(), question))
+    assert line is not None
+    assert hidden not in line
+    assert view.visible(line) == line
+    assert by_shell(line)[-1] == question
+
+
+def test_how_models_were_loaded_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = {"revision": "abc", "tuned_revision": "v2", "device_map": "auto", "trust_remote_code": True}
+    line = command(record(ExplainOptions(), loading=loading))
+    assert line is not None
+    got = asked(line, monkeypatch)
+    assert got["pair"][:8] == ("some/base", "my adapter", "auto", "float32", "auto", "abc", "v2", True)
+    plain = command(record(ExplainOptions(), loading={}))
+    assert plain is not None
+    assert "--revision" not in plain
 
 
 def test_a_given_answer_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,10 +156,9 @@ def test_every_option_of_explain_has_its_flag() -> None:
     import inspect
 
     parameters = set(inspect.signature(cli.explain).parameters)
-    known = {flag.removeprefix("--").replace("-", "_") for flag, _ in FLAGS.values()}
+    known = {flag.removeprefix("--").replace("-", "_") for flag, _ in (FLAGS | LOADING | READING).values()}
     elsewhere = {
         "question", "base", "tuned", "documents", "answer", "answer_from", "index", "out", "formats", "control",
-        "text_column", "title_column", "max_tokens", "device", "dtype", "device_map", "revision", "tuned_revision",
-        "trust_remote_code", "seed", "as_json",
+        "device", "dtype", "seed", "as_json",
     }  # fmt: skip
     assert known | elsewhere == parameters

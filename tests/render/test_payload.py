@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +17,30 @@ from hypothesis.extra import numpy as arrays
 from attrib.measures import bits
 from attrib.render import payload as made
 from attrib.render import view
-from attrib.render.payload import ORDER, Detail, aligned, array, estimate, null_p, payload, share_interval, to_json
+from attrib.render.payload import (
+    ORDER,
+    Detail,
+    aligned,
+    array,
+    estimate,
+    null_p,
+    payload,
+    share_interval,
+    shown,
+    to_json,
+)
 from tests.make import ODD_TOKENS, make_explanation
 from tests.make_heads import with_heads
+from tests.make_shares import with_shares
 
 KINDS = {"u16": ("<u2", 65534), "u8": ("u1", 254), "i32": ("<i4", 0)}
 
 
 def read(code: Any) -> np.ndarray:
     """An array as the page reads it."""
+    if code["t"] == "bits":
+        packed = np.frombuffer(base64.b64decode(code["b"]), np.uint8)
+        return np.unpackbits(packed, count=int(np.prod(code["n"])), bitorder="little").reshape(code["n"]).astype(bool)
     kind, top = KINDS[code["t"]]
     codes = np.frombuffer(base64.b64decode(code["b"]), kind).reshape(code["n"])
     if code["t"] == "i32":
@@ -38,9 +54,17 @@ def read(code: Any) -> np.ndarray:
     st.sampled_from(["u16", "u8"]),
 )
 def test_an_array_comes_back_within_half_a_step(values: np.ndarray, code: str) -> None:
-    back, step = read(array(values, code=code)), (values.max() - values.min()) / KINDS[code][1]
+    made_of: Any = array(values, code=code)
+    back, step = read(made_of), (made_of["hi"] - made_of["lo"]) / KINDS[code][1]
+    assert step <= (values.max() - values.min()) / (KINDS[code][1] - 1) * (1 + 1e-9)
     assert back.shape == values.shape
     assert np.abs(back - values).max() <= step / 2 * (1 + 1e-9) + 1e-12
+
+
+def test_zero_comes_back_as_zero() -> None:
+    """Else a score of zero would have a sign, and a control text without a word in common a score."""
+    for low in (-3.7, -0.00001, -812.3):
+        assert abs(read(array(np.array([low, 0.0, 4.6])))[1]) < 1e-12
 
 
 def test_what_is_not_finite_comes_back_as_nothing() -> None:
@@ -62,12 +86,117 @@ def test_scores_tokens_and_sections_are_the_records() -> None:
     for side, ours in (("base", explanation.mappings["hidden"].base), ("tuned", explanation.mappings["hidden"].tuned)):
         there = hidden[side]
         assert read(there["tokens"]) == pytest.approx(ours.tokens, abs=1e-4)
-        assert there["control"] == pytest.approx(ours.control.max(1), rel=1e-5)
-        assert set(there["marked"]) == set(np.flatnonzero(ours.q < view.SIGNIFICANT))
+        assert read(there["control"]) == pytest.approx(ours.control, abs=1e-4)
+        assert there["controlWhole"] == pytest.approx(list(ours.control_whole), rel=1e-5)
+        assert np.array_equal(read(there["marked"]), ours.q < view.SIGNIFICANT)
+        assert read(there["q"]) == pytest.approx(ours.q, abs=1e-5)
         assert np.array_equal(read(there["spans"]), ours.spans)
     for method, ours_too in zip(page["methods"], explanation.attributions.values(), strict=True):
         assert read(method["tuned"]) == pytest.approx(ours_too.tuned, abs=1e-3)
         assert method["columns"] == [list(c) for c in ours_too.columns]
+
+
+def test_what_is_above_every_control_text_is_exactly_what_the_record_says() -> None:
+    """A section that scores as the best control text does is not above it, nor is one that is by very little not so."""
+    explanation = make_explanation(answer=6, sections=5, mappers=("hidden",))
+    side = explanation.mappings["hidden"].tuned
+    tokens, best = side.tokens.copy(), side.control.max(1)
+    tokens[:, 0], tokens[:, 1] = best, np.nextafter(best, 2)
+    mapping = replace(explanation.mappings["hidden"], tuned=replace(side, tokens=tokens))
+    page: Any = payload(replace(explanation, mappings={"hidden": mapping}))
+    there = page["mappers"][0]["tuned"]
+    above = read(there["above"])
+    assert not above[:, 0].any()
+    assert above[:, 1].all()
+    assert np.array_equal(above, tokens > side.control.max(1, keepdims=True))
+    # On one grid: equal stays equal, and nothing changes places.
+    assert np.array_equal(read(there["tokens"])[:, 0], read(there["control"]).max(1))
+
+
+def test_control_texts_are_folded_to_what_one_token_needs_before_sections_go() -> None:
+    explanation = make_explanation(sections=12, controls=9, mappers=("hidden", "bm25"))
+    page: Any = made._payload(explanation, Detail(texts_of_control=False), 1)
+    hidden, bm25 = page["mappers"]
+    mapping = explanation.mappings["hidden"]
+    for name, control in (
+        ("base", mapping.base.control),
+        ("tuned", mapping.tuned.control),
+        ("difference", mapping.tuned.control - mapping.base.control),
+    ):
+        wanted = [control.max(1), np.percentile(control, 95, axis=1), np.percentile(control, 5, axis=1)]
+        assert read(hidden[name]["controlFolded"]) == pytest.approx(np.stack(wanted), abs=1e-4)
+    assert hidden["tuned"]["control"] is None
+    assert bm25["difference"] is None
+    assert any("control texts" in line for line in page["dropped"])
+    details = list(ORDER)
+    assert details.index(next(d for d in details if not d.texts_of_control)) < details.index(
+        next(d for d in details if d.sections == 1000)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapper", "base", "tuned", "verb"),
+    [
+        ("bm25", "says the same", "says the same", "says the same as"),
+        ("hidden", "says the same", "says the same", "says the same as"),
+        (
+            "learned",
+            "was likely before tuning, whatever the answer",
+            "is likely after tuning, whatever the answer",
+            None,
+        ),
+        ("influence", "before tuning: the control of the estimate", "learned from (estimate)", "may have taught"),
+        ("combined", "before tuning: the control of the estimate", "learned from (estimate)", "may have taught"),
+    ],
+)
+def test_what_a_score_says_depends_on_mapper_and_model(mapper: str, base: str, tuned: str, verb: str | None) -> None:
+    page: Any = payload(make_explanation(mappers=(mapper,)))
+    (found,) = page["mappers"]
+    assert (found["says"]["base"], found["says"]["tuned"]) == (base, tuned)
+    assert (found["verbs"] and found["verbs"]["tuned"]) == verb
+    if mapper == "learned":
+        assert found["says"]["difference"] == "was learned, whatever the answer"
+
+
+def test_shares_on_vocabulary_are_there_for_each_row() -> None:
+    explanation = with_shares(make_explanation())
+    page: Any = payload(explanation)
+    for found, ours in zip(page["shares"], explanation.shares, strict=True):
+        assert read(found["tuned"]) == pytest.approx(ours.tuned, abs=1e-4)
+        assert read(found["pDifference"]) == pytest.approx(ours.p_difference, abs=1e-4)
+        assert len(read(found["base"])) == 1 + len(explanation.attributions["attention"].rows)
+
+
+def test_every_field_is_read_by_the_page() -> None:
+    """What the page does not read is weight, or something that should be shown and is not."""
+    from attrib.render import page
+
+    script = page._script(page.MODULES)
+
+    def names(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for inner in value.values() for name in names(inner)}
+        return {name for inner in value for name in names(inner)} if isinstance(value, list) else set()
+
+    content: Any = payload(with_shares(with_heads(make_explanation())))
+    unread = {name for name in names(content) if not re.search(rf"\b{name}\b", script)}
+    assert unread == {"schema"}
+
+
+def test_no_probability_is_rounded_to_certainty() -> None:
+    explanation = make_explanation(answer=6)
+    nearly = np.array([1 - 1e-9, 1e-9, 0.0])
+    for row in (nearly, np.array([1.0, 1e-30, 0.0])):
+        verdict = replace(explanation.verdict, tokens=np.tile(row, (6, 1)), shares=row, whole=row)
+        page: Any = payload(replace(explanation, verdict=verdict))
+        found = [page["verdict"][name] for name in ("whole", "shares", "sharesLow", "sharesHigh")]
+        for high, low, none in [*found, *read(page["tokenVerdict"]).tolist()]:
+            assert 0.9999 < high < 1
+            assert 0 < low < 0.0001
+            assert none == 0
+    sure = replace(explanation.verdict, shares=np.array([0.0, 1.0, 0.0]))
+    page = payload(replace(explanation, verdict=sure))
+    assert page["verdict"]["shares"] == [0, 1, 0]
 
 
 def test_every_token_is_in_exactly_one_word() -> None:
@@ -80,6 +209,16 @@ def test_no_shown_token_is_empty_or_acts() -> None:
     shown = [token["shown"] for token in page["tokens"]]
     assert all(shown)
     assert not any(character in "".join(shown) for character in "\n\t\x1b\u202e ")
+
+
+@pytest.mark.parametrize("code", ["200B", "200D", "AD", "FE0F", "2060", "FEFF", "200E", "200F"])
+def test_what_has_no_width_is_shown_by_its_number(code: str) -> None:
+    assert shown(chr(int(code, 16))) == f"<{code}>"
+    assert shown(f"a{chr(int(code, 16))}b") == f"a<{code}>b"
+
+
+def test_joined_signs_stay_one() -> None:
+    assert shown("👩\u200d🚀 ❤\ufe0f") == "👩\u200d🚀␠❤\ufe0f"
 
 
 @pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028", "{{7*7}}", "a & b"])
@@ -99,15 +238,14 @@ def test_the_same_record_gives_the_same_data() -> None:
     assert to_json(payload(make_explanation(3))) == to_json(payload(make_explanation(3)))
 
 
-def test_intervals_hold_the_share_and_one_word_has_none_to_speak_of() -> None:
+def test_intervals_hold_the_share_and_few_words_have_none() -> None:
     explanation = make_explanation(answer=30)
     low, high, words = share_interval(explanation)
     assert words == 30
     for label in range(3):
         assert low[label] <= explanation.verdict.shares[label] <= high[label]  # type: ignore[operator]
-    low, high, words = share_interval(make_explanation(answer=1))
-    assert words == 1
-    assert low == high
+    assert share_interval(make_explanation(answer=4)) == ([None] * 3, [None] * 3, 4)
+    assert None not in share_interval(make_explanation(answer=5))[0]
 
 
 def test_the_null_p_counts_control_texts_that_gain_as_much() -> None:
@@ -125,6 +263,8 @@ def test_the_null_p_counts_control_texts_that_gain_as_much() -> None:
     assert p(np.r_[np.zeros(7), 1.0, 2.0]) == pytest.approx(0.3)
     assert p(np.full(9, 5.0)) == 1.0
     assert p(np.zeros(0)) is None
+    # Without what the verdict was judged from, no section is known to be most like question and answer.
+    assert null_p(replace(explanation, verdict=replace(verdict, evidence=None))) == (None, -1)
 
 
 def test_under_the_null_the_p_is_uniform() -> None:
@@ -163,6 +303,7 @@ def test_nothing_is_dropped_where_all_fits() -> None:
     page: Any = payload(with_heads(make_explanation()))
     assert page["dropped"] == []
     assert page["heads"]["heads"] == 3
+    assert page["heads"]["tuned"]["t"] == "u16"
     assert read(page["heads"]["tuned"]).shape == (4, 3, 8, 13)
 
 
@@ -197,6 +338,15 @@ def test_the_estimate_is_near_what_it_estimates(detail: Detail) -> None:
     assert 0.7 * size < estimate(explanation, detail) < 1.5 * size + 20_000
 
 
+def test_digits_of_heads_go_first_and_that_is_said() -> None:
+    explanation = with_heads(make_explanation(), 4, 4)
+    page: Any = made._payload(explanation, ORDER[1], 1)
+    whole: Any = payload(explanation)
+    (said,) = page["dropped"]
+    assert "±0.002" in said
+    assert np.abs(read(page["heads"]["tuned"]) - read(whole["heads"]["tuned"])).max() < 0.002
+
+
 def test_dropped_sections_stay_as_their_best_score() -> None:
     explanation = make_explanation(sections=60, mappers=("hidden",))
     page: Any = made._payload(explanation, Detail(sections=10), 1)
@@ -204,7 +354,12 @@ def test_dropped_sections_stay_as_their_best_score() -> None:
     assert kept == {explanation.sections[i].id for i in explanation.ranking[:10]}
     rest = [int(i) for i in explanation.ranking[10:]]
     side = explanation.mappings["hidden"].tuned
-    assert page["mappers"][0]["tuned"]["other"] == pytest.approx(side.tokens[:, rest].max(1), rel=1e-5)
+    mapper = page["mappers"][0]
+    assert read(mapper["tuned"]["other"]) == pytest.approx(side.tokens[:, rest].max(1), abs=1e-4)
+    mapping = explanation.mappings["hidden"]
+    assert read(mapper["difference"]["other"]) == pytest.approx(mapping.difference[:, rest].max(1), abs=1e-4)
+    whole = (mapping.tuned.whole - mapping.base.whole)[rest].max()
+    assert mapper["difference"]["otherWhole"] == pytest.approx(whole, rel=1e-5)
 
 
 def test_folded_answer_columns_keep_their_sum() -> None:

@@ -1,9 +1,9 @@
 /* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
 
-import { LABELS } from "./colours.js";
-import { answerCount, at, BLANK, data, explained, range, selectionText, sumOver, verdictOf } from "./data.js";
+import { answerCount, at, backed, BLANK, data, LABELS, mapperNamed, range, selectionText } from "./data.js";
+import { sumOver, verbOf, verdictOf, wordAt } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
-import { change, clearSelection, listen, neighbour, select, state } from "./state.js";
+import { change, clearSelection, listen, movingEnd, neighbour, select, state } from "./state.js";
 import { explainHover } from "./tip.js";
 
 const UP = 15; // pixels of the tallest gain bar
@@ -40,23 +40,20 @@ export function mountAnswer() {
     make("div", { id: "backed", hidden: true }),
     make("div", {
       id: "numbers",
+      class: "numbers",
       tabindex: "0",
       role: "region",
       "aria-label": "Numbers of the selected tokens",
       hidden: true,
     }),
     ...baseSaid(),
+    ...tunedSaid(),
     ...sharedRuns(),
   );
   text.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
   text.addEventListener("click", pick);
   explainHover(text, ".token", (node) => tokenLines(Number(node.dataset.token)));
   listen(update);
-}
-
-/** Draw what the state says, once, after the address was read. */
-export function drawAnswer() {
-  update(new Set(["first", "unit", "section", "numbers"]));
 }
 
 function tokenNodes() {
@@ -136,9 +133,8 @@ function pick(event) {
   const node = event.target.closest(".token");
   if (!node) return;
   const token = Number(node.dataset.token);
-  const alone = state.first >= 0 && token >= state.first && token <= state.last && !event.shiftKey;
-  const single = state.first === state.last || state.unit === "word";
-  if (alone && single) clearSelection();
+  const [first, last] = state.unit === "word" ? wordAt(token) : [token, token];
+  if (state.first === first && state.last === last && !event.shiftKey) clearSelection();
   else select(token, event.shiftKey);
   node.focus({ preventScroll: true });
 }
@@ -162,9 +158,18 @@ function focusAnswer() {
 export function step(direction, extend) {
   if (!answerCount) return;
   select(neighbour(direction, extend), extend);
-  const moving = extend && state.anchor === state.last ? state.first : state.last;
-  nodes[extend ? moving : direction > 0 ? state.last : state.first].focus({ preventScroll: true });
-  nodes[moving].scrollIntoView({ block: "nearest" });
+  showToken(extend ? movingEnd() : direction > 0 ? state.last : state.first);
+}
+
+/** Home and End: the first or last token, with shift all up to it. */
+export function leap(token, extend) {
+  select(token, extend);
+  showToken(token);
+}
+
+function showToken(token) {
+  nodes[token].focus({ preventScroll: true });
+  nodes[token].scrollIntoView({ block: "nearest" });
 }
 
 export function answerIsRightToLeft() {
@@ -173,7 +178,7 @@ export function answerIsRightToLeft() {
 }
 
 let marked = { first: -1, last: -1, focusable: -1 };
-let backed = { sure: [], above: [] };
+let evidence = { sure: [], above: [] };
 
 function update(changed) {
   if (changed.has("first") || changed.has("last")) {
@@ -201,31 +206,24 @@ function mark(i, on) {
   nodes[i].setAttribute("aria-selected", String(on));
 }
 
-/** Section → the answer tokens that it explains, with a line that says so and a way back. */
+/** Section → the answer tokens that its score points at, with a line that says so and a way back. */
 function markBacked() {
-  for (const i of [...backed.sure, ...backed.above]) nodes[i].classList.remove("sure", "above");
-  const found = state.section < 0 ? { sure: [], above: [] } : explained(state.mapper, state.model, state.section);
-  backed = found;
-  const sure = new Set(found.sure);
-  for (const i of found.above) nodes[i].classList.toggle("above", !sure.has(i));
-  for (const i of found.sure) nodes[i].classList.add("sure");
+  for (const i of [...evidence.sure, ...evidence.above]) nodes[i].classList.remove("sure", "above");
+  const chosen = state.section >= 0;
+  const verb = chosen && mapperNamed(state.mapper) ? verbOf(mapperNamed(state.mapper), state.model) : null;
+  evidence = verb ? backed(state.mapper, state.model, state.section) : { sure: [], above: [] };
+  const sure = new Set(evidence.sure);
+  for (const i of evidence.above) nodes[i].classList.toggle("above", !sure.has(i));
+  for (const i of evidence.sure) nodes[i].classList.add("sure");
   const line = byId("backed");
-  line.hidden = state.section < 0;
-  if (state.section < 0) return;
-  const q = data.settings.significant;
-  const model = state.model === "base" ? "base" : "tuned";
-  const above = found.above.filter((i) => !sure.has(i)).length;
-  const said = found.sure.length
-    ? `${count(found.sure.length, "token")} marked beyond chance (q < ${q}, ${model})${above ? `, ${above} more above every control text` : ""}.`
-    : above
-      ? `no token beyond chance (q < ${q}, ${model}); ${count(above, "token")} above every control text.`
-      : `no token stands out from the control texts (${model}).`;
+  line.hidden = !chosen;
+  if (!chosen) return;
   line.replaceChildren(
     make(
       "span",
       {},
       make("strong", { dir: "auto" }, visible(data.sections[state.section].title)),
-      ` explains: ${said}`,
+      ` ${backedSaid(verb)} ${verdictSaid([...new Set([...evidence.sure, ...evidence.above])])}`,
     ),
     button(
       "✕ Back",
@@ -233,6 +231,25 @@ function markBacked() {
       leaveSection,
     ),
   );
+}
+
+function backedSaid(verb) {
+  if (!verb) return "has a score that does not look at the answer: no token is marked.";
+  const model = state.model === "base" ? "base" : "tuned";
+  const chance = `beyond chance (q < ${data.settings.significant}, ${model})`;
+  const sure = new Set(evidence.sure);
+  const above = evidence.above.filter((i) => !sure.has(i)).length;
+  if (!sure.size && !above) return `stands out from the control texts at no token (${model}).`;
+  if (!sure.size) return `${verb} no token ${chance}; at ${count(above, "token")} it is above every control text.`;
+  return `${verb} ${count(sure.size, "token")} ${chance}${above ? `; at ${above} more it is above every control text` : ""}.`;
+}
+
+/** The verdict where it is not the documents: a section's score alone must not be read as one. */
+function verdictSaid(tokens) {
+  const counts = LABELS.slice(1).map((label) => [label, tokens.filter((i) => data.tokens[i].label === label).length]);
+  const said = counts.filter(([, n]) => n > 0).map(([label, n]) => `${label} at ${n} of ${count(tokens.length, "token")}`);
+  if (answerCount && data.verdict.label !== "documents") said.push(`${data.verdict.label} for the whole answer`);
+  return said.length ? `Verdict: ${said.join(", ")}.` : "";
 }
 
 function facts(first, last) {
@@ -279,10 +296,11 @@ function tokenLines(i) {
   ];
 }
 
-/** A raw token's bytes in UTF-8, the first of them. */
+/** A raw token's bytes in UTF-8, the first of them; a token that is only a part of a character has no text. */
 function bytes(text) {
+  if (!text) return "part of a character";
   const all = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, "0"));
-  return `bytes ${all.slice(0, MOST_BYTES).join(" ") || "none"}${all.length > MOST_BYTES ? " …" : ""}`;
+  return `bytes ${all.slice(0, MOST_BYTES).join(" ")}${all.length > MOST_BYTES ? " …" : ""}`;
 }
 
 const COLUMNS = [
@@ -343,7 +361,7 @@ function numbersTable() {
 
 /** Base's own answer, its differences marked; a part that both have selects it in the answer. */
 function baseSaid() {
-  const text = make("p", { class: "base-said", dir: "auto" });
+  const text = saidBox("What base said by itself");
   for (const [kind, words, first, last] of data.baseAligned) {
     const shown = visible(words);
     const lead = shown.length - shown.trimStart().length;
@@ -375,6 +393,24 @@ function baseSaid() {
     ),
     text,
   ];
+}
+
+/** The tuned model's own answer, where another one is explained. */
+function tunedSaid() {
+  if (data.answerSource === "tuned") return [];
+  const text = saidBox("What tuned said by itself");
+  text.append(data.tunedAnswer.trim() ? visible(data.tunedAnswer) : make("em", {}, "nothing"));
+  return [make("h3", {}, "Tuned said", make("span", { class: "note" }, " by itself; it is not explained here")), text];
+}
+
+/** A box for a model's answer; where it scrolls, keys reach it. */
+function saidBox(name) {
+  const box = make("p", { class: "base-said", dir: "auto", role: "group", "aria-label": name });
+  new ResizeObserver(() => {
+    if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }).observe(box);
+  return box;
 }
 
 function link(kind, shown, first, last, label) {

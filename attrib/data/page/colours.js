@@ -1,6 +1,5 @@
 /* Colour scales: cividis for scores, PuOr for signed scores and differences; both start from the page's background. */
 
-export const LABELS = ["documents", "base", "neither"];
 /** Verdict colours, as in the figures. */
 export const VERDICT = { documents: "#0072B2", base: "#E69F00", neither: "#D3D3D3" };
 /** Dash pattern of each verdict's line in drawings: verdicts are told apart without colour. */
@@ -21,6 +20,7 @@ const STEPS = 64;
 const PALE = 0.12; // up to here a scale leaves the background, so that zero is no colour
 
 const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+const paper = window.matchMedia("print");
 const styles = new Map();
 let chosen = "";
 
@@ -32,7 +32,9 @@ export function setTheme(theme) {
   else delete document.documentElement.dataset.theme;
 }
 
+/** Paper is light, whatever the screen is. */
 export function isDark() {
+  if (paper.matches) return false;
   return chosen ? chosen === "dark" : scheme.matches;
 }
 

@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 
+export const LABELS = ["documents", "base", "neither"];
 export const data = JSON.parse(byId("attrib-data").textContent);
 /** A blank that shows. Fonts have this sign more often than the ␠ of the record, which else is drawn as an empty box. */
 export const BLANK = "␣";
@@ -12,7 +13,7 @@ export const answerCount = data.tokens.length;
 export const promptCount = data.prompt.length;
 export const sectionCount = data.sections.length;
 
-const CODES = { u8: [Uint8Array, 254], u16: [Uint16Array, 65534], i32: [Int32Array, 0] };
+const CODES = { u8: [Uint8Array, 254], u16: [Uint16Array, 65534], i32: [Int32Array, 0], bits: [Uint8Array, 0] };
 const decoded = new Map();
 
 /** The raw codes of an array of the record, decoded once. */
@@ -32,6 +33,16 @@ export function at(array, index) {
   const code = codes(array)[index];
   if (top === 0) return code;
   return code > top ? NaN : array.lo + (code / top) * (array.hi - array.lo);
+}
+
+/** What a section with a high score does to answer tokens under a model; null where the score does not look at them. */
+export function verbOf(mapper, model) {
+  return mapper.verbs && mapper.verbs[model === "base" ? "base" : "tuned"];
+}
+
+/** Is a cell of an array of yes and no set? */
+function isSet(array, cell) {
+  return ((codes(array)[cell >> 3] >> (cell & 7)) & 1) === 1;
 }
 
 const wordOfToken = new Int32Array(answerCount);
@@ -67,7 +78,8 @@ export function sideOf(mapper, model) {
   return model === "base" ? mapper.base : (mapper.tuned ?? mapper.base);
 }
 
-function reduce(values, how) {
+/** Several scores as one, by `how` a mapper's or method's tokens are put together; NaN for none. */
+export function reduce(values, how) {
   let sum = 0;
   let most = -Infinity;
   let seen = 0;
@@ -81,54 +93,102 @@ function reduce(values, how) {
   return how === "sum" ? sum : how === "max" ? most : sum / seen;
 }
 
-/**
- * One model's scores of every section for the tokens first … last (first < 0: question and answer together).
- * `control`: best control text; `high`: the 95th percentile of control texts; `other`: best section not kept here.
- * Several tokens: control texts are reduced like sections, each token by its own best, so that they come out too high
- * rather than too low.
- */
-function sideScores(mapper, side, first, last) {
-  if (first < 0) {
-    return {
-      scores: Float64Array.from(side.whole, (value) => value ?? NaN),
-      control: side.controlWhole ?? NaN,
-      high: side.controlWholeHigh ?? NaN,
-      other: side.otherWhole ?? NaN,
-    };
-  }
-  const all = codes(side.tokens);
-  const { lo, hi } = side.tokens;
-  const step = (hi - lo) / 65534;
-  const scores = new Float64Array(sectionCount).fill(mapper.fold === "max" ? -Infinity : 0);
+/** Scores [token × column] of the tokens first … last as one number a column. */
+function columnScores(array, fold, first, last) {
+  const all = codes(array);
+  const width = array.n[1];
+  const step = (array.hi - array.lo) / 65534;
+  const scores = new Float64Array(width).fill(fold === "max" ? -Infinity : 0);
   for (let token = first; token <= last; token++) {
-    for (let section = 0, cell = token * sectionCount; section < sectionCount; section++, cell++) {
+    for (let column = 0, cell = token * width; column < width; column++, cell++) {
       const code = all[cell];
-      const value = code === 65535 ? NaN : lo + code * step;
-      if (mapper.fold !== "max") scores[section] += value;
-      else if (value > scores[section]) scores[section] = value;
+      const value = code === 65535 ? NaN : array.lo + code * step;
+      if (fold !== "max") scores[column] += value;
+      else if (value > scores[column]) scores[column] = value;
     }
   }
-  if (mapper.fold === "mean") for (let i = 0; i < sectionCount; i++) scores[i] /= last - first + 1;
-  const few = (values) => (values && values.length ? reduce(values.slice(first, last + 1), mapper.fold) : NaN);
-  return { scores, control: few(side.control), high: few(side.controlHigh), other: few(side.other) };
+  if (fold === "mean") for (let i = 0; i < width; i++) scores[i] /= last - first + 1;
+  return scores;
+}
+
+/** A value between sorted ones: the share of them that lie below it. */
+function quantile(sorted, share) {
+  const place = (sorted.length - 1) * share;
+  const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return below + (above - below) * (place - Math.floor(place));
+}
+
+/** The control texts' best score and where 95% and 5% of them lie below, from all of them. */
+function spread(texts) {
+  if (!texts.length) return { control: NaN, high: NaN, low: NaN };
+  const sorted = Float64Array.from(texts).sort();
+  return { control: sorted.at(-1), high: quantile(sorted, 0.95), low: quantile(sorted, 0.05) };
+}
+
+/**
+ * The same where the page has only each token's: several tokens have no spread, and as their best what no control text
+ * exceeds.
+ */
+function foldedSpread(folded, fold, first, last) {
+  const one = (k, token) => at(folded, k * answerCount + token);
+  const control = reduce(
+    range(first, last).map((token) => one(0, token)),
+    fold,
+  );
+  return first === last ? { control, high: one(1, first), low: one(2, first) } : { control, high: NaN, low: NaN };
+}
+
+/** The best of the sections that the page leaves out: of several tokens, what none of them exceeds. */
+function bestOther(side, fold, first, last) {
+  if (first < 0) return side.otherWhole ?? NaN;
+  if (!side.other) return NaN;
+  return reduce(
+    range(first, last).map((token) => at(side.other, token)),
+    fold,
+  );
+}
+
+/** One model's scores of every section and every control text for some tokens (first < 0: question and answer). */
+function sideScores(mapper, side, first, last) {
+  const whole = (values) => Float64Array.from(values, (value) => value ?? NaN);
+  const some = (array) => columnScores(array, mapper.fold, first, last);
+  return {
+    scores: first < 0 ? whole(side.whole) : some(side.tokens),
+    texts: first < 0 ? whole(side.controlWhole) : side.control && some(side.control),
+  };
 }
 
 let lastScores = { key: "" };
 
-/** Base, tuned and their difference for a selection, with the limits that base and tuned share. */
+/**
+ * Base, tuned and their difference for the tokens first … last (first < 0: question and answer together), with the
+ * limits that base and tuned share. `control`: best control text; `high`, `low`: 95% and 5% of control texts lie below;
+ * `other`: best section not kept here. A control text is reduced over tokens as a section is, then they are compared.
+ */
 export function sectionScores(name, first, last) {
   const key = `${name} ${first} ${last}`;
   if (lastScores.key === key) return lastScores;
   const mapper = mapperNamed(name);
-  const base = sideScores(mapper, mapper.base, first, last);
-  const tuned = mapper.tuned ? sideScores(mapper, mapper.tuned, first, last) : base;
-  const scores = tuned.scores.map((value, i) => value - base.scores[i]);
-  const difference = { scores, control: tuned.control - base.control, high: NaN, other: tuned.other - base.other };
-  const both = [base, tuned].flatMap((side) => [limits(side.scores), [side.control], [side.other]]).flat();
-  const finite = both.filter(Number.isFinite);
+  const read = (side) => side && sideScores(mapper, side, first, last);
+  const full = ({ scores, texts }, side) => ({
+    scores,
+    ...(texts ? spread(texts) : foldedSpread(side.controlFolded, mapper.fold, first, last)),
+    other: bestOther(side, mapper.fold, first, last),
+  });
+  const [ofBase, ofTuned] = [read(mapper.base), read(mapper.tuned)];
+  const minus = (name) => ofTuned[name] && ofTuned[name].map((value, i) => value - ofBase[name][i]);
+  const base = full(ofBase, mapper.base);
+  const tuned = ofTuned ? full(ofTuned, mapper.tuned) : base;
+  const difference = ofTuned
+    ? full({ scores: minus("scores"), texts: minus("texts") }, mapper.difference)
+    : { scores: base.scores.map(() => 0), control: 0 * base.control, high: 0, low: 0, other: 0 * base.other };
+  const finite = [base, tuned]
+    .flatMap((side) => [...limits(side.scores), side.control, side.other])
+    .filter(Number.isFinite);
   const low = Math.min(0, ...finite);
   const high = Math.max(0, ...finite);
-  const span = Math.max(0, ...limits(scores).map(Math.abs), Math.abs(difference.control) || 0);
+  const extremes = [...limits(difference.scores), difference.control, difference.low, difference.other];
+  const span = Math.max(0, ...extremes.map((value) => Math.abs(value) || 0).filter(Number.isFinite));
   lastScores = { key, mapper, base, tuned, difference, low, high: high > low ? high : low + 1, span: span || 1 };
   return lastScores;
 }
@@ -154,33 +214,23 @@ export function smallestQ(mapper, model, section, first, last) {
   return least;
 }
 
-const backing = new Map();
-
-/** Answer tokens that a section backs with q below the record's limit: section → tokens. */
-function backedTokens(side) {
-  if (!backing.has(side)) {
-    const found = new Map();
-    for (const cell of side.marked) {
-      const section = cell % sectionCount;
-      if (!found.has(section)) found.set(section, []);
-      found.get(section).push(Math.floor(cell / sectionCount));
-    }
-    backing.set(side, found);
-  }
-  return backing.get(side);
+/** Has a section a score with q below the record's limit at some of the tokens first … last (first < 0: any)? */
+export function isSure(mapper, model, section, first, last) {
+  const { marked } = sideOf(mapper, model);
+  const end = first < 0 ? answerCount - 1 : last;
+  for (let token = Math.max(first, 0); token <= end; token++)
+    if (isSet(marked, token * sectionCount + section)) return true;
+  return false;
 }
 
-/** What a section explains: tokens beyond chance (`sure`), and else tokens above every control text (`above`). */
-export function explained(name, model, section) {
+/** Tokens at which a section scores beyond chance (`sure`), and those where it is above every control text (`above`). */
+export function backed(name, model, section) {
   const mapper = mapperNamed(name);
   if (!mapper) return { sure: [], above: [] };
   const side = sideOf(mapper, model);
-  const sure = backedTokens(side).get(section) ?? [];
-  const above = [];
-  for (let token = 0; token < answerCount && side.control.length; token++) {
-    if (at(side.tokens, token * sectionCount + section) > side.control[token]) above.push(token);
-  }
-  return { sure, above };
+  const tokens = range(0, answerCount - 1);
+  const those = (flags) => tokens.filter((token) => isSet(flags, token * sectionCount + section));
+  return { sure: those(side.marked), above: those(side.above) };
 }
 
 const places = new Map();
@@ -203,7 +253,7 @@ export function matches(name, model, section, first, last) {
   const spans = codes(side.spans);
   const of = (token) => [spans[2 * (token * width + row)], spans[2 * (token * width + row) + 1]];
   if (first >= 0) return merged(range(first, last).map(of));
-  const { sure, above } = explained(name, model, section);
+  const { sure, above } = backed(name, model, section);
   const best = sure.length ? sure : above.length ? above : [bestToken(side, section)];
   return merged(best.filter((token) => token >= 0).map(of));
 }
@@ -271,7 +321,7 @@ export function headScores(layer, head, first, last) {
       }
     }
     const cells = some(layer, layers).length * some(head, heads).length * tokens.length;
-    return sums.map((sum) => array.lo + (sum / cells / 254) * (array.hi - array.lo));
+    return sums.map((sum) => array.lo + (sum / cells / CODES[array.t][1]) * (array.hi - array.lo));
   };
   const columns = [
     ...range(0, positions - 1).map((position) => [position]),
@@ -288,7 +338,7 @@ export function headStrip(focus, first, last) {
   const to = first < 0 ? answerCount - 1 : last;
   const side = (array) => {
     const all = codes(array);
-    const scale = (array.hi - array.lo) / 254 / (to - from + 1);
+    const scale = (array.hi - array.lo) / CODES[array.t][1] / (to - from + 1);
     return Float64Array.from({ length: layers * heads }, (_, cell) => {
       let sum = 0;
       for (let token = from; token <= to; token++) {
@@ -311,6 +361,13 @@ export function verdictOf(first, last) {
       "mean",
     ),
   );
+}
+
+/** Most probable source of some tokens, or of the answer. */
+export function labelOf(first, last) {
+  if (first < 0) return data.verdict.label;
+  const shares = verdictOf(first, last);
+  return LABELS[shares.indexOf(Math.max(...shares))];
 }
 
 export function sumOver(values, first, last) {

@@ -56,9 +56,15 @@ export function signed(value) {
   return Number.isFinite(value) && value > 1e-6 ? `+${number(value)}` : number(value);
 }
 
-/** A share as whole percent. */
+/** A share as whole percent; only what is nothing is 0%, and only all is 100%. */
 export function percent(value) {
-  return Number.isFinite(value) && value !== null ? `${Math.round(100 * value)}%` : "–";
+  return Number.isFinite(value) && value !== null ? wholePercent(Math.round(100 * value), value) : "–";
+}
+
+/** A share whose whole percents were chosen, e.g. so that several sum to 100. */
+export function wholePercent(percents, share) {
+  if (percents <= 0 && share > 0) return "<1%";
+  return percents >= 100 && share < 1 ? ">99%" : `${percents}%`;
 }
 
 /** `1 token`, `3 tokens`. */

@@ -1,8 +1,8 @@
 /* Taking the view along: its link, the answer as SVG, the numbers as JSON. */
 
-import { DASHES, LABELS, VERDICT } from "./colours.js";
-import { answerCount, BLANK, data, range } from "./data.js";
-import { byId, number, visible } from "./dom.js";
+import { DASHES, VERDICT } from "./colours.js";
+import { answerCount, BLANK, data, LABELS, range } from "./data.js";
+import { byId, number, visible, wholePercent } from "./dom.js";
 import { hash } from "./state.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -74,9 +74,13 @@ function answerSvg() {
   const root = shape("svg", { xmlns: NS, "font-family": '"DejaVu Sans", sans-serif', "font-size": SIZE });
   root.append(shape("title", {}, visible(data.question)));
   root.append(shape("text", { x: 0, y: 20, "font-weight": "bold" }, cutTo(pen, visible(data.question), WIDE)));
-  const { percents } = data.verdict;
+  const { percents, shares } = data.verdict;
   root.append(
-    shape("text", { x: 0, y: 42, "font-size": 13 }, LABELS.map((label, i) => `${label} ${percents[i]}%`).join(" · ")),
+    shape(
+      "text",
+      { x: 0, y: 42, "font-size": 13 },
+      LABELS.map((label, i) => `${label} ${wholePercent(percents[i], shares[i])}`).join(" · "),
+    ),
   );
   const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
   const leadOf = (token) => (token.shown.startsWith(BLANK) && token.shown.length > 1 ? 1 : 0);

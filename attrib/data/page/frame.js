@@ -1,10 +1,11 @@
 /* What stands around the views: question and verdict above, provenance below, theme and help. */
 
-import { isDark, LABELS, setTheme } from "./colours.js";
-import { data } from "./data.js";
-import { button, byId, count, make, number, percent, visible } from "./dom.js";
+import { isDark, setTheme } from "./colours.js";
+import { data, LABELS } from "./data.js";
+import { button, byId, count, make, number, percent, visible, wholePercent } from "./dom.js";
 import { copy } from "./exports.js";
-import { change, state, storeTheme } from "./state.js";
+import { change, state } from "./state.js";
+import { storeTheme } from "./theme.js";
 
 const LONG_QUESTION = 160; // characters from which it is set smaller
 
@@ -17,6 +18,12 @@ export function mountFrame() {
   byId("foot").append(...foot());
   byId("help-body").append(...help());
   byId("help-open").addEventListener("click", () => byId("help").showModal());
+  // Its address is a place on the page, and addresses are views here.
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("answer-title").focus();
+    byId("answer-title").scrollIntoView();
+  });
   byId("theme").addEventListener("click", () => {
     const theme = isDark() ? "light" : "dark";
     storeTheme(theme);
@@ -29,30 +36,30 @@ export function drawTheme() {
   byId("theme").textContent = isDark() ? "☀" : "☾";
 }
 
+const DRAWN_AGAIN = "95% interval if the answer's words were drawn again; how often the judge errs is not in it";
+
 function verdict() {
-  const { percents, sharesLow, sharesHigh, sharesWords, whole, label } = data.verdict;
+  const { percents, shares, sharesLow, sharesHigh, sharesWords, whole, label } = data.verdict;
   const bar = make("div", { class: "shares", "aria-hidden": "true" });
   const figures = LABELS.map((name, i) => {
     const part = make("span", { class: `part ${name}` });
     part.style.flexGrow = String(percents[i]);
     if (percents[i] > 0) bar.append(part);
-    const interval =
-      Number.isFinite(sharesLow[i]) && sharesLow[i] !== null
-        ? `${Math.round(100 * sharesLow[i])}–${Math.round(100 * sharesHigh[i])}%`
-        : "";
+    const [low, high] = [percent(sharesLow[i]), percent(sharesHigh[i])];
+    const interval = low === high && /[<>]/.test(low) ? `[${low}]` : `[${low.replace("%", "")}–${high}]`;
     return make(
       "div",
       { class: "figure" },
       make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
       make("span", { class: "name" }, name),
-      make("b", {}, `${percents[i]}%`),
-      make("span", { class: "interval", title: "95% interval" }, interval ? `[${interval}]` : ""),
+      make("b", {}, wholePercent(percents[i], shares[i])),
+      make("span", { class: "interval", title: DRAWN_AGAIN }, sharesLow[i] === null ? "" : interval),
     );
   });
   return [
     make("div", { class: "figures-row" }, ...figures, make("div", { class: "bits" }, ...bits())),
     bar,
-    make("p", { class: "note" }, ...said(label, whole, sharesWords)),
+    make("p", { class: "note" }, ...said(label, whole, sharesWords, sharesLow[0] !== null)),
   ];
 }
 
@@ -86,10 +93,11 @@ function bits() {
   return [make("b", {}, `${number(gainBits)} of ${number(baseBits)} bits`), " from tuning"];
 }
 
-function said(label, whole, words) {
+function said(label, whole, words, interval) {
   const { nullP, nullSection, controls } = data.verdict;
+  const why = interval ? ` [${DRAWN_AGAIN}]` : ": too few words for an interval";
   const parts = [
-    `Shares of the answer's ${count(words ?? 0, "word")}, with 95% intervals. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`,
+    `Shares of the answer's ${count(words, "word")}${why}. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`,
   ];
   if (nullP !== null) {
     const section =
@@ -99,8 +107,15 @@ function said(label, whole, words) {
     parts.push(
       ` Null: a text never trained on gains as much from tuning as ${section} does with p = ${number(nullP)} (${count(controls, "control text")}).`,
     );
-  } else parts.push(" No null: the record has no control texts.");
+  } else if (!controls) parts.push(" No null: the record has no control texts.");
+  else parts.push(" No null: the record does not say which section is most like question and answer.");
   return parts;
+}
+
+/** A size as people say it. */
+function bytesSaid(bytes) {
+  if (bytes >= 1e6) return `${number(bytes / 1e6)} MB`;
+  return bytes >= 1e3 ? `${number(bytes / 1e3)} kB` : `${bytes} bytes`;
 }
 
 function foot() {
@@ -114,8 +129,8 @@ function foot() {
       make(
         "div",
         { class: "warning" },
-        make("b", {}, `Left out to stay under ${Math.round(data.budgetBytes / 1e6)} MB: `),
-        data.dropped.map(visible).join("; "),
+        make("b", {}, `Left out to stay under ${bytesSaid(data.budgetBytes)}: `),
+        data.dropped.map((line) => visible(line)).join("; "),
         ".",
       ),
     );
@@ -135,7 +150,7 @@ function foot() {
     make(
       "p",
       { class: "note" },
-      "“looked at” is attention; “says the same” is similarity, which is not influence; “learned from” is an estimate. Only retraining without a section shows what it caused.",
+      "“looked at” is attention; “says the same” is similarity, which is not influence; “was learned” is of the section's own text, whatever the answer; “learned from” is an estimate. Only retraining without a section shows what it caused.",
     ),
   );
   return parts;
@@ -143,7 +158,8 @@ function foot() {
 
 const KEYS = [
   ["← →", "previous, next token; with Shift: extend the selection"],
-  ["↑ ↓", "previous, next section: marks the answer tokens that it explains"],
+  ["Home End", "first, last token, from a token of the answer"],
+  ["↑ ↓", "previous, next section: marks the answer tokens that its score points at"],
   ["1 2 3", "base, tuned, tuned − base"],
   ["m", "next way to score the prompt (method)"],
   ["n", "next way to score sections (mapper)"],
@@ -160,7 +176,7 @@ function help() {
     make(
       "p",
       {},
-      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it explains.",
+      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it says the same as or, by an estimate, may have taught.",
     ),
     make(
       "p",

@@ -21,11 +21,14 @@ export function mountHeads() {
     return;
   }
   const { layers, heads, reduced } = data.heads;
+  const option = (position) => make("option", { value: position }, data.prompt[position].shown);
+  const template = range(0, promptCount - 1).filter((position) => data.prompt[position].template);
   const focus = make(
     "select",
     { "aria-label": "Attention on" },
     make("option", { value: -1 }, "the question"),
-    ...question.map((position) => make("option", { value: position }, data.prompt[position].shown)),
+    ...question.map(option),
+    template.length ? make("optgroup", { label: "template" }, template.map(option)) : null,
   );
   focus.addEventListener("change", () => change({ focus: Number(focus.value) }));
   root.append(

@@ -1,6 +1,7 @@
 // The index of many pages: everything stands in the markup, this hides, sorts, and keeps the choice in the address.
 
 import { mountQuestionBox } from "./live.js";
+import { storedTheme, storeTheme } from "./theme.js";
 
 const fields = ["search", "kind", "section", "sort"];
 const form = document.getElementById("filters");
@@ -111,9 +112,11 @@ function startTheme() {
   const root = document.documentElement;
   const toggle = document.getElementById("theme");
   toggle.hidden = false;
+  if (storedTheme()) root.dataset.theme = storedTheme();
   toggle.addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
+    storeTheme(root.dataset.theme);
   });
 }
 

@@ -1,7 +1,7 @@
 /* The keyboard, away from fields that take text. */
 
-import { answerIsRightToLeft, step } from "./answer.js";
-import { data } from "./data.js";
+import { answerIsRightToLeft, leap, step } from "./answer.js";
+import { answerCount, data } from "./data.js";
 import { byId } from "./dom.js";
 import { copyLink } from "./exports.js";
 import { currentSection, stepSection, toggleOpen, togglePin } from "./sections.js";
@@ -32,6 +32,12 @@ const ACTS = {
   Escape: () => (state.section >= 0 ? change({ section: -1 }) : clearSelection()),
 };
 
+/** Keys that scroll the page elsewhere. */
+const IN_ANSWER = {
+  Home: (event) => leap(0, event.shiftKey),
+  End: (event) => leap(answerCount - 1, event.shiftKey),
+};
+
 export function mountKeys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || byId("help").open) return;
@@ -41,13 +47,14 @@ export function mountKeys() {
       return;
     }
     // A box that scrolls keeps the keys that scroll it.
-    if (event.key.startsWith("Arrow") && event.target.closest?.("#numbers, .command")) return;
+    if (event.key.startsWith("Arrow") && event.target.closest?.("#numbers, #prompt-numbers, .base-said, .command")) return;
     if ((event.key === "Enter" || event.key === " ") && event.target.classList?.contains("token")) {
       event.preventDefault();
       event.target.click();
       return;
     }
-    const act = ACTS[event.key];
+    const inAnswer = event.target.classList?.contains("token");
+    const act = ACTS[event.key] ?? (inAnswer ? IN_ANSWER[event.key] : null);
     if (!act) return;
     event.preventDefault();
     hide();

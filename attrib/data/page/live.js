@@ -18,6 +18,7 @@ export function mountQuestionBox(form, live) {
   form.append(field, send, stop, bar, line);
   form.hidden = false;
   let job = null;
+  let stopping = false; // the job was cancelled before the server had named it
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -54,7 +55,8 @@ export function mountQuestionBox(form, live) {
       busy(false, text);
     };
     const queued = (before) => say(before > 0 ? `waiting: ${before} before you` : "starting …");
-    queued(position);
+    if (stopping) cancel();
+    else queued(position);
     on("queued", (event) => queued(event.position));
     on("progress", (event) => {
       say(event.what);
@@ -72,7 +74,8 @@ export function mountQuestionBox(form, live) {
   }
 
   function cancel() {
-    if (!job) return;
+    stopping = !job;
+    if (!job) return say("cancelling …");
     fetch(`${live.ask}/${encodeURIComponent(job.id)}`, { method: "DELETE" }).catch(() =>
       say("the server cannot be reached"),
     );
@@ -80,6 +83,7 @@ export function mountQuestionBox(form, live) {
 
   function busy(on, text) {
     if (!on) job = null;
+    stopping = false;
     send.disabled = on;
     stop.hidden = !on;
     bar.hidden = true;

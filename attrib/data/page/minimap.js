@@ -2,7 +2,7 @@
 
 import { styled } from "./colours.js";
 import { data, mapperNamed, sectionCount, sectionScores } from "./data.js";
-import { byId, make, number, visible } from "./dom.js";
+import { byId, make, number, signed, visible } from "./dom.js";
 import { sized } from "./heads.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -74,7 +74,7 @@ function bestAt(x) {
   return best;
 }
 
-function drawMinimap() {
+export function drawMinimap() {
   const canvas = byId("map");
   if (!canvas || !mapperNamed(state.mapper)) return;
   const wide = byId("minimap").clientWidth - 32;
@@ -84,14 +84,16 @@ function drawMinimap() {
     ["soft", "rule", "neither", "evidence", "more", "less"].map((name) => [name, styled(name)]),
   );
   const found = sectionScores(state.mapper, state.first, state.last);
-  const { scores, high } = found[state.model];
+  const { scores, high, low: under } = found[state.model];
   const centred = state.model === "difference";
   const [low, top] = centred ? [-found.span, found.span] : [found.low, found.high];
   const y = (value) => MAP_ABOVE + MAP_TALL * (1 - (value - low) / (top - low));
   const cell = wide / sectionCount;
   const gap = cell > 4 ? 1 : 0;
 
-  if (!centred && Number.isFinite(high)) nullBand(pen, wide, y(Math.max(0, high)), y(Math.min(0, low)), colours);
+  const banded = Number.isFinite(high) && (!centred || found.mapper.usesModel);
+  if (banded && centred) nullBand(pen, wide, y(high), y(under), colours);
+  else if (banded) nullBand(pen, wide, y(Math.max(0, high)), y(Math.min(0, low)), colours);
   for (let i = 0; i < sectionCount; i++) {
     const value = scores[i];
     if (!Number.isFinite(value)) continue;
@@ -113,11 +115,15 @@ function drawMinimap() {
   pen.stroke();
   documents(pen, wide, cell, colours);
   markers(pen, cell, colours);
-  byId("map-what").textContent = centred
-    ? "tuned − base, around zero"
-    : Number.isFinite(high)
-      ? `hatched: scores like 95% of the control texts' (≤ ${number(high)})`
-      : "no control texts";
+  byId("map-what").textContent = mapSaid(found, centred, banded);
+}
+
+function mapSaid(found, centred, banded) {
+  const { high, low } = found[state.model];
+  if (!found.mapper.base.controlWhole.length) return "no control texts";
+  if (!banded && !centred) return "no hatching for several tokens: single control texts were dropped for size";
+  if (!centred) return `hatched: scores like 95% of the control texts' (≤ ${number(high)})`;
+  return `tuned − base, around zero${banded ? `; hatched: 90% of the control texts' (${signed(low)} to ${signed(high)})` : ""}`;
 }
 
 function nullBand(pen, wide, from, to, colours) {

@@ -1,12 +1,14 @@
 /* The prompt as heat: how far each of its tokens bears on the selected part of the answer. */
 
 import { gradient, paint } from "./colours.js";
-import { answerCount, BLANK, data, headScores, methodNamed, promptCount, promptScores, selectionText } from "./data.js";
-import { byId, make, number, percent, signed } from "./dom.js";
+import { answerCount, at, BLANK, data, headScores, methodNamed, promptCount, promptScores, range } from "./data.js";
+import { reduce, selectionText } from "./data.js";
+import { byId, count, make, number, percent, signed } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
 
 const RECENT = 60; // earlier answer tokens shown one by one
+const MOST_CELLS = 100; // of the table of numbers
 
 const isTemplate = data.prompt.map((token) => token.template);
 const taught = new Set(data.vocabulary?.tokens ?? []);
@@ -27,6 +29,14 @@ export function mountPrompt() {
     make("div", { id: "prompt-text", dir: "auto" }),
     make("p", { id: "prompt-where", class: "note strong" }),
     make("div", { id: "prompt-earlier" }),
+    make("div", {
+      id: "prompt-numbers",
+      class: "numbers",
+      tabindex: "0",
+      role: "region",
+      "aria-label": "Scores of the prompt's tokens",
+      hidden: true,
+    }),
     make("div", { id: "prompt-notes" }),
   );
   byId("prompt-text").addEventListener("click", (event) => {
@@ -94,6 +104,7 @@ export function drawPrompt() {
   cells.forEach((cell, column) => cell && paintCell(cell, values[column]));
   sayPrompt(method, centred, limit);
   drawEarlier();
+  drawNumbers();
 }
 
 /** Largest |score| outside the template, over base and tuned (the difference: of itself); the template may exceed it. */
@@ -165,8 +176,8 @@ function sayPrompt(method, centred, limit) {
   byId("prompt-where").textContent = where();
   const notes = [`${sentence(method.meaning)}. ${method.caveat}`];
   if (method.gapNote) notes.push(`${sentence(method.gapNote)}.`);
-  const wide = drawn.rows.length && !showsHeads() && state.first >= 0 ? method.rows[drawn.rows[0]].length : 1;
-  if (wide > state.last - state.first + 1)
+  const outside = (token) => token < state.first || token > state.last;
+  if (state.first >= 0 && !showsHeads() && drawn.rows.some((row) => method.rows[row].some(outside)))
     notes.push("This method scores several answer tokens at once: the selection's scores are those of them all.");
   byId("prompt-notes").replaceChildren(
     method.gapBroken
@@ -181,18 +192,69 @@ function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** How |score| is spread over question, template and the answer so far. */
+/** How |score| is spread over question, template and the answer so far, those that the method scores at all. */
 function where() {
-  const sums = { question: 0, template: 0, "the answer so far": 0 };
+  const sums = new Map();
   drawn.columns.forEach((members, column) => {
-    const place = members[0] >= promptCount ? "the answer so far" : isTemplate[members[0]] ? "template" : "question";
-    sums[place] += Math.abs(drawn.values[column]) || 0;
+    const place = placeOf(members[0]);
+    sums.set(place, (sums.get(place) ?? 0) + (Math.abs(drawn.values[column]) || 0));
   });
-  const total = Object.values(sums).reduce((a, b) => a + b, 0);
-  if (!total) return "All scores of this selection are zero.";
-  const parts = Object.entries(sums).filter(([, sum]) => sum > 0);
+  const there = new Set([...range(0, promptCount - 1).map(placeOf), placeOf(promptCount)]);
+  const left = [...there].filter((place) => !sums.has(place)).sort();
+  const unscored = left.length ? `; not scored: ${left.join(", ")}` : "";
+  const total = [...sums.values()].reduce((a, b) => a + b, 0);
+  if (!total) return `All scores of this selection are zero${unscored}.`;
   const beyond = cells.some((cell) => cell?.classList.contains("beyond")) ? "; hatched: beyond the scale" : "";
-  return `Of all ${state.model === "difference" ? "change" : "|score|"}: ${parts.map(([name, sum]) => `${name} ${percent(sum / total)}`).join(" · ")}${beyond}`;
+  if (sums.size === 1) return `Scored: ${[...sums.keys()][0]} alone${unscored}${beyond}`;
+  const parts = PLACES.filter((place) => sums.get(place) > 0).map((place) => `${place} ${percent(sums.get(place) / total)}`);
+  return `Of all ${state.model === "difference" ? "change" : "|score|"}: ${parts.join(" · ")}${unscored}${beyond}`;
+}
+
+const PLACES = ["question", "template", "answer so far"];
+
+function placeOf(position) {
+  return PLACES[position >= promptCount ? 2 : isTemplate[position] ? 1 : 0];
+}
+
+/** A column's tokens, the first of them. */
+function nameOf(members) {
+  return members
+    .slice(0, 8)
+    .map((position) => (data.prompt[position] ?? data.tokens[position - promptCount])?.shown ?? "")
+    .concat(members.length > 8 ? ["…"] : [])
+    .join("");
+}
+
+/** Base, tuned and difference of every column that is seen: what the tooltip says, for those without a pointer. */
+function drawNumbers() {
+  const box = byId("prompt-numbers");
+  box.hidden = !state.numbers;
+  if (!state.numbers) return;
+  const end = promptCount + (state.first < 0 ? 0 : state.last);
+  const seen = range(0, drawn.columns.length - 1).filter((column) => drawn.columns[column][0] < end);
+  const size = (column) => Math.max(Math.abs(drawn.base[column]) || 0, Math.abs(drawn.tuned[column]) || 0);
+  const kept = [...seen].sort((a, b) => size(b) - size(a)).slice(0, MOST_CELLS);
+  const cell = (value) => make("td", {}, value);
+  const rows = kept
+    .sort((a, b) => a - b)
+    .map((column) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row", dir: "auto" }, nameOf(drawn.columns[column])),
+        cell(placeOf(drawn.columns[column][0])),
+        cell(number(drawn.base[column])),
+        cell(number(drawn.tuned[column])),
+        cell(signed(drawn.difference[column])),
+      ),
+    );
+  const heads = ["token", "place", "base", "tuned", "tuned − base"].map((name) => make("th", { scope: "col" }, name));
+  box.replaceChildren(
+    make("table", {}, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, rows)),
+    seen.length > rows.length
+      ? make("p", { class: "note" }, `${count(seen.length - rows.length, "token")} with smaller scores are left out.`)
+      : "",
+  );
 }
 
 /** Earlier answer tokens, which later ones rest on too. */
@@ -213,14 +275,22 @@ function drawEarlier() {
     paintCell(cell, drawn.values[column]);
     return [" ", cell];
   });
-  const rest = late
-    .filter((entry) => !shown.includes(entry))
-    .reduce((sum, [, column]) => sum + drawn.values[column], 0);
+  const rest = together(late.filter((entry) => !shown.includes(entry)).map(([, column]) => column));
   const folded =
     late.length > shown.length
       ? ` (${shown.length ? "those before it together" : "all earlier answer tokens together"}: ${number(rest)})`
       : "";
   return box.replaceChildren(make("span", { class: "note" }, `Answer so far${folded}`), ...pieces.flat());
+}
+
+/** The score of several columns together, as the method puts columns together. */
+function together(columns) {
+  const side = (scores) =>
+    reduce(
+      columns.map((column) => scores[column]),
+      drawn.method.fold,
+    );
+  return state.model === "difference" ? side(drawn.tuned) - side(drawn.base) : side(drawn[state.model]);
 }
 
 function vocabularyLines() {
@@ -235,14 +305,17 @@ function vocabularyLines() {
       ),
     );
   const label = showsHeads() ? "" : methodNamed(state.method)?.label;
+  // One row of scores has its own shares; of several rows only the whole answer's are known.
+  const row = state.first >= 0 && drawn.rows.length === 1 ? drawn.rows[0] + 1 : 0;
   for (const share of data.shares.filter((share) => share.method === label)) {
+    const [of, p] = [(name) => percent(at(share[name], row)), (name) => number(at(share[name], row))];
     lines.push(
       make(
         "p",
         { class: "note" },
-        `Share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
-          `base ${percent(share.base)} (chance ${percent(share.expectedBase)}, p ${number(share.pBase)}), ` +
-          `tuned ${percent(share.tuned)} (chance ${percent(share.expectedTuned)}, p ${number(share.pTuned)}); difference p ${number(share.pDifference)}.`,
+        `${row ? "These scores" : "The whole answer"}: share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
+          `base ${of("base")} (chance ${of("expectedBase")}, p ${p("pBase")}), ` +
+          `tuned ${of("tuned")} (chance ${of("expectedTuned")}, p ${p("pTuned")}); difference p ${p("pDifference")}.`,
       ),
     );
   }
@@ -252,14 +325,9 @@ function vocabularyLines() {
 function cellLines(cell) {
   const column = Number(cell.dataset.column);
   const members = drawn.columns[column];
-  const names = members
-    .slice(0, 8)
-    .map((position) =>
-      position < promptCount ? data.prompt[position].shown : (data.tokens[position - promptCount]?.shown ?? ""),
-    );
   const id = members.length === 1 && members[0] < promptCount ? ` · id ${data.prompt[members[0]].id}` : "";
   return [
-    `“${names.join("")}${members.length > 8 ? "…" : ""}”${id}`,
+    `“${nameOf(members)}”${id}`,
     `base ${number(drawn.base[column])} · tuned ${number(drawn.tuned[column])} · Δ ${signed(drawn.difference[column])}`,
     ...(members[0] >= promptCount && members[0] - promptCount < answerCount ? ["earlier in the answer"] : []),
   ];

@@ -1,85 +1,96 @@
 /* Rows of the list of sections: scores as bars beside the control texts', the text with its match marked. */
 
-import { data, explained, matches, sectionCount, smallestQ } from "./data.js";
+import { data, isSure, matches, sectionCount, smallestQ } from "./data.js";
 import { count, make, number, percent, signed, visible } from "./dom.js";
 import { state } from "./state.js";
 
 const SNIPPET = 230; // characters of a closed section
 const LONG_MATCH = 90; // characters from which a match is marked more quietly
 
+/** One number of base, tuned and difference each. */
+function triple(found, read) {
+  return { base: read(found.base), tuned: read(found.tuned), difference: read(found.difference) };
+}
+
 /** Two bars on one axis, base over tuned, or the difference around zero; a tick: 95% of control texts lie below. */
-function bars(found, base, tuned, high) {
+function bars(found, values) {
   const chart = make("div", { class: "bars", "aria-hidden": "true" });
+  const high = triple(found, (side) => side.high);
   if (state.model === "difference") {
-    const value = tuned - base;
+    const share = (value) => 0.5 + value / found.span / 2;
+    const value = values.difference;
     chart.classList.add("centred");
     chart.append(
-      bar(
-        value < 0 ? "less" : "more",
-        0.5 + Math.min(0, value) / found.span / 2,
-        0.5 + Math.max(0, value) / found.span / 2,
-        0.5,
-      ),
+      bar(value < 0 ? "less" : "more", share(Math.min(0, value)), share(Math.max(0, value)), share(0), "zero"),
     );
+    if (found.mapper.usesModel) sign(chart.lastChild, share(high.difference), "tick");
     return chart;
   }
   const share = (value) => (value - found.low) / (found.high - found.low);
   const span = (value) => [share(Math.min(0, value)), share(Math.max(0, value))];
-  if (found.mapper.usesModel) chart.append(bar("base", ...span(base), share(high?.base)));
-  chart.append(bar("tuned", ...span(tuned), share(high?.tuned)));
-  if (found.low < 0) {
-    for (const track of chart.children) {
-      const zero = make("span", { class: "zero" });
-      zero.style.left = `${100 * share(0)}%`;
-      track.append(zero);
-    }
-  }
+  if (found.mapper.usesModel) chart.append(bar("base", ...span(values.base), share(high.base), "tick"));
+  chart.append(bar("tuned", ...span(values.tuned), share(high.tuned), "tick"));
+  if (found.low < 0) for (const track of chart.children) sign(track, share(0), "zero");
   return chart;
 }
 
-function bar(kind, from, to, tick) {
+function bar(kind, from, to, place, kindOfSign) {
   const fill = make("span", { class: "fill" });
   fill.style.left = `${100 * from}%`;
   fill.style.width = `${Math.max(0, 100 * (to - from))}%`;
   const track = make("span", { class: `track ${kind}` }, fill);
-  if (Number.isFinite(tick)) {
-    const mark = make("span", { class: "tick" });
-    mark.style.left = `${100 * tick}%`;
-    track.append(mark);
-  }
+  sign(track, place, kindOfSign);
   return track;
 }
 
-function figures(found, base, tuned) {
+/** A sign at a share of a bar's track, where there is one. */
+function sign(track, share, kind) {
+  if (!Number.isFinite(share)) return;
+  const line = make("span", { class: kind });
+  line.style.left = `${100 * share}%`;
+  track.append(line);
+}
+
+function figures(found, values) {
   if (!found.mapper.usesModel) return null;
   const strong = (model, text) => make(state.model === model ? "b" : "span", {}, text);
   return make(
     "span",
     { class: "figures" },
-    strong("base", `base ${number(base)}`),
+    strong("base", `base ${number(values.base)}`),
     " ",
-    strong("tuned", `tuned ${number(tuned)}`),
+    strong("tuned", `tuned ${number(values.tuned)}`),
     " ",
-    strong("difference", `Δ ${signed(tuned - base)}`),
+    strong("difference", `Δ ${signed(values.difference)}`),
   );
 }
 
-function headline(found, scores) {
-  return make("span", { class: "score" }, state.model === "difference" ? signed(scores) : number(scores));
+function headline(score) {
+  return make("span", { class: "score" }, state.model === "difference" ? signed(score) : number(score));
+}
+
+/** Is a score like most control texts'? Models: at most their 95%; the difference: between their 5% and 95%. */
+function isOrdinary(side, score) {
+  return score <= side.high && (state.model !== "difference" || score >= side.low);
+}
+
+/** A q in words that agree with its mark: below the limit is never printed as the limit, and nothing as 0. */
+function qText(q, sure) {
+  const limit = data.settings.significant;
+  if (Number.isNaN(q)) return "";
+  if (q < 0.001) return "q < 0.001";
+  return sure && Number(q.toPrecision(2)) >= limit ? `q < ${limit}` : `q ${number(q)}`;
 }
 
 /** One section: rank, title, score, bars, text around its match (`whole`: all of it). */
 export function sectionRow(found, index, { rank, pinned, whole }) {
   const section = data.sections[index];
-  const [base, tuned] = [found.base.scores[index], found.tuned.scores[index]];
-  const own = found[state.model];
-  const below = own.scores[index] <= own.high;
+  const values = triple(found, (side) => side.scores[index]);
   const q = state.model === "difference" ? NaN : smallestQ(found.mapper, state.model, index, state.first, state.last);
-  // Not by the q that is shown: that one has only 8 bits.
-  const backed = state.model === "difference" ? [] : explained(state.mapper, state.model, index).sure;
-  const sure = backed.some((token) => state.first < 0 || (token >= state.first && token <= state.last));
+  const sure = state.model !== "difference" && isSure(found.mapper, state.model, index, state.first, state.last);
+  const dim = isOrdinary(found[state.model], values[state.model]) && !sure;
   const item = make("li", { class: "section", "data-index": index });
-  item.classList.toggle("null", below && !sure);
+  item.classList.toggle("null", dim);
   item.classList.toggle("pinned", pinned);
   item.classList.toggle("chosen", state.section === index);
   item.append(
@@ -95,25 +106,25 @@ export function sectionRow(found, index, { rank, pinned, whole }) {
       sure
         ? make(
             "span",
-            { class: "dot", title: `q ${number(q)}` },
+            { class: "dot", title: qText(q, sure) },
             "•",
             make("span", { class: "unseen" }, "beyond chance"),
           )
         : null,
-      headline(found, own.scores[index]),
+      headline(values[state.model]),
     ),
     make(
       "div",
       { class: "place" },
       whereabouts(section),
-      ...remarks(section, q, below && !sure),
+      ...remarks(section, qText(q, sure), dim),
       acts(section, whole, pinned),
     ),
     make(
       "div",
       { class: "measure" },
-      bars(found, base, tuned, { base: found.base.high, tuned: found.tuned.high }),
-      figures(found, base, tuned),
+      bars(found, values),
+      figures(found, values),
     ),
     sectionText(index, whole),
   );
@@ -151,12 +162,12 @@ function whereabouts(section) {
   return make("span", { class: "where", dir: "auto" }, visible(`${section.document} ${section.lines}`));
 }
 
-function remarks(section, q, dim) {
+function remarks(section, qSaid, dim) {
   const said = [`learned ${percent(section.learned)}`];
   if (state.numbers)
     said.push(
       `own gain ${signed(section.gainBits)} bits a token`,
-      `q ${number(q)}`,
+      ...(qSaid ? [qSaid] : []),
       `rank in the verdict ${section.rank}`,
       section.id,
     );
@@ -182,9 +193,9 @@ export function sectionText(index, whole) {
     (span) => span[0] < text.length,
   );
   // The title stands above already: a closed section starts with its text.
-  const heading = section.text.indexOf("\n") + 1;
+  const heading = text.indexOf("\n") + 1;
   const skip =
-    !whole && section.title.endsWith(section.text.slice(0, heading).trim()) && !(spans[0]?.[1] <= heading)
+    !whole && section.title.endsWith(part(0, heading).trim()) && !(spans[0]?.[1] <= heading)
       ? heading
       : 0;
   const start = whole
@@ -210,49 +221,46 @@ export function sectionText(index, whole) {
 
 /** The best control text at its place among the sections, and what the signs in the list mean. */
 export function controlRow(found, rank) {
-  const { base, tuned } = found;
-  const item = make(
-    "li",
-    { class: "control" },
-    make("div", { class: "rank", "aria-hidden": "true" }, "–"),
-    make(
-      "div",
-      { class: "head" },
-      make("span", { class: "pick" }, "Best control text (never trained on)"),
-      headline(found, found[state.model].control),
-    ),
-    make(
-      "div",
-      { class: "measure" },
-      bars(found, base.control, tuned.control, { base: base.high, tuned: tuned.high }),
-      figures(found, base.control, tuned.control),
-    ),
-    make(
-      "div",
-      { class: "place" },
-      `best of ${count(data.control.count, "control text")}${state.last > state.first ? ", at each token its own best" : ""}: would be rank ${rank} · tick: 95% of them lie below · dot: q < ${data.settings.significant}`,
-    ),
-  );
-  if (state.model === "difference") item.lastChild.textContent = "best control text under tuned − best under base";
-  return item;
+  const values = triple(found, (side) => side.control);
+  const texts = count(found.mapper.base.controlWhole.length, "control text");
+  // Where single control texts were dropped, several tokens have no spread, and their best is a limit.
+  const whole = Number.isFinite(found[state.model].high);
+  const said = [
+    `best of ${texts}${state.model === "difference" ? " by tuned − base" : ""}`,
+    whole ? `: would be rank ${rank} · ` : `${placeSaid(found, rank)} · `,
+    whole ? "tick: 95% of them lie below" : "no tick and no shading for several tokens: dropped for size",
+    state.model === "difference" ? "" : ` · dot: q < ${data.settings.significant}`,
+  ];
+  return extraRow("Best control text (never trained on)", values, said.join(""), [
+    make("div", { class: "measure" }, bars(found, values), figures(found, values)),
+  ]);
 }
 
 /** The best of the sections that the page leaves out. */
 export function otherRow(found, rank) {
+  return extraRow(
+    "Best section that this page leaves out",
+    triple(found, (side) => side.other),
+    `one of ${count(data.sectionsScored - sectionCount, "section")} dropped for size${placeSaid(found, rank)}`,
+    [],
+  );
+}
+
+/** The place of a best that is known for each token only: of several tokens such bests are no one text's. */
+function placeSaid(found, rank) {
+  const exact = state.last === state.first || (found.mapper.fold === "max" && state.model !== "difference");
+  return exact
+    ? `: would be rank ${rank}`
+    : `, at each token its own best, so at most this: would be rank ${rank} or lower`;
+}
+
+function extraRow(name, values, said, measure) {
   return make(
     "li",
     { class: "control" },
     make("div", { class: "rank", "aria-hidden": "true" }, "–"),
-    make(
-      "div",
-      { class: "head" },
-      make("span", { class: "pick" }, "Best section that this page leaves out"),
-      headline(found, found[state.model].other),
-    ),
-    make(
-      "div",
-      { class: "place" },
-      `one of ${count(data.sectionsScored - sectionCount, "section")} dropped for size; would be rank ${rank}`,
-    ),
+    make("div", { class: "head" }, make("span", { class: "pick" }, name), headline(values[state.model])),
+    ...measure,
+    make("div", { class: "place" }, said),
   );
 }

@@ -1,7 +1,7 @@
 /* Sections of the documents, ranked for the selection, with the control texts' row in its place. */
 
-import { answerCount, data, explained, mapperNamed, range, sectionCount } from "./data.js";
-import { sectionScores, selectionText, sideOf } from "./data.js";
+import { answerCount, backed, data, labelOf, mapperNamed, range, sectionCount } from "./data.js";
+import { sectionScores, selectionText, verbOf } from "./data.js";
 import { button, byId, count, make, number } from "./dom.js";
 import { controlRow, otherRow, sectionRow, sectionText } from "./rows.js";
 import { change, listen, state } from "./state.js";
@@ -21,6 +21,7 @@ export function mountSections() {
     type: "search",
     id: "search",
     placeholder: "search /",
+    value: state.query,
     "aria-label": "Search in sections",
     "aria-keyshortcuts": "/",
     spellcheck: "false",
@@ -148,9 +149,12 @@ function showMore(end) {
 function sayList(mapper) {
   const selected = selectionText(state.first, state.last);
   const model = !mapper.usesModel ? "reads the text only" : state.model === "difference" ? "tuned − base" : state.model;
+  const label = labelOf(state.first, state.last);
   byId("sections-what").replaceChildren(
-    make("b", {}, mapper.says),
+    make("b", {}, mapper.says[state.model]),
     ` · ${state.first < 0 ? selected : `‹${selected}›`} · ${mapper.label} · ${model}`,
+    // A high score does not make the documents the source: the verdict stands beside it.
+    answerCount && label !== "documents" ? ` · verdict: ${label}` : "",
   );
   const total = data.sectionsTotal > sectionCount ? ` of ${data.sectionsTotal.toLocaleString("en")}` : "";
   const notes = [
@@ -158,7 +162,7 @@ function sayList(mapper) {
   ];
   if (!mapper.usesModel && state.model === "difference")
     notes.unshift("This mapper reads the text only: base and tuned score alike, so there is no difference to show.");
-  if (!sideOf(mapper, "tuned").control.length)
+  if (!mapper.base.controlWhole.length)
     notes.push("There are no control texts: nothing tells these scores from chance.");
   byId("sections-notes").replaceChildren(...notes.map((note) => make("p", { class: "note" }, note)));
 }
@@ -247,9 +251,7 @@ export function bestSaid() {
   if (!order.length || !mapperNamed(state.mapper)) return "";
   const index = currentSection();
   const score = sectionScores(state.mapper, state.first, state.last)[state.model].scores[index];
-  const backs =
-    state.section >= 0 && answerCount
-      ? `, explains ${count(explained(state.mapper, state.model, index).sure.length, "token")}`
-      : "";
+  const verb = state.section >= 0 ? verbOf(mapperNamed(state.mapper), state.model) : null;
+  const backs = verb ? `, ${verb} ${count(backed(state.mapper, state.model, index).sure.length, "token")}` : "";
   return `section ${data.sections[index].title}, ${number(score)}${backs}`;
 }

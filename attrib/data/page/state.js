@@ -1,6 +1,7 @@
 /* What is selected and how it is shown; kept in the address, so that a link opens the same view. */
 
 import { answerCount, data, mapperNamed, methodNamed, promptCount, wordAt } from "./data.js";
+import { storedTheme } from "./theme.js";
 
 export const MODELS = ["base", "tuned", "difference"];
 
@@ -19,7 +20,8 @@ function initial() {
     section: -1, // index of the selected section
     pins: [], // ids of sections that stay on top
     numbers: false,
-    theme: "",
+    theme: storedTheme(),
+    linkedTheme: false, // the address names the theme
     query: "",
   };
 }
@@ -62,17 +64,18 @@ export function select(token, extend = false) {
   change({ first: words ? wordAt(low)[0] : low, last: words ? wordAt(high)[1] : high, anchor });
 }
 
-/** The token on either side of the selection's moving end; the first one where nothing is selected. */
+/** The end of the selection that moves when it is extended: the one away from where it started. */
+export function movingEnd() {
+  const start = state.unit === "word" ? wordAt(state.anchor)[0] : state.anchor;
+  return state.first < start ? state.first : state.last;
+}
+
+/** The token, or a token of the word, on either side of the selection; the first one where nothing is selected. */
 export function neighbour(step, extend) {
   if (state.first < 0) return step > 0 ? 0 : answerCount - 1;
-  const moving = extend
-    ? state.anchor <= state.first
-      ? state.last
-      : state.first
-    : step > 0
-      ? state.last
-      : state.first;
-  return Math.min(answerCount - 1, Math.max(0, moving + step));
+  const end = extend ? movingEnd() : step > 0 ? state.last : state.first;
+  const [first, last] = state.unit === "word" ? wordAt(end) : [end, end];
+  return Math.min(answerCount - 1, Math.max(0, step > 0 ? last + 1 : first - 1));
 }
 
 export function clearSelection() {
@@ -84,9 +87,10 @@ export function hash() {
   const start = initial();
   const parts = new URLSearchParams();
   if (state.first >= 0) parts.set("t", state.first === state.last ? state.first : `${state.first}-${state.last}`);
-  for (const name of ["model", "method", "mapper", "layer", "head", "focus", "unit", "theme", "query"]) {
+  for (const name of ["model", "method", "mapper", "layer", "head", "focus", "unit", "query"]) {
     if (state[name] !== start[name]) parts.set(name, state[name]);
   }
+  if (state.linkedTheme) parts.set("theme", state.theme);
   if (state.section >= 0) parts.set("section", data.sections[state.section].id);
   if (state.pins.length) parts.set("pin", state.pins.join(" "));
   if (state.numbers) parts.set("numbers", 1);
@@ -102,21 +106,30 @@ function parsed(text) {
     return value < limit ? value : -1;
   };
   const among = (name, known) => (known.includes(parts.get(name)) ? parts.get(name) : found[name]);
+  found.model = among("model", MODELS);
+  found.unit = among("unit", ["token", "word"]);
+  // The reader's own theme stays where the link names none.
+  found.linkedTheme = ["light", "dark"].includes(parts.get("theme"));
+  found.theme = found.linkedTheme ? parts.get("theme") : state.theme;
   const tokens = /^(\d+)(?:-(\d+))?$/.exec(parts.get("t") ?? "");
   if (tokens) {
     const [first, last] = [Number(tokens[1]), Number(tokens[2] ?? tokens[1])];
-    if (first <= last && last < answerCount) Object.assign(found, { first, last, anchor: first });
+    const words = found.unit === "word";
+    if (first <= last && last < answerCount)
+      Object.assign(found, {
+        first: words ? wordAt(first)[0] : first,
+        last: words ? wordAt(last)[1] : last,
+        anchor: first,
+      });
   }
-  found.model = among("model", MODELS);
-  found.unit = among("unit", ["token", "word"]);
-  found.theme = among("theme", ["light", "dark"]);
   if (methodNamed(parts.get("method"))) found.method = parts.get("method");
   if (mapperNamed(parts.get("mapper"))) found.mapper = parts.get("mapper");
   found.layer = whole("layer", data.heads?.layers ?? 0);
   found.head = whole("head", data.heads?.heads ?? 0);
   found.focus = whole("focus", promptCount);
   found.section = data.sections.findIndex((section) => section.id === parts.get("section"));
-  found.pins = (parts.get("pin") ?? "").split(" ").filter((id) => data.sections.some((section) => section.id === id));
+  const known = new Set(data.sections.map((section) => section.id));
+  found.pins = [...new Set((parts.get("pin") ?? "").split(" "))].filter((id) => known.has(id));
   found.numbers = parts.get("numbers") === "1";
   found.query = parts.get("query") ?? "";
   return found;
@@ -132,30 +145,11 @@ function writeHash() {
   }
 }
 
-/** Take the view from the address, now and whenever it changes. */
+/** Take the view from the address, now and whenever it changes; an address without fields names a place, no view. */
 export function followAddress() {
-  const read = () => {
-    if (location.hash.replace(/^#/, "") !== hash()) change(parsed(location.hash));
-  };
-  window.addEventListener("hashchange", read);
-  if (location.hash.length > 1) Object.assign(state, parsed(location.hash));
-  if (!state.theme) state.theme = storedTheme();
-}
-
-function storedTheme() {
-  try {
-    const theme = localStorage.getItem("attrib-theme");
-    return theme === "light" || theme === "dark" ? theme : "";
-  } catch {
-    return "";
-  }
-}
-
-/** Remember the theme for the next page, where the browser lets us. */
-export function storeTheme(theme) {
-  try {
-    localStorage.setItem("attrib-theme", theme);
-  } catch {
-    // Frames without an origin have no storage.
-  }
+  const isView = () => location.hash.length < 2 || location.hash.includes("=");
+  window.addEventListener("hashchange", () => {
+    if (isView() && location.hash.replace(/^#/, "") !== hash()) change(parsed(location.hash));
+  });
+  if (isView()) Object.assign(state, parsed(location.hash));
 }

@@ -70,12 +70,8 @@ function switches(name, options, act) {
     for (const one of box.children) one.setAttribute("aria-pressed", String(one.dataset.value === String(state[name])));
   };
   listen((changed) => changed.has(name) && show());
-  box.show = show;
-  shows.push(show);
   return box;
 }
-
-const shows = [];
 
 function menu(name, options, act, key) {
   const select = make(
@@ -88,7 +84,6 @@ function menu(name, options, act, key) {
     select.value = String(state[name]);
   };
   listen((changed) => changed.has(name) && show());
-  shows.push(show);
   return select;
 }
 
@@ -135,13 +130,7 @@ function numbers() {
   const toggle = button("numbers", { id: "numbers-toggle" }, () => change({ numbers: !state.numbers }));
   const show = () => toggle.setAttribute("aria-pressed", String(state.numbers));
   listen((changed) => changed.has("numbers") && show());
-  shows.push(show);
   return make("div", { class: "group" }, toggle);
-}
-
-/** Make the switches say what the state says. */
-export function drawToolbar() {
-  for (const show of shows) show();
 }
 
 /** The next method or mapper of a menu. */
