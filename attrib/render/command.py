@@ -1,7 +1,7 @@
 """A record's provenance → the command that makes the record again.
 
-Models are named as the record names them, documents, control texts and index by a placeholder: a record holds their
-digests, not where they lay. Not covered: options that only Python has (a target of one's own).
+Models are named as the record names them, a folder of some machine by its last part; documents, control texts and
+index by a placeholder: a record holds their digests, not where they lay. Not covered: options that only Python has (a target of one's own).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 
 from attrib import demo
 from attrib.records import Explanation
+from attrib.render import view
 
 FLAGS: dict[str, tuple[str, object]] = {
     "methods": ("--methods", "attention,saliency,input_x_gradient,leave_one_out"),
@@ -71,7 +72,9 @@ def command(explanation: Explanation) -> str | None:
         return None
     flags: list[str] = []
     if not _is_demo(said):
-        flags += ["--base", str(_at(base, "name")), "--tuned", str(_at(tuned, "name")), "--documents", "DOCUMENTS"]
+        names = (view.model_name(str(_at(side, "name"))) for side in (base, tuned))
+        flags += [part for flag, name in zip(("--base", "--tuned"), names, strict=True) for part in (flag, name)]
+        flags += ["--documents", "DOCUMENTS"]
     if (control := _at(said, "control.sha256")) is not _ABSENT and control != _own_control():
         flags += ["--control", "CONTROL"]
     if explanation.answer_source == "given":

@@ -600,7 +600,9 @@ def _provenance(explanation: Explanation) -> list[list[str]]:
 
     def model(side: str) -> str:
         found = said.get(side)
-        return f"{found.get('name')} · sha256 {found.get('sha256')}" if isinstance(found, Mapping) else ""
+        if not isinstance(found, Mapping):
+            return ""
+        return f"{view.model_name(str(found.get('name')))} · sha256 {found.get('sha256')}"
 
     def digest(name: str) -> str:
         found = said.get(name)

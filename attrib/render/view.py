@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal, get_args
 
 import numpy as np
@@ -371,6 +372,14 @@ _PROPER_NAMES = {
 def method_label(method: str) -> str:
     """A method's name for people: ``input × gradient``."""
     return _PROPER_NAMES.get(method, method.replace("_x_", " × ").replace("_", " "))
+
+
+def model_name(name: str) -> str:
+    """A model's name for others: of a folder on some machine its last part, a relative path or hub id as it is."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(name).is_absolute():
+            return kind(name).name or name
+    return name
 
 
 def number(value: float) -> str:

@@ -17,6 +17,7 @@ from attrib.mapping.influence import InfluenceOptions
 from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.command import FLAGS, LOADING, READING, command
+from attrib.render.payload import payload
 from tests.make import make_explanation
 
 ODD = ExplainOptions(
@@ -134,6 +135,25 @@ def test_other_readings_and_other_control_texts_are_said() -> None:
     assert line is not None
     assert "--max-tokens 64 --text-column body" in line
     assert "--control CONTROL" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/home/somebody/models/mine", "mine"),
+        ("C:\\Users\\somebody\\mine", "mine"),
+        ("./models/mine", "./models/mine"),
+        ("org/mine", "org/mine"),
+        ("/", "/"),
+    ],
+)
+def test_where_a_model_lay_is_nobodys_business(name: str, said: str) -> None:
+    explanation = record(ExplainOptions(), tuned={"name": name, "sha256": "0"})
+    line = command(explanation)
+    assert line is not None
+    assert f"--tuned {said} " in line
+    rows: Any = payload(explanation)["provenance"]
+    assert ["tuned", f"{said} · sha256 0"] in rows
 
 
 def test_the_demo_needs_no_names() -> None:
