@@ -1,7 +1,8 @@
 """A record's provenance → the command that makes the record again.
 
 Models are named as the record names them, a folder of some machine by its last part; documents, control texts and
-index by a placeholder: a record holds their digests, not where they lay. Not covered: options that only Python has (a target of one's own).
+index by a placeholder: a record holds their digests, not where they lay.
+Not covered: options that only Python has (a target of one's own).
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_index_leads_to_every_page() -> None:
     index = ROOT / "docs" / "index.md"
-    pages = {file.name for file in (ROOT / "docs").iterdir()} - {"index.md"}
+    pages = {file.name for file in (ROOT / "docs").iterdir() if file.suffix in (".md", ".ipynb")} - {"index.md"}
     assert pages <= set(links(index))
     assert "docs/index.md" in links(ROOT / "README.md")
 
