@@ -31,7 +31,7 @@ from attrib.errors import AttribError
 from attrib.progress import Progress
 from attrib.records import Explanation
 from attrib.server.guard import Guard, Hosts, is_json, refuse
-from attrib.server.jobs import INTERNAL, Event, FullError, Job, Jobs, StoppingError, Work
+from attrib.server.jobs import INTERNAL, Event, FullError, Job, Jobs, Settle, StoppingError, Work
 from attrib.server.shelf import Shelf
 
 log = logging.getLogger("attrib.server")
@@ -90,11 +90,10 @@ def make_app(
 def keep(explain: Callable[[str, str | None, Progress], Explanation], shelf: Shelf) -> Work:
     """The work of a job: explain, and put the explanation on the shelf."""
 
-    def work(question: str, answer: str | None, progress: Progress) -> str:
+    def work(question: str, answer: str | None, progress: Progress, settle: Settle) -> str:
         explanation = explain(question, answer, progress)
-        # The last chance to be cancelled: what nobody waits for is not kept.
         progress("keeping", 0, 1)
-        return shelf.add(explanation)
+        return shelf.add(explanation, settle)
 
     return work
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrib import storage
@@ -53,11 +53,15 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, explanation: Explanation) -> str:
-        """Keep it; its address. The same explanation again has the same."""
+    def add(self, explanation: Explanation, settle: Callable[[], None] = lambda: None) -> str:
+        """Keep it; its address. The same explanation again has the same.
+
+        ``settle`` is called directly before it is kept; what it raises comes out, and nothing is kept.
+        """
         data = storage.to_bytes(explanation)
         file = self.folder / f"{hashlib.sha256(data).hexdigest()[:24]}.safetensors"
         with self.writing:
+            settle()
             write_atomically(file, data)
         entry = gallery.entry_of(explanation, file)
         with self._lock:

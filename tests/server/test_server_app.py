@@ -17,7 +17,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from attrib import storage
+from attrib.files import write_atomically
+from attrib.records import Explanation
 from attrib.render import page
+from attrib.server import shelf
 from attrib.server.app import EventStream, Lengths
 from attrib.server.guard import HEADERS
 from attrib.server.jobs import INTERNAL, Limits
@@ -106,6 +109,48 @@ def test_what_was_cancelled_during_its_last_step_is_not_kept(live: Live, tmp_pat
     live.explainer.through.set()
     assert list(live.events(live.ask("second").json()["id"]))[-1][0] == "done"
     assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
+
+
+def test_what_was_cancelled_while_its_record_was_made_is_not_kept(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, go_on = threading.Event(), threading.Event()
+    to_bytes = storage.to_bytes
+
+    def slowly(explanation: Explanation) -> bytes:
+        making.set()
+        assert go_on.wait(5)
+        return to_bytes(explanation)
+
+    monkeypatch.setattr(storage, "to_bytes", slowly)
+    live.explainer.through.set()
+    name = live.ask("first").json()["id"]
+    assert making.wait(5)
+    assert live.client.delete(f"/api/jobs/{name}").json()["state"] == "cancelled"
+    go_on.set()
+    assert list(live.events(live.ask("second").json()["id"]))[-1][0] == "done"
+    assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
+
+
+def test_what_is_being_written_cannot_be_cancelled_and_is_listed(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slowly(file: Path, data: bytes) -> None:
+        writing.set()
+        assert go_on.wait(5)
+        write_atomically(file, data)
+
+    monkeypatch.setattr(shelf, "write_atomically", slowly)
+    live.explainer.through.set()
+    name = live.ask("first").json()["id"]
+    assert writing.wait(5)
+    assert live.client.delete(f"/api/jobs/{name}").json()["state"] == "progress"
+    go_on.set()
+    (*_, (end, data)) = live.events(name)
+    assert end == "done"
+    assert f'href="{data["url"]}"' in live.client.get("/").text
 
 
 @pytest.mark.parametrize("version", ["2.3", "2.4"])
