@@ -40,6 +40,8 @@ Made = TypeVar("Made")
 log = logging.getLogger("attrib.server")
 LIVE: Mapping[str, str] = {"home": "/", "ask": "/api/jobs"}
 """Addresses that the pages ask where there is a model."""
+PATIENCE = 10.0
+"""Seconds for the body of a request."""
 PART = 256 * 1024
 """Bytes of a record that are read at once."""
 BODY = 64 * 1024
@@ -221,10 +223,14 @@ async def _body(request: Request, most: int) -> bytes:
     if not said.isdecimal() or int(said[:20]) > most:
         raise too_much
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise too_much
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise too_much
+    except TimeoutError:
+        raise RefusedError(408, "the request did not come whole in time; send it again") from None
     return bytes(body)
 
 

@@ -23,7 +23,7 @@ from attrib import storage
 from attrib.files import write_atomically
 from attrib.records import Explanation
 from attrib.render import gallery, page
-from attrib.server import shelf
+from attrib.server import app, running, shelf
 from attrib.server.app import ClosingStream, Lengths
 from attrib.server.guard import HEADERS
 from attrib.server.jobs import INTERNAL, Limits
@@ -480,6 +480,95 @@ def test_a_body_without_end_is_refused_before_its_end(live: Live, chunked: bool)
             for _ in range(20):
                 raw.sendall(b"10000\r\n" + b"a" * 0x10000 + b"\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
+        assert is_closed(raw, b"10000\r\n" + b"a" * 0x10000 + b"\r\n")
+
+
+def is_closed(raw: socket.socket, part: bytes, seconds: float = 2) -> bool:
+    """Whether the other side takes nothing more."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            raw.sendall(part)
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "status"),
+    [("evil.example", "application/json", 421), (None, "text/plain", 403), (None, "application/json", 404)],
+)
+def test_whatever_is_refused_the_rest_of_its_body_is_not_read(
+    live: Live, host: str | None, kind: str, status: int
+) -> None:
+    host = host or live.place.url.removeprefix("http://").rstrip("/")
+    path = "/none" if status == 404 else "/api/jobs"
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=5) as raw:
+        raw.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 9999999\r\n\r\n".encode()
+        )
+        answer = raw.recv(4096)
+        assert answer.startswith(f"HTTP/1.1 {status}".encode())
+        assert b"connection: close" in answer.lower()
+        assert is_closed(raw, b"a" * 100)
+
+
+def test_who_sends_too_much_hears_of_it_and_only_then_is_the_connection_closed(live: Live) -> None:
+    for _ in range(20):
+        response = live.client.post("/api/jobs", content=b"a" * 3_000_000, headers=JSON)
+        assert response.status_code == 413
+        assert response.headers["connection"] == "close"
+    assert "connection" not in live.client.get("/none").headers
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n", b"GET"])
+@pytest.mark.parametrize("after", [False, True], ids=["at first", "after a response"])
+def test_a_connection_that_brings_no_whole_head_is_closed(
+    live: Live, begun: bytes, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "HEAD", 0.2)
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=3) as raw:
+        if after:
+            raw.sendall(b"HEAD /none HTTP/1.1\r\nHost: " + live.client.base_url.netloc + b"\r\n\r\n")
+            assert raw.recv(4096).startswith(b"HTTP/1.1 404")
+        for letter in begun:
+            raw.sendall(bytes([letter]))
+        assert raw.recv(4096) == b""
+    wait_for(lambda: not live.server.server_state.connections)
+
+
+def test_who_listens_is_not_closed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "HEAD", 0.1)
+    name = live.ask("first").json()["id"]
+    events = live.events(name)
+    next(events)
+    time.sleep(0.4)
+    live.explainer.through.set()
+    assert list(events)[-1][0] == "done"
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 20", "Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_come_is_refused(live: Live, length: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PATIENCE", 0.2)
+    host = live.client.base_url.netloc.decode()
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=3) as raw:
+        raw.sendall(
+            f"POST /api/jobs HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode()
+        )
+        answer = b"".join(iter(lambda: raw.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert answer.endswith(b'"}')
+
+
+def test_asking_for_the_head_of_events_is_not_listening(live: Live) -> None:
+    name = live.ask("first").json()["id"]
+    response = live.client.head(f"/api/jobs/{name}/events")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert live.jobs is not None
+    job = live.jobs.find(name)
+    assert job is not None
+    assert job.listeners == 0
 
 
 def test_a_full_queue_says_so(tmp_path: Path) -> None:

@@ -49,8 +49,13 @@ export function mountQuestionBox(form, live) {
     const source = new EventSource(`${live.ask}/${encodeURIComponent(id)}/events`);
     job = { id, source };
     const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
-    const end = (text) => {
+    let lost = null;
+    const close = () => {
+      clearTimeout(lost);
       source.close();
+    };
+    const end = (text) => {
+      close();
       busy(false, text);
     };
     const queued = (before) => say(before > 0 ? `waiting: ${before} before you` : "starting …");
@@ -62,13 +67,21 @@ export function mountQuestionBox(form, live) {
       if (event.total) bar.value = event.done / event.total;
     });
     on("done", (event) => {
-      source.close();
+      close();
       location.assign(event.url);
     });
     on("failed", (event) => end(event.error));
     on("cancelled", () => end("cancelled"));
-    // The server stops a job whose reader went away: asking for its events again would find nothing.
-    source.onerror = () => end("the connection to the server was lost");
+    source.onopen = () => {
+      clearTimeout(lost);
+      lost = null;
+    };
+    // The browser connects again by itself, and the server waits some seconds for it before it gives the question up.
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) return end("the connection to the server was lost");
+      say("connection lost, trying again …");
+      lost ??= setTimeout(() => end("the connection to the server was lost"), 10_000);
+    };
   }
 
   function cancel() {
