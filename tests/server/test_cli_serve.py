@@ -228,6 +228,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
     models: Sequence[str], tmp_path: Path
 ) -> None:
