@@ -72,15 +72,14 @@ export function mountQuestionBox(form, live) {
     });
     on("failed", (event) => end(event.error));
     on("cancelled", () => end("cancelled"));
-    source.onopen = () => {
-      clearTimeout(lost);
-      lost = null;
-    };
     // The browser connects again by itself, and the server waits some seconds for it before it gives the question up.
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) return end("the connection to the server was lost");
-      say("connection lost, trying again …");
-      lost ??= setTimeout(() => end("the connection to the server was lost"), 10_000);
+      say("the connection to the server was lost; trying again …");
+      lost ??= setTimeout(() => {
+        lost = null;
+        if (source.readyState !== EventSource.OPEN) end("the connection to the server was lost; is it still running?");
+      }, 10_000);
     };
   }
 
