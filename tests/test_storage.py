@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -182,6 +184,64 @@ def test_another_schema_is_refused_before_its_content_is_read(tmp_path: Path) ->
 )
 def test_damaged_content_is_refused(tmp_path: Path, change: Any) -> None:
     refuse(rewrite(tmp_path, change), "damaged.*write it again|damaged")
+
+
+CHANGES: tuple[tuple[str, Any], ...] = (
+    ("question", 5),
+    ("question", "half \ud800"),
+    ("answer_source", "nobody"),
+    ("sections_total", 1.5),
+    ("sections_total", True),
+    ("prompt_tokens", {"tuple": ["a", "b"]}),
+    ("attributions", {"tuple": []}),
+    ("attributions", {"dict": [["attention", None]]}),
+    ("mappings", {"dict": [[7, None]]}),
+    ("ranking", {"tuple": [0, 1]}),
+    ("ranking", {"array": "base/logprob"}),
+    ("shares", None),
+    ("vocabulary", "none"),
+    ("provenance", []),
+)
+
+
+def test_fields_of_another_type_are_refused_where_no_test_looks_on(tmp_path: Path) -> None:
+    # In a process of its own: here the types of all calls are checked.
+    files = []
+    for number, (name, value) in enumerate(CHANGES):
+        changed = rewrite(tmp_path, lambda c, name=name, value=value: c["record"]["fields"].update({name: value}))
+        files.append(changed.rename(tmp_path / f"{number}.safetensors"))
+    program = """
+import sys
+from attrib import errors, storage
+for file in sys.argv[1:]:
+    try:
+        storage.load(file)
+        print("loaded")
+    except errors.RecordError as error:
+        print("damaged" if "the record is damaged" in str(error) else error)
+"""
+    arguments = [sys.executable, "-c", program, *map(str, files), str(tmp_path / "good.safetensors")]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True)
+    assert done.stdout.split() == ["damaged"] * len(CHANGES) + ["loaded"]
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "nested", "unreadable"])
+def test_what_numpy_or_json_cannot_hold_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "odd.safetensors"
+    if kind == "nested":
+        file.write_bytes(to_bytes({}, metadata={"attrib": "[" * 200_000}))
+    else:
+        content = {"__metadata__": {"attrib": "{}"}, "w": {"dtype": kind, "shape": [1], "data_offsets": [0, 2]}}
+        if kind == "F8_E4M3":
+            content["w"]["shape"] = [2]
+        header = json.dumps(content).encode()
+        file.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
+    if kind == "unreadable":
+        monkeypatch.setattr(Path, "is_file", forbid)
+    refuse(file, "write")
 
 
 def test_a_record_that_is_no_explanation_is_refused(tmp_path: Path) -> None:

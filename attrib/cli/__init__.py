@@ -87,7 +87,7 @@ from attrib.cli.options import (
     read_lines,
     split_names,
 )
-from attrib.cli.serve import serve
+from attrib.cli.serve import Serve, serve
 from attrib.errors import AttribError, InputError
 from attrib.printable import make_printable
 
@@ -110,7 +110,7 @@ models_app = typer.Typer(help="The default models that need no model hub.", no_a
 app.add_typer(models_app, name="models")
 app.add_typer(assess.app, name="assess")
 app.command(epilog="Example: attrib gallery attrib-demo --out attrib-demo/gallery")(gallery)
-app.command(epilog="Example: attrib serve --tuned ./adapter --documents ./docs --out ./explanations")(serve)
+app.command(cls=Serve, epilog="Example: attrib serve --tuned ./adapter --documents ./docs --out ./explanations")(serve)
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from attrib.cli.common import check_writable, load_pair, note, read_control, read_corpus, show_progress
 from attrib.cli.options import (
@@ -35,6 +36,28 @@ if TYPE_CHECKING:
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
     from attrib.records import Explanation
+
+
+SHOWING = ("folder", "out", "host", "port", "allow_host")
+"""Options that mean something without a model."""
+
+
+class Serve(TyperCommand):
+    """The command: what only a model heeds must not be given in vain."""
+
+    def invoke(self, ctx: Any) -> Any:
+        given = [n for n in ctx.params if n not in SHOWING and ctx.get_parameter_source(n).name == "COMMANDLINE"]
+        if given and not asks(ctx.params["folder"], ctx.params["base"], ctx.params["tuned"], ctx.params["documents"]):
+            raise InputError(
+                f"--{given[0].replace('_', '-')}: FOLDER alone is shown without a model; name --base, --tuned and "
+                "--documents too, or leave it out"
+            )
+        return super().invoke(ctx)
+
+
+def asks(folder: Path | None, base: str | None, tuned: str | None, documents: Path | str | None) -> bool:
+    """Whether there is a model to ask."""
+    return folder is None or (base, tuned, documents) != (None, None, None)
 
 
 def serve(
@@ -100,7 +123,7 @@ def serve(
     from attrib.server.running import bind, run
     from attrib.server.shelf import Shelf
 
-    asks = folder is None or (base, tuned, documents) != (None, None, None)
+    model = asks(folder, base, tuned, documents)
     if folder is not None and out is not None:
         raise InputError("out: new explanations are kept in FOLDER already; leave one of the two out")
     if device_map is not None and device != "auto":
@@ -120,11 +143,12 @@ def serve(
         kept = folder or out or Path(left.enter_context(tempfile.TemporaryDirectory(prefix="attrib-")))
         if out is not None:
             check_writable(out)
-        shelf = Shelf(kept, LIVE if asks else None)
-        if not asks and not len(shelf):
+        with show_progress() as progress:
+            shelf = Shelf(kept, LIVE if model else None, progress)
+        if not model and not len(shelf):
             raise InputError(f"{kept}: no explanation there; make one with attrib explain QUESTION --out {kept}")
         jobs = None
-        if asks:
+        if model:
             check_writable(kept)
             corpus, use_demo = read_corpus(base, tuned, documents, text_column, title_column, max_tokens)
             null = read_control(control, max_tokens)
@@ -139,13 +163,12 @@ def serve(
                 library = ready_library(pair, corpus, null, index, progress)
             jobs = Jobs(keep(explainer(pair, library, options), shelf), Limits(waiting=queue))
         served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=Lengths(max_question, max_answer))
-        ended = run(served, jobs, place, lambda url: print(url, flush=True))
-        if not ended:
-            # A step of the models cannot be cut short, but a record that is being written becomes whole.
-            shelf.writing.acquire()
-    if not ended:
-        sys.stderr.flush()
-        os._exit(0)
+        run(served, jobs, place, lambda url: print(url, flush=True))
+        # A step of the models, and a page in the making, cannot be cut short and are not waited for; a record that is
+        # being written becomes whole.
+        shelf.writing.acquire()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def ready_library(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from attrib import storage
@@ -55,6 +56,10 @@ class Entry:
         return tuple(zip(LABELS, starts, self.percents, strict=True))
 
 
+Look = Entry | str | None
+"""What a file turned out to be: an explanation, a line on what is wrong with it, or of another kind."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """What was found in folders."""
@@ -69,40 +74,55 @@ def find(folders: Sequence[Path]) -> Listing:
 
     Raises InputError for a folder that is none, or where no record is found at all.
     """
-    entries: dict[str, Entry] = {}
-    problems: list[str] = []
-    seen: set[Path] = set()
+    looks: list[tuple[Path, Path, Look]] = []
+    seen: set[str] = set()
     for folder in folders:
         if not folder.is_dir():
             raise InputError(
                 f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
             )
-        for file in _records(folder):
-            if (real := file.resolve()) in seen:
-                continue
-            seen.add(real)
-            try:
-                explanation = storage.load(file)
-            except RecordError as error:
-                if "not a record of attrib" not in str(error):
-                    problems.append(str(error))
-                continue
-            entry = entry_of(explanation, file, kind=_kind(folder, file, explanation.question))
-            entries.setdefault(entry.id, entry)
-    if not entries:
+        for file in records(folder):
+            if (real := os.path.realpath(file)) not in seen:
+                seen.add(real)
+                looks.append((folder, file, look(file)))
+    found = listing(looks)
+    if not found.entries:
         where = ", ".join(map(str, folders)) or "no folder"
-        said = f" ({problems[0]})" if problems else ""
+        said = f" ({found.problems[0]})" if found.problems else ""
         raise InputError(f"{where}: no explanation there{said}; make one with attrib explain QUESTION --out FOLDER")
+    return found
+
+
+def look(file: Path) -> Look:
+    """What the index says of one file; whatever is wrong with it, only itself is missing."""
+    try:
+        return entry_of(storage.load(file), file)
+    except RecordError as error:
+        return None if "not a record of attrib" in str(error) else _line(str(error))
+    except Exception as error:
+        return _line(f"{file}: cannot be read ({type(error).__name__}: {error}); write the record again")
+
+
+def listing(looks: Iterable[tuple[Path, Path, Look]]) -> Listing:
+    """Of (folder, file below it, what its look gave); the same record in two files is listed once."""
+    entries: dict[str, Entry] = {}
+    problems: list[str] = []
+    kinds = cache(_kinds)
+    for folder, file, found in looks:
+        if isinstance(found, Entry):
+            entries.setdefault(found.id, replace(found, kind=_kind(folder, file, found.question, kinds)))
+        elif found is not None:
+            problems.append(found)
     return Listing(tuple(entries.values()), tuple(problems))
 
 
-def entry_of(explanation: Explanation, file: Path, *, kind: str = "") -> Entry:
-    """What the index says of one record."""
+def entry_of(explanation: Explanation, file: Path) -> Entry:
+    """What the index says of one record; its kind is that of its folder, see ``listing``."""
     best = explanation.sections[int(explanation.ranking[0])] if explanation.sections else None
     return Entry(
         id=_name(explanation.question, file),
         path=file,
-        kind=kind,
+        kind="",
         question=explanation.question,
         answer=explanation.answer.strip(),
         base_answer=explanation.base_answer.strip(),
@@ -155,26 +175,32 @@ def index_html(found: Listing, links: Mapping[str, str], live: Mapping[str, str]
     )  # fmt: skip
 
 
-def _records(folder: Path) -> Iterator[Path]:
+def records(folder: Path) -> Iterator[Path]:
+    """Files that may be records, in the order of their names."""
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(here) / name for name in sorted(names) if name.endswith(".safetensors"))
 
 
-def _kind(folder: Path, file: Path, question: str) -> str:
+def _line(text: str) -> str:
+    """Names of files may hold what is no text, and errors several lines."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def _kind(folder: Path, file: Path, question: str, kinds: Callable[[Path], dict[str, str]]) -> str:
     for parent in (file.parent, file.parent.parent):
-        if (kind := _kinds(parent / _ANSWERS).get(question)) is not None:
+        if (kind := kinds(parent / _ANSWERS).get(question)) is not None:
             return kind
     inside = file.relative_to(folder).parts[:-1]
-    return inside[0] if inside and inside != ("records",) else ""
+    return _line(inside[0]) if inside and inside != ("records",) else ""
 
 
 def _kinds(file: Path) -> dict[str, str]:
     """Question → kind, as ``assess attribution`` wrote them; none for a file of another form."""
     try:
         rows = json.loads(file.read_text("utf-8"))["rows"]
-        return {str(row["question"]): str(row["kind"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
+        return {str(row["question"]): _line(str(row["kind"])) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

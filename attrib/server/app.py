@@ -15,28 +15,35 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import BinaryIO, TypeVar
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Send
 
-from attrib.errors import AttribError
+from attrib.errors import RecordError
 from attrib.progress import Progress
 from attrib.records import Explanation
 from attrib.server.guard import Guard, Hosts, is_json, refuse
-from attrib.server.jobs import INTERNAL, Event, FullError, Job, Jobs, StoppingError, Work
+from attrib.server.jobs import INTERNAL, Event, FullError, Job, Jobs, Settle, StoppingError, Work
 from attrib.server.shelf import Shelf
 
+Made = TypeVar("Made")
 log = logging.getLogger("attrib.server")
 LIVE: Mapping[str, str] = {"home": "/", "ask": "/api/jobs"}
 """Addresses that the pages ask where there is a model."""
+PATIENCE = 10.0
+"""Seconds for the body of a request."""
+PART = 256 * 1024
+"""Bytes of a record that are read at once."""
 BODY = 64 * 1024
 """Least bytes that a request's body may have."""
 
@@ -90,22 +97,19 @@ def make_app(
 def keep(explain: Callable[[str, str | None, Progress], Explanation], shelf: Shelf) -> Work:
     """The work of a job: explain, and put the explanation on the shelf."""
 
-    def work(question: str, answer: str | None, progress: Progress) -> str:
+    def work(question: str, answer: str | None, progress: Progress, settle: Settle) -> str:
         explanation = explain(question, answer, progress)
-        # The last chance to be cancelled: what nobody waits for is not kept.
         progress("keeping", 0, 1)
-        return shelf.add(explanation)
+        return shelf.add(explanation, settle)
 
     return work
 
 
-class EventStream(StreamingResponse):
-    """Server-sent events; the source is closed when the listener goes, however it goes."""
+class ClosingStream(StreamingResponse):
+    """Its source is closed when the reader goes, however it goes."""
 
-    media_type = "text/event-stream"
-
-    def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(source, headers={"x-accel-buffering": "no"})
+    def __init__(self, source: AsyncGenerator[bytes, None], headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(source, headers=headers, media_type=media_type)
         self.source = source
 
     async def stream_response(self, send: Send) -> None:
@@ -123,27 +127,33 @@ class _Served:
         # One page and one list in the making: others wait for it here, not in all of the pool's threads.
         self._one_page = asyncio.Lock()
         self._one_index = asyncio.Lock()
+        # Not asyncio's or anyio's threads, which are waited for at the end.
+        self._pool = ThreadPoolExecutor(4, "attrib-pages")
 
     async def index(self, request: Request) -> Response:
         async with self._one_index:
-            return HTMLResponse(await run_in_threadpool(self.shelf.index))
+            return HTMLResponse(await self._beside(self.shelf.index))
 
     async def page(self, request: Request) -> Response:
         async with self._one_page:
             try:
-                made = await run_in_threadpool(self.shelf.page, request.path_params["name"])
-            except AttribError as error:
-                log.warning("%s", error)
+                made = await self._beside(self.shelf.page, request.path_params["name"])
+            except RecordError as error:
+                log.exception("explanation %s", request.path_params["name"])
                 raise RefusedError(404, "this explanation cannot be read any more; see the server's log") from error
         if made is None:
             raise RefusedError(404, "no explanation has this address; the list at / has them all")
         return HTMLResponse(made)
 
     async def record(self, request: Request) -> Response:
-        file = self.shelf.record(request.path_params["name"])
-        if file is None or not file.is_file():
+        file = await self._beside(self.shelf.record, request.path_params["name"])
+        if file is None:
             raise RefusedError(404, "no explanation has this address; the list at / has them all")
-        return FileResponse(file, media_type="application/octet-stream", filename="explanation.safetensors")
+        headers = {
+            "content-length": str(os.fstat(file.fileno()).st_size),
+            "content-disposition": 'attachment; filename="explanation.safetensors"',
+        }
+        return ClosingStream(self._parts(file), headers=headers, media_type="application/octet-stream")
 
     async def ask(self, request: Request) -> Response:
         jobs = self._queue()
@@ -164,7 +174,20 @@ class _Served:
         return JSONResponse({"id": job.id, "state": job.event.name})
 
     async def events(self, request: Request) -> Response:
-        return EventStream(_stream(self._queue(), self._job(request)))
+        if request.method != "GET":
+            # Whoever is not told anything must not count as a listener.
+            raise HTTPException(405, headers={"allow": "GET"})
+        source = _stream(self._queue(), self._job(request))
+        return ClosingStream(source, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")
+
+    async def _beside(self, work: Callable[..., Made], *given: object) -> Made:
+        """What reads the folder, beside the loop's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+
+    async def _parts(self, file: BinaryIO) -> AsyncGenerator[bytes, None]:
+        with file:
+            while part := await self._beside(file.read, PART):
+                yield part
 
     def _queue(self) -> Jobs:
         if self._jobs is None:
@@ -200,10 +223,14 @@ async def _body(request: Request, most: int) -> bytes:
     if not said.isdecimal() or int(said[:20]) > most:
         raise too_much
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise too_much
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise too_much
+    except TimeoutError:
+        raise RefusedError(408, "the request did not come whole in time; send it again") from None
     return bytes(body)
 
 

@@ -7,9 +7,11 @@ not on this machine needs the token.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -29,6 +31,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+LINGER = 1.0
+"""Seconds that the rest of a refused request is read and thrown away."""
 _NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 """A host as headers have it, in lower case, and its port."""
 
@@ -48,7 +52,7 @@ class Hosts:
 
     @classmethod
     def of(cls, host: str, address: str, port: int, others: tuple[str, ...] = ()) -> Hosts:
-        """``host`` as it was asked for, ``address`` as it was bound.
+        """``host`` as it was asked for or is shown, ``address`` as it was bound.
 
         Raises InputError for one of ``others`` that is no host.
         """
@@ -57,9 +61,9 @@ class Hosts:
                 raise InputError(f"allow-host {name!r}: give a host as browsers send it, such as lab.example or a:8443")
         bound = ipaddress.ip_address(address.partition("%")[0])
         own = {"127.0.0.1", "localhost", "[::1]", f"[{bound}]" if bound.version == 6 else str(bound)}
-        if not bound.is_unspecified:
-            own.add(host.lower())
-        return cls(port, frozenset(own), frozenset(name.lower() for name in others), bound.is_unspecified)
+        return cls(
+            port, frozenset(own | {host.lower()}), frozenset(name.lower() for name in others), bound.is_unspecified
+        )
 
     def allow(self, header: str) -> bool:
         """Whether a Host header names this server."""
@@ -89,16 +93,39 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        request = Request(scope)
+        whole = "transfer-encoding" not in request.headers and request.headers.get("content-length", "0") == "0"
+
+        async def receive_all() -> Message:
+            nonlocal whole
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
+
+        closing = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal closing
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                closing = not whole
+                if closing:
+                    # What is left of the request's body would be read, however long it is.
+                    headers["connection"] = "close"
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
+            elif closing and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                # Who is still sending when the connection is closed may lose the response.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER):
+                        while not whole:
+                            await receive_all()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        request = Request(scope)
-        await (self._refusal(request) or self.app)(scope, receive, send_with_headers)
+        await (self._refusal(request) or self.app)(scope, receive_all, send_with_headers)
 
     def _refusal(self, request: Request) -> Response | None:
         """The response to who may not speak, or has to come again; None for all others."""
@@ -118,7 +145,9 @@ class Guard:
             # A path that begins with two slashes would be another host's.
             path = "/" + request.scope["path"].lstrip("/")
             response = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
-            response.set_cookie(self.cookie, given, httponly=True, samesite="strict")
+            # Not strict: the address may be followed from a page of another site, a chat's for instance. What changes
+            # something needs this server's own origin.
+            response.set_cookie(self.cookie, given, httponly=True, samesite="lax")
             return response
         kind, _, bearer = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._is_token(bearer.strip()):

@@ -23,14 +23,20 @@ from attrib.progress import Progress
 
 log = logging.getLogger("attrib.server")
 
-Work = Callable[[str, str | None, Progress], str]
-"""(question, given answer, progress) → address of the page; runs outside the loop's thread. Progress may raise
+Settle = Callable[[], None]
+"""Before the work keeps anything: from then on the job cannot be cancelled. Raises ``CancelledError`` where it was."""
+Work = Callable[[str, str | None, Progress, Settle], str]
+"""(question, given answer, progress, settle) → address of the page; runs outside the loop's thread. Progress may raise
 ``CancelledError``, which must come out."""
 Name = Literal["queued", "progress", "done", "failed", "cancelled"]
 ENDS = frozenset({"done", "failed", "cancelled"})
 INTERVAL = 0.05
 """Seconds between two states of the same work that listeners are told of."""
 INTERNAL = "internal error, see the server's log"
+ELSEWHERE = "this cannot be done here, see the server's log"
+MEMORY = "the models ran out of memory; ask something shorter, or start the server with a lower --memory"
+ASKERS = ("question:", "answer:", "memory:")
+"""How the errors begin that whoever asks can mend; others may name what lies on this machine."""
 
 
 class CancelledError(Exception):
@@ -80,6 +86,8 @@ class Job:
     listeners: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Seen by the work when it next tells of its progress."""
+    fate: threading.Lock = field(default_factory=threading.Lock)
+    """Taken once and never given back: by who cancels, or by the work when it settles."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
 
@@ -94,6 +102,10 @@ class Job:
         self.event = Event(name, data)
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
+
+
+Outcome = tuple[Name, dict[str, object]]
+"""How a job ended, and what is told of it."""
 
 
 class Jobs:
@@ -133,8 +145,8 @@ class Jobs:
         return self._jobs.get(name)
 
     def cancel(self, job: Job) -> None:
-        """Its listeners know at once; running work stops when it next tells of its progress."""
-        self._end(job, "cancelled", {})
+        """Its listeners know at once; running work stops when it next tells of its progress. What settled goes on."""
+        self._cut(job, "cancelled", {})
 
     async def listen(self, job: Job) -> AsyncGenerator[Event | None, None]:
         """The state now and each newer one until the job ends; None is a sign of life."""
@@ -164,7 +176,7 @@ class Jobs:
         """End all jobs; whether the running work has come to an end within ``seconds``."""
         self._stopping = True
         for job in [*self._waiting, *([self._running] if self._running is not None else [])]:
-            self._end(job, "failed", {"error": "the server was stopped before this was done; ask again later"})
+            self._cut(job, "failed", {"error": "the server was stopped before this was done; ask again later"})
         self._thread.shutdown(wait=False)
         if self._worker is None:
             return True
@@ -179,13 +191,16 @@ class Jobs:
             self._renumber()
             began = time.monotonic()
             try:
-                await self._do(job)
+                self._end(job, *await self._do(job))
+            except Exception:
+                log.exception("job %s failed", job.id)
             finally:
+                self._end(job, "failed", {"error": INTERNAL})
                 self._running = None
                 self._renumber()
                 log.info("job %s %s after %.1f s", job.id, job.event.name, time.monotonic() - began)
 
-    async def _do(self, job: Job) -> None:
+    async def _do(self, job: Job) -> Outcome:
         loop = asyncio.get_running_loop()
         told, last = 0.0, ""
 
@@ -200,21 +215,26 @@ class Jobs:
                 state: dict[str, object] = {"what": what, "done": int(done), "total": int(total)}
                 loop.call_soon_threadsafe(job.show, "progress", state)
 
-        def work() -> str:
-            tell("starting", 0, 1)
-            return self._work(job.question, job.answer, tell)
+        def settle() -> None:
+            if not job.fate.acquire(blocking=False):
+                raise CancelledError
 
-        try:
-            address = await loop.run_in_executor(self._thread, work)
-        except CancelledError:
-            self._end(job, "cancelled", {})
-        except AttribError as error:
-            self._end(job, "failed", {"error": one_line(str(error))})
-        except Exception:
-            log.exception("job %s failed", job.id)
-            self._end(job, "failed", {"error": INTERNAL})
-        else:
-            self._end(job, "done", {"url": address})
+        def work() -> Outcome:
+            try:
+                tell("starting", 0, 1)
+                return "done", {"url": self._work(job.question, job.answer, tell, settle)}
+            except CancelledError:
+                return "cancelled", {}
+            except BaseException as error:
+                # Some would end the loop, and some a Future cannot carry: none leaves this thread.
+                return "failed", {"error": _told(job, error)}
+
+        return await loop.run_in_executor(self._thread, work)
+
+    def _cut(self, job: Job, name: Name, data: dict[str, object]) -> None:
+        """End it before its work does, unless that has settled."""
+        if job.fate.acquire(blocking=False):
+            self._end(job, name, data)
 
     def _end(self, job: Job, name: Name, data: dict[str, object]) -> None:
         if job.ended:
@@ -244,5 +264,15 @@ class Jobs:
             job.timer = None
 
 
-def one_line(text: str) -> str:
-    return " ".join(text.split())
+def _told(job: Job, error: BaseException) -> str:
+    """What a client is told of an error; the log has the rest."""
+    if isinstance(error, AttribError):
+        line = " ".join(str(error).split())
+        if line.startswith(ASKERS):
+            return line
+        log.error("job %s failed: %s", job.id, line)
+        return ELSEWHERE
+    log.error("job %s failed", job.id, exc_info=error)
+    # torch's own, known by name: torch is not loaded for it.
+    full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return MEMORY if full or isinstance(error, MemoryError) else INTERNAL

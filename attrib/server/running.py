@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import secrets
@@ -13,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from attrib.errors import InputError
 from attrib.server.guard import Hosts
@@ -20,6 +22,8 @@ from attrib.server.jobs import Jobs
 
 GRACE = 3.0
 """Seconds that running work and open connections are given at the end."""
+HEAD = 10.0
+"""Seconds for the head of a request, from the connection's start or the response before it."""
 CONNECTIONS = 512
 
 
@@ -42,39 +46,86 @@ def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Place:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        taken = socket.create_server((str(address[0]), port), family=family)
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        taken = socket.create_server((str(address[0]), port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise InputError(
             f"{host}, port {port}: cannot listen there ({error.strerror or error}); choose another --port or --host"
         ) from error
     bound, port = str(taken.getsockname()[0]), int(taken.getsockname()[1])
-    hosts = Hosts.of(host, bound, port, others)
     reached = ipaddress.ip_address(bound.partition("%")[0])
+    name = _own_name(socket.AF_UNSPEC if both else family) if reached.is_unspecified else host
+    hosts = Hosts.of(name, bound, port, others)
     token = secrets.token_urlsafe(32) if others or not reached.is_loopback else None
-    name = socket.gethostname() if reached.is_unspecified else host
     shown = f"[{name}]" if ":" in name else name
     return Place(taken, hosts, token, f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
 
 
-def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], None]) -> bool:
-    """Serve until Ctrl-C or SIGTERM; whether all work has come to its end.
+def _own_name(family: int) -> str:
+    """This machine's name where it leads to an address of the family, else the loopback's address."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    return name
+
+
+def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM. A step of the models and a page in the making may go on in their threads.
 
     ``ready`` is told the address as soon as it answers.
     """
     handler = logging.StreamHandler(sys.stderr)
+    # uvicorn's traceback of a request that was cut off at the end.
+    handler.addFilter(lambda record: not (record.exc_info and record.exc_info[0] is asyncio.CancelledError))
     handler.setFormatter(_Plain("attrib: %(message)s"))
     for name, level in (("attrib.server", logging.INFO), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-    config = uvicorn.Config(
-        app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+    Server(configure(app), jobs, lambda: ready(place.url)).run([place.socket])
+
+
+def configure(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, loop="asyncio", http=Connection, ws="none", lifespan="off", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=round(GRACE),
     )  # fmt: skip
-    server = Server(config, jobs, lambda: ready(place.url))
-    server.run([place.socket])
-    return server.ended
+
+
+class Connection(H11Protocol):
+    """uvicorn's, closed where the head of a request does not come whole in time: each takes one of CONNECTIONS."""
+
+    head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def on_response_complete(self) -> None:
+        self._expect_head()
+        super().on_response_complete()
+
+    def handle_events(self) -> None:
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._unexpect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unexpect_head()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._unexpect_head()
+        if not self.transport.is_closing():
+            self.head = self.loop.call_later(HEAD, self.transport.close)
+
+    def _unexpect_head(self) -> None:
+        if self.head is not None:
+            self.head.cancel()
 
 
 class _Plain(logging.Formatter):
@@ -91,7 +142,6 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.jobs = jobs
         self.ready = ready
-        self.ended = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -103,7 +153,7 @@ class Server(uvicorn.Server):
             server.close()
         if self.jobs is not None:
             # Listeners are told before their connections are waited for.
-            self.ended = await self.jobs.stop(GRACE)
+            await self.jobs.stop(GRACE)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -1,34 +1,39 @@
 """Explanations kept in a folder, and their pages.
 
-Records that come to the folder while the server runs are found. Not covered: records that somebody removes while their
-page is being made.
+Records that come to the folder while the server runs are found, and only what changed is read again. Nothing outside
+the folder is shown: links are passed over, and a file is opened as what it was when it was listed, or not at all.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from attrib import storage
-from attrib.errors import InputError
+from attrib.errors import InputError, RecordError
 from attrib.files import write_atomically
+from attrib.progress import Progress
 from attrib.records import Explanation
 from attrib.render import gallery, page
 
 KEPT = 8
 """Pages held in memory; the largest have some 10 MB."""
-Stamps = dict[Path, tuple[int, int]]
-"""When each record was written, and its size."""
+Stamp = tuple[int, int, int, int]
+"""A file's device and number there, when it was written, and its size."""
 
 
 class Shelf:
     """A folder's explanations; its methods may be called from any thread."""
 
-    def __init__(self, folder: Path, live: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, live: Mapping[str, str] | None = None, progress: Progress | None = None) -> None:
         """``live``: addresses that pages ask (``ask``, ``home``); None where there is no model.
+        ``progress``: of reading what is in the folder.
 
         Raises InputError for a folder that is none.
         """
@@ -42,48 +47,68 @@ class Shelf:
         """Held while a record is written: who holds it may end the process."""
         self._looking = threading.Lock()
         self._lock = threading.Lock()
-        self._stamps: Stamps = {}
-        self._own: dict[Path, gallery.Entry] = {}
+        self._looks: dict[Path, tuple[Stamp, gallery.Look]] = {}
         self._found = gallery.Listing(())
         self._entries: dict[str, gallery.Entry] = {}
-        self._pages: OrderedDict[tuple[str, tuple[int, int]], bytes] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, Stamp], bytes] = OrderedDict()
         self._index: tuple[gallery.Listing, bytes] | None = None
-        self._look()
+        self._look(progress)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, explanation: Explanation) -> str:
-        """Keep it; its address. The same explanation again has the same."""
+    def add(self, explanation: Explanation, settle: Callable[[], None] = lambda: None) -> str:
+        """Keep it; its address. The same explanation again has the same.
+
+        ``settle`` is called directly before it is kept; what it raises comes out, and nothing is kept.
+        """
         data = storage.to_bytes(explanation)
         file = self.folder / f"{hashlib.sha256(data).hexdigest()[:24]}.safetensors"
         with self.writing:
+            settle()
             write_atomically(file, data)
+            stamp = _stamp(file)
         entry = gallery.entry_of(explanation, file)
-        with self._lock:
-            self._own[file] = entry
-            self._stamps[file] = _stamp(file)
-            self._show(self._found)
+        if stamp is not None:
+            with self._lock:
+                self._looks[file] = stamp, entry
+                self._show()
         return address(entry.id)
 
-    def record(self, name: str) -> Path | None:
-        """The file of a known explanation."""
-        entry = self._entries.get(name)
-        return entry.path if entry is not None else None
+    def record(self, name: str) -> BinaryIO | None:
+        """The file of a known explanation, open."""
+        known = self._known(name)
+        if known is None:
+            return None
+        file, stamp = known
+        try:
+            opened = file.open("rb")
+        except OSError:
+            return None
+        # Through a link that has come meanwhile it would be another file.
+        if _stamp_of(os.fstat(opened.fileno())) == stamp:
+            return opened
+        opened.close()
+        return None
 
     def page(self, name: str) -> bytes | None:
-        """The page of a known explanation."""
-        file = self.record(name)
-        if file is None:
+        """The page of a known explanation. Raises RecordError where it cannot be made."""
+        known = self._known(name)
+        if known is None:
             return None
-        key = (name, _stamp(file))
+        file, stamp = known
+        key = (name, stamp)
         with self._lock:
             found = self._pages.get(key)
             if found is not None:
                 self._pages.move_to_end(key)
                 return found
         # Two threads may both make it; the second finds it made where the caller lets in one at a time.
-        made = page.html(storage.load(file), live=self.live, home="/")
+        try:
+            made = page.html(storage.load(file), live=self.live, home="/")
+        except Exception as error:
+            # A record may be damaged in ways that only its page shows.
+            raise RecordError(f"{file}: its page cannot be made; explain again") from error
         with self._lock:
             self._pages[key] = made
             while len(self._pages) > KEPT:
@@ -99,29 +124,48 @@ class Shelf:
             index = self._index = found, gallery.index_html(found, links, live=self.live)
         return index[1]
 
-    def _look(self) -> None:
-        """Read the folder again where something in it changed."""
-        with self._looking:
-            now = {file: _stamp(file) for file in self.folder.rglob("*.safetensors")}
+    def _known(self, name: str) -> tuple[Path, Stamp] | None:
+        """File and stamp of an explanation; a file that is not what was listed is looked at again."""
+        for again in (True, False):
             with self._lock:
-                if now == self._stamps:
-                    return
-            try:
-                found = gallery.find([self.folder])
-            except InputError:
-                found = gallery.Listing(())
-            with self._lock:
-                self._stamps = now
-                self._show(found)
+                entry = self._entries.get(name)
+                stamp = self._looks[entry.path][0] if entry is not None else None
+            if entry is None or stamp is None:
+                return None
+            if _stamp(entry.path) == stamp:
+                return entry.path, stamp
+            if again:
+                self._look()
+        return None
 
-    def _show(self, found: gallery.Listing) -> None:
-        """Those found and those added since they were looked for."""
-        entries = {entry.id: entry for entry in found.entries}
-        for file, entry in self._own.items():
-            if file.is_file():
-                entries.setdefault(entry.id, entry)
-        self._entries = entries
-        self._found = gallery.Listing(tuple(entries.values()), found.problems)
+    def _look(self, progress: Progress | None = None) -> None:
+        """Read what changed in the folder."""
+        with self._looking:
+            now = {file: stamp for file in gallery.records(self.folder) if (stamp := _stamp(file)) is not None}
+            with self._lock:
+                changed = [file for file, stamp in now.items() if self._looks.get(file, (None,))[0] != stamp]
+                # What was added since the folder was walked is there.
+                gone = [file for file in self._looks if file not in now and _stamp(file) is None]
+            if not changed and not gone:
+                return
+            looks = {}
+            for done, file in enumerate(changed):
+                if progress is not None:
+                    progress("records", done, len(changed))
+                looks[file] = now[file], self._inside(gallery.look(file))
+            with self._lock:
+                for file in gone:
+                    del self._looks[file]
+                self._looks |= looks
+                self._show()
+
+    def _inside(self, look: gallery.Look) -> gallery.Look:
+        """Where the folder lies on this machine is not a listener's business."""
+        return look.replace(f"{self.folder}{os.sep}", "") if isinstance(look, str) else look
+
+    def _show(self) -> None:
+        self._found = gallery.listing((self.folder, file, self._looks[file][1]) for file in sorted(self._looks))
+        self._entries = {entry.id: entry for entry in self._found.entries}
 
 
 def address(name: str) -> str:
@@ -129,10 +173,14 @@ def address(name: str) -> str:
     return f"/explanations/{name}"
 
 
-def _stamp(file: Path) -> tuple[int, int]:
-    """Zeros for a file that has gone."""
+def _stamp(file: Path) -> Stamp | None:
+    """None for what has gone, and for what is no plain file."""
     try:
-        status = file.stat()
+        return _stamp_of(file.lstat())
     except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
+        return None
+
+
+def _stamp_of(status: os.stat_result) -> Stamp | None:
+    plain = stat.S_ISREG(status.st_mode)
+    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size) if plain else None

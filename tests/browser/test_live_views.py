@@ -100,6 +100,53 @@ def test_what_the_server_refuses_is_told(tab: Any, live: Live) -> None:
     says(tab, "16 questions wait already")
 
 
+def cut(live: Live) -> int:
+    """Break the connections that are being answered; how many they were."""
+    broken = [one for one in live.server.server_state.connections if one.cycle and not one.cycle.response_complete]
+    for one in broken:
+        live.server.servers[0].get_loop().call_soon_threadsafe(one.transport.abort)
+    return len(broken)
+
+
+def test_a_cut_connection_does_not_lose_the_question(tab: Any, live: Live) -> None:
+    assert live.jobs is not None
+    live.jobs.limits = Limits(heartbeat=0.1, patience=5.0)
+    ask(tab, "first")
+    says(tab, "thinking")
+    assert cut(live) == 1
+    says(tab, "was lost; trying again")
+    says(tab, "thinking")
+    live.explainer.through.set()
+    tab.wait_for_url("**/explanations/first**")
+
+
+def test_a_server_that_does_not_come_back_is_given_up(tab: Any, live: Live) -> None:
+    tab.clock.install()
+    ask(tab, "first")
+    says(tab, "thinking")
+    tab.route("**/events", lambda route: route.abort())
+    assert cut(live) == 1
+    says(tab, "was lost; trying again")
+    tab.clock.run_for(9_000)
+    assert tab.get_by_role("button", name="Ask").is_disabled()
+    tab.clock.run_for(2_000)
+    says(tab, "was lost; is it still running?")
+    assert not tab.get_by_role("button", name="Ask").is_disabled()
+
+
+def test_the_address_with_the_token_can_be_followed_from_another_sites_page(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path, token="a-token-of-the-test") as live:
+        context = browser.new_context()
+        tab = context.new_page()
+        address = f"http://localhost:{live.place.hosts.port}/?token=a-token-of-the-test"
+        tab.route("http://elsewhere.example/", lambda route: route.fulfill(body=f'<a href="{address}">see</a>'))
+        tab.goto("http://elsewhere.example/")
+        tab.click("a")
+        tab.wait_for_url(f"http://localhost:{live.place.hosts.port}/")
+        tab.wait_for_selector("#ask-text")
+        context.close()
+
+
 def test_a_stopped_server_says_so(tab: Any, live: Live) -> None:
     ask(tab, "first")
     says(tab, "thinking")

@@ -124,8 +124,6 @@ def test_an_empty_question_is_not_sent(live: Open) -> None:
         (Server(status=500, reply="<html>"), "the server answered 500"),
         (Server(events=events(("failed", {"error": "the model stopped"}))), "the model stopped"),
         (Server(events=events(("cancelled", {}))), "cancelled"),
-        (Server(events=events(("progress", {"what": "scoring", "done": 1, "total": 3}))), "connection to the server"),
-        (Server(events=None), "connection to the server was lost"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_one_line_and_the_box_works_again(live: Open, server: Server, line: str) -> None:
@@ -134,6 +132,16 @@ def test_what_goes_wrong_is_one_line_and_the_box_works_again(live: Open, server:
     said(tab, line)
     assert tab.locator("#ask i").count() == 0
     assert tab.locator("#question").inner_text() == "First?"
+
+
+@pytest.mark.parametrize("told", [None, events(("progress", {"what": "scoring", "done": 1, "total": 3}))])
+def test_a_connection_that_does_not_come_back_is_given_up_and_the_box_works_again(live: Open, told: str | None) -> None:
+    tab = live(Server(events=told))
+    tab.clock.install()
+    ask(tab, "Why?")
+    tab.locator("#ask [role=status]", has_text="was lost; trying again").wait_for()
+    tab.clock.run_for(10_000)
+    said(tab, "was lost; is it still running?")
 
 
 def test_a_job_is_cancelled_by_its_button(live: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from attrib import cli, storage
 from attrib.errors import InputError
+from attrib.records import Explanation
 from attrib.render import gallery, page
 from tests.make import make_explanation
 from tests.render.test_page import HOSTILE, Parts, policy
@@ -70,6 +72,43 @@ def test_files_of_others_are_passed_over_and_damaged_records_are_said(tmp_path: 
     assert [entry.path.name for entry in found.entries] == ["a.safetensors"]
     (line,) = found.problems
     assert "b.safetensors" in line
+
+
+def test_one_file_however_it_is_damaged_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path, "a.safetensors", "b.safetensors", "gone.safetensors")
+    (tmp_path / "loop.safetensors").symlink_to("loop.safetensors")
+    storage.save(make_explanation(7, sections=2), tmp_path / "ranking")
+    digest = gallery.sha256
+
+    def vanish(file: Path) -> str:
+        if file.name == "gone.safetensors":
+            file.unlink()
+        return digest(file)
+
+    monkeypatch.setattr(gallery, "sha256", vanish)
+    load = storage.load
+
+    def out_of_range(file: Path) -> Explanation:
+        explanation = load(file)
+        return replace(explanation, ranking=explanation.ranking + 99) if file.stem == "ranking" else explanation
+
+    monkeypatch.setattr(storage, "load", out_of_range)
+    found = gallery.find([tmp_path])
+    assert [entry.path.stem for entry in found.entries] == ["a", "b"]
+    assert [Path(line.partition(":")[0]).stem for line in found.problems] == ["gone", "loop", "ranking"]
+    assert all("write" in line or "no such file" in line for line in found.problems)
+
+
+def test_kinds_of_an_assessment_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store(tmp_path / "attribution", *(f"records/q{number}-0.safetensors" for number in range(4)))
+    rows = [{"question": make_explanation(0).question, "kind": "half \ud800 of a character"}]
+    (folder / "attribution.json").write_text(json.dumps({"rows": rows}))
+    read, kinds = [], gallery._kinds
+    monkeypatch.setattr(gallery, "_kinds", lambda file: read.append(file) or kinds(file))
+    found = gallery.find([folder])
+    assert {entry.kind for entry in found.entries} == {"half ? of a character"}
+    assert len(read) == len(set(read))
+    assert gallery.index_html(found, {entry.id: "a.html" for entry in found.entries})
 
 
 def test_no_folder_and_no_record_are_one_line(tmp_path: Path) -> None:

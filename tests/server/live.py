@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from attrib.errors import InputError
 from attrib.progress import Progress
 from attrib.records import Explanation
 from attrib.server.app import LIVE, Lengths, keep, make_app
 from attrib.server.jobs import Jobs, Limits
-from attrib.server.running import Server, bind
+from attrib.server.running import Server, bind, configure
 from attrib.server.shelf import Shelf
 from tests.make import make_explanation
 
@@ -57,18 +56,22 @@ class Live:
     """A server and a client of it."""
 
     def __init__(
-        self, folder: Path, limits: Limits, token: str | None, lengths: Lengths, model: bool, explain: Explain | None
+        self,
+        folder: Path,
+        limits: Limits,
+        token: str | None,
+        lengths: Lengths,
+        model: bool,
+        explain: Explain | None,
+        host: str,
     ) -> None:
         self.explainer = Explainer()
         self.shelf = Shelf(folder, LIVE if model else None)
         self.jobs = Jobs(keep(explain or self.explainer, self.shelf), limits) if model else None
-        self.place = bind("127.0.0.1", 0)
-        app = make_app(self.shelf, self.jobs, self.place.hosts, token=token, lengths=lengths)
-        config = uvicorn.Config(
-            app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=2
-        )
-        self.server = Server(config, self.jobs, lambda: None)
-        self.client = httpx.Client(base_url=self.place.url, timeout=10)
+        self.place = bind(host, 0)
+        app = make_app(self.shelf, self.jobs, self.place.hosts, token=token or self.place.token, lengths=lengths)
+        self.server = Server(configure(app), self.jobs, lambda: None)
+        self.client = httpx.Client(base_url=httpx.URL(self.place.url).copy_with(query=None), timeout=10)
 
     def ask(self, question: str, answer: str | None = None) -> httpx.Response:
         return self.client.post("/api/jobs", json={"question": question, "answer": answer})
@@ -99,9 +102,10 @@ def serving(
     lengths: Lengths | None = None,
     model: bool = True,
     explain: Explain | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[Live]:
     limits = limits or Limits(heartbeat=0.05, patience=0.2)
-    live = Live(folder, limits, token, lengths or Lengths(), model, explain)
+    live = Live(folder, limits, token, lengths or Lengths(), model, explain, host)
     thread = threading.Thread(target=live.server.run, args=([live.place.socket],))
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,7 +195,7 @@ def test_a_folder_is_shown_without_models_and_sigterm_ends_with_0(stored: Path, 
         listed = httpx.get(running.url)
         assert listed.text.count("/explanations/") == 1
         assert running.stop(signal.SIGTERM) == 0
-        assert running.errors == ""
+        assert running.errors == "attrib: records\n"
 
 
 def test_elsewhere_than_on_this_machine_a_token_is_printed_and_needed(stored: Path, tmp_path: Path) -> None:
@@ -227,6 +228,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
     models: Sequence[str], tmp_path: Path
 ) -> None:
@@ -242,6 +244,37 @@ def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
                 assert running.stop(signal.SIGTERM, 10) == 0
                 assert [event[0] for event in told] == ["failed"]
         assert list(temporary.iterdir()) == []
+        assert "Traceback" not in running.errors
+
+
+READING = """
+import sys, time
+from attrib.render import gallery
+look, last = gallery.look, sys.argv.pop()
+def slow(file):
+    if file.stem == last:
+        open(file.with_name("begun"), "w").close()
+        time.sleep(60)
+    return look(file)
+gallery.look = slow
+from attrib.cli import main
+main()
+"""
+
+
+def test_a_list_in_the_making_does_not_keep_the_server_from_leaving(stored: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(stored, folder)
+    with process(tmp_path, str(folder), "new", program=["-c", READING, "serve"]) as running:
+        with httpx.Client(base_url=running.url, timeout=20) as client, ThreadPoolExecutor(1) as thread:
+            assert client.get("/").is_success
+            (folder / "new.safetensors").write_bytes(b"of another kind")
+            listing = thread.submit(httpx.get, running.url, timeout=20)
+            wait_for((folder / "begun").exists, 20)
+            began = time.monotonic()
+            assert running.stop(signal.SIGTERM, 20) == 0
+            assert time.monotonic() - began < 8
+            assert isinstance(listing.exception() or listing.result().status_code, httpx.HTTPError | int)
         assert "Traceback" not in running.errors
 
 
@@ -273,6 +306,9 @@ def test_a_port_in_use_is_refused_before_models_are_loaded(capsys: Any, monkeypa
         (["--host", "no.such.host.invalid"], "cannot listen there"),
         (["--allow-host", "http://lab.example"], "allow-host"),
         (["--methods", "guess"], "method 'guess' is unknown"),
+        (["{tmp}", "--methods", "attention"], "--methods: FOLDER alone"),
+        (["{tmp}", "--control", "{tmp}"], "--control: FOLDER alone"),
+        (["{tmp}", "--max-question", "10", "--host", "127.0.0.1"], "--max-question: FOLDER alone"),
         (["--tuned", "x"], "documents: none named"),
         (["--device-map", "auto", "--device", "cpu"], "--device-map"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 import time
@@ -14,7 +15,39 @@ import pytest
 
 from attrib.errors import InputError
 from attrib.progress import Progress
-from attrib.server.jobs import INTERNAL, Event, FullError, Job, Jobs, Limits, StoppingError
+from attrib.server.jobs import (
+    ELSEWHERE,
+    INTERNAL,
+    MEMORY,
+    Event,
+    FullError,
+    Job,
+    Jobs,
+    Limits,
+    Settle,
+    StoppingError,
+)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+ODD: dict[str, BaseException] = {
+    "StopIteration": StopIteration(),
+    "SystemExit": SystemExit(3),
+    "GeneratorExit": GeneratorExit(),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+    "asyncio.CancelledError": asyncio.CancelledError(),
+    "futures.CancelledError": concurrent.futures.CancelledError(),
+    "TimeoutError": TimeoutError(),
+    "BaseExceptionGroup": BaseExceptionGroup("two", [SystemExit(1), ValueError()]),
+    "MemoryError": MemoryError(),
+    "torch": OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+    "torch on the CPU": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    "folder": InputError("/home/house/secret: cannot be written (full); make room"),
+}
+"""What the work of a question raises: also what no Future carries, and what ends a loop."""
 
 
 class Models:
@@ -22,12 +55,14 @@ class Models:
 
     def __init__(self) -> None:
         self.through = threading.Event()
+        self.settled = threading.Event()
+        self.kept = threading.Event()
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
 
-    def __call__(self, question: str, answer: str | None, progress: Progress) -> str:
+    def __call__(self, question: str, answer: str | None, progress: Progress, settle: Settle) -> str:
         self.begun.append(question)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -43,6 +78,12 @@ class Models:
             raise InputError("question: too\nlong")
         if question == "ours":
             raise RuntimeError("secret of the house")
+        if question in ODD:
+            raise ODD[question]
+        settle()
+        self.settled.set()
+        if question == "settled":
+            self.kept.wait(5)
         self.ended.append(question)
         return f"/explanations/{question}"
 
@@ -240,6 +281,58 @@ def test_errors_end_a_job_in_one_line_and_the_next_runs(caplog: pytest.LogCaptur
     assert "secret of the house" in caplog.text
     assert "Traceback" in caplog.text
     assert "too" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_the_work_raises_ends_its_job_alone_and_the_next_runs(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(jobs: Jobs, models: Models) -> None:
+        models.through.set()
+        ends = [(await told(jobs, jobs.submit(question, None)))[-1] for question in (name, "fine")]
+        assert [end.name for end in ends] == ["failed", "done"]
+        said = str(ends[0].data["error"])
+        assert ("out of memory" in said) is (name in ("MemoryError", "torch", "torch on the CPU"))
+        assert "secret" not in said
+        assert said in (INTERNAL, MEMORY, ELSEWHERE)
+
+    play(scenario)
+    assert ("secret" in caplog.text) is (name == "folder")
+    assert ("Traceback" in caplog.text) is (name != "folder")
+
+
+def test_a_job_that_cannot_even_be_handed_over_ends_and_the_next_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(jobs: Jobs, models: Models) -> None:
+        models.through.set()
+        submit = jobs._thread.submit
+
+        def once(*given: Any) -> Any:
+            monkeypatch.setattr(jobs._thread, "submit", submit)
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(jobs._thread, "submit", once)
+        ends = [(await told(jobs, jobs.submit(question, None)))[-1] for question in "ab"]
+        assert [end.name for end in ends] == ["failed", "done"]
+
+    assert play(scenario).ended == ["b"]
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_what_has_settled_is_done_whoever_cancels(stops: bool) -> None:
+    async def scenario(jobs: Jobs, models: Models) -> None:
+        models.through.set()
+        job = jobs.submit("settled", None)
+        await until(models.settled.is_set)
+        stopping = asyncio.create_task(jobs.stop(3)) if stops else None
+        jobs.cancel(job)
+        await asyncio.sleep(0.01)
+        assert not job.ended
+        models.kept.set()
+        await until(lambda: job.ended)
+        assert job.event.name == "done"
+        assert stopping is None or await stopping
+
+    assert play(scenario).ended == ["settled"]
 
 
 def test_stopping_ends_all_jobs_with_a_reason_and_takes_no_more() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+from pathlib import Path
 
+import httpx
 import pytest
 
 from attrib.errors import InputError
 from attrib.server import running
+from tests.server.live import serving
 
 
 @pytest.mark.parametrize(("host", "others", "needs"), [
@@ -23,6 +26,35 @@ def test_a_token_is_needed_where_others_can_come(host: str, others: tuple[str, .
         assert (f"token={place.token}" in place.url) is needs
         assert f":{place.socket.getsockname()[1]}/" in place.url
         assert place.hosts.allow(f"127.0.0.1:{place.hosts.port}")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("name", [None, "no.such.host.invalid", "a" * 70])
+def test_the_printed_address_is_answered(
+    host: str, name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name is not None:
+        monkeypatch.setattr(socket, "gethostname", lambda: name)
+    try:
+        with serving(tmp_path, host=host) as live, httpx.Client(trust_env=False) as client:
+            assert live.place.hosts.allow(httpx.URL(live.place.url).netloc.decode())
+            assert client.get(live.place.url).status_code == 303
+            if host == "::" and socket.has_dualstack_ipv6():
+                here = httpx.URL(live.place.url).copy_with(host="127.0.0.1")
+                assert client.get(here).status_code == 303
+    except InputError:
+        pytest.skip("no IPv6 here")
+
+
+def test_without_both_versions_an_address_of_version_6_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    monkeypatch.setattr(socket, "gethostname", lambda: "127.0.0.1")
+    try:
+        place = running.bind("::", 0)
+    except InputError:
+        pytest.skip("no IPv6 here")
+    with place.socket:
+        assert place.url.startswith(f"http://[::1]:{place.hosts.port}/?token=")
 
 
 def test_tokens_differ() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -17,10 +20,14 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from attrib import storage
-from attrib.render import page
-from attrib.server.app import EventStream, Lengths
+from attrib.files import write_atomically
+from attrib.records import Explanation
+from attrib.render import gallery, page
+from attrib.server import app, running, shelf
+from attrib.server.app import ClosingStream, Lengths
 from attrib.server.guard import HEADERS
 from attrib.server.jobs import INTERNAL, Limits
+from attrib.server.shelf import Shelf
 from tests.server.live import JSON, Live, made, serving, wait_for
 
 
@@ -108,6 +115,48 @@ def test_what_was_cancelled_during_its_last_step_is_not_kept(live: Live, tmp_pat
     assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
 
 
+def test_what_was_cancelled_while_its_record_was_made_is_not_kept(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, go_on = threading.Event(), threading.Event()
+    to_bytes = storage.to_bytes
+
+    def slowly(explanation: Explanation) -> bytes:
+        making.set()
+        assert go_on.wait(5)
+        return to_bytes(explanation)
+
+    monkeypatch.setattr(storage, "to_bytes", slowly)
+    live.explainer.through.set()
+    name = live.ask("first").json()["id"]
+    assert making.wait(5)
+    assert live.client.delete(f"/api/jobs/{name}").json()["state"] == "cancelled"
+    go_on.set()
+    assert list(live.events(live.ask("second").json()["id"]))[-1][0] == "done"
+    assert [storage.load(file).question for file in tmp_path.iterdir()] == ["second"]
+
+
+def test_what_is_being_written_cannot_be_cancelled_and_is_listed(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slowly(file: Path, data: bytes) -> None:
+        writing.set()
+        assert go_on.wait(5)
+        write_atomically(file, data)
+
+    monkeypatch.setattr(shelf, "write_atomically", slowly)
+    live.explainer.through.set()
+    name = live.ask("first").json()["id"]
+    assert writing.wait(5)
+    assert live.client.delete(f"/api/jobs/{name}").json()["state"] == "progress"
+    go_on.set()
+    (*_, (end, data)) = live.events(name)
+    assert end == "done"
+    assert f'href="{data["url"]}"' in live.client.get("/").text
+
+
 @pytest.mark.parametrize("version", ["2.3", "2.4"])
 def test_a_stream_is_closed_before_its_response_ends_also_in_the_middle_of_sending(version: str) -> None:
     closed: list[bool] = []
@@ -130,7 +179,7 @@ def test_a_stream_is_closed_before_its_response_ends_also_in_the_middle_of_sendi
     async def respond() -> None:
         scope = {"type": "http", "asgi": {"spec_version": version}}
         with pytest.raises((OSError, ClientDisconnect)):
-            await EventStream(source())(scope, receive, send)
+            await ClosingStream(source(), {}, "text/event-stream")(scope, receive, send)
         assert closed == [True]
 
     with ThreadPoolExecutor(1) as thread:
@@ -181,14 +230,131 @@ def test_an_error_of_the_server_is_one_line_and_the_log_has_it(
     def break_down(*given: Any, **named: Any) -> bytes:
         raise RuntimeError("secret of the house")
 
-    live.shelf.add(made("Who?"))
-    name = next(iter(live.shelf._entries))
-    monkeypatch.setattr(page, "html", break_down)
-    response = live.client.get(f"/explanations/{name}")
+    monkeypatch.setattr(gallery, "index_html", break_down)
+    response = live.client.get("/")
     assert (response.status_code, one_line(response)) == (500, INTERNAL)
     wait_for(lambda: "secret of the house" in caplog.text)
     monkeypatch.undo()
-    assert live.client.get(f"/explanations/{name}").is_success
+    assert live.client.get("/").is_success
+
+
+@pytest.mark.parametrize("error", [StopIteration(), RecursionError("secret"), IndexError("secret"), MemoryError()])
+def test_a_page_that_cannot_be_made_is_one_line_and_the_log_says_why(
+    live: Live, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def break_down(*given: Any, **named: Any) -> bytes:
+        raise error
+
+    address = live.shelf.add(made("Who?"))
+    with monkeypatch.context() as broken:
+        broken.setattr(page, "html", break_down)
+        response = live.client.get(address)
+    assert response.status_code == 404
+    assert "secret" not in one_line(response)
+    wait_for(lambda: type(error).__name__ in caplog.text)
+    assert live.client.get(address).is_success
+
+
+def test_whatever_lies_in_the_folder_the_list_is_shown_and_says_not_where(live: Live, tmp_path: Path) -> None:
+    address = live.shelf.add(made("Who?"))
+    file = next(tmp_path.iterdir())
+    spoil(tmp_path, file.read_bytes())
+    listed = live.client.get("/")
+    assert listed.is_success
+    assert f'href="{address}"' in listed.text
+    assert listed.text.count('href="/explanations/') == 1
+    assert all(f"{name}.safetensors" in listed.text for name in ("cut", "deep", "bf16", "float8", "surrogate"))
+    assert str(tmp_path) not in listed.text
+    assert len(Shelf(tmp_path)) == 1
+    file.unlink()
+    listed = live.client.get("/")
+    assert listed.is_success
+    assert 'href="/explanations/' not in listed.text
+    assert "cut.safetensors" in listed.text
+
+
+def spoil(folder: Path, whole: bytes) -> None:
+    """Beside a record: damaged ones of many kinds, and what is no file."""
+    record = json.dumps({"schema": storage.SCHEMA, "record": {"is": "Phrase", "fields": {"text": "\ud800"}}})
+    for name, attrib, tensors in (
+        ("deep", "[" * 200_000, {}),
+        ("surrogate", record, {}),
+        ("bf16", "{}", {"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}),
+        ("float8", "{}", {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}),
+    ):
+        header = json.dumps({"__metadata__": {"attrib": attrib}, **tensors}).encode()
+        data = struct.pack("<Q", len(header)) + header + b"\0\0" * bool(tensors)
+        (folder / f"{name}.safetensors").write_bytes(data)
+    (folder / "cut.safetensors").write_bytes(whole[:300])
+    (folder / "line\nand \x1b.safetensors").write_bytes(whole[:300])
+    (folder / os.fsdecode(b"\xff\xfe.safetensors")).write_bytes(whole[:300])
+    (folder / "folder.safetensors").mkdir()
+    (folder / "loop.safetensors").symlink_to("loop.safetensors")
+    (folder / "nowhere.safetensors").symlink_to("/nonexistent")
+    (folder / "around").symlink_to(folder)
+    os.mkfifo(folder / "pipe.safetensors")
+    (folder / "attribution.json").write_text('{"rows": [{"question": "Who?", "kind": "\\ud800"}]}')
+
+
+def test_a_link_out_of_the_folder_is_neither_listed_nor_followed(live: Live, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    storage.save(made("What is secret?"), outside / "explanation")
+    (tmp_path / "link.safetensors").symlink_to(outside / "explanation.safetensors")
+    (tmp_path / "below").symlink_to(outside)
+    address = live.shelf.add(made("Who?"))
+    assert "secret" not in live.client.get("/").text
+    file = next(tmp_path.glob("[0-9a-f]*.safetensors"))
+    record = file.read_bytes()
+    assert live.client.get(f"{address}/record").content == record
+    file.unlink()
+    file.symlink_to("/etc/passwd")
+    for path in (f"{address}/record", address):
+        response = live.client.get(path)
+        assert response.status_code == 404
+        assert "root:" not in one_line(response)
+    file.unlink()
+    file.write_bytes(record)
+    assert "Who?" in live.client.get("/").text
+    assert live.client.get(f"{address}/record").content == record
+
+
+def test_another_record_at_the_same_place_has_another_address(live: Live, tmp_path: Path) -> None:
+    address = live.shelf.add(made("Who?"))
+    storage.save(made("What?"), next(tmp_path.iterdir()))
+    assert live.client.get(f"{address}/record").status_code == 404
+    assert live.client.get(address).status_code == 404
+    assert "What?" in live.client.get("/").text
+
+
+def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    look = gallery.look
+
+    def noting(file: Path) -> gallery.Look:
+        read.append(file.name)
+        return look(file)
+
+    monkeypatch.setattr(gallery, "look", noting)
+    for name in "abc":
+        storage.save(made(f"Question {name}?"), tmp_path / name)
+    told: list[tuple[str, int, int]] = []
+    kept = Shelf(tmp_path, progress=lambda *state: told.append(state))
+    assert read == [f"{name}.safetensors" for name in "abc"]
+    assert told == [("records", number, 3) for number in range(3)]
+    read.clear()
+    storage.save(made("Question d?"), tmp_path / "d")
+    storage.save(made("Another a?"), tmp_path / "a")
+    (tmp_path / "b.safetensors").unlink()
+    address = kept.add(made("Own?"))
+    listed = kept.index().decode()
+    assert sorted(read) == ["a.safetensors", "d.safetensors"]
+    assert all(question in listed for question in ("Another a?", "Question c?", "Question d?", "Own?"))
+    assert "Question b?" not in listed
+    assert "Question a?" not in listed
+    assert kept.page(address.rpartition("/")[2])
+    read.clear()
+    assert kept.index().decode() == listed
+    assert read == []
 
 
 def test_a_record_that_became_unreadable_is_one_line(live: Live, tmp_path: Path) -> None:
@@ -314,6 +480,95 @@ def test_a_body_without_end_is_refused_before_its_end(live: Live, chunked: bool)
             for _ in range(20):
                 raw.sendall(b"10000\r\n" + b"a" * 0x10000 + b"\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
+        assert is_closed(raw, b"10000\r\n" + b"a" * 0x10000 + b"\r\n")
+
+
+def is_closed(raw: socket.socket, part: bytes, seconds: float = 2) -> bool:
+    """Whether the other side takes nothing more."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            raw.sendall(part)
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "status"),
+    [("evil.example", "application/json", 421), (None, "text/plain", 403), (None, "application/json", 404)],
+)
+def test_whatever_is_refused_the_rest_of_its_body_is_not_read(
+    live: Live, host: str | None, kind: str, status: int
+) -> None:
+    host = host or live.place.url.removeprefix("http://").rstrip("/")
+    path = "/none" if status == 404 else "/api/jobs"
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=5) as raw:
+        raw.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: 9999999\r\n\r\n".encode()
+        )
+        answer = raw.recv(4096)
+        assert answer.startswith(f"HTTP/1.1 {status}".encode())
+        assert b"connection: close" in answer.lower()
+        assert is_closed(raw, b"a" * 100)
+
+
+def test_who_sends_too_much_hears_of_it_and_only_then_is_the_connection_closed(live: Live) -> None:
+    for _ in range(5):
+        response = live.client.post("/api/jobs", content=b"a" * 3_000_000, headers=JSON)
+        assert response.status_code == 413
+        assert response.headers["connection"] == "close"
+    assert "connection" not in live.client.get("/none").headers
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n", b"GET"])
+@pytest.mark.parametrize("after", [False, True], ids=["at first", "after a response"])
+def test_a_connection_that_brings_no_whole_head_is_closed(
+    live: Live, begun: bytes, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "HEAD", 0.2)
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=3) as raw:
+        if after:
+            raw.sendall(b"HEAD /none HTTP/1.1\r\nHost: " + live.client.base_url.netloc + b"\r\n\r\n")
+            assert raw.recv(4096).startswith(b"HTTP/1.1 404")
+        for letter in begun:
+            raw.sendall(bytes([letter]))
+        assert raw.recv(4096) == b""
+    wait_for(lambda: not live.server.server_state.connections)
+
+
+def test_who_listens_is_not_closed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "HEAD", 0.1)
+    name = live.ask("first").json()["id"]
+    events = live.events(name)
+    next(events)
+    time.sleep(0.4)
+    live.explainer.through.set()
+    assert list(events)[-1][0] == "done"
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 20", "Transfer-Encoding: chunked"])
+def test_a_body_that_does_not_come_is_refused(live: Live, length: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PATIENCE", 0.2)
+    host = live.client.base_url.netloc.decode()
+    with socket.create_connection(("127.0.0.1", live.place.hosts.port), timeout=3) as raw:
+        raw.sendall(
+            f"POST /api/jobs HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode()
+        )
+        answer = b"".join(iter(lambda: raw.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert answer.endswith(b'"}')
+
+
+def test_asking_for_the_head_of_events_is_not_listening(live: Live) -> None:
+    name = live.ask("first").json()["id"]
+    response = live.client.head(f"/api/jobs/{name}/events")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert live.jobs is not None
+    job = live.jobs.find(name)
+    assert job is not None
+    assert job.listeners == 0
 
 
 def test_a_full_queue_says_so(tmp_path: Path) -> None:

@@ -50,8 +50,13 @@ export function mountQuestionBox(form, live) {
     const source = new EventSource(`${live.ask}/${encodeURIComponent(id)}/events`);
     job = { id, source };
     const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
-    const end = (text) => {
+    let lost = null;
+    const close = () => {
+      clearTimeout(lost);
       source.close();
+    };
+    const end = (text) => {
+      close();
       busy(false, text);
     };
     const queued = (before) => say(before > 0 ? `waiting: ${before} before you` : "starting …");
@@ -64,13 +69,20 @@ export function mountQuestionBox(form, live) {
       if (event.total) bar.value = event.done / event.total;
     });
     on("done", (event) => {
-      source.close();
+      close();
       location.assign(event.url);
     });
     on("failed", (event) => end(event.error));
     on("cancelled", () => end("cancelled"));
-    // The server stops a job whose reader went away: asking for its events again would find nothing.
-    source.onerror = () => end("the connection to the server was lost");
+    // The browser connects again by itself, and the server waits some seconds for it before it gives the question up.
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) return end("the connection to the server was lost");
+      say("the connection to the server was lost; trying again …");
+      lost ??= setTimeout(() => {
+        lost = null;
+        if (source.readyState !== EventSource.OPEN) end("the connection to the server was lost; is it still running?");
+      }, 10_000);
+    };
   }
 
   function cancel() {
