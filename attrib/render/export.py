@@ -41,8 +41,8 @@ class FigureOptions:
     method: str | None = None
     """Of the prompt; None: every method, and their comparison."""
     preset: str = "neurips-double"
-    top: int = 12
-    """Sections in the heatmap."""
+    top: int | None = None
+    """Sections in the heatmap; None: 12, or as many as the preset has room for."""
     special: Special = "fold"
     """The chat template's tokens in the prompt heatmap."""
     document: str | None = None
@@ -136,11 +136,15 @@ def _sections(explanation: Explanation, options: FigureOptions) -> Iterator[Draw
     names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
     if not names:
         raise InputError("this explanation has no mapper; explain again with --mappers")
+    if not explanation.sections:
+        raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
     for name in names:
         yield sections(explanation, name, preset=options.preset, top=options.top)
 
 
-def sections(explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int = 12) -> Drawing:
+def sections(
+    explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int | None = None
+) -> Drawing:
     """The section heatmap."""
     from attrib.render import figures as draw
 

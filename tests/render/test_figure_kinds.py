@@ -262,8 +262,22 @@ def test_captions_say_what_is_missing_and_what_a_score_is_not(explanation: Expla
     )  # fmt: skip
     unmarked = figures.track_caption(replace(explanation, mappings={"hidden": none}), "hidden")
     assert "•" not in unmarked
-    assert "No answer token has for any section a q < 0.05" in unmarked
+    assert "No dots: 40 of the 96 pairs of answer token and section must beat every control score" in unmarked
     assert "base and tuned are the same" in figures.track_caption(explanation, "bm25")
+
+
+def test_a_track_without_dots_says_whether_there_could_have_been_any() -> None:
+    def said(controls: int, answer: int = 4) -> str:
+        explanation = make_explanation(answer=answer, sections=4, controls=controls)
+        hidden = explanation.mappings["hidden"]
+        sides = (replace(side, q=np.ones_like(side.q)) for side in (hidden.base, hidden.tuned))
+        none = replace(hidden, **dict(zip(("base", "tuned"), sides, strict=True)))
+        return figures.track_caption(replace(explanation, mappings={"hidden": none}), "hidden")
+
+    assert "No answer token has for any section q < 0.05" in said(100)
+    assert "No dots: 4 of the 16 pairs" in said(20)
+    assert "So few control texts cannot give q < 0.05" in said(1)
+    assert "q <" not in said(100, answer=0)
 
 
 def test_what_the_record_lacks_is_refused(explanation: Explanation) -> None:
@@ -306,3 +320,15 @@ def test_every_figure_draws_in_the_callers_axes_and_returns_their_figure(explana
             draw(explanation, axs=[grid[3, 2]])
     with pytest.raises(InputError, match="needs 2: base, tuned"):
         figures.section_track(explanation, axs=[grid[3, 2]])
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_gain_without_a_number_does_not_keep_the_others_from_being_drawn(
+    explanation: Explanation, odd: float
+) -> None:
+    gain = explanation.verdict.gain.copy()
+    gain[0] = odd
+    changed = replace(explanation, verdict=replace(explanation.verdict, gain=gain))
+    for figure in (figures.answer_strip(changed), figures.section_heatmap(changed)):
+        assert figures.to_bytes(figure, "pdf", figures.plain_metadata("x", "pdf"))
+    assert figures.strip_caption(changed)

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import LABELS, Explanation, Label
@@ -115,8 +113,7 @@ def answer_strip(explanation: Explanation, *, preset: str = "neurips-double", ax
 def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
     if not explanation.answer_tokens:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    gain = np.array([bits(float(value)) for value in explanation.verdict.gain])
-    low, high = min(0.0, float(gain.min())), max(0.0, float(gain.max()), 1e-9)
+    low, high = view.gain_ends([float(bits(float(value))) for value in explanation.verdict.gain])
     gutter = MARGIN + max(inches(short_bits(end)) for end in (low, high)) + 0.05
     room = width - gutter - MARGIN
     # Two letters of the widest kind must fit.
@@ -202,7 +199,7 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.set(xlim=(0, wide), ylim=(tall, 0), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     _key(ax, plan)
-    gain = [float(bits(float(value))) for value in explanation.verdict.gain]
+    gain = [view.drawn_gain(float(bits(float(value))), plan.low, plan.high) for value in explanation.verdict.gain]
     scale = _BARS / (plan.high - plan.low)
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
