@@ -341,6 +341,8 @@ def render(
     from attrib.render import export
 
     kinds, drawn = parse_formats(formats, EXPLANATION_FORMATS), parse_figures(figures)
+    if drawn is not None and kinds == ("html",):
+        raise InputError("--figure: no picture's format is asked for; add one to --format, such as pdf")
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     check_writable(folder)

@@ -158,3 +158,9 @@ def test_names_from_a_record_never_leave_the_folder(tmp_path: Path) -> None:
     assert {Path(file).parent for file in files} == {tmp_path / "out"}
     assert (tmp_path / "out" / "sections-..-..-x-y-.png").is_file()
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_names_that_are_one_as_a_files_name_get_two_files() -> None:
+    explanation = make_explanation(mappers=("hidden v2", "hidden/v2", "Hidden-v2"), methods=())
+    drawn = export.drawings(explanation, export.FigureOptions(kinds=("sections",)))
+    assert [drawing.name for drawing in drawn] == ["sections-hidden-v2", "sections-hidden-v2-2", "sections-Hidden-v2-3"]

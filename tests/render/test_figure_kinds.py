@@ -34,6 +34,9 @@ def texts(figure: Figure) -> list[str]:
 def test_words_of_answer_and_question_are_found_where_they_first_stand(explanation: Explanation) -> None:
     assert figures.answer_part(explanation, "warranty on") == (1, 2)
     assert figures.answer_part(explanation, "arra") == (1,)
+    later = make_explanation(answer_texts=[" Kathe", " saw", " the", " heat"])
+    assert figures.answer_part(later, "the") == (2,)
+    assert figures.answer_part(later, "hea") == (3,)
     found = figures.question_part(explanation, "the warranty")
     assert [explanation.prompt_tokens[i].text for i in found] == [" the", " warranty"]
     assert set(found) <= set(question_positions(explanation.prompt_tokens, explanation.question))
@@ -78,7 +81,8 @@ def test_heads_of_swapped_models_change_sign_and_the_largest_changes_are_framed_
     assert abs(found.difference[layer, head]) == np.abs(found.difference).max()
     frames = [p for p in figures.head_heatmap(explanation).axes[2].patches if isinstance(p, Rectangle)]
     assert {(p.get_x(), p.get_y()) for p in frames} == set(found.changed)
-    assert f"layer {layer} head {head} (" in figures.head_caption(explanation)
+    shares = f"({found.base[layer, head]:.2f} → {found.tuned[layer, head]:.2f})"
+    assert f"layer {layer} head {head} {shares}" in figures.head_caption(explanation)
     same = replace(explanation, tuned=explanation.base)
     assert figures.head_map(same).changed == ()
     assert "largest changes" not in figures.head_caption(same)
@@ -169,6 +173,10 @@ def test_what_the_other_model_said_stands_below(explanation: Explanation) -> Non
     assert said("tuned") == "base said: The warranty is twelve months."
     assert "tuned said: another" in said("base", tuned_answer="another")
     assert "base said:" not in said("base")
+    assert "Below: what base answered by itself." in figures.strip_caption(explanation)
+    given = replace(explanation, answer_source="given", tuned_answer="another")
+    assert "Below: what base and tuned answered by themselves." in figures.strip_caption(given)
+    assert "is a judgement of its own" in figures.strip_caption(given)
     both = said("given", tuned_answer="another")
     assert "base said: The" in both
     assert "tuned said: another" in both

@@ -175,13 +175,8 @@ def _flow(pieces: Sequence[tuple[str, bool]], room: float, points: float) -> tup
 
 def _said(explanation: Explanation, room: float) -> tuple[str, ...]:
     """Lines of what the models said by themselves, where that is not the answer."""
-    told = [
-        (name, text)
-        for name, text in (("base", explanation.base_answer), ("tuned", explanation.tuned_answer))
-        if explanation.answer_source != name and (name == "base" or text.strip() != explanation.answer.strip())
-    ]
     lines: list[str] = []
-    for name, text in told:
+    for name, text in _told(explanation):
         blank = f"{name} said nothing"
         whole = f"{name} said: {view.visible(' '.join(text.split()))}" if text.strip() else blank
         pieces = [(word if not i else f" {word}", True) for i, word in enumerate(whole.split())]
@@ -190,6 +185,15 @@ def _said(explanation: Explanation, room: float) -> tuple[str, ...]:
             own[_SAID - 1 :] = [elide(f"{own[_SAID - 1]} {own[_SAID]}", room)]
         lines += own
     return tuple(lines)
+
+
+def _told(explanation: Explanation) -> list[tuple[str, str]]:
+    """The models whose own answer is not the one that is explained, with that answer."""
+    return [
+        (name, text)
+        for name, text in (("base", explanation.base_answer), ("tuned", explanation.tuned_answer))
+        if explanation.answer_source != name and (name == "base" or text.strip() != explanation.answer.strip())
+    ]
 
 
 def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
@@ -283,7 +287,9 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     if plan.cut:
         lines.append(f"The last {plan.cut:,} of {len(gain):,} tokens are not drawn.")
     if plan.said:
-        lines.append("Below: what the model answers by itself.")
+        own = [name for name, _ in _told(explanation)]
+        lines.append(f"Below: what {' and '.join(own)} answered by {'itself' if len(own) == 1 else 'themselves'}.")
+    lines.append("The verdict of the whole answer is a judgement of its own: its shares may differ from the text's.")
     lines.append("The verdict is a calibrated judgement: only retraining shows what caused a token.")
     return " ".join(lines)
 
