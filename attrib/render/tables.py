@@ -17,7 +17,7 @@ from typing import Any
 from attrib.files import write_atomically
 
 Rows = Sequence[Mapping[str, Any]]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def plain(value: Any) -> Any:
@@ -47,7 +47,7 @@ def jsonl_bytes(rows: Rows) -> bytes:
 def csv_bytes(rows: Rows, columns: Sequence[str], *, end: str = "\n") -> bytes:
     """A header and the rows, each with ``end`` after it; what is missing or not finite is empty.
 
-    Text that a spreadsheet would take for a formula (it starts with = + - or @, a tab or a line's end) gets a ' before
+    Text that a spreadsheet would take for a formula (it starts with = + - or @) gets a ' before
     it. A lone carriage return is quoted whatever ``end`` is, since readers end a row there.
     """
     table = io.StringIO()

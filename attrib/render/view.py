@@ -442,7 +442,12 @@ def verdict_line(shares: Float[np.ndarray, " 3"]) -> str:
 
 def percent_texts(shares: Float[np.ndarray, " label"]) -> tuple[str, ...]:
     """``percents`` in words: ``<1%`` and ``>99%`` for what is not wholly nothing or all."""
-    return tuple(_whole_percent(n, float(one)) for n, one in zip(percents(shares), shares, strict=True))
+    # A share may be 1 by rounding alone: it is all only where no other is left.
+    several = int(np.count_nonzero(shares)) > 1
+    return tuple(
+        ">99%" if several and n >= 100 else _whole_percent(n, float(one))
+        for n, one in zip(percents(shares), shares, strict=True)
+    )
 
 
 def percent(share: float) -> str:

