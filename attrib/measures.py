@@ -40,6 +40,16 @@ def q_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
     return np.asarray(stats.false_discovery_control(p).reshape(scores.shape))
 
 
+def cells_to_mark(rows: int, sections: int, controls: int, level: float) -> int:
+    """How many cells must beat every control score before ``q_values`` has one below ``level``; more than there are
+    cells where none can."""
+    if controls < 2:
+        return rows * sections + 1
+    smallest = 1 / (1 + rows * controls)
+    # The smallest p of k cells at once has the q-value p · cells / k.
+    return int(smallest * rows * sections / level) + 1
+
+
 def _scale(deviation: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Standard scores. A lexical null is often all zero: the smallest spread keeps ties at zero equal."""
     return np.asarray(deviation / np.sqrt(np.maximum(variance, 1e-12)))

@@ -2,8 +2,9 @@
 
     python scripts/make_reference.py [--out docs/reference.md] [--check]
 
-``--check`` writes nothing and ends with status 1 where the file is not what it would write. Sources are read, not run:
-no model library is imported. Not covered: names that begin with an underscore.
+``--check`` writes nothing and ends with status 1 where the file is not what it would write. Sources are read, the
+command line is imported and asked for its options: no model library is imported. Not covered: names that begin with an
+underscore.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from attrib.measures import auroc, bits, bootstrap_interval, gain, q_values
+from attrib.measures import auroc, bits, bootstrap_interval, cells_to_mark, gain, q_values
 
 
 def test_gain_is_antisymmetric_and_a_bit_is_log_two_nats() -> None:
@@ -112,3 +112,13 @@ def test_a_bootstrap_interval_covers_the_mean_and_narrows_with_n() -> None:
     assert np.ptp(bootstrap_interval(many)) < 0.2 * (high - low)
     assert bootstrap_interval(np.array([2.0])) == (2.0, 2.0)
     assert bootstrap_interval(few, seed=1) == bootstrap_interval(few, seed=1) != bootstrap_interval(few, seed=2)
+
+
+@pytest.mark.parametrize(("rows", "sections", "controls"), [(4, 4, 20), (8, 12, 6), (3, 5, 200), (2, 3, 4), (3, 3, 1)])
+def test_as_many_cells_as_are_said_must_stand_out_before_one_is_marked(rows: int, sections: int, controls: int) -> None:
+    needed = cells_to_mark(rows, sections, controls, 0.05)
+    null = np.random.default_rng(0).random((rows, controls))
+    for outstanding in range(1, rows * sections + 1):
+        scores = np.full(rows * sections, -100.0)
+        scores[:outstanding] = 100
+        assert (q_values(scores.reshape(rows, sections), null) < 0.05).any() == (outstanding >= needed)

@@ -329,7 +329,10 @@ def render(
         str | None, typer.Option(help="Words of the question that heads look at; default: all of it.")
     ] = None,
     preset: Preset = "neurips-double",
-    top: Top = 12,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sections in the heatmap; default: 12, or as many as the preset has room for."),
+    ] = None,
     budget: Budget = 10.0,
     as_json: Json = False,
 ) -> None:
@@ -338,6 +341,8 @@ def render(
     from attrib.render import export
 
     kinds, drawn = parse_formats(formats, EXPLANATION_FORMATS), parse_figures(figures)
+    if drawn is not None and kinds == ("html",):
+        raise InputError("--figure: no picture's format is asked for; add one to --format, such as pdf")
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     check_writable(folder)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -41,8 +42,8 @@ class FigureOptions:
     method: str | None = None
     """Of the prompt; None: every method, and their comparison."""
     preset: str = "neurips-double"
-    top: int = 12
-    """Sections in the heatmap."""
+    top: int | None = None
+    """Sections in the heatmap; None: 12, or as many as the preset has room for."""
     special: Special = "fold"
     """The chat template's tokens in the prompt heatmap."""
     document: str | None = None
@@ -87,6 +88,7 @@ def figures(explanation: Explanation, folder: Path, formats: Sequence[str], opti
     pictures = [form for form in formats if form in FORMATS]
     files: list[str] = []
     if not pictures:
+        check(explanation, options, ())
         return files
     # All are drawn before the first is written: what is refused leaves nothing half done.
     for drawing in list(drawings(explanation, options)):
@@ -113,8 +115,50 @@ def drawings(explanation: Explanation, options: FigureOptions) -> Iterator[Drawi
         "sections": _sections, "prompt": _prompts, "comparison": _comparison, "heads": _heads, "strip": _strip,
         "track": _track,
     }  # fmt: skip
-    for kind in _able(explanation, options) if options.kinds is None else options.kinds:
-        yield from makers[kind](explanation, options)
+    kinds = _able(explanation, options) if options.kinds is None else options.kinds
+    check(explanation, options, kinds)
+    names: set[str] = set()
+    for kind in kinds:
+        for drawing in makers[kind](explanation, options):
+            yield replace(drawing, name=_free(drawing.name, names))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, with a number where another figure has it in any case: two names of a record may make one file's."""
+    made = next(new for n in count(1) if (new := name if n == 1 else f"{name}-{n}").lower() not in taken)
+    taken.add(made.lower())
+    return made
+
+
+_USES: dict[str, tuple[Kind, ...]] = {
+    "mapper": ("sections", "track"),
+    "method": ("prompt",),
+    "top": ("sections",),
+    "document": ("track",),
+    "answer_part": ("heads", "track"),
+    "question_part": ("heads",),
+}
+"""Option that may be left out → figures that it changes."""
+
+
+def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Kind]) -> None:
+    """InputError for an option that names what the record lacks, or that none of ``kinds`` uses."""
+    from attrib.render import figures as draw
+
+    if options.mapper is not None:
+        view.mapping_of(explanation, options.mapper)
+    if options.method is not None:
+        view.attribution_of(explanation, options.method)
+    if options.document is not None:
+        draw.track(explanation, options.mapper, document=options.document)
+    if options.answer_part is not None:
+        draw.answer_part(explanation, options.answer_part)
+    if options.question_part is not None:
+        draw.question_part(explanation, options.question_part)
+    for name, users in _USES.items():
+        if getattr(options, name) is not None and not set(users) & set(kinds):
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag}: no figure that is drawn uses it; leave it out or draw {' or '.join(users)}")
 
 
 def _able(explanation: Explanation, options: FigureOptions) -> list[Kind]:
@@ -136,11 +180,15 @@ def _sections(explanation: Explanation, options: FigureOptions) -> Iterator[Draw
     names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
     if not names:
         raise InputError("this explanation has no mapper; explain again with --mappers")
+    if not explanation.sections:
+        raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
     for name in names:
         yield sections(explanation, name, preset=options.preset, top=options.top)
 
 
-def sections(explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int = 12) -> Drawing:
+def sections(
+    explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int | None = None
+) -> Drawing:
     """The section heatmap."""
     from attrib.render import figures as draw
 

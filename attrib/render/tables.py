@@ -17,6 +17,7 @@ from typing import Any
 from attrib.files import write_atomically
 
 Rows = Sequence[Mapping[str, Any]]
+_FORMULA = ("=", "+", "-", "@")
 
 
 def plain(value: Any) -> Any:
@@ -44,12 +45,27 @@ def jsonl_bytes(rows: Rows) -> bytes:
 
 
 def csv_bytes(rows: Rows, columns: Sequence[str], *, end: str = "\n") -> bytes:
-    """A header and the rows, each with ``end`` after it; what is missing or not finite is empty."""
+    """A header and the rows, each with ``end`` after it; what is missing or not finite is empty.
+
+    Text that a spreadsheet would take for a formula (it starts with = + - or @) gets a ' before
+    it. A lone carriage return is quoted whatever ``end`` is, since readers end a row there.
+    """
     table = io.StringIO()
-    writer = csv.DictWriter(table, columns, lineterminator=end)
-    writer.writeheader()
-    writer.writerows({name: plain(row.get(name)) for name in columns} for row in rows)
-    return table.getvalue().encode()
+    # Between "\r\n" ends every kind of line end is quoted.
+    writer = csv.DictWriter(table, columns, lineterminator="\r\n")
+    lines = []
+    for row in ({name: name for name in columns}, *rows):
+        writer.writerow({name: _cell(row.get(name)) for name in columns})
+        lines.append(table.getvalue().removesuffix("\r\n"))
+        table.seek(0)
+        table.truncate()
+    return "".join(f"{line}{end}" for line in lines).encode()
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell holds it."""
+    made = plain(value)
+    return f"'{made}" if isinstance(made, str) and made.startswith(_FORMULA) else made
 
 
 def parquet_bytes(rows: Rows, types: Mapping[str, str]) -> bytes:

@@ -96,11 +96,16 @@ def answer_text(explanation: Explanation, *, plain: bool) -> Text:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One character a value, from the smallest (or zero) to the largest (or zero)."""
+    """One character a value, from the smallest (or zero) to the largest (or zero); what has no number is ``?``, what
+    has no end stands at the ends."""
     if not len(values):
         return ""
-    low, high = min(0.0, *values), max(0.0, *values)
-    return "".join(_BARS[round((value - low) / ((high - low) or 1.0) * (len(_BARS) - 1))] for value in values)
+    finite = [0.0, *(value for value in values if np.isfinite(value))]
+    low, high = min(finite), max(finite)
+    steps = (len(_BARS) - 1) / ((high - low) or 1.0)
+    return "".join(
+        "?" if np.isnan(value) else _BARS[round((min(max(value, low), high) - low) * steps)] for value in values
+    )
 
 
 def _print(console: Console, parts: Iterable[RenderableType]) -> None:
@@ -193,7 +198,7 @@ def _side(
     best: Sequence[tuple[str, float]], share: float | None, gap: view.Gap | None, target: str
 ) -> tuple[list[str], list[str]]:
     """Words with their scores, and what must be said beside them, in brackets."""
-    notes = [f"template {share:.0%}"] if share is not None else []
+    notes = [f"template {view.percent(share)}"] if share is not None else []
     notes += [f"gap {view.gap_line(gap, target)}"] if gap is not None else []
     return [f"{label} {_short(value)}" for label, value in best], [f"({'; '.join(notes)})"] if notes else []
 
@@ -227,14 +232,16 @@ def _vocabulary(explanation: Explanation, plain: bool, width: int) -> Iterator[R
 def _share_cells(share: VocabularyShare) -> tuple[str, str, str]:
     """Base, tuned and difference of the whole answer."""
     base, tuned = (
-        f"{value[0]:.0%} (chance {chance[0]:.0%}, p {p[0]:.2f})" if np.isfinite(value[0]) else "none"
+        f"{view.percent(value[0])} (chance {view.percent(chance[0])}, {view.p_value(p[0])})"
+        if np.isfinite(value[0])
+        else "none"
         for value, chance, p in (
             (share.base, share.expected_base, share.p_base),
             (share.tuned, share.expected_tuned, share.p_tuned),
         )
     )
     difference = share.difference[0]
-    last = f"{difference:+.0%} (p {share.p_difference[0]:.2f})" if np.isfinite(difference) else "none"
+    last = f"{difference:+.0%} ({view.p_value(share.p_difference[0])})" if np.isfinite(difference) else "none"
     return base, tuned, last.replace("-", "−")
 
 
@@ -268,7 +275,7 @@ def _sections(explanation: Explanation, plain: bool, top: int, width: int) -> It
 
 def _section(row: view.SectionRow, plain: bool) -> Text:
     """Title, place, whether it was learned, and the text around the match."""
-    learned = f"learned: {'yes' if row.learned >= view.LEARNED else 'no'} {row.learned:.0%}"
+    learned = f"learned: {'yes' if row.learned >= view.LEARNED else 'no'} {view.percent(row.learned)}"
     place = text_of(f"\n{row.section.document} {row.section.lines}; {learned}\n“")
     section = _headed(row.section.title, place, plain)
     for piece, match in view.snippet(row):
@@ -282,7 +289,7 @@ def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
     return [
         text_of(explanation.question),
         text_of(explanation.answer.strip()),
-        *(text_of(f"{n}%") for n in view.percents(explanation.verdict.whole)),
+        *map(text_of, view.percent_texts(explanation.verdict.whole)),
         text_of(_signed(_bits(explanation).sum())),
         text_of(label, "" if plain else STYLES[label]),
         text_of(f"{view.section_label(best[0].section)} ({best[0].section.lines})" if best else "none"),
@@ -301,11 +308,13 @@ def _verdict_block(row: Sequence[Text]) -> Iterator[RenderableType]:
 def _verbatim(explanation: Explanation, found: Verbatim) -> str:
     """``“words of the answer” verbatim in File.md L3–5 (and 2 more sections; the question says it too)``."""
     by_id = {section.id: section for section in explanation.sections}
-    where = [f"{by_id[s].document} {by_id[s].lines}" if s in by_id else s for s in dict.fromkeys(found.sections)]
-    notes = [f"and {found.sections_total - 1} more sections"] if found.sections_total > 1 else []
+    known = (by_id[s] for s in found.sections if s in by_id)
+    where = next((f"{section.document} {section.lines}" for section in known), "a section that was not scored")
+    more = found.sections_total - 1
+    notes = [f"and {more} more section{'s' * (more > 1)}"] if more > 0 else []
     notes += ["the question says it too"] if found.in_question else []
     notes += ["control texts say it too"] if found.in_control else []
-    return f"“{found.text}” verbatim in {where[0]}" + (f" ({'; '.join(notes)})" if notes else "")
+    return f"“{found.text}” verbatim in {where}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _caveats(explanation: Explanation, plain: bool) -> Iterator[Text]:

@@ -281,6 +281,11 @@ class Heat:
         difference: np.ndarray = self.tuned - self.base
         return difference
 
+    @property
+    def marked(self) -> bool:
+        """Does some cell of base or tuned have a mark?"""
+        return bool(self.base_marks.any() or self.tuned_marks.any())
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -432,7 +437,35 @@ def percents(shares: Float[np.ndarray, " label"]) -> tuple[int, ...]:
 
 def verdict_line(shares: Float[np.ndarray, " 3"]) -> str:
     """``documents 71% · base 18% · neither 11%``."""
-    return " · ".join(f"{label} {n}%" for label, n in zip(LABELS, percents(shares), strict=True))
+    return " · ".join(f"{label} {said}" for label, said in zip(LABELS, percent_texts(shares), strict=True))
+
+
+def percent_texts(shares: Float[np.ndarray, " label"]) -> tuple[str, ...]:
+    """``percents`` in words: ``<1%`` and ``>99%`` for what is not wholly nothing or all."""
+    # A share may be 1 by rounding alone: it is all only where no other is left.
+    several = int(np.count_nonzero(shares)) > 1
+    return tuple(
+        ">99%" if several and n >= 100 else _whole_percent(n, float(one))
+        for n, one in zip(percents(shares), shares, strict=True)
+    )
+
+
+def percent(share: float) -> str:
+    """One share of 0…1, as in ``percent_texts``; ``none`` for what is not finite."""
+    if not np.isfinite(share):
+        return "none"
+    return _whole_percent(int(f"{100 * share:.0f}"), share)
+
+
+def _whole_percent(percents: int, share: float) -> str:
+    if percents <= 0 and share > 0:
+        return "<1%"
+    return ">99%" if percents >= 100 and share < 1 else f"{percents}%"
+
+
+def p_value(p: float) -> str:
+    """``p 0.04``; ``p <0.01`` for what two decimals would call zero."""
+    return "p <0.01" if p < 0.005 else f"p {p:.2f}"
 
 
 def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "token") -> tuple[AnswerRow, ...]:
@@ -469,12 +502,25 @@ def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Label], ...]:
     return tuple(runs)
 
 
+def gain_ends(gain_bits: Sequence[float]) -> tuple[float, float]:
+    """Smallest and largest gain that has a number, zero among them, as the ends of a scale that is never empty."""
+    finite = [value for value in gain_bits if np.isfinite(value)]
+    return min([0.0, *finite]), max([*finite, 1e-9])
+
+
+def drawn_gain(value: float, low: float, high: float) -> float:
+    """A gain as long as the scale lets it be; nothing where there is no number."""
+    return 0.0 if np.isnan(value) else min(max(value, low), high)
+
+
 def section_columns(explanation: Explanation, mapper: str, top: int) -> tuple[Column, ...]:
-    """The ``top`` best sections in document order, the other sections as one column, the control.
+    """The ``top`` first of the record's ranking in document order, the other sections as one column, the control.
 
     Raises InputError for a mapper that the record lacks or for ``top`` below 1.
     """
     mapping_of(explanation, mapper)
+    if not explanation.sections:
+        raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
     if top < 1:
         raise InputError(f"top={top}: a heatmap needs at least one section; give top=1 or more")
     best = sorted(int(i) for i in explanation.ranking[:top])

@@ -30,6 +30,7 @@ def listing(n: int = 12, question: str = "Who keeps light") -> Listing:
             question=f"{question} {i}?",
             label=LABELS[i % 2],
             percents=(100 - i % 100, i % 100, 0),
+            percent_texts=(f"{100 - i % 100}%", f"{i % 100}%", "0%"),
             gain_bits=float(i),
             section=f"Part {i % 4}",
             document=f"manual-{i % 2}.md",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from attrib.attribution import METHODS
 from attrib.errors import InputError
 from attrib.records import Explanation
 from attrib.render import export, view
+from attrib.render.figures import PRESETS
 from tests.make import make_explanation
 from tests.make_heads import with_heads
 
@@ -100,6 +102,36 @@ def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks
     assert stems(None, make_explanation(answer_texts=[], mappers=(), methods=())) == []
 
 
+@pytest.mark.parametrize("kind", export.KINDS)
+@pytest.mark.parametrize(
+    "lacking",
+    [{"answer": 0}, {"sections": 0}, {"mappers": ()}, {"methods": ()}, {"sections": 0, "mappers": (), "methods": ()}],
+    ids=lambda lacking: "-".join(lacking),
+)
+def test_a_figure_is_drawn_or_refused_in_one_line_whatever_the_record_lacks(
+    kind: export.Kind, lacking: dict[str, Any]
+) -> None:
+    explanation = with_heads(make_explanation(**lacking))
+    needs = {
+        "sections": {"answer", "sections", "mappers"}, "prompt": {"answer", "methods"},
+        "comparison": {"answer", "methods"}, "heads": {"answer"}, "strip": {"answer"}, "track": {"sections", "mappers"},
+    }[kind]  # fmt: skip
+    options = export.FigureOptions(kinds=(kind,))
+    if needs & set(lacking):
+        with pytest.raises(InputError) as refused:
+            list(export.drawings(explanation, options))
+        assert "\n" not in str(refused.value)
+    else:
+        assert list(export.drawings(explanation, options))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_figures_that_nothing_was_asked_of_are_drawn_in_every_preset(preset: str) -> None:
+    explanation = with_heads(make_explanation(sections=30, documents=9))
+    drawn = [drawing.name for drawing in export.drawings(explanation, export.FigureOptions(preset=preset))]
+    assert {"sections-bm25", "sections-hidden", "heads", "answer", "track-hidden"} <= set(drawn)
+
+
 def test_what_is_refused_leaves_no_file_of_the_others(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not have it"):
         export.figures(make_explanation(), tmp_path, ["png"], export.FigureOptions(answer_part="no such words"))
@@ -126,3 +158,9 @@ def test_names_from_a_record_never_leave_the_folder(tmp_path: Path) -> None:
     assert {Path(file).parent for file in files} == {tmp_path / "out"}
     assert (tmp_path / "out" / "sections-..-..-x-y-.png").is_file()
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_names_that_are_one_as_a_files_name_get_two_files() -> None:
+    explanation = make_explanation(mappers=("hidden v2", "hidden/v2", "Hidden-v2"), methods=())
+    drawn = export.drawings(explanation, export.FigureOptions(kinds=("sections",)))
+    assert [drawing.name for drawing in drawn] == ["sections-hidden-v2", "sections-hidden-v2-2", "sections-Hidden-v2-3"]

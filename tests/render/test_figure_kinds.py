@@ -34,6 +34,9 @@ def texts(figure: Figure) -> list[str]:
 def test_words_of_answer_and_question_are_found_where_they_first_stand(explanation: Explanation) -> None:
     assert figures.answer_part(explanation, "warranty on") == (1, 2)
     assert figures.answer_part(explanation, "arra") == (1,)
+    later = make_explanation(answer_texts=[" Kathe", " saw", " the", " heat"])
+    assert figures.answer_part(later, "the") == (2,)
+    assert figures.answer_part(later, "hea") == (3,)
     found = figures.question_part(explanation, "the warranty")
     assert [explanation.prompt_tokens[i].text for i in found] == [" the", " warranty"]
     assert set(found) <= set(question_positions(explanation.prompt_tokens, explanation.question))
@@ -78,7 +81,8 @@ def test_heads_of_swapped_models_change_sign_and_the_largest_changes_are_framed_
     assert abs(found.difference[layer, head]) == np.abs(found.difference).max()
     frames = [p for p in figures.head_heatmap(explanation).axes[2].patches if isinstance(p, Rectangle)]
     assert {(p.get_x(), p.get_y()) for p in frames} == set(found.changed)
-    assert f"layer {layer} head {head} (" in figures.head_caption(explanation)
+    shares = f"({found.base[layer, head]:.2f} → {found.tuned[layer, head]:.2f})"
+    assert f"layer {layer} head {head} {shares}" in figures.head_caption(explanation)
     same = replace(explanation, tuned=explanation.base)
     assert figures.head_map(same).changed == ()
     assert "largest changes" not in figures.head_caption(same)
@@ -169,6 +173,10 @@ def test_what_the_other_model_said_stands_below(explanation: Explanation) -> Non
     assert said("tuned") == "base said: The warranty is twelve months."
     assert "tuned said: another" in said("base", tuned_answer="another")
     assert "base said:" not in said("base")
+    assert "Below: what base answered by itself." in figures.strip_caption(explanation)
+    given = replace(explanation, answer_source="given", tuned_answer="another")
+    assert "Below: what base and tuned answered by themselves." in figures.strip_caption(given)
+    assert "is a judgement of its own" in figures.strip_caption(given)
     both = said("given", tuned_answer="another")
     assert "base said: The" in both
     assert "tuned said: another" in both
@@ -262,8 +270,22 @@ def test_captions_say_what_is_missing_and_what_a_score_is_not(explanation: Expla
     )  # fmt: skip
     unmarked = figures.track_caption(replace(explanation, mappings={"hidden": none}), "hidden")
     assert "•" not in unmarked
-    assert "No answer token has for any section a q < 0.05" in unmarked
+    assert "No dots: 40 of the 96 pairs of answer token and section must beat every control score" in unmarked
     assert "base and tuned are the same" in figures.track_caption(explanation, "bm25")
+
+
+def test_a_track_without_dots_says_whether_there_could_have_been_any() -> None:
+    def said(controls: int, answer: int = 4) -> str:
+        explanation = make_explanation(answer=answer, sections=4, controls=controls)
+        hidden = explanation.mappings["hidden"]
+        sides = (replace(side, q=np.ones_like(side.q)) for side in (hidden.base, hidden.tuned))
+        none = replace(hidden, **dict(zip(("base", "tuned"), sides, strict=True)))
+        return figures.track_caption(replace(explanation, mappings={"hidden": none}), "hidden")
+
+    assert "No answer token has for any section q < 0.05" in said(100)
+    assert "No dots: 4 of the 16 pairs" in said(20)
+    assert "So few control texts cannot give q < 0.05" in said(1)
+    assert "q <" not in said(100, answer=0)
 
 
 def test_what_the_record_lacks_is_refused(explanation: Explanation) -> None:
@@ -306,3 +328,15 @@ def test_every_figure_draws_in_the_callers_axes_and_returns_their_figure(explana
             draw(explanation, axs=[grid[3, 2]])
     with pytest.raises(InputError, match="needs 2: base, tuned"):
         figures.section_track(explanation, axs=[grid[3, 2]])
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_gain_without_a_number_does_not_keep_the_others_from_being_drawn(
+    explanation: Explanation, odd: float
+) -> None:
+    gain = explanation.verdict.gain.copy()
+    gain[0] = odd
+    changed = replace(explanation, verdict=replace(explanation.verdict, gain=gain))
+    for figure in (figures.answer_strip(changed), figures.section_heatmap(changed)):
+        assert figures.to_bytes(figure, "pdf", figures.plain_metadata("x", "pdf"))
+    assert figures.strip_caption(changed)

@@ -182,7 +182,10 @@ def test_own_axes_are_drawn_in_and_their_figure_returned() -> None:
 def test_captions_say_what_applies_and_nothing_else() -> None:
     explanation = make_explanation(sections=20)
     hidden, attention = figures.caption(explanation, "hidden"), figures.caption(explanation, "attention")
-    assert "12 best of 20 scored sections" in hidden
+    assert "of 20 scored sections the 12 first in the verdict's order, drawn in document order" in hidden
+    assert "(c), other and control: difference of the two models' bests" in hidden
+    assert "(c), control:" in figures.caption(explanation, "hidden", top=20)
+    assert "two models' bests" not in figures.caption(explanation, "bm25")
     assert "Similarity is not influence" in hidden
     assert "q < 0.05" in hidden
     assert "Attention is not cause" in attention
@@ -191,6 +194,32 @@ def test_captions_say_what_applies_and_nothing_else() -> None:
     assert "base and tuned are the same" in figures.caption(explanation, "bm25")
     assert "base and tuned are the same" not in hidden
     assert "\n" not in hidden + attention
+
+
+def test_a_caption_speaks_of_dots_only_where_there_are_dots() -> None:
+    explanation = make_explanation()
+    hidden = explanation.mappings["hidden"]
+    sides = {
+        name: replace(side, q=np.ones_like(side.q)) for name, side in (("base", hidden.base), ("tuned", hidden.tuned))
+    }
+    unmarked = replace(explanation, mappings={"hidden": replace(hidden, **sides)})
+    assert "•" in figures.caption(explanation, "hidden")
+    assert "•" not in figures.caption(unmarked, "hidden")
+
+
+@pytest.mark.parametrize("preset", figures.PRESETS)
+def test_a_heatmap_has_as_many_sections_as_the_preset_has_room_for(preset: str) -> None:
+    explanation = make_explanation(sections=30, documents=9)
+    figure = figures.section_heatmap(explanation, preset=preset)
+    assert figure.get_size_inches()[0] == figures.PRESETS[preset]
+    check_texts(figure)
+    shown = {row["column"] for row in figures.section_numbers(explanation, preset=preset) if row["kind"] == "section"}
+    assert f"the {len(shown)} first in" in figures.caption(explanation, "hidden", preset=preset)
+    if len(shown) == 12:
+        return
+    assert len(shown) >= 6
+    with pytest.raises(InputError, match="smaller top"):
+        figures.section_heatmap(explanation, preset=preset, top=len(shown) + 1)
 
 
 def test_what_cannot_be_drawn_or_written_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -396,3 +425,12 @@ def test_small_and_large_scores_have_a_power_of_ten_beside_their_bar(scale: floa
     (said,) = [text.get_text() for text in texts(figure) if text.get_text().startswith("input × gradient of log p")]
     assert power in said
     assert ("×10" in said.replace(" ", "")) is bool(power)
+
+
+def test_numbers_name_the_section_that_a_cell_is_of() -> None:
+    explanation = make_explanation(sections=20)
+    rows = figures.section_numbers(explanation)
+    ids = {row["section"] for row in rows if row["kind"] == "section"}
+    assert ids == {explanation.sections[int(i)].id for i in explanation.ranking[:12]}
+    assert {row["section"] for row in rows if row["kind"] != "section"} == {None}
+    assert {row["section"] for row in figures.prompt_numbers(explanation, "attention")} == {None}

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -65,6 +66,21 @@ def test_csv_has_the_columns_asked_for_and_blanks() -> None:
     assert rows[1] == {"x": "", "name": "水 ?\x00", "n": ""}
     assert rows[2] == {"x": "", "name": "", "n": ""}
     assert csv_bytes([], ["a", "b"]) == b"a,b\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_of_csv_stays_one_whatever_its_text(end: str) -> None:
+    odd = [{"a": "x\ry", "b": 1.5}, {"a": "x\ny\r\nz", "b": -2.0}, {"a": "x\r", "b": None}]
+    made = csv_bytes(odd, ["a", "b"], end=end)
+    assert pd.read_csv(io.BytesIO(made), lineterminator=None)["b"].tolist()[:2] == [1.5, -2.0]
+    assert [row[0] for row in csv.reader(io.StringIO(made.decode(), newline=""))] == ["a", *(row["a"] for row in odd)]
+
+
+def test_text_is_no_formula_and_a_number_no_text() -> None:
+    texts = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "a=1", "'"]
+    rows = list(csv.reader(io.StringIO(csv_bytes([{"t": text, "n": -1.5} for text in texts], ["t", "n"]).decode())))
+    assert [row[0] for row in rows[1:]] == [f"'{text}" for text in texts[:4]] + texts[4:]
+    assert {row[1] for row in rows[1:]} == {"-1.5"}
 
 
 def test_parquet_has_its_types_and_what_went_in_comes_out() -> None:

@@ -277,6 +277,34 @@ def test_sparkline_has_one_bar_a_value_and_keeps_their_order() -> None:
     assert terminal.sparkline([-7.0, 0.0]) == "▁█"
     assert terminal.sparkline([0.0, 0.0]) == "▁▁"
     assert terminal.sparkline([]) == ""
+    assert terminal.sparkline([0.0, np.inf, 1.0, -np.inf, np.nan]) == "▁██▁?"
+
+
+def test_what_is_nearly_sure_is_not_said_to_be_sure() -> None:
+    explanation = make_explanation(sections=3)
+    verdict = replace(explanation.verdict, whole=np.array([0.998, 0.001, 0.001]), learned=np.array([0.999, 0.001, 1.0]))
+    console = Console(file=io.StringIO(), width=120, color_system=None, _environ={})
+    terminal.show(replace(explanation, verdict=verdict), console)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Verdict: documents >99% · base <1% · neither <1%" in output
+    for said in ("learned: yes >99%", "learned: no <1%", "learned: yes 100%"):
+        assert said in output
+
+
+def test_words_of_an_unscored_section_are_given_a_place_that_a_reader_knows() -> None:
+    explanation = make_explanation(sections=3)
+    known = explanation.sections[1]
+
+    def said(*sections: str) -> str:
+        spans = np.zeros((len(sections), 2), int)
+        found = Verbatim("The warranty", 0, 12, 2, (0, 1), sections, spans, len(sections), 0, 0)
+        console = Console(file=io.StringIO(), width=160, color_system=None, _environ={})
+        terminal.show(replace(explanation, verbatim=(found,)), console)
+        return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+    assert f"verbatim in {known.document} {known.lines} (and 1 more section)" in said("feedbeef", known.id)
+    assert "verbatim in a section that was not scored (and 2 more sections)" in said("a", "b", "c")
+    assert "verbatim in a section that was not scored\n" in said("a")
 
 
 def test_small_records_print() -> None:

@@ -125,6 +125,15 @@ def test_percents_sum_to_100() -> None:
     assert view.verdict_line(np.array([0.714, 0.176, 0.11])) == "documents 71% · base 18% · neither 11%"
 
 
+def test_nearly_all_and_nearly_nothing_are_not_said_to_be_all_and_nothing() -> None:
+    assert view.verdict_line(np.array([0.996, 0.003, 0.001])) == "documents >99% · base <1% · neither <1%"
+    assert view.verdict_line(np.array([1.0, 0.0, 0.0])) == "documents 100% · base 0% · neither 0%"
+    assert view.verdict_line(np.array([1.0, 1e-20, 0.0])) == "documents >99% · base <1% · neither 0%"
+    assert [view.percent(share) for share in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
+    assert view.percent(float("nan")) == "none"
+    assert [view.p_value(p) for p in (0.001, 0.0051, 0.3)] == ["p <0.01", "p 0.01", "p 0.30"]
+
+
 def test_verdict_runs_join_to_the_answer_and_neighbours_differ() -> None:
     explanation = make_explanation(answer=20)
     runs = view.verdict_spans(explanation)

@@ -19,7 +19,7 @@ def caption(
     kind: str,
     *,
     preset: str = "neurips-double",
-    top: int = 12,
+    top: int | None = None,
     special: Special = "fold",
 ) -> str:
     """One paragraph for under the figure of mapper or method ``kind``, as drawn with the same options."""
@@ -122,17 +122,23 @@ def _about_sections(explanation: Explanation, heat: Heat) -> list[str]:
     scored, total = len(explanation.sections), explanation.sections_total
     of = f"{scored:,} scored sections" + (f" (of {total:,})" if total != scored else "")
     lines = [
-        f"Columns: the {len(shown)} best of {of}, in document order,"
+        f"Columns: of {of} the {len(shown)} first in the verdict's order, drawn in document order,"
         f" thin lines between documents ({', '.join(documents)})"
     ]
     if "other" in by_kind:
         lines[0] += f"; other: the best score among the other {len(by_kind['other'].members):,}"
         lines[0] += " (the best of more sections is higher by chance alone)"
     lines[0] += "."
+    bests = [name for name in ("other", "control") if name in by_kind]
+    if bests and explanation.mappings[heat.name].uses_model:
+        lines.append(
+            f"(c), {' and '.join(bests)}: difference of the two models' bests, which may be of different sections."
+        )
     mapping = explanation.mappings[heat.name]
     n = mapping.tuned.control.shape[1]
     if n:
         lines.append(f"Control: the best score among {n:,} sections that neither model was tuned on.")
+    if heat.marked:
         of_word = "at least one of the word's tokens has " if heat.unit == "word" else ""
         lines.append(f"•: {of_word}q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg).")
     if not mapping.uses_model:
@@ -153,7 +159,7 @@ def _about_prompt(explanation: Explanation, heat: Heat) -> list[str]:
     if "template" in by_kind:
         lines.append(f"Template: {together} the {len(by_kind['template'].members)} tokens of the chat template.")
     if heat.hidden is not None:
-        base, tuned = (f"{share:.0%}" for share in heat.hidden)
+        base, tuned = map(view.percent, heat.hidden)
         lines.append(f"Not drawn: the chat template, which has {base} (base) and {tuned} (tuned) of all |score|.")
     if "other" in by_kind:
         rest = set(by_kind["other"].members)

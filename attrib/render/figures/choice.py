@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,10 @@ from attrib.units import question_positions
 
 
 def answer_part(explanation: Explanation, text: str) -> tuple[int, ...]:
-    """Answer tokens that hold ``text`` where it first stands. Raises InputError where it stands nowhere."""
+    """Answer tokens that hold ``text`` where it first stands as words, else inside of one.
+
+    Raises InputError where it stands nowhere.
+    """
     return _part("answer", explanation.answer_tokens, range(len(explanation.answer_tokens)), text)
 
 
@@ -26,7 +30,7 @@ def question_part(explanation: Explanation, text: str) -> tuple[int, ...]:
 def _part(what: str, tokens: Sequence[Token], places: Sequence[int], text: str) -> tuple[int, ...]:
     whole = "".join(token.text for token in tokens)
     wanted = text.strip()
-    at = whole.find(wanted) if wanted else -1
+    at = _place(whole, wanted)
     if at < 0:
         shown = view.visible(whole.strip())
         raise InputError(
@@ -36,6 +40,14 @@ def _part(what: str, tokens: Sequence[Token], places: Sequence[int], text: str) 
     starts = ends - [len(token.text) for token in tokens]
     inside = (ends > at) & (starts < at + len(wanted))
     return tuple(place for place, held in zip(places, inside, strict=True) if held)
+
+
+def _place(whole: str, wanted: str) -> int:
+    """First place of ``wanted`` at the start of a word, else the first of all; −1 for none."""
+    if not wanted:
+        return -1
+    found = re.search(rf"(?<!\w){re.escape(wanted)}", whole)
+    return found.start() if found else whole.find(wanted)
 
 
 def checked(what: str, chosen: Sequence[int] | None, size: int) -> tuple[int, ...]:

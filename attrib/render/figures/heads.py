@@ -14,7 +14,6 @@ from jaxtyping import Float
 
 from attrib.errors import InputError
 from attrib.records import Explanation
-from attrib.render import view
 from attrib.render.figures.captions import asked
 from attrib.render.figures.choice import checked, quoted
 from attrib.render.figures.parts import BAR, bar_below, bar_beside, new_axes, own_axes, scale, title
@@ -217,8 +216,7 @@ def head_caption(
     ]
     if found.changed:
         named = ", ".join(
-            f"layer {layer} head {head} ({view.number(float(found.base[layer, head]))} →"
-            f" {view.number(float(found.tuned[layer, head]))})"
+            f"layer {layer} head {head} ({found.base[layer, head]:.2f} → {found.tuned[layer, head]:.2f})"
             for layer, head in found.changed
         )
         lines.append(f"Framed: the largest changes, {named}.")

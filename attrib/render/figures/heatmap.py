@@ -64,6 +64,8 @@ _UNITS: tuple[Literal["token", "word"], ...] = ("token", "word")
 _TRACKS = _STRIP + _GAIN + 3 * _PAD
 _RIGHT = 0.6  # inches: colour bar with ticks and label beside stacked panels
 _SHORT = 0.75  # inches: stacked panels below this height have no room for colour bars beside them
+_TOP = 12
+"""Sections that are drawn where no number is asked for and the width has room."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,12 @@ def section_heatmap(
     mapper: str = "hidden",
     *,
     preset: str = "neurips-double",
-    top: int = 12,
+    top: int | None = None,
     axs: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Answer token × section: the ``top`` best sections in document order, the rest, the control.
+    """Answer token × section: the ``top`` first of the verdict's order in document order, the rest, the control.
 
+    ``top`` defaults to 12, or to fewer where the preset has no room for so many.
     ``axs``: three axes of the caller's to draw in, side by side or one above the other; the preset is then not used.
     Raises InputError for an unknown mapper or preset, or where ``top`` sections cannot be labelled at that width.
     """
@@ -136,7 +139,7 @@ def prompt_heatmap(
 
 
 def section_numbers(
-    explanation: Explanation, mapper: str = "hidden", *, preset: str = "neurips-double", top: int = 12
+    explanation: Explanation, mapper: str = "hidden", *, preset: str = "neurips-double", top: int | None = None
 ) -> list[dict[str, object]]:
     """The numbers that ``section_heatmap`` draws with the same options, one row a cell."""
     with style():
@@ -157,10 +160,25 @@ def prompt_numbers(
     return _numbers(explanation, heat)
 
 
-def planned_sections(explanation: Explanation, mapper: str, preset: str, top: int) -> tuple[Heat, Plan]:
+def planned_sections(explanation: Explanation, mapper: str, preset: str, top: int | None) -> tuple[Heat, Plan]:
     """What ``section_heatmap`` draws, and where."""
-    plan = plan_of(explanation, view.section_columns(explanation, mapper, top), preset)
-    return view.section_heat(explanation, mapper, top=top, max_rows=plan.max_rows), plan
+    most = _fitting(explanation, mapper, preset) if top is None else top
+    plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset)
+    return view.section_heat(explanation, mapper, top=most, max_rows=plan.max_rows), plan
+
+
+def _fitting(explanation: Explanation, mapper: str, preset: str) -> int:
+    """As many sections as can be labelled, at most ``_TOP``."""
+    for top in range(_TOP, 1, -1):
+        columns = view.section_columns(explanation, mapper, top)
+        if _has_room(plan_of(explanation, columns, preset, clip=True), columns):
+            return top
+    return 1
+
+
+def _has_room(plan: Plan, columns: Sequence[Column]) -> bool:
+    """Is every column as wide as its label is high?"""
+    return plan.panel / edges_of(columns)[-1][1] >= LINE
 
 
 def planned_prompt(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Heat, Plan]:
@@ -176,7 +194,9 @@ def _numbers(explanation: Explanation, heat: Heat) -> list[dict[str, object]]:
         rows.append({
             "row": i, "answer": "".join(explanation.answer_tokens[at].text for at in row.members),
             "verdict": row.verdict, "gain_bits": row.gain_bits, "column": j, "kind": column.kind,
-            "label": column.label, "document": column.document, "members": len(column.members),
+            "label": column.label, "document": column.document,
+            "section": explanation.sections[column.members[0]].id if column.kind == "section" else None,
+            "members": len(column.members),
             "base": float(heat.base[i, j]), "tuned": float(heat.tuned[i, j]),
             "difference": float(heat.difference[i, j]), "base_significant": bool(heat.base_marks[i, j]),
             "tuned_significant": bool(heat.tuned_marks[i, j]),
@@ -200,6 +220,8 @@ def plan_of(
     """
     width, units = width_of(preset), edges_of(columns)[-1][1]
     lines = wrap(note, width - 2 * MARGIN)
+    if not explanation.answer_tokens:
+        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
     if rows is None:
         rows = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
     label = min(_ROW_LABEL, max(inches(text) for text in rows) + 0.02)
@@ -226,7 +248,7 @@ def prompt_plan(explanation: Explanation, method: str, preset: str, special: Spe
         labels += [row.label for row in view.answer_rows(explanation, "word")]
     note = view.gap_note(explanation.attributions[method])
     plan = plan_of(explanation, columns, preset, rows=labels, note=note, clip=True)
-    if plan.panel / edges_of(columns)[-1][1] >= LINE:
+    if _has_room(plan, columns):
         return plan, None
     set_apart = sum(1 + GAP for column in columns if column.apart) + 1 + GAP  # and "other"
     return plan, max(1, int(plan.panel / LINE - set_apart - GAP))
@@ -357,8 +379,8 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
         linewidth=0.25,
     )
     strip.set(xlim=(0, 1))
-    bits = np.array([row.gain_bits for row in heat.rows])
-    low, high = min(0.0, float(bits.min())), max(0.0, float(bits.max()), 1e-9)
+    low, high = view.gain_ends([row.gain_bits for row in heat.rows])
+    bits = [view.drawn_gain(row.gain_bits, low, high) for row in heat.rows]
     gain = ax.inset_axes((-(_GAIN + _PAD) / width, 0, _GAIN / width, 1))
     gain.barh(np.arange(n) + 0.5, bits, height=0.7, color="0.35")
     gain.axvline(0, color="black", linewidth=0.4)
@@ -399,7 +421,7 @@ def _legend(ax: Axes, heat: Heat, label: float) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Any] = [Patch(color=COLOURS[name], label=name) for name in LABELS]
-    if heat.base_marks.any() or heat.tuned_marks.any():
+    if heat.marked:
         style: dict[str, Any] = {
             "marker": "o",
             "linestyle": "",

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import LABELS, Explanation, Label
@@ -115,8 +113,7 @@ def answer_strip(explanation: Explanation, *, preset: str = "neurips-double", ax
 def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
     if not explanation.answer_tokens:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    gain = np.array([bits(float(value)) for value in explanation.verdict.gain])
-    low, high = min(0.0, float(gain.min())), max(0.0, float(gain.max()), 1e-9)
+    low, high = view.gain_ends([float(bits(float(value))) for value in explanation.verdict.gain])
     gutter = MARGIN + max(inches(short_bits(end)) for end in (low, high)) + 0.05
     room = width - gutter - MARGIN
     # Two letters of the widest kind must fit.
@@ -178,13 +175,8 @@ def _flow(pieces: Sequence[tuple[str, bool]], room: float, points: float) -> tup
 
 def _said(explanation: Explanation, room: float) -> tuple[str, ...]:
     """Lines of what the models said by themselves, where that is not the answer."""
-    told = [
-        (name, text)
-        for name, text in (("base", explanation.base_answer), ("tuned", explanation.tuned_answer))
-        if explanation.answer_source != name and (name == "base" or text.strip() != explanation.answer.strip())
-    ]
     lines: list[str] = []
-    for name, text in told:
+    for name, text in _told(explanation):
         blank = f"{name} said nothing"
         whole = f"{name} said: {view.visible(' '.join(text.split()))}" if text.strip() else blank
         pieces = [(word if not i else f" {word}", True) for i, word in enumerate(whole.split())]
@@ -195,6 +187,15 @@ def _said(explanation: Explanation, room: float) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _told(explanation: Explanation) -> list[tuple[str, str]]:
+    """The models whose own answer is not the one that is explained, with that answer."""
+    return [
+        (name, text)
+        for name, text in (("base", explanation.base_answer), ("tuned", explanation.tuned_answer))
+        if explanation.answer_source != name and (name == "base" or text.strip() != explanation.answer.strip())
+    ]
+
+
 def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     from matplotlib.patches import Rectangle
 
@@ -202,7 +203,7 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.set(xlim=(0, wide), ylim=(tall, 0), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     _key(ax, plan)
-    gain = [float(bits(float(value))) for value in explanation.verdict.gain]
+    gain = [view.drawn_gain(float(bits(float(value))), plan.low, plan.high) for value in explanation.verdict.gain]
     scale = _BARS / (plan.high - plan.low)
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
@@ -286,7 +287,9 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     if plan.cut:
         lines.append(f"The last {plan.cut:,} of {len(gain):,} tokens are not drawn.")
     if plan.said:
-        lines.append("Below: what the model answers by itself.")
+        own = [name for name, _ in _told(explanation)]
+        lines.append(f"Below: what {' and '.join(own)} answered by {'itself' if len(own) == 1 else 'themselves'}.")
+    lines.append("The verdict of the whole answer is a judgement of its own: its shares may differ from the text's.")
     lines.append("The verdict is a calibrated judgement: only retraining shows what caused a token.")
     return " ".join(lines)
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from attrib.errors import InputError
+from attrib.measures import cells_to_mark
 from attrib.records import Explanation, MappingSide
 from attrib.render import view
 from attrib.render.figures.captions import asked
@@ -404,15 +405,32 @@ def track_caption(
             f"Control: {len(found.tuned.control):,} texts that neither model was tuned on; band: {_SHARE}% of their"
             " scores, dashes: the best (the best of more texts is higher by chance alone)."
         )
-        of = "some answer token" if found.tokens is None or len(found.tokens) > 1 else "the token"
-        marked = found.base.marks.any() or found.tuned.marks.any()
-        has = f"•: {of} has q" if marked else "No answer token has for any section a q"
-        lines.append(f"{has} < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg).")
+        lines += _about_marks(explanation, found)
     named = min(top, len(found.sections))
     lines.append(f"Numbers: the {named} best under tuned." if named > 1 else "1: the best under tuned.")
     if not explanation.mappings[found.mapper].uses_model:
         lines.append("This score reads the text alone, so base and tuned are the same.")
     return " ".join([*lines, *([found.kind.caveat] if found.kind.caveat else [])])
+
+
+def _about_marks(explanation: Explanation, found: Track) -> list[str]:
+    """What a dot is; where there is none, whether the test could have made one."""
+    against = f"q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg)"
+    if found.base.marks.any() or found.tuned.marks.any():
+        of = "some answer token" if found.tokens is None or len(found.tokens) > 1 else "the token"
+        return [f"•: {of} has {against}."]
+    rows, sections = explanation.mappings[found.mapper].tuned.q.shape
+    needed = cells_to_mark(rows, sections, len(found.tuned.control), view.SIGNIFICANT)
+    if not rows:
+        return []
+    if needed == 1:
+        return [f"No answer token has for any section {against}."]
+    if needed > rows * sections:
+        return [f"So few control texts cannot give {against}."]
+    return [
+        f"No dots: {needed:,} of the {rows * sections:,} pairs of answer token and section must beat every control"
+        f" score before any can have {against}."
+    ]
 
 
 def track_numbers(
