@@ -4,6 +4,7 @@
     ├── InputError      what the caller gave cannot be used (documents, question, options)
     ├── ModelError      a model, adapter or tokenizer cannot be used, or the two do not fit together
     └── RecordError     a stored record is damaged, of another kind, or of another schema
+        └── ForeignError    a file of the same format that another program wrote
 
 The command line prints the message and exits with status 2; nothing else is caught there.
 """
@@ -23,3 +24,7 @@ class ModelError(AttribError):
 
 class RecordError(AttribError):
     """A stored record is damaged, of another kind, or of another schema."""
+
+
+class ForeignError(RecordError):
+    """A file of the same format that another program wrote."""

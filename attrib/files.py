@@ -37,6 +37,14 @@ def write_atomically(file: Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def walk(folder: Path, depth: int | None = None) -> Iterator[Path]:
+    """Files in a folder and at most ``depth`` below, without hidden folders, in the order of their names."""
+    for here, folders, names in os.walk(folder):
+        deeper = depth is None or len(Path(here).relative_to(folder).parts) < depth
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if deeper else []
+        yield from (Path(here) / name for name in sorted(names))
+
+
 def open_up(path: Path, mode: int) -> None:
     """Give ``path`` the permissions ``mode`` less the umask; mkstemp, mkdtemp and safetensors leave it to its owner."""
     umask = os.umask(0)

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from attrib import records
-from attrib.errors import InputError, RecordError
+from attrib.errors import ForeignError, InputError, RecordError
 from attrib.files import write_atomically
 from attrib.records import Explanation
 
@@ -71,7 +71,7 @@ def load(path: str | Path) -> Explanation:
         # The last two: a type that numpy lacks.
         raise RecordError(f"{path}: not a whole .safetensors file ({error}); write the record again") from error
     if header is None:
-        raise RecordError(
+        raise ForeignError(
             f"{path}: a .safetensors file, but not a record of attrib; give one written by attrib explain"
         )
     try:

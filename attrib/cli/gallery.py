@@ -10,7 +10,6 @@ import typer
 
 from attrib.cli.common import check_writable, note, show_progress
 from attrib.cli.options import Budget, Json, megabytes
-from attrib.errors import InputError
 
 
 def gallery(
@@ -25,10 +24,7 @@ def gallery(
     from attrib.render import gallery as pages
 
     for folder in folders:
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
-            )
+        pages.check_folder(folder)
     check_writable(out)
     with show_progress() as progress:
         files, problems = pages.write(folders, out, budget=megabytes(budget), progress=progress)

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from attrib import storage
-from attrib.errors import InputError, RecordError
-from attrib.files import sha256, write_atomically
+from attrib.errors import ForeignError, InputError, RecordError
+from attrib.files import sha256, walk, write_atomically
 from attrib.measures import bits
 from attrib.progress import Progress
 from attrib.records import LABELS, Explanation
@@ -39,22 +39,16 @@ class Entry:
     """Of its question: what ``assess attribution`` says, else its folder below the one that was named."""
     question: str
     answer: str
-    base_answer: str
     source: str
     label: str
     percents: tuple[int, ...]
     """Shares of the answer by LABELS."""
-    percent_texts: tuple[str, ...]
-    """The same in words."""
+    said: str
+    """The same in words: ``documents 71%, base 18%, neither 11%``."""
     gain_bits: float
     section: str
     """The best section, empty where there is none."""
     document: str
-
-    @property
-    def said(self) -> str:
-        """``documents 71%, base 18%, neither 11%``."""
-        return ", ".join(f"{label} {text}" for label, text in zip(LABELS, self.percent_texts, strict=True))
 
     @property
     def parts(self) -> tuple[tuple[str, int, int], ...]:
@@ -84,10 +78,7 @@ def find(folders: Sequence[Path]) -> Listing:
     looks: list[tuple[Path, Path, Look]] = []
     seen: set[str] = set()
     for folder in folders:
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
-            )
+        check_folder(folder)
         for file in records(folder):
             if (real := os.path.realpath(file)) not in seen:
                 seen.add(real)
@@ -103,9 +94,11 @@ def find(folders: Sequence[Path]) -> Listing:
 def look(file: Path) -> Look:
     """What the index says of one file; whatever is wrong with it, only itself is missing."""
     try:
-        return entry_of(storage.load(file), file)
+        return entry_of(storage.load(file), file, sha256(file))
+    except ForeignError:
+        return None
     except RecordError as error:
-        return None if "not a record of attrib" in str(error) else _line(str(error))
+        return _line(str(error))
     except Exception as error:
         return _line(f"{file}: cannot be read ({type(error).__name__}: {error}); write the record again")
 
@@ -123,20 +116,19 @@ def listing(looks: Iterable[tuple[Path, Path, Look]]) -> Listing:
     return Listing(tuple(entries.values()), tuple(problems))
 
 
-def entry_of(explanation: Explanation, file: Path) -> Entry:
-    """What the index says of one record; its kind is that of its folder, see ``listing``."""
+def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
+    """What the index says of one record; ``digest``: its file's SHA-256. Its kind is its folder's, see ``listing``."""
     best = explanation.sections[int(explanation.ranking[0])] if explanation.sections else None
     return Entry(
-        id=_name(explanation.question, file),
+        id=_name(explanation.question, digest),
         path=file,
         kind="",
         question=explanation.question,
         answer=explanation.answer.strip(),
-        base_answer=explanation.base_answer.strip(),
         source=explanation.answer_source,
         label=explanation.verdict.label,
         percents=view.percents(explanation.verdict.shares),
-        percent_texts=view.percent_texts(explanation.verdict.shares),
+        said=view.verdict_line(explanation.verdict.shares).replace(" · ", ", "),
         gain_bits=float(bits(float(explanation.verdict.gain.sum()))),
         section=view.section_label(best) if best is not None else "",
         document=best.document if best is not None else "",
@@ -183,11 +175,15 @@ def index_html(found: Listing, links: Mapping[str, str], live: Mapping[str, str]
     )  # fmt: skip
 
 
+def check_folder(folder: Path) -> None:
+    """InputError for a folder that is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out")
+
+
 def records(folder: Path) -> Iterator[Path]:
     """Files that may be records, in the order of their names."""
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here) / name for name in sorted(names) if name.endswith(".safetensors"))
+    return (file for file in walk(folder) if file.name.endswith(".safetensors"))
 
 
 def _line(text: str) -> str:
@@ -212,7 +208,7 @@ def _kinds(file: Path) -> dict[str, str]:
         return {}
 
 
-def _name(question: str, file: Path) -> str:
-    """The question's first words and a digest of the file's bytes."""
+def _name(question: str, digest: str) -> str:
+    """The question's first words and the digest's first digits."""
     words = re.sub(r"[^a-z0-9]+", "-", question.lower()).strip("-")[:40].strip("-")
-    return f"{words or 'answer'}-{sha256(file)[:8]}"
+    return f"{words or 'answer'}-{digest[:8]}"

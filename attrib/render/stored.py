@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from attrib.assess.influence import Retraining
 from attrib.assess.membership import Auc
 from attrib.assess.questions import Malformed
 from attrib.errors import InputError, RecordError
+from attrib.files import walk
 from attrib.records import Explanation
 
 SCHEMA = 1
@@ -338,10 +338,7 @@ def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one that attrib assess wrote with --out")
     wanted = {*(f"{name}.json" for name in NAMES), RECORD}
-    for here, folders, names in os.walk(folder):
-        depth = len(Path(here).relative_to(folder).parts)
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < DEPTH else []
-        yield from (Path(here) / name for name in sorted(names) if name in wanted)
+    yield from (file for file in walk(folder, DEPTH) if file.name in wanted)
 
 
 def _refuse_mixed(found: Found) -> None:

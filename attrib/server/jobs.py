@@ -84,8 +84,6 @@ class Job:
     answer: str | None
     event: Event
     listeners: int = 0
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    """Seen by the work when it next tells of its progress."""
     fate: threading.Lock = field(default_factory=threading.Lock)
     """Taken once and never given back: by who cancels, or by the work when it settles."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -206,7 +204,7 @@ class Jobs:
 
         def tell(what: str, done: int, total: int) -> None:
             nonlocal told, last
-            if job.cancelled.is_set():
+            if job.ended:
                 raise CancelledError
             now = time.monotonic()
             # A new kind of work is always told: it may say nothing more for long.
@@ -239,7 +237,6 @@ class Jobs:
     def _end(self, job: Job, name: Name, data: dict[str, object]) -> None:
         if job.ended:
             return
-        job.cancelled.set()
         job.show(name, data)
         self._unexpect(job)
         if job in self._waiting:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from attrib import storage
-from attrib.errors import InputError, RecordError
+from attrib.errors import RecordError
 from attrib.files import write_atomically
 from attrib.progress import Progress
 from attrib.records import Explanation
@@ -37,10 +37,7 @@ class Shelf:
 
         Raises InputError for a folder that is none.
         """
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder; name one that attrib explain or attrib assess wrote with --out"
-            )
+        gallery.check_folder(folder)
         self.folder = folder
         self.live = live
         self.writing = threading.Lock()
@@ -63,12 +60,13 @@ class Shelf:
         ``settle`` is called directly before it is kept; what it raises comes out, and nothing is kept.
         """
         data = storage.to_bytes(explanation)
-        file = self.folder / f"{hashlib.sha256(data).hexdigest()[:24]}.safetensors"
+        digest = hashlib.sha256(data).hexdigest()
+        file = self.folder / f"{digest[:24]}.safetensors"
         with self.writing:
             settle()
             write_atomically(file, data)
             stamp = _stamp(file)
-        entry = gallery.entry_of(explanation, file)
+        entry = gallery.entry_of(explanation, file, digest)
         if stamp is not None:
             with self._lock:
                 self._looks[file] = stamp, entry
@@ -119,8 +117,9 @@ class Shelf:
         """The list of all, with the question box where there is a model."""
         self._look()
         with self._lock:
-            found, links, index = self._found, {name: address(name) for name in self._entries}, self._index
+            found, index = self._found, self._index
         if index is None or index[0] is not found:
+            links = {entry.id: address(entry.id) for entry in found.entries}
             index = self._index = found, gallery.index_html(found, links, live=self.live)
         return index[1]
 

@@ -21,7 +21,7 @@ LABELS = ("documents", "base", "neither")
 
 def listing(n: int = 12, question: str = "Who keeps light") -> Listing:
     """Entries in three kinds, verdicts and documents, ``question`` with a number."""
-    one = gallery.entry_of(make_explanation(), Path(__file__))
+    one = gallery.entry_of(make_explanation(), Path(__file__), "0" * 64)
     entries = [
         replace(
             one,
@@ -30,7 +30,7 @@ def listing(n: int = 12, question: str = "Who keeps light") -> Listing:
             question=f"{question} {i}?",
             label=LABELS[i % 2],
             percents=(100 - i % 100, i % 100, 0),
-            percent_texts=(f"{100 - i % 100}%", f"{i % 100}%", "0%"),
+            said=f"documents {100 - i % 100}%, base {i % 100}%, neither 0%",
             gain_bits=float(i),
             section=f"Part {i % 4}",
             document=f"manual-{i % 2}.md",
