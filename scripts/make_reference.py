@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -32,14 +33,6 @@ claim: [concepts](concepts.md). How to use them: [how-to](howto.md).
 """
 RECORDS = "attrib.records"
 FIGURES = "attrib.render.figures"
-
-
-@dataclass(frozen=True)
-class Found:
-    """A definition and where it stands."""
-
-    module: str
-    node: ast.FunctionDef | ast.ClassDef
 
 
 def main() -> None:
@@ -67,7 +60,7 @@ def reference() -> str:
         parts += described(definition("attrib.errors", name), f"attrib.{name}")
     parts += ["### Records\n", f"{docstring(tree(RECORDS))}\n"]
     for name in public(RECORDS):
-        if isinstance((found := definition(RECORDS, name)).node, ast.ClassDef):
+        if isinstance(found := definition(RECORDS, name), ast.ClassDef):
             parts += described(found, f"{RECORDS}.{name}")
     parts += ["### Methods\n", table("attrib.attribution", "METHODS"), "### Mappers\n"]
     parts += [table("attrib.mapping", "MAPPERS", "combined"), "### Figures\n", f"{docstring(tree(FIGURES))}\n"]
@@ -77,17 +70,18 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+@cache
 def tree(module: str) -> ast.Module:
     path = ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return ast.parse(file.read_text("utf-8"))
 
 
-def definition(module: str, name: str) -> Found:
+def definition(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
     """Where ``module`` has ``name`` from: its own definition, or the one that it imports."""
     for node in tree(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return Found(module, node)
+            return node
         if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
             return definition(str(node.module), next(a.name for a in node.names if (a.asname or a.name) == name))
     raise LookupError(f"{module} has no {name}")
@@ -104,9 +98,8 @@ def public(module: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def described(found: Found, title: str) -> list[str]:
+def described(node: ast.FunctionDef | ast.ClassDef, title: str) -> list[str]:
     """Heading, signature, docstring; of a class its fields, properties and methods too."""
-    node = found.node
     if isinstance(node, ast.FunctionDef):
         return [f"#### `{title}`\n", f"```text\n{signature(node)}\n```\n", f"{docstring(node)}\n"]
     parts = [f"#### `{title}`\n", *([f"{text}\n"] if (text := docstring(node)) else [])]

@@ -192,7 +192,12 @@ def benchmark_figure(
             Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
         ]
         panels.legend(
-            figure, handles, left=0.04, down=0.02, columns=len(handles) // lines, above=axes[0] if axs else None
+            figure,
+            handles,
+            left=0.04,
+            down=0.02,
+            columns=len(handles) // lines,
+            above=axes[0] if axs is not None else None,
         )
         return figure
 

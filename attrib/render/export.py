@@ -16,6 +16,7 @@ from attrib import storage
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import Attribution, Explanation
+from attrib.render import figures as draw
 from attrib.render import view
 from attrib.render.figures.style import FORMATS
 from attrib.render.payload import BUDGET
@@ -100,8 +101,6 @@ def write_drawing(
     explanation: Explanation, drawing: Drawing, folder: Path, formats: Sequence[str], preset: str
 ) -> list[str]:
     """One figure and what goes beside it; returns the files."""
-    from attrib.render import figures as draw
-
     files = draw.drawn(
         drawing.name, drawing.figure, drawing.caption, formats, preset=preset, numbers=drawing.numbers,
         metadata=lambda form: draw.record_metadata(explanation, form),
@@ -143,8 +142,6 @@ _USES: dict[str, tuple[Kind, ...]] = {
 
 def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Kind]) -> None:
     """InputError for an option that names what the record lacks, or that none of ``kinds`` uses."""
-    from attrib.render import figures as draw
-
     if options.mapper is not None:
         view.mapping_of(explanation, options.mapper)
     if options.method is not None:
@@ -190,8 +187,6 @@ def sections(
     explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int | None = None
 ) -> Drawing:
     """The section heatmap."""
-    from attrib.render import figures as draw
-
     return Drawing(
         file_name(f"sections-{mapper}"),
         draw.section_heatmap(explanation, mapper, preset=preset, top=top),
@@ -212,8 +207,6 @@ def prompt(
     explanation: Explanation, method: str, *, preset: str = "neurips-double", special: Special = "fold"
 ) -> Drawing:
     """The prompt heatmap."""
-    from attrib.render import figures as draw
-
     return Drawing(
         file_name(f"prompt-{method}"),
         draw.prompt_heatmap(explanation, method, preset=preset, special=special),
@@ -234,8 +227,6 @@ def comparison(
     preset: str = "neurips-double",
 ) -> Drawing:
     """The methods side by side over the question's words."""
-    from attrib.render import figures as draw
-
     return Drawing(
         "prompt-comparison",
         draw.method_comparison(explanation, methods, side, preset=preset),
@@ -245,8 +236,6 @@ def comparison(
 
 
 def _heads(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    from attrib.render import figures as draw
-
     tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
     asked = draw.question_part(explanation, options.question_part) if options.question_part is not None else None
     yield heads(explanation, tokens, asked, preset=options.preset)
@@ -260,8 +249,6 @@ def heads(
     preset: str = "neurips-double",
 ) -> Drawing:
     """The layer × head map."""
-    from attrib.render import figures as draw
-
     return Drawing(
         "heads",
         draw.head_heatmap(explanation, tokens, positions, preset=preset),
@@ -276,8 +263,6 @@ def _strip(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing
 
 def strip(explanation: Explanation, *, preset: str = "neurips-double") -> Drawing:
     """The answer with its verdicts."""
-    from attrib.render import figures as draw
-
     return Drawing(
         "answer",
         draw.answer_strip(explanation, preset=preset),
@@ -287,8 +272,6 @@ def strip(explanation: Explanation, *, preset: str = "neurips-double") -> Drawin
 
 
 def _track(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    from attrib.render import figures as draw
-
     tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
     yield track(explanation, options.mapper, document=options.document, tokens=tokens, preset=options.preset)
 
@@ -302,8 +285,6 @@ def track(
     preset: str = "neurips-double",
 ) -> Drawing:
     """The scores along the documents."""
-    from attrib.render import figures as draw
-
     of: dict[str, Any] = {"document": document, "tokens": tokens}
     return Drawing(
         file_name(f"track-{draw.track(explanation, mapper, **of).mapper}"),
@@ -333,10 +314,10 @@ def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
                 "logprob_base": float(explanation.base.logprob[i]),
                 "logprob_tuned": float(explanation.tuned.logprob[i]),
                 "gain": float(verdict.gain[i]),
-                "verdict": verdict.token_labels[i],
+                "verdict": label,
                 "confidence": float(verdict.tokens[i].max()),
             }
-            for i, token in enumerate(explanation.answer_tokens)
+            for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
         ],
         "verdict": {
             "label": verdict.label,

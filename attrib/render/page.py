@@ -14,12 +14,16 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.payload import BUDGET, Json, payload, to_json
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 FOLDER = Path(__file__).parents[1] / "data" / "page"
 MODULES: tuple[str, ...] = (
@@ -79,19 +83,25 @@ def document(
     template: str, modules: Sequence[str], styles: Sequence[str], content: Json, *, live: bool = False, **texts: object
 ) -> bytes:
     """A template with script, style and data inside it, and the policy that allows these alone."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     script, style = _script(tuple(modules)), _style(tuple(styles))
+    # Ours, and without a mark that could end their element: the only texts that are not escaped.
+    ours = {"script": Markup(script), "style": Markup(style), "data": Markup(to_json(content))}
+    made = _template(template).render(csp=policy(script, style, live=live), **ours, **texts)
+    return made.encode("utf-8", "replace")
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["shown"] = _shown
-    # Ours, and without a mark that could end their element: the only texts that are not escaped.
-    ours = {"script": Markup(script), "style": Markup(style), "data": Markup(to_json(content))}
-    made = environment.get_template(template).render(csp=policy(script, style, live=live), **ours, **texts)
-    return made.encode("utf-8", "replace")
+    return environment.get_template(name)
 
 
 def _shown(text: str) -> str:

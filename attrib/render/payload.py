@@ -101,16 +101,17 @@ def payload(explanation: Explanation, budget: int = BUDGET, *, taken: int = 0) -
     What is dropped for that, and a budget that even then is missed, is said in it.
     """
     room = budget - taken
-    for detail in ORDER:
-        if estimate(explanation, detail) <= room or detail == ORDER[-1]:
+    for detail in ORDER[:-1]:
+        if estimate(explanation, detail) <= room:
             made = _payload(explanation, detail, budget)
-            size = len(to_json(made).encode())
-            if size <= room:
+            if len(to_json(made).encode()) <= room:
                 return made
-            if detail == ORDER[-1]:
-                over = f"nothing more: the page takes {taken + size:,} bytes, over the budget of {budget:,}"
-                return made | {"dropped": [*_dropped(explanation, detail), over]}
-    raise AssertionError("ORDER is empty")
+    made = _payload(explanation, ORDER[-1], budget)
+    size = len(to_json(made).encode())
+    if size <= room:
+        return made
+    over = f"nothing more: the page takes {taken + size:,} bytes, over the budget of {budget:,}"
+    return made | {"dropped": [*_dropped(explanation, ORDER[-1]), over]}
 
 
 def to_json(content: Json) -> str:
@@ -506,7 +507,7 @@ def _verbatim(explanation: Explanation, place: Mapping[int, int]) -> list[Json]:
 def _method(explanation: Explanation, attribution: Attribution, detail: Detail) -> Json:
     kind = view.kind_of(attribution.method, attribution.target)
     columns = _columns(explanation, attribution, detail)
-    base, tuned = (_folded(scores, columns, kind) for scores in (attribution.base, attribution.tuned))
+    base, tuned = (view.fold(scores, columns, kind) for scores in (attribution.base, attribution.tuned))
     return {
         "name": attribution.method,
         "label": view.method_label(attribution.method),
@@ -535,13 +536,6 @@ def _columns(explanation: Explanation, attribution: Attribution, detail: Detail)
     late = tuple(i for i, members in enumerate(attribution.columns) if min(members) >= prompt)
     rest = [group for group in every if group[0] not in set(late)]
     return [*rest, late] if late else rest
-
-
-def _folded(scores: np.ndarray, columns: Sequence[tuple[int, ...]], kind: view.Kind) -> np.ndarray:
-    if all(len(group) == 1 for group in columns):
-        return np.asarray(scores[:, [group[0] for group in columns]])
-    blocks = [scores[:, list(group)] for group in columns]
-    return np.stack([block.max(1) if kind.fold == "max" else block.sum(1) for block in blocks], 1)
 
 
 def _heads(explanation: Explanation, detail: Detail) -> Json | None:

@@ -124,7 +124,7 @@ def verdicts_figure(
             panels.title(ax, ("(a) answers by verdict", "(b) words by verdict")[i])
             ax.set_xlabel("share", fontsize=6, labelpad=1.5)
         handles = [Patch(facecolor=c, lw=0, label=label) for label, c in zip(LABELS, _COLOURS, strict=True)]
-        panels.legend(figure, handles, left=0.04, down=0.02, above=axes[0] if axs else None)
+        panels.legend(figure, handles, left=0.04, down=0.02, above=axes[0] if axs is not None else None)
         return figure
 
 

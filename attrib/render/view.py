@@ -476,7 +476,7 @@ def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "toke
 def _rows(explanation: Explanation, groups: Sequence[Group]) -> tuple[AnswerRow, ...]:
     return tuple(
         AnswerRow(
-            label=_label([explanation.answer_tokens[i].text for i in group], group),
+            label=joined_label([explanation.answer_tokens[i].text for i in group], group),
             members=group,
             verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
             gain_bits=float(bits(float(explanation.verdict.gain[list(group)].sum()))),
@@ -485,7 +485,7 @@ def _rows(explanation: Explanation, groups: Sequence[Group]) -> tuple[AnswerRow,
     )
 
 
-def _label(texts: Sequence[str], members: Group) -> str:
+def joined_label(texts: Sequence[str], members: Group) -> str:
     """The tokens' text, an ellipsis where some between them are missing."""
     parts = [("…" if at and members[at] != members[at - 1] + 1 else "") + text for at, text in enumerate(texts)]
     return token_label("".join(parts))
@@ -562,7 +562,7 @@ def prompt_columns(
         columns.append(Column(f"template {len(folded)}", "template", folded))
     for i in sorted(best, key=lambda i: min(attribution.columns[i])):
         group = attribution.columns[i]
-        columns.append(Column(_label([explanation.tokens[at].text for at in group], group), "token", group))
+        columns.append(Column(joined_label([explanation.tokens[at].text for at in group], group), "token", group))
     if others := [i for i in shown if i not in set(best)]:
         columns.append(Column(f"other {len(others):,}", "other", positions(others)))
     if answer:
@@ -626,7 +626,7 @@ def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_ro
     unit, rows, cut = _fit_rows(explanation, max_rows)
 
     def scores(tokens: np.ndarray, control: np.ndarray) -> np.ndarray:
-        ours, theirs = (_reduce(block, [row.members for row in rows], kind) for block in (tokens, control))
+        ours, theirs = (reduced(block, [row.members for row in rows], kind) for block in (tokens, control))
         picked = [theirs if column.kind == "control" else ours[:, list(column.members)] for column in columns]
         return np.stack([block.max(1) for block in picked], 1)
 
@@ -664,9 +664,9 @@ def prompt_heat(
     columns = prompt_columns(explanation, method, special=special, top=top)
     attribution = attribution_of(explanation, method)
     kind = kind_of(method, attribution.target)
-    fit = _fit_attribution(explanation, attribution, max_rows)
+    fit = fit_attribution(explanation, attribution, max_rows)
     base, tuned = (
-        _reduce(_fold(side, [column.members for column in columns], kind), fit.groups, kind)
+        reduced(fold(side, [column.members for column in columns], kind), fit.groups, kind)
         for side in attribution.expanded(len(explanation.tokens))
     )
     none = np.zeros(base.shape, bool)
@@ -678,7 +678,7 @@ def prompt_heat(
 
 
 @dataclass(frozen=True, eq=False)
-class _Fit:
+class Fit:
     """Rows as drawn, and which of the record's rows are in each."""
 
     unit: Unit
@@ -688,7 +688,7 @@ class _Fit:
     merged: bool
 
 
-def _fit_attribution(explanation: Explanation, attribution: Attribution, max_rows: int | None) -> _Fit:
+def fit_attribution(explanation: Explanation, attribution: Attribution, max_rows: int | None) -> Fit:
     """The record's rows; tokens are merged to words where they do not fit; then the last ones are cut."""
     if not attribution.rows or not explanation.answer_tokens:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
@@ -701,7 +701,7 @@ def _fit_attribution(explanation: Explanation, attribution: Attribution, max_row
         members = tuple(word for word in inside if word)
         groups, merged, unit = tuple(tuple(place[i] for i in word) for word in members), True, "word"
     rows = _rows(explanation, members[:most])
-    return _Fit(unit, rows, groups[:most], max(0, len(members) - most), merged)
+    return Fit(unit, rows, groups[:most], max(0, len(members) - most), merged)
 
 
 def _alone(n: int) -> tuple[Group, ...]:
@@ -714,8 +714,10 @@ def row_unit(explanation: Explanation, attribution: Attribution) -> Unit:
     return next((name for name in names if attribution.rows == units(explanation.answer_tokens, name)), "span")
 
 
-def _fold(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+def fold(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
     """[..., position] → [..., group]."""
+    if all(len(group) == 1 for group in groups):
+        return np.asarray(scores[..., [group[0] for group in groups]])
     blocks = [scores[..., list(group)] for group in groups]
     return np.stack([block.max(-1) if kind.fold == "max" else block.sum(-1) for block in blocks], -1)
 
@@ -731,7 +733,7 @@ def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tup
     return "word", rows[:max_rows], max(0, len(rows) - max_rows)
 
 
-def _reduce(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+def reduced(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
     """[any, column] → [group, column]."""
     blocks = [scores[list(group)] for group in groups]
     if kind.reduction == "sum":
@@ -831,13 +833,13 @@ def comparison(explanation: Explanation, methods: Sequence[str] | None = None, *
     best = sorted(sorted(range(len(groups)), key=lambda i: -float(weight[i]))[:top])
     others = [i for i in range(len(groups)) if i not in set(best)]
     texts = [[explanation.prompt_tokens[at].text for at in group] for group in groups]
-    columns = [Column(_label(texts[i], groups[i]), "token", groups[i]) for i in best]
+    columns = [Column(joined_label(texts[i], groups[i]), "token", groups[i]) for i in best]
     if others:
         columns.append(Column(f"other {len(others):,}", "other", tuple(at for i in others for at in groups[i])))
 
     def shown(side: np.ndarray) -> np.ndarray:
         rest = [
-            _fold(row[None], [tuple(others)], kind)[0] if others else row[:0]
+            fold(row[None], [tuple(others)], kind)[0] if others else row[:0]
             for row, kind in zip(side, kinds, strict=True)
         ]
         return np.concatenate([side[:, best], np.stack(rest)], 1)
@@ -868,7 +870,7 @@ def _whole(explanation: Explanation, method: str, kind: Kind, groups: Sequence[G
     attribution = explanation.attributions[method]
     if not attribution.rows:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    scores = _fold(attribution.expanded(len(explanation.tokens))[side], groups, kind)
+    scores = fold(attribution.expanded(len(explanation.tokens))[side], groups, kind)
     if kind.reduction == "sum":
         return np.asarray(scores.sum(0))
     # A word's attention is the mean of its tokens': long words weigh more in the answer's mean.
@@ -995,7 +997,7 @@ def looked_at(
     attribution = attribution_of(explanation, method)
     _, question, _ = _families(explanation, attribution)
     groups = [attribution.columns[i] for i in question]
-    labels = [_label([explanation.prompt_tokens[at].text for at in group], group) for group in groups]
+    labels = [joined_label([explanation.prompt_tokens[at].text for at in group], group) for group in groups]
 
     def best(side: np.ndarray) -> tuple[tuple[str, float], ...]:
         weight = np.abs(side[:, question]).sum(0) / max(len(side), 1)

@@ -72,7 +72,7 @@ def comparison_caption(
         attribution = explanation.attributions[name]
         if note := view.gap_note(attribution):
             lines.append(f"{view.method_label(name)}: {note}.")
-    if plan.marked:
+    if plan.note:
         lines.append(f"{DAGGER}: some row's scores miss their sum by more than {view.GAP_SHARE:.0%}.")
     lines.append("Methods that agree may be wrong together: only changing the prompt shows what the answer depends on.")
     return " ".join(lines)

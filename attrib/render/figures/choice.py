@@ -63,5 +63,4 @@ def checked(what: str, chosen: Sequence[int] | None, size: int) -> tuple[int, ..
 
 def quoted(tokens: Sequence[Token], chosen: Sequence[int]) -> str:
     """``“thirty-six”``: the chosen tokens' text, an ellipsis where some between them are missing."""
-    parts = [("…" if at and chosen[at] != chosen[at - 1] + 1 else "") + tokens[i].text for at, i in enumerate(chosen)]
-    return f"“{view.token_label(''.join(parts))}”"
+    return f"“{view.joined_label([tokens[i].text for i in chosen], tuple(chosen))}”"

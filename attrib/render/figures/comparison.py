@@ -68,8 +68,8 @@ class ComparisonPlan:
     """Space for words."""
     names: tuple[str, ...]
     """The methods' names, those whose gap is large marked."""
-    marked: bool
     note: str
+    """Empty where none is marked."""
 
 
 def method_comparison(
@@ -187,7 +187,6 @@ def comparison_plan(
         worded=(*(one_line or one_row or i == blocks - 1 for i in range(blocks)), True),
         below=below,
         names=names,
-        marked=any(broken),
         note=note,
     )
     return plan, compared

@@ -162,16 +162,17 @@ def prompt_numbers(
 
 def planned_sections(explanation: Explanation, mapper: str, preset: str, top: int | None) -> tuple[Heat, Plan]:
     """What ``section_heatmap`` draws, and where."""
-    most = _fitting(explanation, mapper, preset) if top is None else top
-    plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset)
+    labels = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
+    most = _fitting(explanation, mapper, preset, labels) if top is None else top
+    plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset, rows=labels)
     return view.section_heat(explanation, mapper, top=most, max_rows=plan.max_rows), plan
 
 
-def _fitting(explanation: Explanation, mapper: str, preset: str) -> int:
-    """As many sections as can be labelled, at most ``_TOP``."""
+def _fitting(explanation: Explanation, mapper: str, preset: str, labels: Sequence[str]) -> int:
+    """As many sections as can be labelled beside rows of these ``labels``, at most ``_TOP``."""
     for top in range(_TOP, 1, -1):
         columns = view.section_columns(explanation, mapper, top)
-        if _has_room(plan_of(explanation, columns, preset, clip=True), columns):
+        if _has_room(plan_of(explanation, columns, preset, rows=labels, clip=True), columns):
             return top
     return 1
 
@@ -189,6 +190,7 @@ def planned_prompt(explanation: Explanation, method: str, preset: str, special: 
 
 def _numbers(explanation: Explanation, heat: Heat) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
+    difference = heat.difference
     for i, j in np.ndindex(heat.base.shape):
         row, column = heat.rows[i], heat.columns[j]
         rows.append({
@@ -198,7 +200,7 @@ def _numbers(explanation: Explanation, heat: Heat) -> list[dict[str, object]]:
             "section": explanation.sections[column.members[0]].id if column.kind == "section" else None,
             "members": len(column.members),
             "base": float(heat.base[i, j]), "tuned": float(heat.tuned[i, j]),
-            "difference": float(heat.difference[i, j]), "base_significant": bool(heat.base_marks[i, j]),
+            "difference": float(difference[i, j]), "base_significant": bool(heat.base_marks[i, j]),
             "tuned_significant": bool(heat.tuned_marks[i, j]),
         })  # fmt: skip
     return rows
@@ -209,21 +211,18 @@ def plan_of(
     columns: Sequence[Column],
     preset: str,
     *,
-    rows: Sequence[str] | None = None,
+    rows: Sequence[str],
     note: str = "",
     clip: bool = False,
 ) -> Plan:
     """Side by side where each column is wide enough for its label, else stacked.
 
-    ``rows``: labels that must find room (default: the answer's tokens and words). ``clip``: the caller drops columns
-    until they fit, so too many are no error.
+    ``rows``: labels that must find room. ``clip``: the caller drops columns until they fit, so too many are no error.
     """
     width, units = width_of(preset), edges_of(columns)[-1][1]
     lines = wrap(note, width - 2 * MARGIN)
     if not explanation.answer_tokens:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    if rows is None:
-        rows = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
     label = min(_ROW_LABEL, max(inches(text) for text in rows) + 0.02)
     names = max(inches(elide(column.label, COLUMN_LABEL)) for column in columns) + 0.06
     tracks = inches("gain −0.0…+0.0 bit") + 0.06
@@ -243,7 +242,7 @@ def plan_of(
 def prompt_plan(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Plan, int | None]:
     """The plan, and how many prompt columns stay (None = all)."""
     columns = view.prompt_columns(explanation, method, special=special)
-    labels = [row.label for row in view.prompt_heat(explanation, method, special=special).rows]
+    labels = [row.label for row in view.fit_attribution(explanation, explanation.attributions[method], None).rows]
     if view.row_unit(explanation, explanation.attributions[method]) == "token":
         labels += [row.label for row in view.answer_rows(explanation, "word")]
     note = view.gap_note(explanation.attributions[method])

@@ -61,7 +61,6 @@ class Piece:
 
     index: int
     text: str
-    line: int
     left: float
     """Inches from the line's beginning."""
     right: float
@@ -164,7 +163,7 @@ def _flow(pieces: Sequence[tuple[str, bool]], room: float, points: float) -> tup
             if at > 0 and at + across > room + 1e-9:
                 lines.append([])
                 at = 0.0
-            lines[-1].append(Piece(index, text, len(lines) - 1, at, at + across))
+            lines[-1].append(Piece(index, text, at, at + across))
             at += across
             if text.endswith("↵"):
                 lines.append([])
@@ -204,14 +203,13 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.spines[:].set_visible(False)
     _key(ax, plan)
     gain = [view.drawn_gain(float(bits(float(value))), plan.low, plan.high) for value in explanation.verdict.gain]
-    scale = _BARS / (plan.high - plan.low)
+    scale, labels = _BARS / (plan.high - plan.low), explanation.verdict.token_labels
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
         zero = top + plan.high * scale
         for piece in line:
             left, right = plan.gutter + piece.left, plan.gutter + piece.right
-            verdict = explanation.verdict.token_labels[piece.index]
-            _token(ax, left, right, top + _BARS, piece.text, verdict, _POINTS)
+            _token(ax, left, right, top + _BARS, piece.text, labels[piece.index], _POINTS)
             bar = min(0.0, -gain[piece.index] * scale), abs(gain[piece.index]) * scale
             inset = min(0.01, (right - left) / 8)
             ax.add_patch(
@@ -301,11 +299,11 @@ def strip_numbers(explanation: Explanation) -> list[dict[str, object]]:
         {
             "token": i,
             "text": token.text,
-            "verdict": verdict.token_labels[i],
+            "verdict": label,
             **{f"p_{label}": float(verdict.tokens[i, j]) for j, label in enumerate(LABELS)},
             "logprob_base": float(explanation.base.logprob[i]),
             "logprob_tuned": float(explanation.tuned.logprob[i]),
             "gain_bits": float(bits(float(verdict.gain[i]))),
         }
-        for i, token in enumerate(explanation.answer_tokens)
+        for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
     ]

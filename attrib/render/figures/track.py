@@ -132,7 +132,7 @@ def track(
         if rows is None:
             scores, control, q = one.whole, one.control_whole, one.q
         else:
-            scores, control = (_put_together(block[list(rows)], kind) for block in (one.tokens, one.control))
+            scores, control = (view.reduced(block, [rows], kind)[0] for block in (one.tokens, one.control))
             q = one.q[list(rows)]
         return TrackSide(
             np.asarray(scores[at], dtype=float),
@@ -146,13 +146,6 @@ def track(
         name, kind, tuple(at), owners, rows, np.array(lengths), explanation.verdict.learned[at], side(mapping.base),
         side(mapping.tuned),
     )  # fmt: skip
-
-
-def _put_together(scores: np.ndarray, kind: view.Kind) -> np.ndarray:
-    """[token, any] → [any], as the mapper's words are."""
-    if kind.reduction == "sum":
-        return np.asarray(scores.sum(0))
-    return np.asarray(scores.mean(0) if kind.reduction == "mean" else scores.max(0))
 
 
 def section_track(
