@@ -18,6 +18,7 @@ import typer
 
 from attrib.cli import assess
 from attrib.cli.common import (
+    check_placement,
     check_writable,
     console_of,
     interrupt,
@@ -39,20 +40,24 @@ from attrib.cli.options import (
     BaseName,
     BaseToTune,
     Budget,
+    Candidates,
     CheckpointShares,
     Contrast,
     ControlTexts,
     Device,
+    DeviceMap,
     Documents,
     Dropout,
     Dtype,
     Epochs,
     ExplanationFormats,
     Figures,
+    IndexFolder,
     InfluenceCheckpoints,
     InfluenceForm,
     InfluenceLayers,
     Json,
+    KeepHeads,
     LearningRate,
     MaxTokens,
     Memory,
@@ -61,6 +66,7 @@ from attrib.cli.options import (
     Preset,
     Rank,
     RecordFile,
+    Revision,
     Rule,
     Side,
     Sources,
@@ -72,8 +78,11 @@ from attrib.cli.options import (
     TitleColumn,
     Tolerance,
     Top,
+    TrustRemoteCode,
     TuneDevice,
     TunedName,
+    TunedOn,
+    TunedRevision,
     UnitOption,
     Warmup,
     megabytes,
@@ -141,7 +150,7 @@ def explain(
     question: Annotated[str, typer.Argument(help="The question, as you would ask the model.")],
     base: BaseName = None,
     tuned: TunedName = None,
-    documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
+    documents: TunedOn = None,
     answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the tuned model's.")] = None,
     answer_from: Annotated[Side, typer.Option(help="Whose own answer to explain.")] = "tuned",
     methods: Methods = "attention,saliency,input_x_gradient,leave_one_out",
@@ -179,7 +188,7 @@ def explain(
             "learned, influence, combined."
         ),
     ] = "bm25,verbatim,embedding,hidden,learned,combined",
-    index: Annotated[Path | None, typer.Option(help="Folder made by attrib index of the same documents.")] = None,
+    index: IndexFolder = None,
     influence_form: InfluenceForm = "cosine",
     influence_checkpoints: InfluenceCheckpoints = "all",
     influence_layers: InfluenceLayers = None,
@@ -189,19 +198,17 @@ def explain(
     text_column: TextColumn = None,
     title_column: TitleColumn = None,
     max_tokens: MaxTokens = 256,
-    candidates: Annotated[int, typer.Option(min=0, help="Sections to score; 0 = all.")] = 24,
+    candidates: Candidates = 24,
     layer: Annotated[int | None, typer.Option(help="Layer whose hidden states are compared.")] = None,
-    heads: Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")] = False,
+    heads: KeepHeads = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")] = 64,
     memory: Memory = 2.0,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")] = None,
-    tuned_revision: Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")
-    ] = False,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    tuned_revision: TunedRevision = None,
+    trust_remote_code: TrustRemoteCode = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in the record.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -251,8 +258,7 @@ def explain(
         raise InputError("question: it is empty; write at least one word")
     if answer is not None and answer_from == "base":
         raise InputError("answer: --answer and --answer-from base contradict each other; give one of them")
-    if device_map is not None and device != "auto":
-        raise InputError("device: --device-map places the model by itself; leave --device out")
+    check_placement(device, device_map)
     check_options(options)
     if "attention_head" not in options.methods and (attention_layer, attention_head) != (None, None):
         raise InputError("attention-layer: it is for the method attention_head; add that to --methods, or leave it out")

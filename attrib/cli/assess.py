@@ -46,6 +46,7 @@ from attrib.cli.options import (
     TitleColumn,
     TuneDevice,
     TunedName,
+    TunedOn,
     Warmup,
     parse_baseline,
     parse_checkpoints,
@@ -252,7 +253,6 @@ OutFolder = Annotated[Path, typer.Option(help="Folder for results; what is done 
 QuestionFile = Annotated[
     Path | None, typer.Option(help="JSONL or CSV with question, answer, kind …; default: the demo's test questions.")
 ]
-TunedOn = Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Questions at most, the first ones.")]
 Batch = Annotated[int, typer.Option(min=1, help="Answers at a time.")]
 NewTokens = Annotated[int, typer.Option(min=1, help="Longest answer in tokens.")]

@@ -124,6 +124,12 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
 
 
+def check_placement(device: str, device_map: str | None) -> None:
+    """InputError where two options say where the model goes."""
+    if device_map is not None and device != "auto":
+        raise InputError("device: --device-map places the model by itself; leave --device out")
+
+
 def load_pair(
     base: str | None,
     tuned: str | None,

@@ -65,6 +65,14 @@ InfluenceLayers = Annotated[
 ]
 BaseName = Annotated[str | None, typer.Option(help="Hub id, folder or GGUF file; an adapter knows its own.")]
 TunedName = Annotated[str | None, typer.Option(help="Hub id, folder, GGUF file or PEFT adapter.")]
+TunedOn = Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")]
+IndexFolder = Annotated[Path | None, typer.Option(help="Folder made by attrib index of the same documents.")]
+Candidates = Annotated[int, typer.Option(min=0, help="Sections to score; 0 = all.")]
+KeepHeads = Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")]
+DeviceMap = Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")]
+Revision = Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")]
+TunedRevision = Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")]
 ControlTexts = Annotated[
     Path | None, typer.Option(help="Texts neither model was tuned on; default: texts of the package.")
 ]

@@ -13,18 +13,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from attrib.cli.common import check_writable, load_pair, note, read_control, read_corpus, show_progress
+from attrib.cli.common import check_placement, check_writable, load_pair, note, read_control, read_corpus, show_progress
 from attrib.cli.options import (
     BaseName,
+    Candidates,
     ControlTexts,
     Device,
+    DeviceMap,
     Dtype,
+    IndexFolder,
+    KeepHeads,
     MaxTokens,
     Memory,
     Methods,
+    Revision,
     TextColumn,
     TitleColumn,
+    TrustRemoteCode,
     TunedName,
+    TunedOn,
+    TunedRevision,
     split_names,
 )
 from attrib.errors import InputError
@@ -71,7 +79,7 @@ def serve(
     ] = None,
     base: BaseName = None,
     tuned: TunedName = None,
-    documents: Annotated[Path | None, typer.Option(help="Folder or file that the model was tuned on.")] = None,
+    documents: TunedOn = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -94,9 +102,9 @@ def serve(
     mappers: Annotated[
         str, typer.Option(help="Section mappers, comma-separated, as in attrib explain.")
     ] = "bm25,verbatim,embedding,hidden,learned,combined",
-    index: Annotated[Path | None, typer.Option(help="Folder made by attrib index of the same documents.")] = None,
-    candidates: Annotated[int, typer.Option(min=0, help="Sections to score; 0 = all.")] = 24,
-    heads: Annotated[bool, typer.Option("--heads", help="Keep the attention of every layer and head.")] = False,
+    index: IndexFolder = None,
+    candidates: Candidates = 24,
+    heads: KeepHeads = False,
     control: ControlTexts = None,
     text_column: TextColumn = None,
     title_column: TitleColumn = None,
@@ -104,12 +112,10 @@ def serve(
     memory: Memory = 2.0,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    device_map: Annotated[str | None, typer.Option(help="Handed to transformers, for models beyond one GPU.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of the base model on the hub.")] = None,
-    tuned_revision: Annotated[str | None, typer.Option(help="Revision of the tuned model on the hub.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that a model brings.")
-    ] = False,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    tuned_revision: TunedRevision = None,
+    trust_remote_code: TrustRemoteCode = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in every record.")] = 0,
 ) -> None:
     """Ask questions in the browser: the page of each explanation, live, one question at a time.
@@ -126,8 +132,7 @@ def serve(
     model = asks(folder, base, tuned, documents)
     if folder is not None and out is not None:
         raise InputError("out: new explanations are kept in FOLDER already; leave one of the two out")
-    if device_map is not None and device != "auto":
-        raise InputError("device: --device-map places the model by itself; leave --device out")
+    check_placement(device, device_map)
     options = ExplainOptions(
         methods=split_names(methods),
         mappers=split_names(mappers),
