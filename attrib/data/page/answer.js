@@ -1,9 +1,9 @@
 /* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
 
-import { answerCount, at, backed, BLANK, data, LABELS, mapperNamed, range, selectionText } from "./data.js";
-import { sumOver, verbOf, verdictOf, wordAt } from "./data.js";
+import { answerCount, at, backed, BLANK, data, LABELS, leadsBlank, mapperNamed, mostGain, range } from "./data.js";
+import { quotedSelection, sumOver, verbOf, verdictOf } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
-import { change, clearSelection, listen, movingEnd, neighbour, select, state } from "./state.js";
+import { change, clearSelection, listen, movingEnd, neighbour, select, state, unitAt } from "./state.js";
 import { explainHover } from "./tip.js";
 
 const UP = 15; // pixels of the tallest gain bar
@@ -13,7 +13,7 @@ const MOST_ROWS = 100; // of the table of numbers
 const MOST_BYTES = 12; // shown of a raw token
 const MOST_RUNS = 4; // shared runs listed at first
 
-let nodes = [];
+const nodes = [];
 
 export function mountAnswer() {
   const root = byId("answer");
@@ -57,7 +57,6 @@ export function mountAnswer() {
 }
 
 function tokenNodes() {
-  const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
   const pieces = [];
   for (const [first, last] of data.words) {
     const word = make("span", { class: "word" });
@@ -67,7 +66,7 @@ function tokenNodes() {
       const { lead, body, breaks } = displayed(data.tokens[i]);
       if (lead && i === first) pieces.push(i > 0 ? lead : "");
       else if (lead) word.append(lead);
-      word.append(tokenNode(i, body, most));
+      word.append(tokenNode(i, body));
       if (breaks) word.append(make("br"));
     }
     pieces.push(word);
@@ -77,12 +76,12 @@ function tokenNodes() {
 
 /** A token's leading blank (kept out of its colour), its visible text, and whether a line ends after it. */
 function displayed(token) {
-  const blank = token.shown.startsWith(BLANK) && token.shown.length > 1;
+  const blank = leadsBlank(token);
   const body = (blank ? token.shown.slice(1) : token.shown).replaceAll(BLANK, token.shown.length > 1 ? " " : BLANK);
   return { lead: blank ? " " : "", body, breaks: token.text.includes("\n") };
 }
 
-function tokenNode(i, body, most) {
+function tokenNode(i, body) {
   const token = data.tokens[i];
   const gain = data.gainBits[i] ?? 0;
   const label = LABELS.indexOf(token.label);
@@ -99,8 +98,8 @@ function tokenNode(i, body, most) {
     make("span", { class: "text" }, body),
   );
   node.style.setProperty("--sure", at(data.tokenVerdict, 3 * i + label).toFixed(2));
-  node.style.setProperty("--up", `${Math.max(0, (gain / most) * UP).toFixed(1)}px`);
-  node.style.setProperty("--down", `${Math.max(0, (-gain / most) * DOWN).toFixed(1)}px`);
+  node.style.setProperty("--up", `${Math.max(0, (gain / mostGain) * UP).toFixed(1)}px`);
+  node.style.setProperty("--down", `${Math.max(0, (-gain / mostGain) * DOWN).toFixed(1)}px`);
   nodes[i] = node;
   return node;
 }
@@ -111,7 +110,7 @@ function legend() {
       "span",
       { class: "chip" },
       make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"),
-      `${label}`,
+      label,
       make("span", { class: "unseen" }, ` (${line})`),
     );
   return make(
@@ -133,7 +132,7 @@ function pick(event) {
   const node = event.target.closest(".token");
   if (!node) return;
   const token = Number(node.dataset.token);
-  const [first, last] = state.unit === "word" ? wordAt(token) : [token, token];
+  const [first, last] = unitAt(token);
   if (state.first === first && state.last === last && !event.shiftKey) clearSelection();
   else select(token, event.shiftKey);
   node.focus({ preventScroll: true });
@@ -212,9 +211,8 @@ function markBacked() {
   const chosen = state.section >= 0;
   const verb = chosen && mapperNamed(state.mapper) ? verbOf(mapperNamed(state.mapper), state.model) : null;
   evidence = verb ? backed(state.mapper, state.model, state.section) : { sure: [], above: [] };
-  const sure = new Set(evidence.sure);
-  for (const i of evidence.above) nodes[i].classList.toggle("above", !sure.has(i));
   for (const i of evidence.sure) nodes[i].classList.add("sure");
+  for (const i of evidence.above) nodes[i].classList.add("above");
   const line = byId("backed");
   line.hidden = !chosen;
   if (!chosen) return;
@@ -223,7 +221,7 @@ function markBacked() {
       "span",
       {},
       make("strong", { dir: "auto" }, visible(data.sections[state.section].title)),
-      ` ${backedSaid(verb)} ${verdictSaid([...new Set([...evidence.sure, ...evidence.above])])}`,
+      ` ${backedSaid(verb)} ${verdictSaid([...evidence.sure, ...evidence.above])}`,
     ),
     button(
       "✕ Back",
@@ -237,11 +235,10 @@ function backedSaid(verb) {
   if (!verb) return "has a score that does not look at the answer: no token is marked.";
   const model = state.model === "base" ? "base" : "tuned";
   const chance = `beyond chance (q < ${data.settings.significant}, ${model})`;
-  const sure = new Set(evidence.sure);
-  const above = evidence.above.filter((i) => !sure.has(i)).length;
-  if (!sure.size && !above) return `stands out from the control texts at no token (${model}).`;
-  if (!sure.size) return `${verb} no token ${chance}; at ${count(above, "token")} it is above every control text.`;
-  return `${verb} ${count(sure.size, "token")} ${chance}${above ? `; at ${above} more it is above every control text` : ""}.`;
+  const [sure, above] = [evidence.sure.length, evidence.above.length];
+  if (!sure && !above) return `stands out from the control texts at no token (${model}).`;
+  if (!sure) return `${verb} no token ${chance}; at ${count(above, "token")} it is above every control text.`;
+  return `${verb} ${count(sure, "token")} ${chance}${above ? `; at ${above} more it is above every control text` : ""}.`;
 }
 
 /** The verdict where it is not the documents: a section's score alone must not be read as one. */
@@ -263,15 +260,19 @@ function facts(first, last) {
   return entries;
 }
 
+function sharesSaid(first, last) {
+  const shares = verdictOf(first, last);
+  return LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ");
+}
+
 function readout() {
   const { first, last } = state;
-  const shares = verdictOf(first, last);
   byId("readout").replaceChildren(
     make(
       "div",
       {},
-      make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : `‹${selectionText(first, last)}›`),
-      make("span", {}, LABELS.map((label, i) => `${label} ${percent(shares[i])}`).join(" · ")),
+      make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : quotedSelection(first, last)),
+      make("span", {}, sharesSaid(first, last)),
       first < 0
         ? make("span", { class: "hint" }, "click a token, or press →")
         : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, leaveTokens),
@@ -286,10 +287,9 @@ function readout() {
 
 function tokenLines(i) {
   const token = data.tokens[i];
-  const shares = LABELS.map((label, k) => `${label} ${percent(at(data.tokenVerdict, 3 * i + k))}`).join(" · ");
   return [
     `“${token.shown}” · id ${token.id} · ${bytes(token.text)}`,
-    shares,
+    sharesSaid(i, i),
     `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} nats, gain ${signed(data.gainBits[i])} bits`,
     `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} nats`,
     `backed by a learned section: ${number(data.support[i])}`,
@@ -329,7 +329,7 @@ function numbersTable() {
       make("th", { scope: "row", dir: "auto" }, data.tokens[i].shown),
       [
         data.tokens[i].id,
-        ...LABELS.map((_, k) => percent(at(data.tokenVerdict, 3 * i + k))),
+        ...verdictOf(i, i).map((share) => percent(share)),
         signed(data.gainBits[i]),
         ...[data.logpBase, data.logpTuned].map((values) => number(values[i])),
         ...[data.rankBase, data.rankTuned].map((values) => values[i] + 1),

@@ -12,6 +12,8 @@ for (const token of [...data.prompt, ...data.tokens])
 export const answerCount = data.tokens.length;
 export const promptCount = data.prompt.length;
 export const sectionCount = data.sections.length;
+/** Largest |gain| of a token in bits: what gain bars are drawn against. */
+export const mostGain = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
 
 const CODES = { u8: [Uint8Array, 254], u16: [Uint16Array, 65534], i32: [Int32Array, 0], bits: [Uint8Array, 0] };
 const decoded = new Map();
@@ -25,6 +27,16 @@ function codes(array) {
     decoded.set(array, new CODES[array.t][0](bytes.buffer));
   }
   return decoded.get(array);
+}
+
+/** `compute`, which keeps its last result for as long as it is asked for the same: numbers, or what has a name. */
+function keeping(compute) {
+  let last = { key: null, result: null };
+  return (...wanted) => {
+    const key = wanted.map((one) => one.name ?? one).join(" ");
+    if (last.key !== key) last = { key, result: compute(...wanted) };
+    return last.result;
+  };
 }
 
 /** One number of an array: its value, NaN where there is none. */
@@ -53,6 +65,19 @@ export function wordAt(token) {
   return data.words[wordOfToken[token]] ?? [token, token];
 }
 
+/** Does a token start with a blank and go on? */
+export function leadsBlank(token) {
+  return token.shown.startsWith(BLANK) && token.shown.length > 1;
+}
+
+const indexOfId = new Map();
+data.sections.forEach(({ id }, index) => indexOfId.has(id) || indexOfId.set(id, index));
+
+/** Place of the section with an id, the first of several; −1: there is none. */
+export function sectionIndex(id) {
+  return indexOfId.get(id) ?? -1;
+}
+
 /** The answer's tokens first … last as people read them; the whole answer's name where nothing is selected. */
 export function selectionText(first, last) {
   if (first < 0) return "the whole answer";
@@ -65,6 +90,12 @@ export function selectionText(first, last) {
   return letters.length > 40 ? `${letters.slice(0, 39).join("")}…` : letters.join("");
 }
 
+/** The same within a sentence: a selection stands between quotes. */
+export function quotedSelection(first, last) {
+  const selected = selectionText(first, last);
+  return first < 0 ? selected : `‹${selected}›`;
+}
+
 export function mapperNamed(name) {
   return data.mappers.find((mapper) => mapper.name === name) ?? null;
 }
@@ -74,7 +105,7 @@ export function methodNamed(name) {
 }
 
 /** One model's side of a mapper; mappers that read only the text have one for both. */
-export function sideOf(mapper, model) {
+function sideOf(mapper, model) {
   return model === "base" ? mapper.base : (mapper.tuned ?? mapper.base);
 }
 
@@ -89,6 +120,10 @@ export function reduce(values, how) {
     if (value > most) most = value;
     seen += 1;
   }
+  return folded(sum, most, seen, how);
+}
+
+function folded(sum, most, seen, how) {
   if (!seen) return NaN;
   return how === "sum" ? sum : how === "max" ? most : sum / seen;
 }
@@ -158,16 +193,12 @@ function sideScores(mapper, side, first, last) {
   };
 }
 
-let lastScores = { key: "" };
-
 /**
  * Base, tuned and their difference for the tokens first … last (first < 0: question and answer together), with the
  * limits that base and tuned share. `control`: best control text; `high`, `low`: 95% and 5% of control texts lie below;
  * `other`: best section not kept here. A control text is reduced over tokens as a section is, then they are compared.
  */
-export function sectionScores(name, first, last) {
-  const key = `${name} ${first} ${last}`;
-  if (lastScores.key === key) return lastScores;
+export const sectionScores = keeping((name, first, last) => {
   const mapper = mapperNamed(name);
   const read = (side) => side && sideScores(mapper, side, first, last);
   const full = ({ scores, texts }, side) => ({
@@ -189,9 +220,8 @@ export function sectionScores(name, first, last) {
   const high = Math.max(0, ...finite);
   const extremes = [...limits(difference.scores), difference.control, difference.low, difference.other];
   const span = Math.max(0, ...extremes.map((value) => Math.abs(value) || 0).filter(Number.isFinite));
-  lastScores = { key, mapper, base, tuned, difference, low, high: high > low ? high : low + 1, span: span || 1 };
-  return lastScores;
-}
+  return { mapper, base, tuned, difference, low, high: high > low ? high : low + 1, span: span || 1 };
+});
 
 function limits(values) {
   let low = Infinity;
@@ -223,14 +253,17 @@ export function isSure(mapper, model, section, first, last) {
   return false;
 }
 
-/** Tokens at which a section scores beyond chance (`sure`), and those where it is above every control text (`above`). */
+/** Tokens at which a section scores beyond chance (`sure`), others where it is above every control text (`above`). */
 export function backed(name, model, section) {
   const mapper = mapperNamed(name);
   if (!mapper) return { sure: [], above: [] };
   const side = sideOf(mapper, model);
   const tokens = range(0, answerCount - 1);
-  const those = (flags) => tokens.filter((token) => isSet(flags, token * sectionCount + section));
-  return { sure: those(side.marked), above: those(side.above) };
+  const isIn = (flags, token) => isSet(flags, token * sectionCount + section);
+  return {
+    sure: tokens.filter((token) => isIn(side.marked, token)),
+    above: tokens.filter((token) => isIn(side.above, token) && !isIn(side.marked, token)),
+  };
 }
 
 const places = new Map();
@@ -285,16 +318,24 @@ function merged(spans) {
 /** One model's score of each column of a method for a selection: [column]. */
 function methodSide(method, array, rows) {
   const width = method.columns.length;
-  return Float64Array.from({ length: width }, (_, column) =>
-    reduce(
-      rows.map((row) => at(array, row * width + column)),
-      method.reduction,
-    ),
-  );
+  const all = codes(array);
+  const top = CODES[array.t][1];
+  const [sum, most] = [new Float64Array(width), new Float64Array(width).fill(-Infinity)];
+  const seen = new Int32Array(width);
+  for (const row of rows) {
+    for (let column = 0, cell = row * width; column < width; column++, cell++) {
+      if (all[cell] > top) continue;
+      const value = array.lo + (all[cell] / top) * (array.hi - array.lo);
+      sum[column] += value;
+      if (value > most[column]) most[column] = value;
+      seen[column] += 1;
+    }
+  }
+  return sum.map((value, column) => folded(value, most[column], seen[column], method.reduction));
 }
 
 /** Base, tuned and difference of each column of a method, and which of its rows the selection touches. */
-export function promptScores(method, first, last) {
+export const promptScores = keeping((method, first, last) => {
   const rows = [];
   method.rows.forEach((row, i) => {
     if (first < 0 || row.some((token) => token >= first && token <= last)) rows.push(i);
@@ -302,10 +343,10 @@ export function promptScores(method, first, last) {
   const base = methodSide(method, method.base, rows);
   const tuned = methodSide(method, method.tuned, rows);
   return { columns: method.columns, rows, base, tuned, difference: tuned.map((value, i) => value - base[i]) };
-}
+});
 
 /** Attention of one layer and head (−1: the mean over them) on each prompt token; last: on earlier answer tokens. */
-export function headScores(layer, head, first, last) {
+export const headScores = keeping((layer, head, first, last) => {
   const { layers, heads, positions, base, tuned } = data.heads;
   const some = (one, all) => (one < 0 ? range(0, all - 1) : [one]);
   const tokens = first < 0 ? range(0, answerCount - 1) : range(first, last);
@@ -329,10 +370,10 @@ export function headScores(layer, head, first, last) {
   ];
   const [b, t] = [side(base), side(tuned)];
   return { columns, rows: tokens, base: b, tuned: t, difference: t.map((value, i) => value - b[i]) };
-}
+});
 
 /** Share of every head's attention that falls on some prompt tokens, for a selection: [layer × head]. */
-export function headStrip(focus, first, last) {
+export const headStrip = keeping((focus, first, last) => {
   const { layers, heads, positions, base, tuned } = data.heads;
   const from = Math.max(first, 0);
   const to = first < 0 ? answerCount - 1 : last;
@@ -350,7 +391,7 @@ export function headStrip(focus, first, last) {
   };
   const [b, t] = [side(base), side(tuned)];
   return { base: b, tuned: t, difference: t.map((value, i) => value - b[i]) };
-}
+});
 
 /** Probabilities of documents, base, neither: of one token, or the mean over several. */
 export function verdictOf(first, last) {

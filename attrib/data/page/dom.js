@@ -41,7 +41,7 @@ export function visible(text, keep = "") {
 
 /** Two significant digits, no exponent, a true minus sign; "–" for what is missing. */
 export function number(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) < 1e-6) return "0";
   const text = Math.abs(value) >= 99.5 ? value.toFixed(0) : plain(value.toPrecision(2));
   return text.replace("-", "−");
@@ -58,7 +58,7 @@ export function signed(value) {
 
 /** A share as whole percent; only what is nothing is 0%, and only all is 100%. */
 export function percent(value) {
-  return Number.isFinite(value) && value !== null ? wholePercent(Math.round(100 * value), value) : "–";
+  return Number.isFinite(value) ? wholePercent(Math.round(100 * value), value) : "–";
 }
 
 /** A share whose whole percents were chosen, e.g. so that several sum to 100. */

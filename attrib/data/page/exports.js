@@ -1,7 +1,7 @@
 /* Taking the view along: its link, the answer as SVG, the numbers as JSON. */
 
 import { DASHES, VERDICT } from "./colours.js";
-import { answerCount, BLANK, data, LABELS, range } from "./data.js";
+import { answerCount, data, LABELS, leadsBlank, mostGain, range } from "./data.js";
 import { byId, number, visible, wholePercent } from "./dom.js";
 import { hash } from "./state.js";
 
@@ -82,8 +82,7 @@ function answerSvg() {
       LABELS.map((label, i) => `${label} ${wholePercent(percents[i], shares[i])}`).join(" · "),
     ),
   );
-  const most = Math.max(1e-9, ...data.gainBits.map((gain) => Math.abs(gain ?? 0)));
-  const leadOf = (token) => (token.shown.startsWith(BLANK) && token.shown.length > 1 ? 1 : 0);
+  const leadOf = (token) => (leadsBlank(token) ? 1 : 0);
   const blank = pen.measureText(" ").width;
   const wordEnd = new Map(data.words);
   let [x, y] = [0, 80];
@@ -96,7 +95,7 @@ function answerSvg() {
     if (x > 0 && x + blank + Math.max(width, Math.min(word, WIDE)) > WIDE) [x, y] = [0, y + LINE];
     else if (x > 0) x += leadOf(token) * blank;
     const gain = data.gainBits[i] ?? 0;
-    const tall = (Math.abs(gain) / most) * GAIN;
+    const tall = (Math.abs(gain) / mostGain) * GAIN;
     const fill = VERDICT[token.label];
     root.append(
       shape("rect", { x, y: y - SIZE, width, height: SIZE + 4, fill, "fill-opacity": 0.25 }),
@@ -127,7 +126,7 @@ function answerSvg() {
     shape(
       "text",
       { x: 0, y: high - 8, "font-size": 11 },
-      `bars: gain, log p tuned − log p base, at most ${number(most)} bits; lines: documents solid, base dashed, neither dotted`,
+      `bars: gain, log p tuned − log p base, at most ${number(mostGain)} bits; lines: documents solid, base dashed, neither dotted`,
     ),
   );
   root.setAttribute("width", WIDE);
@@ -136,7 +135,8 @@ function answerSvg() {
   return new XMLSerializer().serializeToString(root);
 }
 
-function cutTo(pen, text, room) {
+/** Text that is at most `room` wide under a canvas's pen: cut, at least its first letter stays, with an ellipsis. */
+export function cutTo(pen, text, room) {
   if (pen.measureText(text).width <= room) return text;
   const letters = Array.from(text);
   while (letters.length > 1 && pen.measureText(`${letters.join("")}…`).width > room) letters.pop();

@@ -83,7 +83,7 @@ export function fitList() {
 /** How much of base's surprise at the answer tuning took away. */
 function bits() {
   const { gainBits, baseBits } = data.verdict;
-  if (!Number.isFinite(baseBits) || baseBits === null) return [];
+  if (!Number.isFinite(baseBits)) return [];
   if (gainBits < 0)
     return [
       make("b", {}, `${number(-gainBits)} bits`),

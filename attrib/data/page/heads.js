@@ -1,10 +1,10 @@
 /* Layer × head: how much of each head's attention falls on the question or on one prompt token; a click shows it. */
 
-import { colour, gradient, styled } from "./colours.js";
-import { data, headStrip, promptCount, range, selectionText } from "./data.js";
+import { colour, styled } from "./colours.js";
+import { data, headStrip, promptCount, quotedSelection, range } from "./data.js";
 import { byId, make, number, signed } from "./dom.js";
-import { headLabel, showsHeads } from "./prompt.js";
-import { change, listen, state } from "./state.js";
+import { headLabel, scaleParts, showsHeads } from "./prompt.js";
+import { change, listen, state, toHeads } from "./state.js";
 import { explainHover } from "./tip.js";
 
 const HEAD_LEFT = 22; // pixels for head numbers
@@ -56,11 +56,7 @@ export function mountHeads() {
     const cell = cellAt(event);
     if (!cell) return;
     const again = cell.layer === state.layer && (reduced || cell.head === state.head);
-    change({
-      layer: again ? -1 : cell.layer,
-      head: again || reduced ? -1 : cell.head,
-      method: data.methods.some((m) => m.name === "attention") ? "attention" : state.method,
-    });
+    toHeads({ layer: again ? -1 : cell.layer, head: again || reduced ? -1 : cell.head });
   });
   explainHover(root, "canvas", (_, event) => {
     const cell = cellAt(event);
@@ -85,7 +81,7 @@ function cellAt(event) {
   return layer >= 0 && layer < data.heads.layers && head >= 0 && head < data.heads.heads ? { layer, head } : null;
 }
 
-export function drawHeads() {
+function drawHeads() {
   if (!data.heads) return;
   const { layers, heads } = data.heads;
   strip = headStrip(state.focus < 0 ? question : [state.focus], state.first, state.last);
@@ -128,16 +124,9 @@ export function drawHeads() {
       state.head < 0 ? HEAD_TALL * heads - 1 : HEAD_TALL - 1,
     );
   }
-  const selected = selectionText(state.first, state.last);
   byId("heads-what").textContent =
-    `for ${state.first < 0 ? selected : `‹${selected}›`}${showsHeads() ? ` · shown above: ${headLabel()}` : ""}`;
-  const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
-  bar.style.background = gradient(centred);
-  byId("heads-scale").replaceChildren(
-    make("span", {}, centred ? signed(-limit) : "0"),
-    bar,
-    make("span", {}, centred ? signed(limit) : number(limit)),
-  );
+    `for ${quotedSelection(state.first, state.last)}${showsHeads() ? ` · shown above: ${headLabel()}` : ""}`;
+  byId("heads-scale").replaceChildren(...scaleParts(centred, limit));
 }
 
 /** A canvas of this many CSS pixels, sharp on any screen, emptied. */

@@ -1,11 +1,12 @@
 // The index of many pages: everything stands in the markup, this hides, sorts, and keeps the choice in the address.
 
+import { byId } from "./dom.js";
 import { mountQuestionBox } from "./live.js";
 import { storedTheme, storeTheme } from "./theme.js";
 
 const fields = ["search", "kind", "section", "sort"];
-const form = document.getElementById("filters");
-const list = document.getElementById("entries");
+const form = byId("filters");
+const list = byId("entries");
 const entries = [...list.children].map((element, place) => ({
   element,
   place,
@@ -18,7 +19,7 @@ function fold(text) {
 }
 
 function chosen() {
-  const values = Object.fromEntries(fields.map((name) => [name, document.getElementById(name)?.value ?? ""]));
+  const values = Object.fromEntries(fields.map((name) => [name, byId(name)?.value ?? ""]));
   values.verdicts = [...form.querySelectorAll("[name=verdict]:checked")].map((box) => box.value);
   return values;
 }
@@ -56,8 +57,8 @@ function update() {
     list.append(...[...entries].sort(orders[order] ?? orders[""]).map((entry) => entry.element));
   }
   const all = entries.length;
-  document.getElementById("count").textContent = shown === all ? `${all} explanations` : `${shown} of ${all} explanations`;
-  document.getElementById("nothing").hidden = shown > 0;
+  byId("count").textContent = shown === all ? `${all} explanations` : `${shown} of ${all} explanations`;
+  byId("nothing").hidden = shown > 0;
   remember(wanted);
 }
 
@@ -76,7 +77,7 @@ function remember(wanted) {
 function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   for (const name of fields) {
-    const field = document.getElementById(name);
+    const field = byId(name);
     if (!field) continue;
     field.value = parts.get(name) ?? "";
     // A link from another index may name what is not here.
@@ -93,16 +94,16 @@ function startFilters() {
   form.addEventListener("submit", (event) => event.preventDefault());
   // The fields are empty only after the event.
   form.addEventListener("reset", () => setTimeout(update));
-  document.getElementById("clear").addEventListener("click", () => {
+  byId("clear").addEventListener("click", () => {
     form.reset();
-    document.getElementById("search").focus();
+    byId("search").focus();
   });
   addEventListener("hashchange", recall);
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input:not([type=checkbox]), textarea");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
-      document.getElementById("search").focus();
+      byId("search").focus();
     }
   });
   recall();
@@ -110,7 +111,7 @@ function startFilters() {
 
 function startTheme() {
   const root = document.documentElement;
-  const toggle = document.getElementById("theme");
+  const toggle = byId("theme");
   toggle.hidden = false;
   if (storedTheme()) root.dataset.theme = storedTheme();
   toggle.addEventListener("click", () => {
@@ -120,7 +121,7 @@ function startTheme() {
   });
 }
 
-const told = JSON.parse(document.getElementById("attrib-data").textContent);
-if (told.live?.ask) mountQuestionBox(document.getElementById("ask"), told.live);
+const told = JSON.parse(byId("attrib-data").textContent);
+if (told.live?.ask) mountQuestionBox(byId("ask"), told.live);
 startTheme();
 if (form) startFilters();

@@ -1,8 +1,9 @@
 /* All kept sections in document order: a bar each, document boundaries, the control texts' range; a click jumps. */
 
 import { styled } from "./colours.js";
-import { data, mapperNamed, sectionCount, sectionScores } from "./data.js";
+import { data, mapperNamed, sectionCount, sectionIndex, sectionScores } from "./data.js";
 import { byId, make, number, signed, visible } from "./dom.js";
+import { cutTo } from "./exports.js";
 import { sized } from "./heads.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -158,21 +159,17 @@ function documents(pen, wide, cell, colours) {
   }
 }
 
+/** A name as far as it fits, or nothing where too little of it would be left. */
 function fitted(pen, text, room) {
-  if (pen.measureText(text).width <= room) return text;
-  const letters = Array.from(text);
-  while (letters.length && pen.measureText(`${letters.join("")}…`).width > room) letters.pop();
-  return letters.length >= LEAST_NAME ? `${letters.join("")}…` : "";
+  const cut = cutTo(pen, text, room);
+  return cut === text || Array.from(cut).length > LEAST_NAME ? cut : "";
 }
 
 function markers(pen, cell, colours) {
   const mark = (index, draw) => draw((index + 0.5) * cell);
   pen.fillStyle = colours.soft;
   for (const id of state.pins) {
-    mark(
-      data.sections.findIndex((section) => section.id === id),
-      (x) => pen.fillRect(x - 2, 1, 4, 4),
-    );
+    mark(sectionIndex(id), (x) => pen.fillRect(x - 2, 1, 4, 4));
   }
   if (state.section >= 0) {
     mark(state.section, (x) => {

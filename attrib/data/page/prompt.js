@@ -2,7 +2,7 @@
 
 import { gradient, paint } from "./colours.js";
 import { answerCount, at, BLANK, data, headScores, methodNamed, promptCount, promptScores, range } from "./data.js";
-import { reduce, selectionText } from "./data.js";
+import { quotedSelection, reduce } from "./data.js";
 import { byId, count, make, number, percent, signed } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
@@ -84,11 +84,11 @@ export function headLabel() {
   return `${layer}, ${state.head < 0 ? "mean over heads" : `head ${state.head}`}`;
 }
 
-export function drawPrompt() {
+function drawPrompt() {
   const method = kind();
   if (!method) {
     byId("prompt-text").replaceChildren(
-      ...data.prompt.map((token) => make("span", { class: token.template ? "template" : "" }, shownText(token))),
+      ...data.prompt.map(plainToken),
     );
     byId("prompt-what").textContent = "this record has no prompt scores: explain with --methods";
     return;
@@ -140,7 +140,7 @@ function build(columns, name) {
     const column = columnOf.get(position);
     const text = shownText(token);
     if (column === undefined) {
-      pieces.push(make("span", { class: token.template ? "template plain" : "plain" }, text));
+      pieces.push(plainToken(token));
     } else if (cells[column]) {
       cells[column].append(text);
     } else {
@@ -154,23 +154,23 @@ function build(columns, name) {
   byId("prompt-text").replaceChildren(...pieces);
 }
 
+/** A token without a score. */
+function plainToken(token) {
+  return make("span", { class: token.template ? "template" : null }, shownText(token));
+}
+
 function shownText(token) {
   return token.shown.length > 1 ? token.shown.replaceAll(BLANK, " ") : token.shown;
 }
 
 function sayPrompt(method, centred, limit) {
-  const selected = selectionText(state.first, state.last);
   const model = state.model === "difference" ? "tuned − base" : state.model;
   byId("prompt-what").replaceChildren(
     make("b", {}, method.says),
-    ` for ${state.first < 0 ? selected : `‹${selected}›`} · ${method.label} · ${model}`,
+    ` for ${quotedSelection(state.first, state.last)} · ${method.label} · ${model}`,
   );
-  const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
-  bar.style.background = gradient(centred);
   byId("prompt-scale").replaceChildren(
-    make("span", {}, centred ? signed(-limit) : "0"),
-    bar,
-    make("span", {}, centred ? signed(limit) : number(limit)),
+    ...scaleParts(centred, limit),
     make("span", { class: "note" }, state.model === "difference" ? "tuned − base" : method.unit),
   );
   byId("prompt-where").textContent = where();
@@ -186,6 +186,17 @@ function sayPrompt(method, centred, limit) {
     ...notes.map((note) => make("p", { class: "note" }, note)),
     ...vocabularyLines(),
   );
+}
+
+/** The colour scale between its ends: 0 … limit, or −limit … limit where `centred`. */
+export function scaleParts(centred, limit) {
+  const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
+  bar.style.background = gradient(centred);
+  return [
+    make("span", {}, centred ? signed(-limit) : "0"),
+    bar,
+    make("span", {}, centred ? signed(limit) : number(limit)),
+  ];
 }
 
 function sentence(text) {

@@ -1,6 +1,6 @@
 /* Rows of the list of sections: scores as bars beside the control texts', the text with its match marked. */
 
-import { data, isSure, matches, sectionCount, smallestQ } from "./data.js";
+import { data, isSure, matches, sectionCount, sectionIndex, smallestQ } from "./data.js";
 import { count, make, number, percent, signed, visible } from "./dom.js";
 import { state } from "./state.js";
 
@@ -159,7 +159,7 @@ function acts(section, whole, pinned) {
 }
 
 function whereabouts(section) {
-  return make("span", { class: "where", dir: "auto" }, visible(`${section.document} ${section.lines}`));
+  return make("span", { dir: "auto" }, visible(`${section.document} ${section.lines}`));
 }
 
 function remarks(section, qSaid, dim) {
@@ -172,7 +172,7 @@ function remarks(section, qSaid, dim) {
       section.id,
     );
   if (section.nearDuplicateOf) {
-    const twin = data.sections.find((other) => other.id === section.nearDuplicateOf);
+    const twin = data.sections[sectionIndex(section.nearDuplicateOf)];
     said.push(`near-duplicate of ${visible(twin ? `${twin.title} ${twin.lines}` : section.nearDuplicateOf)}`);
   }
   if (dim) said.push("within the control texts' range");

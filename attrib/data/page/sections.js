@@ -1,7 +1,7 @@
 /* Sections of the documents, ranked for the selection, with the control texts' row in its place. */
 
-import { answerCount, backed, data, labelOf, mapperNamed, range, sectionCount } from "./data.js";
-import { sectionScores, selectionText, verbOf } from "./data.js";
+import { answerCount, backed, data, labelOf, mapperNamed, quotedSelection, range, sectionCount } from "./data.js";
+import { sectionIndex, sectionScores, verbOf } from "./data.js";
 import { button, byId, count, make, number } from "./dom.js";
 import { controlRow, otherRow, sectionRow, sectionText } from "./rows.js";
 import { change, listen, state } from "./state.js";
@@ -11,7 +11,6 @@ const MORE = 30; // rows that "show more" adds
 
 let shown = FIRST;
 let order = []; // indices of sections, best first, those that the search leaves
-let rankOf = []; // index → place among all sections
 let open = new Set();
 const rows = new Map(); // index → its element, of those drawn
 
@@ -78,7 +77,7 @@ function placeAmong(indices, { scores }, score) {
   return place;
 }
 
-export function drawSections() {
+function drawSections() {
   const mapper = mapperNamed(state.mapper);
   const list = byId("section-list");
   if (!mapper || !sectionCount) {
@@ -90,12 +89,12 @@ export function drawSections() {
   const every = ranked(own);
   const query = state.query.trim().toLowerCase();
   order = query ? every.filter((index) => holds(index, query)) : every;
-  rankOf = new Int32Array(sectionCount);
+  const rankOf = new Int32Array(sectionCount);
   every.forEach((index, place) => {
     rankOf[index] = place + 1;
   });
   const held = heldFocus();
-  const pins = state.pins.map((id) => data.sections.findIndex((section) => section.id === id));
+  const pins = state.pins.map(sectionIndex);
   rows.clear();
   const draw = (index, pinned) => {
     const item = sectionRow(found, index, { rank: rankOf[index], pinned, whole: open.has(index) });
@@ -147,12 +146,11 @@ function showMore(end) {
 }
 
 function sayList(mapper) {
-  const selected = selectionText(state.first, state.last);
   const model = !mapper.usesModel ? "reads the text only" : state.model === "difference" ? "tuned − base" : state.model;
   const label = labelOf(state.first, state.last);
   byId("sections-what").replaceChildren(
     make("b", {}, mapper.says[state.model]),
-    ` · ${state.first < 0 ? selected : `‹${selected}›`} · ${mapper.label} · ${model}`,
+    ` · ${quotedSelection(state.first, state.last)} · ${mapper.label} · ${model}`,
     // A high score does not make the documents the source: the verdict stands beside it.
     answerCount && label !== "documents" ? ` · verdict: ${label}` : "",
   );

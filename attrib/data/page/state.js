@@ -1,6 +1,6 @@
 /* What is selected and how it is shown; kept in the address, so that a link opens the same view. */
 
-import { answerCount, data, mapperNamed, methodNamed, promptCount, wordAt } from "./data.js";
+import { answerCount, data, mapperNamed, methodNamed, promptCount, sectionIndex, wordAt } from "./data.js";
 import { storedTheme } from "./theme.js";
 
 export const MODELS = ["base", "tuned", "difference"];
@@ -55,27 +55,35 @@ function same(a, b) {
   return Array.isArray(a) ? a.join() === b.join() : a === b;
 }
 
+/** First and last token of what is selected as one: a token, or the word that holds it. */
+export function unitAt(token, unit = state.unit) {
+  return unit === "word" ? wordAt(token) : [token, token];
+}
+
 /** Select tokens first … last, by words where words are shown; `extend`: up to `token` from where it started. */
 export function select(token, extend = false) {
   if (token < 0 || token >= answerCount) return;
   const anchor = extend && state.anchor >= 0 ? state.anchor : token;
   const [low, high] = [Math.min(anchor, token), Math.max(anchor, token)];
-  const words = state.unit === "word";
-  change({ first: words ? wordAt(low)[0] : low, last: words ? wordAt(high)[1] : high, anchor });
+  change({ first: unitAt(low)[0], last: unitAt(high)[1], anchor });
 }
 
 /** The end of the selection that moves when it is extended: the one away from where it started. */
 export function movingEnd() {
-  const start = state.unit === "word" ? wordAt(state.anchor)[0] : state.anchor;
-  return state.first < start ? state.first : state.last;
+  return state.first < unitAt(state.anchor)[0] ? state.first : state.last;
 }
 
 /** The token, or a token of the word, on either side of the selection; the first one where nothing is selected. */
 export function neighbour(step, extend) {
   if (state.first < 0) return step > 0 ? 0 : answerCount - 1;
   const end = extend ? movingEnd() : step > 0 ? state.last : state.first;
-  const [first, last] = state.unit === "word" ? wordAt(end) : [end, end];
+  const [first, last] = unitAt(end);
   return Math.min(answerCount - 1, Math.max(0, step > 0 ? last + 1 : first - 1));
+}
+
+/** Show a layer or head, which is a picture of attention, whatever method was chosen before. */
+export function toHeads(fields) {
+  change({ ...fields, method: methodNamed("attention") ? "attention" : state.method });
 }
 
 export function clearSelection() {
@@ -114,11 +122,10 @@ function parsed(text) {
   const tokens = /^(\d+)(?:-(\d+))?$/.exec(parts.get("t") ?? "");
   if (tokens) {
     const [first, last] = [Number(tokens[1]), Number(tokens[2] ?? tokens[1])];
-    const words = found.unit === "word";
     if (first <= last && last < answerCount)
       Object.assign(found, {
-        first: words ? wordAt(first)[0] : first,
-        last: words ? wordAt(last)[1] : last,
+        first: unitAt(first, found.unit)[0],
+        last: unitAt(last, found.unit)[1],
         anchor: first,
       });
   }
@@ -127,9 +134,8 @@ function parsed(text) {
   found.layer = whole("layer", data.heads?.layers ?? 0);
   found.head = whole("head", data.heads?.heads ?? 0);
   found.focus = whole("focus", promptCount);
-  found.section = data.sections.findIndex((section) => section.id === parts.get("section"));
-  const known = new Set(data.sections.map((section) => section.id));
-  found.pins = [...new Set((parts.get("pin") ?? "").split(" "))].filter((id) => known.has(id));
+  found.section = sectionIndex(parts.get("section"));
+  found.pins = [...new Set((parts.get("pin") ?? "").split(" "))].filter((id) => sectionIndex(id) >= 0);
   found.numbers = parts.get("numbers") === "1";
   found.query = parts.get("query") ?? "";
   return found;

@@ -2,8 +2,7 @@
 
 import { data } from "./data.js";
 import { button, byId, make } from "./dom.js";
-import { change, listen, MODELS, state } from "./state.js";
-import { wordAt } from "./data.js";
+import { change, listen, MODELS, state, toHeads, unitAt } from "./state.js";
 
 export function mountToolbar() {
   byId("toolbar").append(
@@ -94,7 +93,7 @@ function layers() {
       : "not in this record (--heads)";
     return make(
       "div",
-      { class: "group off" },
+      { class: "group" },
       make("span", { class: "label" }, "Layer, head"),
       make("span", { class: "note" }, why),
     );
@@ -112,17 +111,8 @@ function layers() {
   );
 }
 
-/** A layer's or head's picture is of attention, whatever method was chosen before. */
-function toHeads(fields) {
-  change({
-    ...fields,
-    method: data.methods.some((method) => method.name === "attention") ? "attention" : state.method,
-  });
-}
-
 function setUnit(unit) {
-  const grown =
-    unit === "word" && state.first >= 0 ? { first: wordAt(state.first)[0], last: wordAt(state.last)[1] } : {};
+  const grown = state.first >= 0 ? { first: unitAt(state.first, unit)[0], last: unitAt(state.last, unit)[1] } : {};
   change({ unit, ...grown });
 }
 
