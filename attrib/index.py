@@ -685,7 +685,12 @@ def _write_block(encoder: Identity, arrays: Mapping[str, np.ndarray], texts: int
             open_up(work, 0o777)
             # One of that name was found damaged.
             shutil.rmtree(folder, ignore_errors=True)
-            os.replace(work, folder)
+            try:
+                os.replace(work, folder)
+            except OSError:
+                # A process that was asked for something else may have put the same block there meanwhile.
+                if isinstance(_read_block(folder), str):
+                    raise
         finally:
             if work is not None:
                 shutil.rmtree(work, ignore_errors=True)

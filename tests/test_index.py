@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -650,6 +651,22 @@ def test_processes_that_were_asked_for_different_things_are_refused(tmp_path: Pa
     assert status == 1
     assert "start all processes with the same documents" in said
     assert not (tmp_path / "index.json").exists()
+
+
+def test_a_block_that_another_process_put_there_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def overtaken(source: str | Path, target: str | Path) -> None:
+        if Path(source).is_dir():
+            shutil.copytree(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", overtaken)
+    build(made(), [Fake()], tmp_path)
+    check(Index.open(tmp_path), made(), None, Fake())
+    assert not list(tmp_path.rglob(".new-*"))
 
 
 def test_several_processes_without_an_address_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
