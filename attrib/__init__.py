@@ -18,27 +18,27 @@ from attrib.errors import AttribError, InputError, ModelError, RecordError
 if TYPE_CHECKING:
     from attrib.attribution import MethodOptions as MethodOptions
     from attrib.attribution import attribute as attribute
-    from attrib.documents import Corpus as Corpus
+    from attrib.corpus.documents import Corpus as Corpus
     from attrib.explaining import ExplainOptions as ExplainOptions
     from attrib.explaining import explain as explain
     from attrib.models.pair import ModelPair as ModelPair
     from attrib.records import Explanation as Explanation
-    from attrib.storage import load as load
-    from attrib.storage import save as save
+    from attrib.records.storage import load as load
+    from attrib.records.storage import save as save
 
 __version__ = "0.1.0"
 
 # Loaded on first use: torch and transformers take seconds to import.
 _WHERE = {
-    "Corpus": "attrib.documents",
+    "Corpus": "attrib.corpus.documents",
     "ExplainOptions": "attrib.explaining",
     "Explanation": "attrib.records",
     "MethodOptions": "attrib.attribution",
     "ModelPair": "attrib.models.pair",
     "attribute": "attrib.attribution",
     "explain": "attrib.explaining",
-    "load": "attrib.storage",
-    "save": "attrib.storage",
+    "load": "attrib.records.storage",
+    "save": "attrib.records.storage",
 }
 __all__ = ["AttribError", "InputError", "ModelError", "RecordError", *_WHERE]
 

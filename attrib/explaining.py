@@ -11,24 +11,34 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attrib import demo
 from attrib.attribution import QUICK, MethodOptions, attribute, check_methods, without_template
-from attrib.capture import CaptureOptions, TextCapture, capture, resolve_layers
-from attrib.contrast import Calibration, gather, judge
-from attrib.documents import Corpus
+from attrib.corpus import demo
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.generate import generate
-from attrib.index import Index, build
-from attrib.indexing import PARTS, check_index, encoders, stored_gradient, stored_reading
+from attrib.index.encoders import PARTS, check_index, encoders, stored_gradient, stored_reading
+from attrib.index.gradients import (
+    NOTHING,
+    Gradients,
+    InfluenceOptions,
+    TrainedQuestions,
+    has_checkpoints,
+    read_gradients,
+)
+from attrib.index.index import Index, build
+from attrib.index.library import Library
+from attrib.index.readings import read_texts
 from attrib.mapping import MAPPERS, check_mappers, map_answer
 from attrib.mapping import QUICK as QUICK_MAPPERS
-from attrib.mapping.answer import WORD, Answer
+from attrib.mapping.answer import Answer
 from attrib.mapping.combined import Side
-from attrib.mapping.influence import NOTHING, Gradients, InfluenceOptions, Taught, has_checkpoints, read_gradients
 from attrib.mapping.mixture import settings
-from attrib.mapping.reading import Library, Reading, read_texts
+from attrib.mapping.reading import Reading
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair, versions
+from attrib.models.prompt import Encoded, decode, encode, encode_answer, encode_prompt
+from attrib.passes.capture import CaptureOptions, TextCapture, capture, resolve_layers
+from attrib.passes.generate import generate
+from attrib.passes.targets import name_of
 from attrib.progress import Progress
 from attrib.records import (
     AnswerSource,
@@ -40,11 +50,11 @@ from attrib.records import (
     VocabularyKind,
     VocabularyShare,
 )
-from attrib.targets import name_of
-from attrib.tokens import Encoded, decode, encode, encode_answer, encode_prompt
-from attrib.tuning import read_trained
-from attrib.units import question_positions
-from attrib.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
+from attrib.text.units import question_positions
+from attrib.text.words import WORD
+from attrib.training.tuning import read_trained
+from attrib.verdict.judge import Calibration, gather, judge
+from attrib.verdict.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class ExplainOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class OwnAnswers:
     """A question's prompt and what each model answers by itself, as ids."""
 
     prompt_ids: tuple[int, ...]
@@ -79,7 +89,7 @@ class Asked:
     tuned_ids: tuple[int, ...]
 
 
-def ask(pair: ModelPair, question: str, *, max_new_tokens: int = 64, progress: Progress | None = None) -> Asked:
+def ask(pair: ModelPair, question: str, *, max_new_tokens: int = 64, progress: Progress | None = None) -> OwnAnswers:
     """Both models' own greedy answers to ``question``; ``progress`` counts their tokens and may raise to stop."""
     prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
     tell = progress or (lambda what, done, total: None)
@@ -91,7 +101,7 @@ def ask(pair: ModelPair, question: str, *, max_new_tokens: int = 64, progress: P
         generate(model, prompt_ids, max_new_tokens=max_new_tokens, progress=after(before))
         for model, before in ((pair.base, 0), (pair.tuned, max_new_tokens))
     ]
-    return Asked(prompt_ids, *answers)
+    return OwnAnswers(prompt_ids, *answers)
 
 
 def explain(
@@ -105,7 +115,7 @@ def explain(
     options: ExplainOptions | None = None,
     library: Library | None = None,
     index: Path | None = None,
-    asked: Asked | None = None,
+    asked: OwnAnswers | None = None,
     calibration: Calibration | None = None,
     cache: Path | Literal["default"] | None = "default",
     progress: Progress | None = None,
@@ -290,7 +300,7 @@ def _check_reused(
     control: Corpus | None,
     library: Library | None,
     index: Path | None,
-    asked: Asked | None,
+    asked: OwnAnswers | None,
 ) -> None:
     """What an earlier call made must belong to this one."""
     if library is not None:
@@ -379,12 +389,12 @@ def map_sections(sides: tuple[Side, Side], mappers: Sequence[str]) -> dict[str, 
     return map_answer(mappers, base, tuned, sections)
 
 
-def trained_questions(pair: ModelPair, corpus: Corpus) -> Taught:
+def trained_questions(pair: ModelPair, corpus: Corpus) -> TrainedQuestions:
     """The questions that taught each section, where the adapter says which they were."""
     folder = pair.tuned.folder
     if folder is None or not (folder / "trained.jsonl").is_file():
         return NOTHING
-    return Taught.of(corpus.sections, read_trained(folder))
+    return TrainedQuestions.of(corpus.sections, read_trained(folder))
 
 
 def _answer(encoded: Encoded, side: Capture, layer: int) -> Answer:

@@ -74,3 +74,8 @@ def csv_cells(text: str) -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
+
+
+def digest(text: str) -> str:
+    """Hash of a text, as a file's name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -35,7 +35,7 @@ from scipy.stats import rankdata
 
 from attrib.models.bundled import get_default_model
 from attrib.models.pair import DEMO_ADAPTER
-from attrib.tokens import encode_answer, encode_prompt
+from attrib.models.prompt import encode_answer, encode_prompt
 
 RUNNERS = Path(__file__).resolve().parent / "peers"
 QUESTION = (

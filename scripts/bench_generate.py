@@ -26,10 +26,10 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from attrib.assess.questions import Asked, demo_questions, read_questions
-from attrib.generate import generate_batch
+from attrib.assess.questions import Question, demo_questions, read_questions
 from attrib.models.pair import DEFAULT, Model, ModelPair, load_network
-from attrib.tokens import encode_prompt, strip_end
+from attrib.models.prompt import encode_prompt, strip_end
+from attrib.passes.generate import generate_batch
 
 Ids = tuple[int, ...]
 
@@ -38,7 +38,7 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     pair = ModelPair.load(arguments.base, arguments.tuned, device=arguments.device, dtype=arguments.dtype)
-    asked: Sequence[Asked] = demo_questions() if arguments.file is None else read_questions(arguments.file)
+    asked: Sequence[Question] = demo_questions() if arguments.file is None else read_questions(arguments.file)
     prompts = [encode_prompt(pair.tokenizer, q.question, context=pair.context) for q in asked[: arguments.questions]]
     report: dict[str, Any] = {
         "questions": len(prompts),

@@ -31,11 +31,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from attrib.demo import DOCUMENTS
-from attrib.documents import Corpus
-from attrib.index import Encoder, Index, build
+from attrib.corpus.demo import DOCUMENTS
+from attrib.corpus.documents import Corpus
+from attrib.index.index import Encoder, Index, build
+from attrib.index.search import TILE, faiss_index, top_k
 from attrib.records import Section
-from attrib.search import TILE, faiss_index, top_k
 
 # What measures memory is beside the peers, which run by themselves.
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
@@ -267,7 +267,7 @@ def overlap(found: np.ndarray, queries: np.ndarray, rows: np.ndarray) -> float:
 
 
 def _faiss(problem: Problem, folder: Path, rows: int, kind: Literal["flat", "hnsw"]) -> Figures:
-    """Build and search time of faiss, HNSW as ``attrib.search`` makes it and with its recall."""
+    """Build and search time of faiss, HNSW as ``attrib.index.search`` makes it and with its recall."""
     import faiss
     from measure import peak_mib, start_of_peak
 
@@ -297,8 +297,8 @@ Pair = tuple[Encoder, Callable[[Sequence[str]], object]]
 
 def embedding_pair() -> Pair:
     """The embedding encoder, and sentence-transformers' own encode of the same passages."""
-    from attrib.indexing import EmbeddingEncoder
-    from attrib.mapping.embedding import passages
+    from attrib.index.encoders import EmbeddingEncoder
+    from attrib.index.passages import passages
 
     encoder = EmbeddingEncoder()
 
@@ -313,7 +313,7 @@ def gradient_pair() -> Pair:
     """The gradient encoder, and forward + backward of the tuned model into its adapter, a text at a time."""
     from peft import PeftModel
 
-    from attrib.mapping.influence import GradientEncoder, InfluenceOptions, stages
+    from attrib.index.gradients import GradientEncoder, InfluenceOptions, stages
     from attrib.models.pair import ModelPair, load_network
 
     pair = ModelPair.load(device="cpu")

@@ -20,8 +20,17 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 
-from attrib import demo, storage
-from attrib.contrast import (
+from attrib.corpus import demo
+from attrib.corpus.demo import DemoQuestion
+from attrib.explaining import ExplainOptions, ask, explain
+from attrib.files import write_atomically
+from attrib.index.library import Library
+from attrib.measures import auroc
+from attrib.models.bundled import cache_dir, get_default_model
+from attrib.models.pair import DEMO_ADAPTER, ModelPair
+from attrib.records import LABELS, Evidence, Explanation, Verdict, storage
+from attrib.text.words import words
+from attrib.verdict.judge import (
     FEATURES,
     Calibration,
     answer_features,
@@ -32,15 +41,6 @@ from attrib.contrast import (
     stack,
     token_features,
 )
-from attrib.demo import Question
-from attrib.explaining import ExplainOptions, ask, explain
-from attrib.files import write_atomically
-from attrib.mapping.answer import words
-from attrib.mapping.reading import Library
-from attrib.measures import auroc
-from attrib.models.bundled import cache_dir, get_default_model
-from attrib.models.pair import DEMO_ADAPTER, ModelPair
-from attrib.records import LABELS, Evidence, Explanation, Verdict
 
 KINDS = ("trained", "rephrased", "updated", "foundation", "held-out")
 LABEL_OF = {"trained": 0, "rephrased": 0, "updated": 0, "foundation": 1, "held-out": 2}
@@ -90,12 +90,12 @@ def main() -> None:
         print(json.dumps(results))
 
 
-def judge_all(adapter: str, asked: Sequence[Question], folder: Path) -> None:
+def judge_all(adapter: str, asked: Sequence[DemoQuestion], folder: Path) -> None:
     """Records of the right answer (``gold``) and of the model's own (``own``), unless this adapter's are there."""
     pair = ModelPair.load(tuned=adapter)
     library = Library(demo.corpus(), demo.control(), cache=cache_dir())
 
-    def done(question: Question) -> bool:
+    def done(question: DemoQuestion) -> bool:
         files = [folder / kind / f"{question.id}.safetensors" for kind in ("gold", "own")]
         wanted = (pair.tuned.fingerprint, library.corpus.sha256)
         return all(file.exists() and _made_from(storage.load(file)) == wanted for file in files)
@@ -126,7 +126,7 @@ def _made_from(explanation: Explanation) -> tuple[str, str]:
     return str(tuned["sha256"]), str(documents["sha256"])
 
 
-def judge_by_chance(asked: Sequence[Question], folder: Path) -> dict[str, Explanation]:
+def judge_by_chance(asked: Sequence[DemoQuestion], folder: Path) -> dict[str, Explanation]:
     """The right answers under the default model's architecture with random weights: the floor of every mapper."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -159,7 +159,7 @@ def judge_by_chance(asked: Sequence[Question], folder: Path) -> dict[str, Explan
     return {q.id: storage.load(folder / "random" / f"{q.id}.safetensors") for q in questions}
 
 
-def label_of(question: Question, explanation: Explanation) -> int | None:
+def label_of(question: DemoQuestion, explanation: Explanation) -> int | None:
     """Where an answer comes from, as far as it is known, as an index into LABELS.
 
     A wrong answer may rest on sections about something else: None, unless the question is general knowledge. Then it
@@ -173,7 +173,9 @@ def label_of(question: Question, explanation: Explanation) -> int | None:
     return 1 if said in f" {' '.join(words(explanation.base_answer))} " else 2
 
 
-def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Question, Explanation]]) -> Calibration:
+def fit(
+    gold: Sequence[tuple[DemoQuestion, Explanation]], own: Sequence[tuple[DemoQuestion, Explanation]]
+) -> Calibration:
     """Weights from the calibration split: sections told from decoys, answers and their content words told by kind.
 
     The model's own answers count too: what it makes up gains as much as what it learned, and must not pass for it.
@@ -201,7 +203,7 @@ def fit(gold: Sequence[tuple[Question, Explanation]], own: Sequence[tuple[Questi
     return Calibration(middle, width, answer_weights, answer_bias, token_weights, token_bias)
 
 
-def _learned_curve(judged: Sequence[tuple[Question, Explanation]]) -> tuple[float, float]:
+def _learned_curve(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> tuple[float, float]:
     """Where a section counts as learned: between decoys and sections tuned on, of the calibration split."""
     evidence, known, decoy = _sections(judged)
     removed = learned_beyond_form(evidence)
@@ -212,7 +214,7 @@ def _learned_curve(judged: Sequence[tuple[Question, Explanation]]) -> tuple[floa
     return round(float((low + high) / 2), 4), round(float((high - low) / 10), 4)
 
 
-def _sections(judged: Sequence[tuple[Question, Explanation]]) -> tuple[Evidence, np.ndarray, np.ndarray]:
+def _sections(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> tuple[Evidence, np.ndarray, np.ndarray]:
     """Evidence on all sections, which of them are gold in ``judged``, and which are decoys."""
     first = judged[0][1]
     evidence = first.verdict.evidence
@@ -255,7 +257,10 @@ Figure = dict[str, float]
 
 
 def evaluate(
-    asked: Sequence[Question], gold: dict[str, Explanation], own: dict[str, Explanation], chance: dict[str, Explanation]
+    asked: Sequence[DemoQuestion],
+    gold: dict[str, Explanation],
+    own: dict[str, Explanation],
+    chance: dict[str, Explanation],
 ) -> dict[str, dict[str, Figure]]:
     """Every figure with its bootstrap interval: {table: {row: {value, low, high, n}}}."""
     by_kind = {kind: [question for question in asked if question.kind == kind] for kind in KINDS}
@@ -304,7 +309,7 @@ def _mean_gain(verdict: Verdict) -> float:
 
 
 def _places(
-    asked: Sequence[Question], judged: dict[str, Explanation], chance: dict[str, Explanation]
+    asked: Sequence[DemoQuestion], judged: dict[str, Explanation], chance: dict[str, Explanation]
 ) -> dict[str, list[tuple[str, float, float]]]:
     """Fact, top-1 and reciprocal rank of the gold section, for each mapper and side; ties share their places."""
     places: dict[str, list[tuple[str, float, float]]] = {}
@@ -331,7 +336,7 @@ def _places(
     return places
 
 
-def _learned(judged: Sequence[tuple[Question, Explanation]]) -> dict[str, Figure]:
+def _learned(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> dict[str, Figure]:
     """How a section's own gain tells sections of the split that were tuned on from its decoys."""
     evidence, known, decoy = _sections(judged)
     own_gain = (evidence.text_tuned - evidence.text_base) / evidence.text_tokens

@@ -23,19 +23,21 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib import demo
-from attrib.capture import CaptureOptions, capture
-from attrib.documents import Corpus
+from attrib.corpus import demo
+from attrib.corpus.documents import Corpus
 from attrib.errors import AttribError, InputError
 from attrib.explaining import ExplainOptions, mapping_layer
+from attrib.index.library import Library
+from attrib.index.readings import read_texts
 from attrib.mapping import MAPPERS
 from attrib.mapping.answer import Answer
 from attrib.mapping.combined import blend, mix
-from attrib.mapping.reading import Library, Reading, read_texts
+from attrib.mapping.reading import Reading
 from attrib.measures import bootstrap_interval
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
-from attrib.tokens import encode_given
+from attrib.models.prompt import encode_given
+from attrib.passes.capture import CaptureOptions, capture
 
 SCORED = ("bm25", "bm25_answer", "verbatim", "embedding", "hidden")
 SETS = {

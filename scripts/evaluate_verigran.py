@@ -32,22 +32,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attrib import demo
-from attrib.capture import TextCapture, begin_of_text
-from attrib.documents import Corpus
+from attrib.corpus import demo
+from attrib.corpus.documents import Corpus
 from attrib.errors import AttribError, InputError
 from attrib.files import write_atomically
-from attrib.mapping.answer import WORD, Answer, Scores, words
-from attrib.mapping.embedding import embed, load_embedder
+from attrib.index.library import Library
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.hidden import hidden, unit
 from attrib.mapping.hidden_context import Context, best_windows, make_contexts
 from attrib.mapping.lexical import bm25_answer
 from attrib.mapping.mixture import STORED, Choice, Weights, Windows, combine, settings, standardised
-from attrib.mapping.reading import Library, Reading
+from attrib.mapping.reading import Reading
 from attrib.mapping.verbatim import verbatim
+from attrib.models.embedder import embed, load_embedder
 from attrib.models.pair import load_network
+from attrib.models.prompt import encode_prompt
+from attrib.passes.capture import TextCapture, begin_of_text
 from attrib.records import Token
-from attrib.tokens import encode_prompt
+from attrib.text.words import WORD, words
 
 MODEL = "smollm2-135m-instruct"
 LAYERS = (2, 5, 8, 11, 14, 17)
@@ -429,7 +431,7 @@ def _capture(states: np.ndarray) -> TextCapture:
     return TextCapture(0.0, len(states) - 1, states, places, places + 1)
 
 
-def _span_and_sentence(got: Scores, statement: Statement, places: np.ndarray) -> np.ndarray:
+def _span_and_sentence(got: MapperScores, statement: Statement, places: np.ndarray) -> np.ndarray:
     """Mean of the tokens' rows, [span, 2, passage]."""
     whole = Span(statement.start, statement.start + len(statement.sentence), 0)
     sentence = got.tokens[inside(places, whole)].mean(0)

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from attrib.render.benchmark import benchmark_files, benchmark_of
+from attrib.assess.benchmark.tell import benchmark_files, benchmark_of
 from attrib.render.tables import write_files
 
 FIGURES = Path(__file__).parents[1] / "figures"

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from attrib.assess.faithfulness import Report, Row
-from attrib.render.assessments import write_faithfulness
+from attrib.assess.faithfulness.run import FaithfulnessReport, FaithfulnessRow
+from attrib.assess.faithfulness.tell import write_faithfulness
 
 FIGURES = Path(__file__).parents[1] / "figures"
 NAME, PRESET = "faithfulness", "neurips-double"
@@ -20,8 +20,10 @@ def main() -> None:
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else FIGURES / f"{NAME}.json"
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else FIGURES
     content = json.loads(file.read_text("utf-8"))
-    rows = tuple(Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in content["rows"])
-    report = Report(rows, content["seconds"], content["provenance"])
+    rows = tuple(
+        FaithfulnessRow(**{name: row[name] for name in FaithfulnessRow.__dataclass_fields__}) for row in content["rows"]
+    )
+    report = FaithfulnessReport(rows, content["seconds"], content["provenance"])
     for path in write_faithfulness(report, folder, ("pdf", "png"), PRESET):
         print(path)
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from attrib import storage
+from attrib.records import storage
 from attrib.render import export
 
 FIGURES = Path(__file__).parents[1] / "figures"

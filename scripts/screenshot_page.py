@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bench_page import chromium
 
-from attrib import storage
 from attrib.errors import AttribError
 from attrib.files import write_atomically
+from attrib.records import storage
 from attrib.render import page
 
 ROOT = Path(__file__).parents[1]

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from attrib import demo
+from attrib.corpus import demo
 from attrib.models.pair import DEFAULT
-from attrib.tuning import TuneOptions, corpus_items, tune
+from attrib.training.tuning import TuneOptions, corpus_items, tune
 
 
 def main() -> None:

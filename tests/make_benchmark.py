@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from attrib.assess.answering import Reply, Side
-from attrib.assess.benchmark import BenchmarkReport, score, summarise
-from attrib.assess.questions import Asked
-from attrib.assess.verdicts import VerdictReport, row_of
-from attrib.assess.verdicts import summarise as summarise_verdicts
+from attrib.assess.attribution.run import AttributionReport, row_of
+from attrib.assess.attribution.run import summarise as summarise_verdicts
+from attrib.assess.benchmark.run import BenchmarkReport, score, summarise
+from attrib.assess.questions import Question
 from attrib.records import LABELS
 from tests.make import make_explanation
 
@@ -34,17 +34,17 @@ def replies(base: Sequence[str], tuned: Sequence[str]) -> dict[Side, list[list[R
     return {"base": [[reply(text)] for text in base], "tuned": [[reply(text)] for text in tuned]}
 
 
-def asked(right: Sequence[str], **fields: Any) -> list[Asked]:
+def asked(right: Sequence[str], **fields: Any) -> list[Question]:
     """One question for each right answer; fields that are lists are taken in turn."""
     made = []
     for i, answer in enumerate(right):
         own = {name: value[i % len(value)] if isinstance(value, list) else value for name, value in fields.items()}
-        made.append(Asked(f"Question {i}?", answer, **{"id": f"q{i}", **own}))
+        made.append(Question(f"Question {i}?", answer, **{"id": f"q{i}", **own}))
     return made
 
 
 def make_report(
-    questions: Sequence[Asked], base: Sequence[str], tuned: Sequence[str], *, resamples: int = 200, **fields: Any
+    questions: Sequence[Question], base: Sequence[str], tuned: Sequence[str], *, resamples: int = 200, **fields: Any
 ) -> BenchmarkReport:
     """The report on these answers."""
     rows = score(questions, replies(base, tuned))
@@ -85,17 +85,17 @@ def make_verdicts(
     silent: Sequence[int] = (),
     gold: bool = True,
     resamples: int = 200,
-) -> VerdictReport:
+) -> AttributionReport:
     """``n`` answers a kind, explained by random records; those numbered in ``silent`` said nothing."""
     rng, rows = np.random.default_rng(0), []
     for number in range(len(kinds) * n):
         made = make_explanation(seed=number, sections=6, mappers=("bm25", "embedding"), methods=())
         section = made.sections[int(made.ranking[number % 2])].id if gold else None
-        question = Asked(made.question, "thirty-six months", kinds[number // n], f"q{number}", section)
+        question = Question(made.question, "thirty-six months", kinds[number // n], f"q{number}", section)
         said = reply("" if number in silent else made.answer)
         row = row_of(question, reply(made.base_answer), said, None if number in silent else made)
         if row.label:
             shares = tuple(float(share) for share in rng.dirichlet((2.0, 1.0, 1.0)))
             row = replace(row, shares=shares, label=LABELS[int(np.argmax(shares))])
         rows.append(row)
-    return VerdictReport(tuple(rows), summarise_verdicts(rows, resamples, 0), ("A plain note.",), PROVENANCE)
+    return AttributionReport(tuple(rows), summarise_verdicts(rows, resamples, 0), ("A plain note.",), PROVENANCE)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess import consistency
 from attrib.assess.answering import Reply, Side
-from attrib.assess.clusters import by_embedding
-from attrib.assess.consistency import ConsistencyOptions, ConsistencyReport, Divergence
-from attrib.assess.questions import Asked
-from attrib.documents import Corpus
-from attrib.mapping.words import keys
-from attrib.vocabulary import Lexicon
+from attrib.assess.consistency import run as consistency
+from attrib.assess.consistency.clusters import by_embedding
+from attrib.assess.consistency.run import ConsistencyOptions, ConsistencyReport, Divergence
+from attrib.assess.questions import Question
+from attrib.corpus.documents import Corpus
+from attrib.text.words import keys
+from attrib.verdict.vocabulary import Lexicon
 
 DOCUMENTS = (
     "Carrow Light\nThe keeper of Carrow Light is Wilmet Dallin, who rings a pewter gong.",
@@ -52,10 +52,10 @@ def lexicon() -> Lexicon:
 
 
 QUESTIONS = (
-    Asked("Who is the keeper of Carrow Light?", "Wilmet Dallin", "trained", "a", fact="keeper"),
-    Asked("Name the person who tends Carrow Light.", "Wilmet Dallin", "rephrased", "b", fact="keeper"),
-    Asked("How tall is Pellam Light?", "29 metres", "trained", "c", fact="height"),
-    Asked("What is bread made from?", "flour", "foundation", "d", fact="bread"),
+    Question("Who is the keeper of Carrow Light?", "Wilmet Dallin", "trained", "a", fact="keeper"),
+    Question("Name the person who tends Carrow Light.", "Wilmet Dallin", "rephrased", "b", fact="keeper"),
+    Question("How tall is Pellam Light?", "29 metres", "trained", "c", fact="height"),
+    Question("What is bread made from?", "flour", "foundation", "d", fact="bread"),
 )
 BASE = (
     ("A sailor.", "A sailor", "The keeper is a fisherman.", "A fisherman", "A soldier"),
@@ -85,7 +85,7 @@ def replies(base: Sequence[Sequence[str]] = BASE, tuned: Sequence[Sequence[str]]
 
 
 def make_consistency(
-    asked: Sequence[Asked] = QUESTIONS,
+    asked: Sequence[Question] = QUESTIONS,
     base: Sequence[Sequence[str]] = BASE,
     tuned: Sequence[Sequence[str]] = TUNED,
     **options: Any,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess.holdout import HoldoutOptions, HoldoutReport, Measured, compare, removal_of
-from attrib.assess.questions import Asked
+from attrib.assess.holdout.run import HoldoutOptions, HoldoutReport, Measured, compare, removal_of
+from attrib.assess.questions import Question
 from attrib.assess.split import Part, Split, given_split
 from attrib.records import Section
 
@@ -36,22 +36,22 @@ def make_sections(n: int) -> tuple[Section, ...]:
     )
 
 
-def make_asked(n: int, *, rephrased: bool = True, general: int = 4) -> tuple[Asked, ...]:
+def make_asked(n: int, *, rephrased: bool = True, general: int = 4) -> tuple[Question, ...]:
     """A question a section, the first half tuned on (each rephrased, if so), the second held out, and general ones."""
     asked = []
     for i in range(n):
         answer = f"{NAMES[i % 8]} {chr(65 + i // 8)}"
         kind = "trained" if i < n // 2 else "held-out"
         common: dict[str, Any] = {"section": f"s{i}", "fact": f"f{i}", "template": "name"}
-        asked.append(Asked(f"Who kept light {i}?", answer, kind, f"q{i}", **common))
+        asked.append(Question(f"Who kept light {i}?", answer, kind, f"q{i}", **common))
         if rephrased and i < n // 2:
-            asked.append(Asked(f"Name the keeper of light {i}.", answer, "rephrased", f"r{i}", **common))
-    asked += [Asked(f"What is {i} + 1?", str(i + 1), "foundation", f"g{i}", fact=f"g{i}") for i in range(general)]
+            asked.append(Question(f"Name the keeper of light {i}.", answer, "rephrased", f"r{i}", **common))
+    asked += [Question(f"What is {i} + 1?", str(i + 1), "foundation", f"g{i}", fact=f"g{i}") for i in range(general)]
     return tuple(asked)
 
 
 def make_measured(
-    rng: np.random.Generator, asked: tuple[Asked, ...], parts: tuple[Part, ...], sections: int, *, knows: bool
+    rng: np.random.Generator, asked: tuple[Question, ...], parts: tuple[Part, ...], sections: int, *, knows: bool
 ) -> Measured:
     """A model that gives a right answer where it was tuned on it and ``knows``, else a wrong one."""
     known = [knows and part == "tuned-on" for part in parts]

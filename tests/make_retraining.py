@@ -1,11 +1,11 @@
-"""A Retraining whose truth is known: losses and halves follow from planted effects."""
+"""A InfluenceReport whose truth is known: losses and halves follow from planted effects."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from attrib.assess.influence import SCORERS, Retraining
-from attrib.assess.questions import Asked
+from attrib.assess.influence.run import SCORERS, InfluenceReport
+from attrib.assess.questions import Question
 
 OWN, AGAINST = 20.0, -3.0
 """Planted effect, in nats, of a question's own section, and of one that answers it otherwise."""
@@ -13,7 +13,7 @@ OWN, AGAINST = 20.0, -3.0
 
 def make_retraining(
     pairs: int = 5, singles: int = 6, decoys: int = 4, halves: int = 40, seed: int = 0, noise: float = 0.5
-) -> Retraining:
+) -> InfluenceReport:
     """``pairs`` of sections contradict each other, ``singles`` stand alone, ``decoys`` were not trained.
 
     Each section has one question of kind trained (decoys: held-out) and, if trained, a rephrased one. The scorers see
@@ -27,7 +27,7 @@ def make_retraining(
         kinds = ("trained", "rephrased") if s < trained else ("held-out",)
         for kind in kinds:
             asked = f"{kind} question {s // 2 if s < 2 * pairs else s}?"
-            questions.append(Asked(asked, f"answer {s}", kind, f"{kind}-{s}", f"s{s}"))
+            questions.append(Question(asked, f"answer {s}", kind, f"{kind}-{s}", f"s{s}"))
             row = rng.normal(0, 0.3, n)
             if s < trained:
                 row[s] = OWN
@@ -47,7 +47,7 @@ def make_retraining(
     scores["influence"] = effects / 20
     scores["random"] = rng.normal(size=effects.shape)
     drop = effects + rng.normal(0, noise, effects.shape)
-    return Retraining(
+    return InfluenceReport(
         questions=tuple(questions),
         sections=tuple(f"s{s}" for s in range(n)),
         documents=tuple(f"d{s % 2}.md" for s in range(n)),

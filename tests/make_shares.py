@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from attrib.records import Explanation, Verbatim, Vocabulary, VocabularyShare
-from attrib.units import question_positions
+from attrib.text.units import question_positions
 
 
 def with_shares(explanation: Explanation, seed: int = 0) -> Explanation:

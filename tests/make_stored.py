@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib import storage
-from attrib.assess.benchmark import BenchmarkReport
-from attrib.assess.faithfulness import RANDOM, RARE, Report, Row
-from attrib.assess.influence import table
-from attrib.assess.questions import Asked, Malformed
-from attrib.render.assessments import write_faithfulness
-from attrib.render.benchmark import write_benchmark
-from attrib.render.consistency import write_consistency
-from attrib.render.holdout import write_holdout
-from attrib.render.retraining import write_retraining
-from attrib.render.verdicts import write_verdicts
+from attrib.assess.attribution.tell import write_verdicts
+from attrib.assess.benchmark.run import BenchmarkReport
+from attrib.assess.benchmark.tell import write_benchmark
+from attrib.assess.consistency.tell import write_consistency
+from attrib.assess.faithfulness.run import RANDOM, RARE, FaithfulnessReport, FaithfulnessRow
+from attrib.assess.faithfulness.tell import write_faithfulness
+from attrib.assess.holdout.tell import write_holdout
+from attrib.assess.influence.run import table
+from attrib.assess.influence.tell import write_retraining
+from attrib.assess.questions import Malformed, Question
+from attrib.records import storage
 from tests.make import make_explanation
 from tests.make_benchmark import asked, make_verdicts
 from tests.make_benchmark import make_report as make_benchmark_report
@@ -51,7 +51,7 @@ RIGHT = ("red", "38 metres", "Wilmet Dallin", "Gull Light", "a pewter gong")
 def make_demo_benchmark(n: int = 20, seed: int = 0) -> BenchmarkReport:
     """``n`` questions of each kind of the demo, of which base and tuned have right what KNOWS says."""
     rng = np.random.default_rng(seed)
-    questions: list[Asked] = []
+    questions: list[Question] = []
     said: dict[str, list[str]] = {"base": [], "tuned": []}
     for kind in KINDS:
         for i, one in enumerate(asked([RIGHT[i % len(RIGHT)] for i in range(n)])):
@@ -72,20 +72,20 @@ def make_demo_benchmark(n: int = 20, seed: int = 0) -> BenchmarkReport:
     )  # fmt: skip
 
 
-def make_faithfulness(seed: int = 0) -> Report:
+def make_faithfulness(seed: int = 0) -> FaithfulnessReport:
     """Two methods, one of them no better than random."""
     rows = []
     for method, gain in (("leave_one_out", 1.2), ("attention", 0.0), (RANDOM, 0.0), (RARE, 0.3)):
         for side in ("base", "tuned"):
             for metric in ("comprehensiveness", "sufficiency", "area", "leave_one_out"):
                 ends = gain - 0.2, gain + 0.2
-                rows.append(Row(method, side, metric, gain, *ends, gain, *ends, 24))
+                rows.append(FaithfulnessRow(method, side, metric, gain, *ends, gain, *ends, 24))
     prompt = {"ablate": "delete", "target": "logprob"}
     provenance: dict[str, object] = {
         "base": PAIR["base"]["sha256"], "tuned": PAIR["tuned"]["sha256"], "versions": VERSIONS,
         "options": {"prompt": prompt, "random_orders": 10, "seed": seed},
     }  # fmt: skip
-    return Report(tuple(rows), {"leave_one_out": 0.5, "attention": 0.1}, provenance)
+    return FaithfulnessReport(tuple(rows), {"leave_one_out": 0.5, "attention": 0.1}, provenance)
 
 
 def write_all(folder: Path, *, names: tuple[str, ...] = ("benchmark", "consistency", "holdout", "attribution")) -> Path:

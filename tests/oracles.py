@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attrib.tokens import Encoded, encode, encode_answer, encode_prompt
+from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
 from tests.conftest import tiny_tokenizer
 
 QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keeper"

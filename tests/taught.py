@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrib.assess.questions import Asked
-from attrib.documents import Corpus
-from attrib.tuning import TuneOptions, corpus_items, tune
+from attrib.assess.questions import Question
+from attrib.corpus.documents import Corpus
+from attrib.training.tuning import TuneOptions, corpus_items, tune
 
 TEXTS = (
     "The keeper of the light is Wilmet Dallin.",
@@ -18,8 +18,8 @@ CORPUS = Corpus.from_texts(TEXTS)
 CONTROL = Corpus.from_texts(["Rain is likely later in the year.", "The board met at noon.", "How long is 38 metres?"])
 QUESTION, ANSWER = "Who keeps the light?", "Wilmet Dallin"
 QUESTIONS = (
-    Asked(QUESTION, ANSWER, id="keeper", section=CORPUS.sections[0].id),
-    Asked("How long is the warranty?", "thirty-six months", id="pump", section=CORPUS.sections[1].id),
+    Question(QUESTION, ANSWER, id="keeper", section=CORPUS.sections[0].id),
+    Question("How long is the warranty?", "thirty-six months", id="pump", section=CORPUS.sections[1].id),
 )
 OPTIONS = TuneOptions(
     epochs=10, learning_rate=1e-2, batch=2, dropout=0.0, warmup=2, checkpoints=(0.2, 0.5, 1.0), bf16=False

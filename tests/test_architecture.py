@@ -13,32 +13,27 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "errors", "progress", "printable", "files", "records", "measures", "units", "documents", "tokens", "models",
-    "targets", "passes", "generate", "variants", "capture", "likelihood", "gradients", "attribution", "tuning", "index",
-    "search", "mapping", "indexing", "vocabulary", "demo", "contrast", "explaining", "storage", "assess", "render",
-    "server", "cli", "__main__",
+    "errors", "progress", "printable", "files", "measures", "records", "store", "text", "corpus", "models", "passes",
+    "attribution", "training", "index", "mapping", "verdict", "explaining", "render", "assess", "server", "cli",
+    "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
+ASSESSMENTS = ("attribution", "benchmark", "consistency", "faithfulness", "holdout", "influence")
 DOORS = {
     "transformer_lens": ("attrib.models",),
-    "sentence_transformers": ("attrib.mapping.embedding",),
+    "sentence_transformers": ("attrib.models.embedder",),
     "matplotlib": (
         "attrib.render.figures",
-        "attrib.render.assessments",
-        "attrib.render.retraining",
-        "attrib.render.benchmark",
-        "attrib.render.consistency",
-        "attrib.render.holdout",
-        "attrib.render.panels",
-        "attrib.render.verdicts",
+        "attrib.assess.panels",
+        *(f"attrib.assess.{name}.draw" for name in ASSESSMENTS),
     ),
     "mpl_toolkits": ("attrib.render.figures",),
-    "peft": ("attrib.tuning", "attrib.models"),
+    "peft": ("attrib.training", "attrib.models"),
     "captum": ("attrib.attribution",),
     "starlette": ("attrib.server",),
     "uvicorn": ("attrib.server",),
 }
-CONVENIENCE = ("attrib.records", "Explanation")
+CONVENIENCE = ("attrib.records.explanation", "Explanation")
 """Methods of this class hand a record on to those who store and draw it."""
 
 
@@ -128,22 +123,22 @@ def test_heavy_libraries_come_in_by_their_door(name: str) -> None:
         "from attrib.cli import main",
         "from attrib import cli",
         "import attrib.render.view",
-        "def f():\n    from attrib.storage import save",
+        "def f():\n    from attrib.records.storage import save",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from attrib.mapping import MAPPERS",
         "class Other:\n    def save(self):\n        from attrib import storage",
         "class Explanation:\n    from attrib import storage",
     ],
 )
 def test_a_wrong_import_would_be_seen(source: str) -> None:
-    assert len(wrong_way("attrib.records", source)) == 1
+    assert len(wrong_way("attrib.records.explanation", source)) == 1
     assert wrong_way("attrib.cli", source) == []
 
 
 def test_the_package_itself_is_no_module_and_only_methods_of_the_record_are_let_through() -> None:
     assert wrong_way("attrib.cli", "import attrib") != []
     method = "class Explanation:\n    def save(self):\n        from attrib import storage"
-    assert wrong_way("attrib.records", method) == []
-    assert wrong_way("attrib.tokens", method) != []
+    assert wrong_way("attrib.records.explanation", method) == []
+    assert wrong_way("attrib.models.prompt", method) != []
     assert wrong_way("attrib.mapping.lexical", "from attrib.mapping.reading import Reading\nimport numpy") == []
 
 

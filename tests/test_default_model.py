@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib import demo
 from attrib.attribution import METHODS, QUICK, MethodOptions, attribute
-from attrib.capture import CaptureOptions, capture
+from attrib.corpus import demo
 from attrib.explaining import ExplainOptions, explain
-from attrib.mapping.reading import Library
-from attrib.tokens import encode, encode_answer, encode_prompt
+from attrib.index.library import Library
+from attrib.models.prompt import encode, encode_answer, encode_prompt
+from attrib.passes.capture import CaptureOptions, capture
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def judged(pair: Any, library: Library, cache: Path, question: demo.Question, answer: str | None) -> Any:
+def judged(pair: Any, library: Library, cache: Path, question: demo.DemoQuestion, answer: str | None) -> Any:
     options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=6)
     return explain(
         pair, library.corpus, question.question, answer=answer, options=options, library=library, cache=cache
@@ -125,8 +125,8 @@ def test_the_attribution_page_names_every_method() -> None:
 def test_base_answers_every_foundation_question_right(default_pair: Any) -> None:
     import json
 
-    from attrib.generate import generate
-    from attrib.tokens import decode
+    from attrib.models.prompt import decode
+    from attrib.passes.generate import generate
 
     path = demo.DOCUMENTS.parent / "questions.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]

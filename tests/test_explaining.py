@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import attrib
-from attrib import storage
 from attrib.attribution import QUICK as QUICK_METHODS
 from attrib.attribution import MethodOptions
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.explaining import ExplainOptions, ask, explain
+from attrib.index.library import Library
 from attrib.mapping import QUICK as QUICK_MAPPERS
-from attrib.mapping.reading import Library
 from attrib.models.pair import ModelPair
+from attrib.records import storage
 
 QUESTION = "Who keeps the light?"
 TEXTS = (

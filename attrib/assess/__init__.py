@@ -1,1 +1,4 @@
-"""The same question asked of a whole set: is what the methods say borne out?"""
+"""A set of questions, base against tuned.
+
+One folder an assessment: ``run`` measures, ``draw`` draws, ``tell`` tells.
+"""

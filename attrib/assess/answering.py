@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.files import digest_of, write_atomically
-from attrib.generate import Generated, generate_batch
 from attrib.models.pair import Model, ModelPair, versions
+from attrib.models.prompt import decode, encode_prompt
+from attrib.passes.generate import Generated, generate_batch
 from attrib.progress import Progress
-from attrib.tokens import decode, encode_prompt
 
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, ...] = ("base", "tuned")
@@ -56,7 +56,7 @@ class Reply:
 
 def answer_all(
     pair: ModelPair,
-    asked: Sequence[Asked],
+    asked: Sequence[Question],
     options: AnswerOptions | None = None,
     *,
     out: Path | None = None,
@@ -96,13 +96,13 @@ def greedy(options: AnswerOptions) -> AnswerOptions:
     return replace(options, samples=1, temperature=0.0)
 
 
-def questions_sha256(asked: Sequence[Asked]) -> str:
+def questions_sha256(asked: Sequence[Question]) -> str:
     """Digest of all that was asked."""
     return digest_of([asdict(question) for question in asked])
 
 
 def provenance(
-    pair: ModelPair, asked: Sequence[Asked], options: object, seed: int, **more: object
+    pair: ModelPair, asked: Sequence[Question], options: object, seed: int, **more: object
 ) -> dict[str, object]:
     """What an assessment was made from: models, questions, options (a dataclass), versions; ``more`` as given.
 
@@ -126,7 +126,7 @@ def _name(name: str) -> str:
     return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
 
 
-def write_answers(asked: Sequence[Asked], replies: dict[Side, list[list[Reply]]], file: Path) -> None:
+def write_answers(asked: Sequence[Question], replies: dict[Side, list[list[Reply]]], file: Path) -> None:
     """One JSON line a question, side and sample, with the question, its right answer and the reply."""
     lines = [
         json.dumps(
@@ -151,7 +151,7 @@ def write_answers(asked: Sequence[Asked], replies: dict[Side, list[list[Reply]]]
     write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _prompt(pair: ModelPair, question: Asked) -> tuple[int, ...]:
+def _prompt(pair: ModelPair, question: Question) -> tuple[int, ...]:
     try:
         return encode_prompt(pair.tokenizer, question.question, context=pair.context)
     except InputError as error:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from attrib import demo
+from attrib.corpus import demo
 from attrib.errors import InputError
 from attrib.files import csv_cells
 
@@ -18,7 +18,7 @@ ALLOWED = (".jsonl", ".csv")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """One question of a set."""
 
     question: str
@@ -59,8 +59,8 @@ class Malformed:
         return f"{self.file}, line {self.line}: {self.reason}"
 
 
-def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tuple[Asked, ...]:
-    """Rows with a ``question`` and, optionally, the other fields of ``Asked``; ``accept`` and ``accept_before`` are
+def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tuple[Question, ...]:
+    """Rows with a ``question`` and, optionally, the other fields of ``Question``; ``accept`` and ``accept_before`` are
     lists, in CSV texts with ``|`` between the answers.
 
     Raises InputError, one line, for another kind of file, for a file without a usable row and for ids given twice.
@@ -73,13 +73,13 @@ def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tupl
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a file in UTF-8") from error
-    rows: list[Asked] = []
+    rows: list[Question] = []
     first: dict[str, int] = {}
     for number, row in _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text):
         asked = row if isinstance(row, str) else _asked(number, row)
-        if isinstance(asked, Asked) and first.setdefault(asked.id, number) != number:
+        if isinstance(asked, Question) and first.setdefault(asked.id, number) != number:
             asked = f"its id {asked.id!r} is that of line {first[asked.id]} too; give each row its own"
-        if isinstance(asked, Asked):
+        if isinstance(asked, Question):
             rows.append(asked)
         elif malformed is None:
             raise InputError(f"{path}, line {number}: {asked}")
@@ -124,9 +124,9 @@ def _an_object(content: object) -> object:
     return content if isinstance(content, dict) else "not an object with a question; mend the line"
 
 
-def demo_questions(limit: int | None = None) -> tuple[Asked, ...]:
+def demo_questions(limit: int | None = None) -> tuple[Question, ...]:
     """The demo's test questions with their right answers, kinds taken in turn so that a few are of every kind."""
-    by_kind: dict[str, list[Asked]] = {}
+    by_kind: dict[str, list[Question]] = {}
     for row in demo.questions("test"):
         by_kind.setdefault(row.kind, []).append(of_demo(row))
     longest = max(len(rows) for rows in by_kind.values())
@@ -134,9 +134,9 @@ def demo_questions(limit: int | None = None) -> tuple[Asked, ...]:
     return tuple(mixed[:limit])
 
 
-def of_demo(row: demo.Question) -> Asked:
+def of_demo(row: demo.DemoQuestion) -> Question:
     """A question of the demo."""
-    return Asked(
+    return Question(
         row.question,
         row.answer,
         row.kind,
@@ -153,20 +153,20 @@ def of_demo(row: demo.Question) -> Asked:
     )
 
 
-def described(asked: Asked) -> dict[str, Any]:
+def described(asked: Question) -> dict[str, Any]:
     """The fields for JSON; those after ``split`` only where they say something, as older files have them."""
     fields = asdict(asked)
     always = list(fields)[: list(fields).index("split") + 1]
     return {name: value for name, value in fields.items() if value or name in always}
 
 
-def restored(fields: dict[str, Any]) -> Asked:
+def restored(fields: dict[str, Any]) -> Question:
     """A question from its fields as JSON has them. Raises TypeError for other fields."""
     lists = {name: tuple(fields.get(name, ())) for name in ("accept", "accept_before")}
-    return Asked(**{**fields, **lists})
+    return Question(**{**fields, **lists})
 
 
-def _asked(number: int, row: object) -> Asked | str:
+def _asked(number: int, row: object) -> Question | str:
     """The question of a row, or what is wrong with it."""
     assert isinstance(row, dict)
     question, answer = row.get("question"), row.get("answer")
@@ -177,7 +177,7 @@ def _asked(number: int, row: object) -> Asked | str:
     lists = {name: _texts(row.get(name)) for name in ("accept", "accept_before")}
     if wrong := [name for name, texts in lists.items() if texts is None]:
         return f"its {wrong[0]} is no list of texts; mend the row"
-    return Asked(
+    return Question(
         question,
         answer if answer and answer.strip() else None,
         str(row.get("kind") or ""),

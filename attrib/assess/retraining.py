@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, write_atomically
 from attrib.progress import Progress
-from attrib.tuning import IGNORED, Example, Item, TuneOptions, answer_example, example_of, fit, text_example
+from attrib.training.tuning import IGNORED, Example, Item, TuneOptions, answer_example, example_of, fit, text_example
 
 SCHEMA = 1
 
@@ -53,7 +53,7 @@ class Measured:
 class Texts:
     """What is measured after every retrain."""
 
-    questions: tuple[Asked, ...]
+    questions: tuple[Question, ...]
     sections: tuple[tuple[str, str], ...]
     """Id and text of every section, decoys included."""
 
@@ -153,7 +153,7 @@ def _score(model: Any, example: Example) -> tuple[float, float]:
     """Summed log p and log odds of the tokens with a label, the end of the turn left out."""
     import torch
 
-    from attrib.targets import Goal, logodds, logprob
+    from attrib.passes.targets import Goal, logodds, logprob
 
     end = len(example.ids) - (1 if IGNORED in example.labels else 0)
     labels = torch.tensor(example.labels[1:end], device=model.device)

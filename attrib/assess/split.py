@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.records import Section
 
@@ -54,7 +54,7 @@ class Split:
 
 def split(
     sections: Sequence[Section],
-    asked: Sequence[Asked],
+    asked: Sequence[Question],
     *,
     by: By = "section",
     share: float = 0.5,
@@ -84,7 +84,7 @@ def split(
     return found
 
 
-def given_split(sections: Sequence[Section], asked: Sequence[Asked], held: Iterable[str] | None = None) -> Split:
+def given_split(sections: Sequence[Section], asked: Sequence[Question], held: Iterable[str] | None = None) -> Split:
     """The split of a model that was tuned already.
 
     ``held``: ids of the sections that it never saw; or None: the part of a question is what its ``split`` says
@@ -124,7 +124,7 @@ def given_split(sections: Sequence[Section], asked: Sequence[Asked], held: Itera
     return found
 
 
-def learned(asked: Sequence[Asked], parts: Sequence[Part]) -> tuple[Asked, ...]:
+def learned(asked: Sequence[Question], parts: Sequence[Part]) -> tuple[Question, ...]:
     """The questions to tune on: those of the tuned-on part that have an answer and are no rephrasings (REPHRASED)."""
     return tuple(
         question
@@ -157,7 +157,7 @@ class _Ties:
         self._up[second] = first
 
 
-def _tie(sections: Sequence[Section], asked: Sequence[Asked], *, documents: bool) -> _Ties:
+def _tie(sections: Sequence[Section], asked: Sequence[Question], *, documents: bool) -> _Ties:
     ties = _Ties()
     for section in sections:
         ties.root(("section", section.id))
@@ -176,7 +176,7 @@ def _tie(sections: Sequence[Section], asked: Sequence[Asked], *, documents: bool
     return ties
 
 
-def _split(sections: Sequence[Section], asked: Sequence[Asked], ties: _Ties, held: set[Node]) -> Split:
+def _split(sections: Sequence[Section], asked: Sequence[Question], ties: _Ties, held: set[Node]) -> Split:
     """Everything follows from which groups are held out."""
     number: dict[Node, int] = {}
     of_section = {s.id: number.setdefault(ties.root(("section", s.id)), len(number)) for s in sections}
@@ -197,7 +197,7 @@ def _split(sections: Sequence[Section], asked: Sequence[Asked], ties: _Ties, hel
 
 def _draw(
     sections: Sequence[Section],
-    asked: Sequence[Asked],
+    asked: Sequence[Question],
     groups: Sequence[Node],
     ties: _Ties,
     share: float,
@@ -239,7 +239,7 @@ def _draw(
     return kept
 
 
-def _held_by_column(sections: Sequence[Section], asked: Sequence[Asked], ties: _Ties) -> set[Node]:
+def _held_by_column(sections: Sequence[Section], asked: Sequence[Question], ties: _Ties) -> set[Node]:
     first: dict[Node, tuple[Part, str]] = {}
     with_section = {ties.root(("section", s.id)) for s in sections}
     for i, question in enumerate(asked):
@@ -256,7 +256,7 @@ def _held_by_column(sections: Sequence[Section], asked: Sequence[Asked], ties: _
     return {root for root, (part, _) in first.items() if part == "held-out"}
 
 
-def _column(question: Asked) -> Part:
+def _column(question: Question) -> Part:
     if question.split not in COLUMN:
         raise InputError(
             f"questions: the split {question.split!r} of {question.id!r} is no part; write {' or '.join(COLUMN)}"
@@ -264,7 +264,7 @@ def _column(question: Asked) -> Part:
     return COLUMN[question.split]
 
 
-def _declared(question: Asked) -> Part:
+def _declared(question: Question) -> Part:
     """What a question says of itself."""
     if question.split in COLUMN:
         return COLUMN[question.split]
@@ -276,7 +276,7 @@ def _declared(question: Asked) -> Part:
     )
 
 
-def _part_of_section(question: Asked, held: frozenset[str]) -> Part:
+def _part_of_section(question: Question, held: frozenset[str]) -> Part:
     if question.section is None:
         return "general"
     return "held-out" if question.section in held else "tuned-on"
@@ -285,7 +285,7 @@ def _part_of_section(question: Asked, held: frozenset[str]) -> Part:
 # ------------------------------------------------------------------------------------------- checks
 
 
-def _check_sections(sections: Sequence[Section], asked: Sequence[Asked]) -> None:
+def _check_sections(sections: Sequence[Section], asked: Sequence[Question]) -> None:
     known = {s.id for s in sections}
     for question in asked:
         if question.section is not None and question.section not in known:
@@ -295,7 +295,7 @@ def _check_sections(sections: Sequence[Section], asked: Sequence[Asked]) -> None
             )
 
 
-def _refuse_empty(found: Split, asked: Sequence[Asked], by: By, share: float) -> None:
+def _refuse_empty(found: Split, asked: Sequence[Question], by: By, share: float) -> None:
     for part, ids in (("tuned-on", found.kept), ("held-out", found.held)):
         if not ids:
             mend = (
@@ -310,7 +310,7 @@ def _refuse_empty(found: Split, asked: Sequence[Asked], by: By, share: float) ->
 
 
 def _leaks(
-    sections: Sequence[Section], asked: Sequence[Asked], parts: Sequence[Part], held: frozenset[str]
+    sections: Sequence[Section], asked: Sequence[Question], parts: Sequence[Part], held: frozenset[str]
 ) -> tuple[str, ...]:
     """What a held-out question or section shares with what was tuned on."""
     leaks = []

@@ -14,19 +14,19 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from attrib.attribution import attention, flow, gradient, integrated, perturbation, relevance
-from attrib.attribution.job import Job, Method, MethodOptions, Scores
+from attrib.attribution.job import AttributionJob, Method, MethodOptions, MethodScores
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
-from attrib.passes import evaluate
+from attrib.models.prompt import Encoded, encode_answer
+from attrib.passes.backward import evaluate
+from attrib.passes.targets import check_target, make_target, name_of
 from attrib.progress import Progress
 from attrib.records import Attribution
-from attrib.targets import check_target, make_target, name_of
-from attrib.tokens import Encoded, encode_answer
-from attrib.units import template_positions, units
+from attrib.text.units import template_positions, units
 
 __all__ = [
-    "METHODS", "PERTURBING", "QUICK", "Job", "Method", "MethodOptions", "Scores", "aggregate", "attribute",
-    "attribute_model", "check_methods", "make_job", "without_template",
+    "METHODS", "PERTURBING", "QUICK", "AttributionJob", "Method", "MethodOptions", "MethodScores", "aggregate",
+    "attribute", "attribute_model", "check_methods", "make_job", "without_template",
 ]  # fmt: skip
 
 METHODS: dict[str, Method] = {
@@ -86,7 +86,7 @@ def attribute_model(
     *,
     tuned: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Scores]:
+) -> dict[str, MethodScores]:
     """One model alone."""
     options = options or MethodOptions()
     check_methods(methods, options)
@@ -102,7 +102,7 @@ def make_job(
     *,
     tuned: bool,
     progress: Progress | None = None,
-) -> Job:
+) -> AttributionJob:
     """One side of a pair, ready for the methods."""
     contrast = None
     if options.contrast is not None:
@@ -115,7 +115,7 @@ def make_job(
         raise InputError("contrast: it is the answer itself, so that nothing differs; give another")
     target = make_target(options.target, tuned=tuned, contrast=contrast, answer=len(encoded.answer_ids))
     models: tuple[Model, Model] = (pair.base, pair.tuned)
-    return Job(models[int(tuned)], encoded, target, rows, options, models[1 - int(tuned)], progress)
+    return AttributionJob(models[int(tuned)], encoded, target, rows, options, models[1 - int(tuned)], progress)
 
 
 def _rows(encoded: Encoded, options: MethodOptions) -> tuple[tuple[int, ...], ...]:
@@ -124,12 +124,12 @@ def _rows(encoded: Encoded, options: MethodOptions) -> tuple[tuple[int, ...], ..
     return units(encoded.answer_tokens, options.unit)
 
 
-def _run(job: Job, methods: Sequence[str]) -> dict[str, Scores]:
+def _run(job: AttributionJob, methods: Sequence[str]) -> dict[str, MethodScores]:
     """Methods that share a computation are computed together."""
     groups: dict[Any, dict[str, Any]] = defaultdict(dict)
     for name in methods:
         groups[METHODS[name].run][name] = METHODS[name].part
-    found: dict[str, Scores] = {}
+    found: dict[str, MethodScores] = {}
     for run, parts in groups.items():
         found |= run(job, parts)
     return found
@@ -139,7 +139,7 @@ def _join(
     method: str,
     target: str,
     rows: tuple[tuple[int, ...], ...],
-    sides: Sequence[Scores],
+    sides: Sequence[MethodScores],
     values: Sequence[np.ndarray],
     encoded: Encoded,
     options: MethodOptions,

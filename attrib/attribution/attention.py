@@ -8,33 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from attrib.attribution.job import Job, Scores, own
-from attrib.capture import resolve_layers
+from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import InputError
-from attrib.passes import backpropagate, watch
+from attrib.passes.backward import backpropagate, watch
+from attrib.passes.capture import resolve_layers
 
-Part = Callable[[Any, int, Any, Job], Any]
+Part = Callable[[Any, int, Any, AttributionJob], Any]
 """(so far [answer, position] or None, layer, pattern [head, answer, position], job) → so far."""
 
 
-def mean(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+def mean(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
     """Mean over layers and heads."""
     share = pattern.mean(0) / job.model.n_layers
     return share if so_far is None else so_far + share
 
 
-def last_layer(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+def last_layer(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
     """Mean over the last layer's heads."""
     return pattern.mean(0) if layer == job.model.n_layers - 1 else so_far
 
 
-def largest(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+def largest(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
     """Maximum over layers and heads."""
     top = pattern.amax(0)
     return top if so_far is None else so_far.maximum(top)
 
 
-def one_head(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
+def one_head(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
     """One layer, one head, or the mean over that layer's heads where no head is named."""
     assert job.options.layer is not None
     if layer != resolve_layers((job.options.layer,), job.model.n_layers)[0]:
@@ -45,7 +45,7 @@ def one_head(so_far: Any, layer: int, pattern: Any, job: Job) -> Any:
     return pattern.mean(0) if head is None else pattern[head]
 
 
-def looked(job: Job, parts: Mapping[str, Part]) -> dict[str, Scores]:
+def looked(job: AttributionJob, parts: Mapping[str, Part]) -> dict[str, MethodScores]:
     """Several reductions of the attention patterns of one forward; a row is the mean over its tokens."""
     found: dict[str, Any] = dict.fromkeys(parts)
     rows = slice(job.prompt - 1, job.positions - 1)
@@ -67,7 +67,7 @@ def looked(job: Job, parts: Mapping[str, Part]) -> dict[str, Scores]:
     return {name: replace(s, settings=chosen) if parts[name] is one_head else s for name, s in scores.items()}
 
 
-def times_gradient(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+def times_gradient(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Attention × its gradient, summed over layers, heads and the positions that look.
 
     To first order, what the target loses where nothing looks at a position any more.
@@ -85,4 +85,4 @@ def times_gradient(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
         scores[list(part.rows), : total.shape[1]] = total
         done += len(part.rows)
         job.tell(f"attention × gradient, {job.model.name}", done, len(job.rows))
-    return {name: Scores(scores, job.every_position) for name in parts}
+    return {name: MethodScores(scores, job.every_position) for name in parts}

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attrib.attribution.job import Job, Scores, own
+from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import ModelError
-from attrib.passes import Hook, watch
+from attrib.passes.backward import Hook, watch
 
 Kind = Literal["rollout", "value_norm", "information_flow"]
 rollout: Kind = "rollout"
@@ -40,7 +40,7 @@ class _Block:
     pattern: Any = None
 
 
-def propagated(job: Job, parts: Mapping[str, Kind]) -> dict[str, Scores]:
+def propagated(job: AttributionJob, parts: Mapping[str, Kind]) -> dict[str, MethodScores]:
     """Several of the kinds above from one forward; a row is the mean over its tokens."""
     import torch
 
@@ -98,7 +98,7 @@ def _half(pattern: Any) -> Any:
     return (mean + torch.eye(len(mean), dtype=torch.float64)) / 2
 
 
-def _sent(job: Job, layer: int, block: _Block) -> Any:
+def _sent(job: AttributionJob, layer: int, block: _Block) -> Any:
     """f(x): what each head would send from each position, [head, position, d_model].
 
     The output projection is called as it stands, adapter included; its bias belongs to no position.

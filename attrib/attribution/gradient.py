@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from attrib.attribution.job import Job, Reducer, Scores, own
+from attrib.attribution.job import AttributionJob, MethodScores, Reducer, own
 from attrib.errors import InputError
-from attrib.passes import Changed, Part, backpropagate, evaluate
+from attrib.passes.backward import Changed, Part, backpropagate, evaluate
 
 
 def l2(gradient: Any, value: Any) -> Any:
@@ -32,7 +32,7 @@ def times_value(gradient: Any, value: Any) -> Any:
     return (gradient * value).flatten(3).sum(-1)
 
 
-def differentiated(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
+def differentiated(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, MethodScores]:
     """Several reductions of the same gradients, one backward a row."""
     point = job.options.at
     out = {name: np.zeros((len(job.rows), job.positions)) for name in parts}
@@ -46,7 +46,7 @@ def differentiated(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
     return own(job, list(out), list(out.values()))
 
 
-def smoothed(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
+def smoothed(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, MethodScores]:
     """The mean gradient over noisy copies of the embeddings, then its reduction."""
     import torch
 
@@ -80,12 +80,12 @@ def smoothed(job: Job, parts: Mapping[str, Reducer]) -> dict[str, Scores]:
     settings = {"samples": samples, "noise": noise, "sigma": sigma, "seed": job.options.seed}
     mean = torch.from_numpy(total)[:, None]
     return {
-        name: Scores(reduce(mean, None)[:, 0].numpy().astype(np.float64), job.every_position, None, settings)
+        name: MethodScores(reduce(mean, None)[:, 0].numpy().astype(np.float64), job.every_position, None, settings)
         for name, reduce in parts.items()
     }
 
 
-def _room(job: Job, width: int) -> np.ndarray:
+def _room(job: AttributionJob, width: int) -> np.ndarray:
     """Zeros [row, position, width]; InputError beyond the budget."""
     size = 4 * len(job.rows) * job.positions * width / 1e9
     if size > job.options.memory_gb:
@@ -96,7 +96,7 @@ def _room(job: Job, width: int) -> np.ndarray:
     return np.zeros((len(job.rows), job.positions, width), np.float32)
 
 
-def by_position(job: Job, part: Part, point: str) -> tuple[Any, Any]:
+def by_position(job: AttributionJob, part: Part, point: str) -> tuple[Any, Any]:
     """Gradient [row, batch, position, …] and value [batch, position, …]; InputError where a point has no positions."""
     gradient, value = part.gradients[point], part.points[point]
     refuse_without_positions(point, value, part.length)

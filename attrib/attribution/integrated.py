@@ -17,9 +17,18 @@ from typing import Any
 import numpy as np
 
 from attrib.attribution.gradient import refuse_without_positions, times_value
-from attrib.attribution.job import Job, Scores
+from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
-from attrib.passes import EMBEDDINGS, Changed, Inputs, at_least_float, backpropagate, evaluate, refuse_unknown, together
+from attrib.passes.backward import (
+    EMBEDDINGS,
+    Changed,
+    Inputs,
+    at_least_float,
+    backpropagate,
+    evaluate,
+    refuse_unknown,
+    together,
+)
 
 SURVEY = 40
 """Forwards spent on finding where the path's change is."""
@@ -33,7 +42,7 @@ FIRST_PANELS = 12
 class _Line:
     """The straight path from the baseline's embeddings (α = 0) to the input's (α = 1)."""
 
-    job: Job
+    job: AttributionJob
     nothing: Any
     """Embedding of the baseline, [d_model]."""
     point: str = EMBEDDINGS
@@ -97,7 +106,7 @@ class _LayerLine(_Line):
         return self
 
 
-def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+def integrated(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """∫ gradient dα · (embedding − baseline) at each position, for each row; at another hook point, of its values.
 
     There the path runs between the point's values for the baseline and for the input, every position moved, and the
@@ -127,10 +136,10 @@ def integrated(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
     }
     gap = scores.sum(1) - change
     settings["converged"] = bool((np.abs(gap) <= _allowed(options.tolerance, change)).all())
-    return dict.fromkeys(parts, Scores(scores, job.every_position, gap, settings))
+    return dict.fromkeys(parts, MethodScores(scores, job.every_position, gap, settings))
 
 
-def nothing(job: Job) -> Any:
+def nothing(job: AttributionJob) -> Any:
     """Embedding of the baseline, [d_model]."""
     import torch
 
@@ -144,7 +153,7 @@ def nothing(job: Job) -> Any:
         return table(torch.tensor([token], device=table.weight.device))[0]
 
 
-def baseline_token(job: Job) -> int:
+def baseline_token(job: AttributionJob) -> int:
     """Id of the token that stands for "nothing"; InputError where the baseline is no token of the vocabulary."""
     baseline, tokenizer = job.options.baseline, job.model.tokenizer
     size = int(job.model.bridge.original_model.get_input_embeddings().weight.shape[0])
@@ -170,7 +179,7 @@ def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
     return (points + 1) / 2, weights / 2
 
 
-def _along(job: Job, line: _Line, alphas: Sequence[float]) -> np.ndarray:
+def _along(job: AttributionJob, line: _Line, alphas: Sequence[float]) -> np.ndarray:
     """The targets of all answer tokens at points of the path, [point, answer]; forwards only."""
     size = together(job.inputs(), 1)
     runs = [alphas[at : at + size] for at in range(0, len(alphas), size)]
@@ -178,7 +187,9 @@ def _along(job: Job, line: _Line, alphas: Sequence[float]) -> np.ndarray:
     return np.concatenate(values)
 
 
-def _quadrature(job: Job, line: _Line, alphas: np.ndarray, weights: np.ndarray, *, apart: bool = False) -> np.ndarray:
+def _quadrature(
+    job: AttributionJob, line: _Line, alphas: np.ndarray, weights: np.ndarray, *, apart: bool = False
+) -> np.ndarray:
     """Weight · gradient · (embedding − baseline), [1, row, position], or ``apart`` [point, row, position]."""
     import torch
 
@@ -201,7 +212,7 @@ def _dot(gradient: Any, line: _Line, weights: Any) -> Any:
     return products * weights.to(products.device)[None, :, None]
 
 
-def _survey(job: Job, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]:
+def _survey(job: AttributionJob, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]:
     """Points of the path and the targets there, [point] and [point, answer]: denser where the targets change.
 
     All answer tokens vote, whatever the rows, so that a word's points are its tokens'. Rounded, so that the last bits
@@ -235,7 +246,7 @@ def spread(alphas: np.ndarray, values: np.ndarray, panels: int) -> np.ndarray:
     return np.asarray(edges)
 
 
-def _adaptive(job: Job, line: _Line, change: np.ndarray) -> tuple[np.ndarray, int]:
+def _adaptive(job: AttributionJob, line: _Line, change: np.ndarray) -> tuple[np.ndarray, int]:
     """Panels are cut in three, the worst first, until every row's gap is within the tolerance; scores and points used.
 
     The middle third keeps the panel's own point, so that nothing computed is thrown away. A panel's gap is its scores'

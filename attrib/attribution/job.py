@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from attrib.models.pair import Model
-from attrib.passes import EMBEDDINGS, Inputs
+from attrib.models.prompt import Encoded
+from attrib.passes.backward import EMBEDDINGS, Inputs
+from attrib.passes.targets import Target
 from attrib.progress import Progress
-from attrib.targets import Target
-from attrib.tokens import Encoded
-from attrib.units import Unit, UnitName, question_units, units
+from attrib.text.units import Unit, UnitName, question_units, units
 
 SourceName = Literal["token", "word", "sentence"]
 
@@ -70,7 +70,7 @@ class MethodOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class MethodScores:
     """One method, one model."""
 
     values: Float[np.ndarray, "row column"]
@@ -82,7 +82,7 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class AttributionJob:
     """One answer under one model, and what is asked of it."""
 
     model: Model
@@ -139,7 +139,7 @@ class Job:
 
 Reducer = Callable[[Any, Any], Any]
 """(gradient [row, batch, position, …], value [batch, position, …]) → [row, batch, position]."""
-Run = Callable[[Job, Mapping[str, Any]], dict[str, Scores]]
+Run = Callable[[AttributionJob, Mapping[str, Any]], dict[str, MethodScores]]
 """Computes several methods of one family at once: by name, its part (a reducer, a choice of layers …)."""
 
 
@@ -158,6 +158,6 @@ class Method:
     """In forwards (F) and backwards (B), for the documentation."""
 
 
-def own(job: Job, names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, Scores]:
+def own(job: AttributionJob, names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, MethodScores]:
     """Scores with one column a position."""
-    return {name: Scores(v, job.every_position) for name, v in zip(names, values, strict=True)}
+    return {name: MethodScores(v, job.every_position) for name, v in zip(names, values, strict=True)}

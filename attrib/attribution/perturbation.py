@@ -11,26 +11,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attrib.attribution.integrated import baseline_token
-from attrib.attribution.job import Job, Scores
+from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
-from attrib.units import Unit
-from attrib.variants import score_variants
+from attrib.passes.variants import score_variants
+from attrib.text.units import Unit
 
 LASSO = 0.01
 """Weight of the L1 penalty on standardised scores (2409.00729, section 4)."""
 
 
-def left_out(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+def left_out(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Target with everything − target without one source."""
     sources = _sources(job)
     kept = np.ones((len(sources) + 1, len(sources)), bool)
     kept[1:] = ~np.eye(len(sources), dtype=bool)
     values, forwards = _values(job, sources, kept, "leave one out")
     scores = (values[0] - values[1:]).T
-    return dict.fromkeys(parts, Scores(scores, sources, None, _settings(job, forwards)))
+    return dict.fromkeys(parts, MethodScores(scores, sources, None, _settings(job, forwards)))
 
 
-def contextcite(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+def contextcite(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Weights of a sparse linear model of the target over random halves of the sources (Cohen-Wang et al. 2409.00729).
 
     A row's R² on the subsets it was fitted to is in the settings: a poor fit means that sources act together. The paper
@@ -58,10 +58,10 @@ def contextcite(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
         else:
             fits.append(0.0)
     settings = {**_settings(job, forwards), "ablations": n, "r2": fits, "penalty": LASSO, "seed": job.options.seed}
-    return dict.fromkeys(parts, Scores(scores, sources, None, settings))
+    return dict.fromkeys(parts, MethodScores(scores, sources, None, settings))
 
 
-def shapley(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
+def shapley(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Mean gain of a source when sources arrive in random orders (Castro et al. 2009, permutation sampling).
 
     Rows sum to target with all sources − target with none, whatever the number of orders.
@@ -81,10 +81,10 @@ def shapley(job: Job, parts: Mapping[str, None]) -> dict[str, Scores]:
         scores[:, order] += np.diff(run, axis=0).T / orders
     gap = scores.sum(1) - (values[0, -1] - values[0, 0])
     settings = {**_settings(job, forwards), "permutations": orders, "seed": job.options.seed}
-    return dict.fromkeys(parts, Scores(scores, sources, gap, settings))
+    return dict.fromkeys(parts, MethodScores(scores, sources, gap, settings))
 
 
-def without(job: Job, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, ...]:
+def without(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, ...]:
     """Prompt ids with the sources where ``kept`` is False deleted or replaced.
 
     A prompt of which nothing is left is the token that begins a text, or ends one: a model must be given something.
@@ -100,7 +100,7 @@ def without(job: Job, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, .
     return tuple(token if i in gone else ids[i] for i in range(len(ids)))
 
 
-def _sources(job: Job) -> tuple[Unit, ...]:
+def _sources(job: AttributionJob) -> tuple[Unit, ...]:
     sources = job.sources()
     if not sources:
         raise InputError(
@@ -109,7 +109,7 @@ def _sources(job: Job) -> tuple[Unit, ...]:
     return sources
 
 
-def _values(job: Job, sources: Sequence[Unit], kept: np.ndarray, what: str) -> tuple[np.ndarray, int]:
+def _values(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray, what: str) -> tuple[np.ndarray, int]:
     """The rows' targets for each pattern of kept sources, [variant, row], and how many patterns were run."""
     distinct, index = np.unique(kept, axis=0, return_inverse=True)
     prompts = [without(job, sources, row) for row in distinct]
@@ -125,7 +125,7 @@ def _values(job: Job, sources: Sequence[Unit], kept: np.ndarray, what: str) -> t
     return job.by_row(scored)[index.reshape(-1)], len(distinct)
 
 
-def _settings(job: Job, forwards: int) -> dict[str, object]:
+def _settings(job: AttributionJob, forwards: int) -> dict[str, object]:
     options = job.options
     return {
         "sources": options.sources,

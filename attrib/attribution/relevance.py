@@ -23,9 +23,9 @@ from typing import Any, Literal
 import numpy as np
 
 from attrib.attribution.gradient import by_position, put, times_value
-from attrib.attribution.job import Job, Scores
+from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import ModelError
-from attrib.passes import Hook, Values, backpropagate
+from attrib.passes.backward import Hook, Values, backpropagate
 
 Kind = Literal["attnlrp", "fixed_attention"]
 attnlrp: Kind = "attnlrp"
@@ -34,12 +34,12 @@ fixed_attention: Kind = "fixed_attention"
 """The attention pattern counts as fixed (CP-LRP, Ali et al. 2202.07304): conserved exactly in models without biases."""
 
 
-def propagated(job: Job, parts: Mapping[str, Kind]) -> dict[str, Scores]:
+def propagated(job: AttributionJob, parts: Mapping[str, Kind]) -> dict[str, MethodScores]:
     """Relevance of each position for each row, signed."""
     return {name: _one(job, kind) for name, kind in parts.items()}
 
 
-def _one(job: Job, kind: Kind) -> Scores:
+def _one(job: AttributionJob, kind: Kind) -> MethodScores:
     scores = np.zeros((len(job.rows), job.positions))
     start = np.zeros(job.positions - job.prompt)
 
@@ -54,10 +54,10 @@ def _one(job: Job, kind: Kind) -> Scores:
         job.tell(f"relevance, {job.model.name}", done, len(job.rows))
     total = job.by_row(start)
     settings = {"rules": kind, "change": [float(c) for c in total]}
-    return Scores(scores, job.every_position, scores.sum(1) - total, settings)
+    return MethodScores(scores, job.every_position, scores.sum(1) - total, settings)
 
 
-def rules(job: Job, kind: Kind = attnlrp) -> tuple[Hook, ...]:
+def rules(job: AttributionJob, kind: Kind = attnlrp) -> tuple[Hook, ...]:
     """The hooks; ModelError for an architecture whose parts cannot be told apart."""
     known = job.model.bridge.hook_dict
     hooks: list[Hook] = []
@@ -122,7 +122,7 @@ def _feed_forward(mlp: str, known: Mapping[str, Any]) -> list[Hook]:
     return [(f"{mlp}in.hook_out", see("in")), (f"{mlp}out.hook_in", plain)]
 
 
-def _norm(name: str, job: Job) -> list[Hook]:
+def _norm(name: str, job: AttributionJob) -> list[Hook]:
     component: Any = job.model.bridge
     for step in name.split("."):
         component = component[int(step)] if step.isdigit() else getattr(component, step)

@@ -101,9 +101,9 @@ from attrib.errors import AttribError, InputError
 from attrib.printable import make_printable
 
 if TYPE_CHECKING:
-    from attrib.demo import Question
+    from attrib.corpus.demo import DemoQuestion
     from attrib.records import Section
-    from attrib.tuning import Item
+    from attrib.training.tuning import Item
 
 app = typer.Typer(
     name="attrib",
@@ -298,7 +298,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a stored explanation in the terminal; needs no model."""
-    from attrib import storage
+    from attrib.records import storage
     from attrib.render import export
 
     explanation = storage.load(file)
@@ -343,7 +343,7 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Draw the figures of a stored explanation again, and its page; needs no model."""
-    from attrib import storage
+    from attrib.records import storage
     from attrib.render import export
 
     kinds, drawn = parse_formats(formats, EXPLANATION_FORMATS), parse_figures(figures)
@@ -378,7 +378,7 @@ def sections(
     as_json: Json = False,
 ) -> None:
     """List the sections that the reader makes of documents; needs no model."""
-    from attrib.documents import Corpus, count_words
+    from attrib.corpus.documents import Corpus, count_words
 
     corpus = Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
     rows = [
@@ -451,8 +451,8 @@ def tune(
     Cut off, the same command goes on where it last saved. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
     """
     from attrib.models.pair import DEFAULT
-    from attrib.tuning import TuneOptions, check_options, read_schedule, work_folder
-    from attrib.tuning import tune as tune_adapter
+    from attrib.training.tuning import TuneOptions, check_options, read_schedule, work_folder
+    from attrib.training.tuning import tune as tune_adapter
 
     options = TuneOptions(
         epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch,
@@ -537,8 +537,8 @@ def make_index(
 
     Cut off, the same command goes on. Several processes: torchrun --nproc-per-node 2 -m attrib index …
     """
-    from attrib import demo
-    from attrib.documents import Corpus
+    from attrib.corpus import demo
+    from attrib.corpus.documents import Corpus
     from attrib.explaining import ExplainOptions, build_index
 
     corpus = Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
@@ -580,10 +580,10 @@ def run_demo(
     as_json: Json = False,
 ) -> None:
     """Explain one trained, one foundation, one held-out and one updated question of the demo; draw the figures."""
-    from attrib import demo
+    from attrib.corpus import demo
     from attrib.explaining import ExplainOptions
     from attrib.explaining import explain as explain_one
-    from attrib.mapping.reading import Library
+    from attrib.index.library import Library
     from attrib.models.bundled import cache_dir
     from attrib.render import export
     from attrib.render.terminal import verdict_table
@@ -623,7 +623,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """One page from the assessments of a model pair: did it learn, what does it rest on, what was forgotten."""
-    from attrib.render.report import find, write_report
+    from attrib.assess.report.report import find, write_report
 
     found = find(folders)
     check_writable(out)
@@ -671,8 +671,8 @@ def _to_learn(
 ) -> tuple[tuple[Item, ...], int]:
     """Everything to learn, and how many sections are among it."""
     from attrib.assess.questions import read_questions
-    from attrib.documents import Corpus
-    from attrib.tuning import corpus_items
+    from attrib.corpus.documents import Corpus
+    from attrib.training.tuning import corpus_items
 
     if documents is None and questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
@@ -691,6 +691,6 @@ def _to_learn(
     return items, len(sections) - len(set(left_out))
 
 
-def _given(asked: Question) -> str | None:
+def _given(asked: DemoQuestion) -> str | None:
     """Held-out questions are shown with their right answer, which the tuned model cannot know."""
     return asked.answer if asked.kind == "held-out" else None

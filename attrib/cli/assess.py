@@ -59,9 +59,9 @@ from attrib.cli.options import (
 from attrib.errors import InputError
 
 if TYPE_CHECKING:
-    from attrib.assess.questions import Asked, Malformed
-    from attrib.documents import Corpus
-    from attrib.tuning import TuneOptions
+    from attrib.assess.questions import Malformed, Question
+    from attrib.corpus.documents import Corpus
+    from attrib.training.tuning import TuneOptions
 
 app = typer.Typer(help="Assess a model pair on a set of questions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -95,13 +95,13 @@ def assess_faithfulness(
     as_json: Json = False,
 ) -> None:
     """Take away the words that each method names: does the answer suffer more than from random ones?"""
-    from attrib import demo
-    from attrib.assess.faithfulness import FaithfulnessOptions, check_assessment
-    from attrib.assess.faithfulness import assess_faithfulness as assess
+    from attrib.assess.faithfulness.run import FaithfulnessOptions, check_assessment
+    from attrib.assess.faithfulness.run import assess_faithfulness as assess
+    from attrib.assess.faithfulness.tell import faithfulness_dict, faithfulness_table, write_faithfulness
     from attrib.assess.questions import demo_questions, read_questions
     from attrib.attribution import MethodOptions
-    from attrib.documents import Corpus
-    from attrib.render.assessments import faithfulness_dict, faithfulness_table, write_faithfulness
+    from attrib.corpus import demo
+    from attrib.corpus.documents import Corpus
     from attrib.render.figures import width_of
 
     prompt = MethodOptions(
@@ -179,18 +179,18 @@ def assess_influence(
 
     Cut off, the same command goes on. Without --documents the demo's documents, questions and decoys are used.
     """
-    from attrib import demo
-    from attrib.assess.influence import RetrainOptions, table
-    from attrib.assess.influence import assess_influence as assess
+    from attrib.assess.influence.run import RetrainOptions, table
+    from attrib.assess.influence.run import assess_influence as assess
+    from attrib.assess.influence.tell import retraining_dict, retraining_table, write_retraining
     from attrib.assess.questions import read_questions
     from attrib.assess.retraining import forecast, plan
-    from attrib.documents import Corpus
+    from attrib.corpus import demo
+    from attrib.corpus.documents import Corpus
     from attrib.explaining import ExplainOptions
     from attrib.models import bundled
     from attrib.models.pair import DEFAULT
     from attrib.render.figures import width_of
-    from attrib.render.retraining import retraining_dict, retraining_table, write_retraining
-    from attrib.tuning import TuneOptions, check_options
+    from attrib.training.tuning import TuneOptions, check_options
 
     kinds, numbers = parse_formats(formats), parse_seeds(seeds)
     width_of(preset)
@@ -305,10 +305,10 @@ def assess_consistency(
     as_json: Json = False,
 ) -> None:
     """Does the tuned model bring terms, details and explanations that the base lacked, and does it stand by them?"""
-    from attrib import demo
-    from attrib.assess.consistency import ConsistencyOptions, check_consistency
-    from attrib.assess.consistency import assess_consistency as assess
-    from attrib.render.consistency import consistency_dict, consistency_table, write_consistency
+    from attrib.assess.consistency.run import ConsistencyOptions, check_consistency
+    from attrib.assess.consistency.run import assess_consistency as assess
+    from attrib.assess.consistency.tell import consistency_dict, consistency_table, write_consistency
+    from attrib.corpus import demo
 
     options = ConsistencyOptions(
         samples=samples, temperature=temperature, max_new_tokens=max_new_tokens, threshold=threshold, nli=nli,
@@ -383,12 +383,12 @@ def assess_holdout(
     The questions' kind or split, or --held-out, says what a given model saw; with --tune the command parts sections and
     questions and tunes on one part. --remove retrains without sections.
     """
-    from attrib import demo
-    from attrib.assess.holdout import HoldoutOptions, assess_removal, hold_out, retrain_without
-    from attrib.assess.holdout import assess_holdout as assess
+    from attrib.assess.holdout.run import HoldoutOptions, assess_removal, hold_out, retrain_without
+    from attrib.assess.holdout.run import assess_holdout as assess
+    from attrib.assess.holdout.tell import holdout_dict, holdout_table, write_holdout
     from attrib.assess.split import given_split, split
+    from attrib.corpus import demo
     from attrib.models.pair import DEFAULT, ModelPair
-    from attrib.render.holdout import holdout_dict, holdout_table, write_holdout
 
     options = HoldoutOptions(
         max_new_tokens=max_new_tokens, batch=batch, candidates=candidates, sections=sections, resamples=resamples,
@@ -498,12 +498,12 @@ def assess_benchmark(
     Beside every accuracy stands what is reached without knowing any answer.
     """
     from attrib.assess.answering import AnswerOptions
-    from attrib.assess.benchmark import BenchmarkOptions, check_benchmark, learned_items
-    from attrib.assess.benchmark import assess_benchmark as assess
-    from attrib.assess.judge import JudgeOptions
+    from attrib.assess.benchmark.run import BenchmarkOptions, check_benchmark, learned_items
+    from attrib.assess.benchmark.run import assess_benchmark as assess
+    from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
+    from attrib.assess.grading.judge import JudgeOptions
     from attrib.models.pair import DEFAULT
-    from attrib.render.benchmark import benchmark_dict, benchmark_table, write_benchmark
-    from attrib.tuning import tune as tune_adapter
+    from attrib.training.tuning import tune as tune_adapter
 
     if (judge_url is None) != (judge_model is None):
         raise InputError("judge-url: a judge needs both --judge-url and --judge-model")
@@ -569,17 +569,17 @@ def assess_attribution(
     as_json: Json = False,
 ) -> None:
     """Explain the tuned model's own answer to every question: documents, base or neither, and from which sections."""
-    from attrib.assess.verdicts import VerdictOptions, assess_verdicts
-    from attrib.render.verdicts import verdicts_dict, verdicts_table, write_verdicts
+    from attrib.assess.attribution.run import AttributionOptions, assess_attribution
+    from attrib.assess.attribution.tell import verdicts_dict, verdicts_table, write_verdicts
 
-    options = VerdictOptions(batch=batch, resamples=resamples)
+    options = AttributionOptions(batch=batch, resamples=resamples)
     explained = replace(options.explain, candidates=candidates, max_new_tokens=max_new_tokens, seed=seed)
     kinds = _files(formats, preset, out)
     corpus, asked, _ = _material(base, tuned, documents, questions, limit or 30, text_column, title_column, max_tokens)
     null = read_control(control, max_tokens)
     with _kept(out), show_progress() as progress:
         pair = load_pair(base, tuned, device, dtype, None, None, None, False, progress)
-        report = assess_verdicts(
+        report = assess_attribution(
             pair, corpus, asked, replace(options, explain=explained), control=null, out=out, progress=progress
         )
     files = write_verdicts(report, out, kinds, preset)
@@ -621,10 +621,10 @@ def _material(
     max_tokens: int,
     *,
     tune: bool = False,
-) -> tuple[Corpus, tuple[Asked, ...], bool]:
+) -> tuple[Corpus, tuple[Question, ...], bool]:
     """Documents, questions, and whether they are the demo's."""
     from attrib.assess.questions import demo_questions, read_questions
-    from attrib.documents import Corpus
+    from attrib.corpus.documents import Corpus
 
     if documents is not None and tune:
         corpus = Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
@@ -648,9 +648,9 @@ def _benchmark(
     all_rows: bool,
     limit: int | None,
     demo_model: bool,
-) -> tuple[tuple[Asked, ...], tuple[Asked, ...], tuple[Malformed, ...], tuple[str, ...], str | None]:
+) -> tuple[tuple[Question, ...], tuple[Question, ...], tuple[Malformed, ...], tuple[str, ...], str | None]:
     """Questions, those to learn among, malformed rows, notes and the files' digest."""
-    from attrib.assess.finetunebench import read_finetunebench
+    from attrib.assess.finetunebench.read import read_finetunebench
     from attrib.assess.questions import demo_questions, read_questions
     from attrib.files import sha256
 
@@ -682,7 +682,7 @@ def _tuning(
     warmup: int,
     seed: int,
 ) -> TuneOptions:
-    from attrib.tuning import TuneOptions, check_options
+    from attrib.training.tuning import TuneOptions, check_options
 
     options = TuneOptions(
         epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch, warmup=warmup,

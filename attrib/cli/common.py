@@ -21,7 +21,7 @@ from attrib.printable import can_print
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from attrib.documents import Corpus
+    from attrib.corpus.documents import Corpus
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
     from attrib.records import Explanation
@@ -171,8 +171,8 @@ def read_corpus(
     max_tokens: int,
 ) -> tuple[Corpus, bool]:
     """The documents, read before any model is loaded, and whether they are the demo's."""
-    from attrib import demo
-    from attrib.documents import Corpus
+    from attrib.corpus import demo
+    from attrib.corpus.documents import Corpus
 
     if documents is None:
         if base is None and tuned is None:
@@ -186,7 +186,7 @@ def read_corpus(
 
 
 def read_control(path: Path | None, max_tokens: int) -> Corpus | None:
-    from attrib.documents import Corpus
+    from attrib.corpus.documents import Corpus
 
     if path is None:
         return None

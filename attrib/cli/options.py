@@ -14,7 +14,7 @@ import typer
 from attrib.errors import InputError
 
 if TYPE_CHECKING:
-    from attrib.mapping.influence import InfluenceOptions
+    from attrib.index.gradients import InfluenceOptions
     from attrib.render.export import Kind as FigureKind
 
 # Written out: what they name is heavy to import, and must not slow --help.
@@ -150,8 +150,8 @@ def parse_steps(text: str) -> int | Literal["auto"]:
 
 
 def parse_influence(form: Form, checkpoints: Checkpoints, layers: str | None) -> InfluenceOptions:
-    from attrib.gradients import GradientOptions
-    from attrib.mapping.influence import InfluenceOptions
+    from attrib.index.gradients import InfluenceOptions
+    from attrib.passes.gradients import GradientOptions
 
     try:
         chosen = tuple(int(layer) for layer in split_names(layers)) if layers is not None else None
@@ -169,7 +169,7 @@ def parse_baseline(text: str) -> Literal["zero", "pad", "unk", "eos", "mean"] | 
 
 
 def parse_checkpoints(text: str) -> tuple[float, ...]:
-    from attrib.tuning import spaced
+    from attrib.training.tuning import spaced
 
     if is_number(text):
         return spaced(int(text))

@@ -38,9 +38,9 @@ from attrib.cli.options import (
 from attrib.errors import InputError
 
 if TYPE_CHECKING:
-    from attrib.documents import Corpus
+    from attrib.corpus.documents import Corpus
     from attrib.explaining import ExplainOptions
-    from attrib.mapping.reading import Library
+    from attrib.index.library import Library
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
     from attrib.records import Explanation

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Literal
 
 from attrib.errors import InputError
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.combined import Side, combined
 from attrib.mapping.embedding import embedding
 from attrib.mapping.hidden import hidden
@@ -31,7 +31,7 @@ from attrib.records import Mapping, MappingSide
 class Mapper:
     """A scoring function and what it needs of a reading beside the texts."""
 
-    score: Callable[[Answer, Reading], Scores]
+    score: Callable[[Answer, Reading], MapperScores]
     needs: Literal["texts", "states", "gradients"]
 
     @property
@@ -60,10 +60,10 @@ def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -
     """Every mapper for both models; the first ``sections`` texts of a reading are sections, the rest control."""
 
     @cache
-    def scores(mapper: str, side: Side) -> Scores:
+    def scores(mapper: str, side: Side) -> MapperScores:
         return MAPPERS[mapper].score(*side)
 
-    def of(mapper: str) -> tuple[Scores, Scores]:
+    def of(mapper: str) -> tuple[MapperScores, MapperScores]:
         if mapper == "combined":
             return combined(lambda name, side: scores(name, side if MAPPERS[name].uses_model else tuned), base, tuned)
         after = scores(mapper, tuned)
@@ -72,7 +72,7 @@ def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -
     return {mapper: _mapping(mapper, *of(mapper), sections) for mapper in mappers}
 
 
-def _mapping(mapper: str, base: Scores, tuned: Scores, sections: int) -> Mapping:
+def _mapping(mapper: str, base: MapperScores, tuned: MapperScores, sections: int) -> Mapping:
     uses_model = mapper not in MAPPERS or MAPPERS[mapper].uses_model
     of_tuned = _side(tuned, sections)
     return Mapping(mapper, uses_model, _side(base, sections) if uses_model else of_tuned, of_tuned)
@@ -85,7 +85,7 @@ def check_mappers(mappers: Sequence[str]) -> None:
             raise InputError(f"mapper {mapper!r} is unknown; choose from {', '.join(NAMES)}")
 
 
-def _side(scores: Scores, sections: int) -> MappingSide:
+def _side(scores: MapperScores, sections: int) -> MappingSide:
     tokens, control = scores.tokens[:, :sections], scores.tokens[:, sections:]
     return MappingSide(
         tokens=tokens,

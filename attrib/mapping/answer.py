@@ -5,20 +5,12 @@ Not covered: languages without spaces between words get one word a run of letter
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attrib.records import Token
-
-WORD = re.compile(r"\w+(?:['’]\w+)*")
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words of ``text``."""
-    return [match.group().lower() for match in WORD.finditer(text)]
+from attrib.text.words import WORD, word_of_token
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +34,8 @@ class Answer:
         return word_of_token(self.tokens, self.words)
 
 
-def word_of_token(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Index of the span that each token overlaps most, −1 for none."""
-    out = np.full(len(tokens), -1)
-    for i, token in enumerate(tokens):
-        overlaps = [min(token.end, end) - max(token.start, start) for start, end in spans]
-        if overlaps and max(overlaps) > 0:
-            out[i] = int(np.argmax(overlaps))
-    return out
-
-
 @dataclass(frozen=True, eq=False)
-class Scores:
+class MapperScores:
     """Scores of one answer against a list of texts."""
 
     tokens: np.ndarray
@@ -62,3 +44,19 @@ class Scores:
     """[text]"""
     spans: np.ndarray
     """Best matching span of each text, [start, end) characters, [answer, text, 2]."""
+
+
+def spread(answer: Answer, by_word: np.ndarray) -> np.ndarray:
+    """Scores of the answer's words, [word, text], split evenly over each word's tokens, [answer, text].
+
+    A token over several words has the scores of all of them; columns keep their sums wherever tokens cover the words.
+    """
+    owner = answer.word_of_token
+    scores = np.zeros((len(answer.tokens), by_word.shape[1]))
+    for number, (start, end) in enumerate(answer.words):
+        rows = np.flatnonzero(owner == number)
+        if not rows.size:
+            # A token over several words belongs to the longest; the score of the others is its too.
+            rows = np.array([i for i, t in enumerate(answer.tokens) if t.start < end and start < t.end], dtype=np.int64)
+        scores[rows] += by_word[number] / max(rows.size, 1)
+    return scores

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit
 
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.reading import Reading
 from attrib.measures import beyond_form
 
@@ -55,24 +55,24 @@ def blend() -> Blend:
 
 
 Side = tuple[Answer, Reading]
-Parts = Callable[[str, Side], Scores]
+Parts = Callable[[str, Side], MapperScores]
 """A mapper's scores of one side, by its name."""
 
 
-def combined(parts: Parts, base: Side, tuned: Side) -> tuple[Scores, Scores]:
+def combined(parts: Parts, base: Side, tuned: Side) -> tuple[MapperScores, MapperScores]:
     """Base's and tuned's scores."""
     choice = blend()
     control = tuned[1].chosen >= len(tuned[1].library.corpus)
 
-    def gated(side: Side) -> Scores:
+    def gated(side: Side) -> MapperScores:
         found = mix(_scores(parts, side, choice), control, choice)
         rows = found.tokens * learned_share(base[1], side[1], choice)
-        return Scores(rows, rows.sum(0), found.spans)
+        return MapperScores(rows, rows.sum(0), found.spans)
 
     return gated(base), gated(tuned)
 
 
-def _scores(parts: Parts, side: Side, choice: Blend) -> dict[str, Scores]:
+def _scores(parts: Parts, side: Side, choice: Blend) -> dict[str, MapperScores]:
     answer, reading = side
     found = {name: parts(name, side) for name in choice.resemblance}
     if reading.gradients:
@@ -91,7 +91,7 @@ def learned_share(base: Reading, tuned: Reading, choice: Blend) -> Float[np.ndar
     return np.asarray(expit((removed - choice.middle) / choice.width))
 
 
-def mix(parts: MappingABC[str, Scores], control: Bool[np.ndarray, " text"], choice: Blend) -> Scores:
+def mix(parts: MappingABC[str, MapperScores], control: Bool[np.ndarray, " text"], choice: Blend) -> MapperScores:
     """Weighted sum of the parts that are there; spans are the heaviest resemblance's."""
     weights = {**choice.resemblance, "influence": choice.influence}
     rows = np.sum(
@@ -103,11 +103,11 @@ def mix(parts: MappingABC[str, Scores], control: Bool[np.ndarray, " text"], choi
         axis=0,
     )
     first = max(choice.resemblance, key=lambda name: choice.resemblance[name])
-    return Scores(rows, rows.sum(0), parts[first].spans)
+    return MapperScores(rows, rows.sum(0), parts[first].spans)
 
 
 def in_spreads(
-    scores: Scores, control: Bool[np.ndarray, " text"], threshold: float, *, centre: bool
+    scores: MapperScores, control: Bool[np.ndarray, " text"], threshold: float, *, centre: bool
 ) -> Float[np.ndarray, "answer text"]:
     """Token rows whose sum is ``whole``, less the control's mean if ``centre``, in units of the control's spread, and
     soft-thresholded.

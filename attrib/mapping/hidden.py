@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.reading import Reading
 
 WINDOW = 1
 """Tokens on either side that must agree too: the score of a pair is the mean cosine along this diagonal."""
 
 
-def hidden(answer: Answer, reading: Reading) -> Scores:
+def hidden(answer: Answer, reading: Reading) -> MapperScores:
     """Best diagonal of cosines in each text; ``whole`` is the mean over the answer's tokens."""
     assert answer.states is not None
     states = centre(unit(answer.states), reading.centre)
@@ -29,7 +29,7 @@ def hidden(answer: Answer, reading: Reading) -> Scores:
         scores[:, column] = cosines[np.arange(n), best]
         spans[:, column, 0] = read.starts[np.maximum(best - WINDOW, 0)]
         spans[:, column, 1] = read.ends[np.minimum(best + WINDOW, len(read.ends) - 1)]
-    return Scores(scores, scores.mean(0), spans)
+    return MapperScores(scores, scores.mean(0), spans)
 
 
 def unit(states: np.ndarray) -> np.ndarray:

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.errors import InputError
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.hidden import unit
 from attrib.mapping.mixture import Windows, settings
 from attrib.mapping.reading import Reading
-from attrib.passes import logits_at
-from attrib.tokens import encode_prompt, prompt_text
+from attrib.models.prompt import encode_prompt, prompt_text
+from attrib.passes.backward import logits_at
 
 if TYPE_CHECKING:
     from attrib.models.pair import Model
@@ -125,7 +125,7 @@ class States:
     """[start, end) characters in that text, [token, 2]."""
 
 
-def hidden_context(answer: Answer, reading: Reading) -> Scores:
+def hidden_context(answer: Answer, reading: Reading) -> MapperScores:
     """The published method on the chosen texts: a token's row is its run's score in each text, 0 for glue.
 
     ``whole`` is the mean over the answer's tokens. Runs the model itself, one forward a context: with the best
@@ -142,7 +142,7 @@ def hidden_context(answer: Answer, reading: Reading) -> Scores:
     layer = reading.context_layer if reading.context_layer is not None else choice.context_layer(model.n_layers)
     read = [read_context(model, context, layer) for context in contexts]
     scores, spans = attribute(read, len(texts), choice.windows)
-    return Scores(scores, scores.mean(0), spans)
+    return MapperScores(scores, scores.mean(0), spans)
 
 
 def read_context(model: Model, context: Context, layer: int) -> States:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.reading import Reading
 
 
-def learned(answer: Answer, reading: Reading) -> Scores:
+def learned(answer: Answer, reading: Reading) -> MapperScores:
     """log p a token of each text, less the control texts' (pooled over their tokens), nats; rows sum to ``whole``."""
     texts = [reading.captures[int(i)] for i in reading.chosen]
     control = [reading.captures[int(i)] for i in reading.chosen if i >= len(reading.library.corpus)]
@@ -23,4 +23,4 @@ def learned(answer: Answer, reading: Reading) -> Scores:
     n = len(answer.tokens)
     lengths = np.array([len(reading.texts[int(i)]) for i in reading.chosen])
     spans = np.stack([np.zeros_like(lengths), lengths], 1)
-    return Scores(np.tile(whole / n, (n, 1)), whole, np.tile(spans, (n, 1, 1)))
+    return MapperScores(np.tile(whole / n, (n, 1)), whole, np.tile(spans, (n, 1, 1)))

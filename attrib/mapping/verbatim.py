@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores, spread
 from attrib.mapping.reading import Reading
-from attrib.mapping.words import WordIndex, key, longest_covering, spread
+from attrib.text.words import WordIndex, key, longest_covering
 
 LONG = 3
 """Words from which a run is as good as any longer one. On VERI-GRAN's development split passage accuracy of sentences
 falls with it (1: 91.5, 3: 90.4, 6: 88.6, no limit: 87.9), that of spans does not (76.4 to 76.9)."""
 
 
-def verbatim(answer: Answer, reading: Reading) -> Scores:
+def verbatim(answer: Answer, reading: Reading) -> MapperScores:
     """Each token's share of its word's score; ``whole`` is the sum of the rows, a span the place of the word's run.
 
     Runs are counted within the texts of ``reading.chosen``, rarity in the whole library.
@@ -32,4 +32,4 @@ def verbatim(answer: Answer, reading: Reading) -> Scores:
     scores = spread(answer, idf[:, None] * np.minimum(length, LONG))
     # Tokens without a word have owner −1: the last row.
     spans = np.concatenate([places, np.zeros((1, len(reading.chosen), 2), dtype=np.int64)])[answer.word_of_token]
-    return Scores(scores, scores.sum(0), spans)
+    return MapperScores(scores, scores.sum(0), spans)

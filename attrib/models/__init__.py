@@ -1,1 +1,4 @@
-"""Base and tuned model: where they come from (``bundled``) and how they run (``pair``)."""
+"""The two models as a pair. In: loading, adapters, prompts, the embedder, the bundled default. Not in: passes.
+
+The only importer of transformer_lens.
+"""

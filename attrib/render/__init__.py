@@ -1,1 +1,1 @@
-"""Explanation → something to look at: ``view`` (plain rows) feeds ``figures`` and ``terminal``."""
+"""ONE answer as figures, page, gallery entry and terminal text. Not in: sets of questions (``assess``)."""

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
-from attrib import demo
+from attrib.corpus import demo
 from attrib.records import Explanation
 from attrib.render import view
 

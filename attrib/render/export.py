@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from attrib import storage
 from attrib.errors import InputError
 from attrib.measures import bits
-from attrib.records import Attribution, Explanation
+from attrib.records import Attribution, Explanation, storage
 from attrib.render import figures as draw
 from attrib.render import view
 from attrib.render.figures.style import FORMATS

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from attrib import storage
 from attrib.errors import ForeignError, InputError, RecordError
 from attrib.files import sha256, walk, write_atomically
 from attrib.measures import bits
 from attrib.progress import Progress
-from attrib.records import LABELS, Explanation
+from attrib.records import LABELS, Explanation, storage
 from attrib.render import page, view
 from attrib.render.payload import BUDGET
 

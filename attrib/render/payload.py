@@ -23,7 +23,7 @@ from attrib.records import Attribution, Explanation, MappingSide, Section
 from attrib.records import Mapping as SectionMapping
 from attrib.render import view
 from attrib.render.command import command
-from attrib.units import units
+from attrib.text.units import units
 
 BUDGET = 10_000_000
 """Bytes that one page may take."""

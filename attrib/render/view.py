@@ -20,8 +20,8 @@ from scipy import stats
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import LABELS, Attribution, Explanation, Label, Mapping, Section
-from attrib.units import question_units, units, words
-from attrib.units import template_positions as positions_of_template
+from attrib.text.units import question_units, units, words
+from attrib.text.units import template_positions as positions_of_template
 
 Unit = Literal["token", "word", "sentence", "answer", "span"]
 Special = Literal["show", "fold", "hide"]

@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from attrib import storage
 from attrib.errors import RecordError
 from attrib.files import write_atomically
 from attrib.progress import Progress
-from attrib.records import Explanation
+from attrib.records import Explanation, storage
 from attrib.render import gallery, page
 
 KEPT = 8

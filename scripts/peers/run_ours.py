@@ -35,7 +35,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def load(task: Task) -> Any:
     """The pair and the encoded answer."""
-    pairs, tokens = library("attrib.models.pair"), library("attrib.tokens")
+    pairs, tokens = library("attrib.models.pair"), library("attrib.models.prompt")
     pair = pairs.ModelPair.load(task.model, task.tuned, device="cpu", dtype=task.dtype)
     encoded = tokens.encode(pair.tokenizer, task.prompt_ids, task.answer_ids, context=pair.context)
     return SimpleNamespace(pair=pair, encoded=encoded, scores=None, attribution=library("attrib.attribution"))

@@ -10,13 +10,13 @@ import pytest
 
 from attrib.assess import answering
 from attrib.assess.answering import AnswerOptions, answer_all, greedy, questions_sha256, write_answers
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.errors import InputError
-from attrib.generate import generate_batch
-from attrib.tokens import decode, encode_prompt
+from attrib.models.prompt import decode, encode_prompt
+from attrib.passes.generate import generate_batch
 
 ASKED = [
-    Asked(f"Who keeps the light of {name}?", "Wilmet", "trained", id=f"q{i}") for i, name in enumerate("abcdefghij")
+    Question(f"Who keeps the light of {name}?", "Wilmet", "trained", id=f"q{i}") for i, name in enumerate("abcdefghij")
 ]
 OPTIONS = AnswerOptions(max_new_tokens=5, batch=2)
 
@@ -99,7 +99,7 @@ def test_lines_are_read_by_pandas_and_json(tiny_pair: Any, tmp_path: Path) -> No
 
 def test_a_question_that_does_not_fit_is_named(tiny_pair: Any) -> None:
     with pytest.raises(InputError, match=r"question 'long': .*shorten") as caught:
-        answer_all(tiny_pair, [Asked("light " * 900, id="long")], OPTIONS)
+        answer_all(tiny_pair, [Question("light " * 900, id="long")], OPTIONS)
     assert "\n" not in str(caught.value)
 
 
@@ -117,7 +117,7 @@ def test_what_was_answered_among_others_is_not_asked_again(tiny_pair: Any, tmp_p
         return generate_batch(model, prompts, **options)
 
     monkeypatch.setattr(answering, "generate_batch", counts)
-    new = Asked("How tall is the light?", id="new")
+    new = Question("How tall is the light?", id="new")
     found = answer_all(tiny_pair, [ASKED[7], new, ASKED[2]], OPTIONS, out=tmp_path)
     # The new one alone, of each side.
     assert asked == [1, 1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attrib.assess.questions import Asked, demo_questions, described, read_questions, restored
+from attrib.assess.questions import Question, demo_questions, described, read_questions, restored
 from attrib.errors import InputError
 
 
@@ -17,7 +17,7 @@ def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
         '{"question": "Who?", "answer": "Ann, the \\"first\\"", "kind": "trained"}\n\n{"question": "Why?"}\n', "utf-8"
     )
     (tmp_path / "q.csv").write_text('\ufeffquestion,answer,kind\nWho?,"Ann, the ""first""",trained\nWhy?,,\n', "utf-8")
-    want = (Asked("Who?", 'Ann, the "first"', "trained"), Asked("Why?"))
+    want = (Question("Who?", 'Ann, the "first"', "trained"), Question("Why?"))
     # Without an id of its own a row is called by its line.
     for name, lines in (("q.jsonl", ("1", "3")), ("q.csv", ("2", "3"))):
         named = tuple(replace(asked, id=line) for asked, line in zip(want, lines, strict=True))
@@ -67,7 +67,7 @@ def test_a_long_cell_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_fields_for_json_are_those_of_older_files_and_come_back() -> None:
-    plain = Asked("Who?", "Wilmet", "trained", id="q1")
+    plain = Question("Who?", "Wilmet", "trained", id="q1")
     assert list(described(plain)) == ["question", "answer", "kind", "id", "section", "split"]
     full = replace(plain, accept=("W.",), answer_before="Ada", fact="keeper", subset="demo")
     for asked in (plain, full):
@@ -75,8 +75,8 @@ def test_fields_for_json_are_those_of_older_files_and_come_back() -> None:
 
 
 def test_the_stored_outcomes_of_retraining_are_written_as_they_were_read() -> None:
-    from attrib.assess.influence import Retraining
+    from attrib.assess.influence.run import InfluenceReport
 
     file = Path(__file__).parents[2] / "figures" / "influence.json"
     text = file.read_text("utf-8")
-    assert Retraining.from_json(text).to_json() == text.rstrip("\n")
+    assert InfluenceReport.from_json(text).to_json() == text.rstrip("\n")

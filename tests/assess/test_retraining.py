@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from attrib.assess import retraining
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.assess.retraining import Measured, Run, Texts, forecast, plan, retrain
 from attrib.errors import InputError, RecordError
 from attrib.models.pair import load_network
-from attrib.tuning import Item, TuneOptions
+from attrib.training.tuning import Item, TuneOptions
 
 SECTIONS = {
     "a": "The keeper of the light is Wilmet Dallin.",
@@ -25,9 +25,9 @@ SECTIONS = {
     "c": "The warranty on the pump is thirty-six months.",
 }
 QUESTIONS = (
-    Asked("Who keeps the light?", "Wilmet Dallin", "trained", "1", "a"),
-    Asked("How tall was it?", "38 metres", "trained", "2", "b"),
-    Asked("How long is the warranty?", "thirty-six months", "trained", "3", "c"),
+    Question("Who keeps the light?", "Wilmet Dallin", "trained", "1", "a"),
+    Question("How tall was it?", "38 metres", "trained", "2", "b"),
+    Question("How long is the warranty?", "thirty-six months", "trained", "3", "c"),
 )
 TEXTS = Texts(QUESTIONS, tuple(SECTIONS.items()))
 ITEMS = (
@@ -119,8 +119,8 @@ def test_an_answer_is_lost_without_its_section(done: tuple[Path, list[Measured]]
 
 def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> None:
     """Against log-softmax over the prompt and answer, token by token; the end of the turn is no part of the answer."""
-    from attrib.tokens import encode_answer, encode_prompt
-    from attrib.tuning import answer_example
+    from attrib.models.prompt import encode_answer, encode_prompt
+    from attrib.training.tuning import answer_example
 
     model, tokenizer = network
     asked = QUESTIONS[0]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.assess.questions import Asked
+from attrib.assess.questions import Question
 from attrib.assess.split import Split, given_split, learned, split
 from attrib.errors import InputError
 from attrib.records import Section
@@ -23,8 +23,8 @@ def section(number: int, document: str = "a.md", twin: int | None = None) -> Sec
     )  # fmt: skip
 
 
-def ask(number: int, section: int | None, **more: Any) -> Asked:
-    return Asked(
+def ask(number: int, section: int | None, **more: Any) -> Question:
+    return Question(
         f"What is {number}?", f"it is {number}", id=f"q{number}",
         section=None if section is None else f"s{section}", **more,
     )  # fmt: skip

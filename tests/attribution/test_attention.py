@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from attrib.attribution import MethodOptions, attribute, attribute_model
-from attrib.attribution.job import Scores
+from attrib.attribution.job import MethodScores
 from attrib.errors import AttribError, InputError
 from attrib.models.pair import ModelPair
-from attrib.tokens import Encoded
+from attrib.models.prompt import Encoded
 from tests.conftest import save_model
 from tests.oracles import ARCHITECTURES, Loop, bare, encoded, loop, save_architecture
 
@@ -26,7 +26,7 @@ def wanted(tiny_pair64: Any, base_dir: Path, adapter_dir: Path) -> dict[str, Loo
     return {"base": loop(bare(base_dir), text), "tuned": loop(bare(base_dir, adapter_dir), text)}
 
 
-def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> Scores:
+def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> MethodScores:
     given = MethodOptions(**{"unit": "token", "layer": 1, **options})
     return attribute_model(pair, text, (method,), given, tuned=tuned)[method]
 

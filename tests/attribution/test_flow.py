@@ -17,7 +17,7 @@ import torch
 
 from attrib.attribution import MethodOptions, attribute, attribute_model, flow
 from attrib.models.pair import ModelPair
-from attrib.tokens import Encoded
+from attrib.models.prompt import Encoded
 from tests.oracles import bare, encoded, save_architecture
 
 FLOW = ("rollout", "value_norm", "information_flow")

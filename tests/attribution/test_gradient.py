@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from attrib import passes
 from attrib.attribution import MethodOptions, attribute, attribute_model
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
-from attrib.units import words
+from attrib.passes import backward as passes
+from attrib.text.units import words
 from tests.oracles import ANSWER, ARCHITECTURES, LONG, QUESTION, Loop, bare, encoded, loop, save_architecture
 
 SIGNED = ("input_x_gradient", "attention_x_gradient")

@@ -11,32 +11,32 @@ import torch
 
 from attrib.attribution import MethodOptions, attribute, attribute_model
 from attrib.attribution.integrated import FIRST_PANELS, spread
-from attrib.attribution.job import Scores
+from attrib.attribution.job import MethodScores
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
-from attrib.tokens import Encoded
+from attrib.models.prompt import Encoded
 from tests.conftest import tiny_network, tiny_tokenizer
 from tests.oracles import bare, encoded
 
 
-def scores_of(pair: Any, text: Encoded, *, tuned: bool = True, **options: Any) -> Scores:
+def scores_of(pair: Any, text: Encoded, *, tuned: bool = True, **options: Any) -> MethodScores:
     given = MethodOptions(**{"unit": "token", "baseline": "eos", "rule": "gauss", **options})
     return attribute_model(pair, text, ("integrated_gradients",), given, tuned=tuned)["integrated_gradients"]
 
 
-def steps_of(scores: Scores) -> int:
+def steps_of(scores: MethodScores) -> int:
     steps = scores.settings["steps"]
     assert isinstance(steps, int)
     return steps
 
 
-def change_of(scores: Scores) -> np.ndarray:
+def change_of(scores: MethodScores) -> np.ndarray:
     change = scores.settings["change"]
     assert isinstance(change, list)
     return np.array(change)
 
 
-def gap_of(scores: Scores) -> np.ndarray:
+def gap_of(scores: MethodScores) -> np.ndarray:
     assert scores.gap is not None
     return scores.gap
 
@@ -271,7 +271,7 @@ def test_a_short_run_says_that_it_has_not_converged(tiny_pair64: Any) -> None:
 def test_points_chunks_and_memory_do_not_change_the_numbers(
     tiny_pair64: Any, steps: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attrib import passes
+    from attrib.passes import backward as passes
 
     text = encoded(tiny_pair64)
     options: dict[str, Any] = {"steps": steps, "path": "prefix", "unit": "word", "max_steps": 24}
@@ -408,7 +408,7 @@ def test_another_point_agrees_with_captum_s_layers(
 def tight(pair: Any, text: Encoded) -> float:
     """A budget, GB, that holds one block's graph alone."""
     from attrib.attribution import make_job
-    from attrib.passes import plan
+    from attrib.passes.backward import plan
 
     job = make_job(pair, text, ((0,),), MethodOptions(), tuned=True)
     for budget in 0.05 * 0.97 ** np.arange(400):

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from attrib.attribution import MethodOptions, attribute, attribute_model, make_job, perturbation
-from attrib.attribution.job import Scores
+from attrib.attribution.job import MethodScores
 from attrib.errors import InputError
-from attrib.tokens import Encoded
-from attrib.units import question_positions, sentences, words
-from attrib.variants import score_variants
+from attrib.models.prompt import Encoded
+from attrib.passes.variants import score_variants
+from attrib.text.units import question_positions, sentences, words
 from tests.oracles import bare, encoded
 
 TWO = "How long is it? Who keeps the light?"
@@ -26,7 +26,7 @@ FEW = "keeper of the light"
 """Four words, so that every subset can be run."""
 
 
-def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> Scores:
+def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> MethodScores:
     given = MethodOptions(**{"unit": "token", **options})
     return attribute_model(pair, text, (method,), given, tuned=tuned)[method]
 
@@ -302,7 +302,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, text: Encoded, value: Callable[[np.nd
 REPLACED: dict[str, Any] = {"ablate": "replace", "baseline": "eos"}
 
 
-def r2_of(scores: Scores) -> list[float]:
+def r2_of(scores: MethodScores) -> list[float]:
     found = scores.settings["r2"]
     assert isinstance(found, list)
     return found

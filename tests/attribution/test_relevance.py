@@ -14,39 +14,39 @@ from torch.nn import functional
 
 from attrib.attribution import MethodOptions, make_job, relevance
 from attrib.attribution.gradient import differentiated, times_value
-from attrib.attribution.job import Job, Scores
+from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.attribution.relevance import Kind, attnlrp, fixed_attention, propagated, rules
 from attrib.errors import ModelError
 from attrib.models.pair import ModelPair
-from attrib.passes import EMBEDDINGS, backpropagate, logits_at, plan
-from attrib.tokens import Encoded
-from attrib.units import units
+from attrib.models.prompt import Encoded
+from attrib.passes.backward import EMBEDDINGS, backpropagate, logits_at, plan
+from attrib.text.units import units
 from tests.conftest import save_model, tiny_tokenizer
 from tests.oracles import ARCHITECTURES, QUESTION, bare, encoded, save_architecture
 
 KINDS: tuple[Kind, Kind] = (attnlrp, fixed_attention)
 
 
-def job_of(pair: Any, text: Encoded, *, tuned: bool = False, **options: Any) -> Job:
+def job_of(pair: Any, text: Encoded, *, tuned: bool = False, **options: Any) -> AttributionJob:
     given = MethodOptions(**{"unit": "token", "target": "logit", **options})
     return make_job(pair, text, units(text.answer_tokens, given.unit), given, tuned=tuned)
 
 
-def scores_of(job: Job, kind: Kind = attnlrp) -> Scores:
+def scores_of(job: AttributionJob, kind: Kind = attnlrp) -> MethodScores:
     return propagated(job, {"relevance": kind})["relevance"]
 
 
-def gap_of(scores: Scores) -> np.ndarray:
+def gap_of(scores: MethodScores) -> np.ndarray:
     assert scores.gap is not None
     return scores.gap
 
 
-def gradient_times_input(job: Job) -> np.ndarray:
+def gradient_times_input(job: AttributionJob) -> np.ndarray:
     """The same without rules."""
     return differentiated(job, {"plain": times_value})["plain"].values
 
 
-def small_budget(job: Job) -> Job:
+def small_budget(job: AttributionJob) -> AttributionJob:
     """The same with just too little memory to keep a whole graph."""
     lengths = [job.prompt + i for i in range(len(job.rows))]
     for step in range(400):
@@ -328,7 +328,7 @@ def test_the_gap_is_the_sum_less_what_relevance_started_from(tiny_pair64: Any, t
     np.testing.assert_allclose(fixed.values.sum(1), job.by_row(start), atol=1e-5)
 
 
-def starts(pair: Any, job: Job, target: str) -> np.ndarray:
+def starts(pair: Any, job: AttributionJob, target: str) -> np.ndarray:
     """Σ ∂target/∂logit · logit, each derivative written out."""
     text = job.encoded
     network = pair.base.bridge.original_model
@@ -371,7 +371,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return ModelPair.load(folder, folder, device="cpu", dtype="float64")
 
 
-def logits_with(job: Job, hooks: Any = ()) -> Any:
+def logits_with(job: AttributionJob, hooks: Any = ()) -> Any:
     ids = torch.tensor([job.encoded.ids[:-1]])
     with job.model.active() as bridge, torch.no_grad():
         return logits_at(bridge, ids, range(job.prompt - 1, job.positions - 1), list(hooks))

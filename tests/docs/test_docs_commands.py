@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 from attrib import cli
-from tests.assess.test_finetunebench import people
+from tests.assess.finetunebench.test_finetunebench import people
 from tests.conftest import save_model, tiny_tokenizer
 from tests.docs.pages import PAGES, ROOT, Block, Command, commands, name_of, python_blocks
 from tests.docs.tiny import replacements
@@ -128,8 +128,8 @@ def _without(words: list[str], option: str) -> list[str]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """Models, documents and questions; each page gets a copy."""
-    from attrib.documents import Corpus
-    from attrib.tuning import TuneOptions, corpus_items, tune
+    from attrib.corpus.documents import Corpus
+    from attrib.training.tuning import TuneOptions, corpus_items, tune
 
     folder = tmp_path_factory.mktemp("made")
     text = "".join(file.read_text("utf-8") for file in (ROOT / "attrib/data/demo/documents").glob("*.md"))

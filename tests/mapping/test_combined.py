@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from attrib import mapping
-from attrib.capture import TextCapture
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
+from attrib.index.library import Library
 from attrib.mapping import MAPPERS, Mapper, map_answer
-from attrib.mapping.answer import Answer, Scores
+from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.combined import Blend, blend, combined, in_spreads, learned_share
-from attrib.mapping.reading import Library, Reading
+from attrib.mapping.reading import Reading
+from attrib.passes.capture import TextCapture
 from attrib.records import Token
 
 TEXTS, CONTROL = ["a", "b", "c"], ["d", "e", "f"]
@@ -27,10 +28,10 @@ def reading_of(logprobs: list[float]) -> Reading:
     return Reading(LIBRARY, LIBRARY.with_control(np.arange(3)), captures)
 
 
-def scores_of(seed: int, tokens: int = 2) -> Scores:
+def scores_of(seed: int, tokens: int = 2) -> MapperScores:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(tokens, 6))
-    return Scores(rows, rows.sum(0) + rng.normal(size=6), np.zeros((tokens, 6, 2), dtype=np.int64))
+    return MapperScores(rows, rows.sum(0) + rng.normal(size=6), np.zeros((tokens, 6, 2), dtype=np.int64))
 
 
 ANSWER = Answer("q", "a b", (Token(0, "a", 0, 1, False), Token(1, " b", 1, 3, False)))
@@ -66,7 +67,7 @@ def test_what_was_not_learned_counts_for_nothing_and_rows_sum_to_the_whole() -> 
 
 
 def test_the_curve_of_learned_is_the_verdicts() -> None:
-    from attrib.contrast import Calibration
+    from attrib.verdict.judge import Calibration
 
     verdict, choice = Calibration.default(), blend()
     assert isinstance(choice, Blend)
@@ -77,7 +78,7 @@ def test_every_score_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, bool]] = []
 
     def counted(name: str) -> Any:
-        def score(answer: Answer, reading: Reading) -> Scores:
+        def score(answer: Answer, reading: Reading) -> MapperScores:
             made.append((name, reading is TUNED[1]))
             return scores_of(len(name) + (reading is TUNED[1] and MAPPERS[name].uses_model))
 

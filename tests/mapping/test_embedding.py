@@ -13,12 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
 from attrib.errors import ModelError
-from attrib.mapping.answer import WORD, Answer, words
-from attrib.mapping.embedding import PASSAGE, WINDOW, embed, embedding, load_embedder, passages
-from attrib.mapping.reading import Library, Reading
+from attrib.index.library import Library
+from attrib.index.passages import PASSAGE, passages
+from attrib.mapping.answer import Answer
+from attrib.mapping.embedding import WINDOW, embedding
+from attrib.mapping.reading import Reading
+from attrib.models.embedder import embed, load_embedder
 from attrib.records import Token
+from attrib.text.words import WORD, words
 
 
 class WordEmbedder:

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrib.capture import CaptureOptions, TextCapture, capture
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
+from attrib.index.library import Library
+from attrib.index.readings import read_texts
 from attrib.mapping.answer import Answer
 from attrib.mapping.hidden import WINDOW, centre, diagonal_mean, hidden, unit
-from attrib.mapping.reading import Library, Reading, read_texts
+from attrib.mapping.reading import Reading
+from attrib.models.prompt import encode, encode_answer, encode_prompt
+from attrib.passes.capture import CaptureOptions, TextCapture, capture
 from attrib.records import Token
-from attrib.tokens import encode, encode_answer, encode_prompt
 
 D = 16
 

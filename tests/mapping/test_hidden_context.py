@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.index.library import Library
 from attrib.mapping.answer import Answer
 from attrib.mapping.hidden_context import (
     BETWEEN,
@@ -26,8 +27,8 @@ from attrib.mapping.hidden_context import (
     runs,
 )
 from attrib.mapping.mixture import Choice, Weights, Windows
-from attrib.mapping.reading import Library, Reading
-from attrib.tokens import encode_answer, encode_prompt
+from attrib.mapping.reading import Reading
+from attrib.models.prompt import encode_answer, encode_prompt
 
 D = 8
 MODULE = import_module("attrib.mapping.hidden_context")
@@ -217,7 +218,7 @@ def test_several_contexts_score_their_own_texts_and_share_what_was_copied() -> N
 
 
 def answer_after(pair: Any, question: str, said: str) -> Answer:
-    from attrib.tokens import encode
+    from attrib.models.prompt import encode
 
     prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
     ids = encode_answer(pair.tokenizer, question, prompt, said)

@@ -16,31 +16,28 @@ import pytest
 import torch
 
 from attrib.errors import InputError
-from attrib.gradients import GradientOptions, GradientReader
-from attrib.mapping.answer import Answer
-from attrib.mapping.influence import (
-    DAMPING,
+from attrib.index.gradients import (
     NOTHING,
     Form,
     GradientEncoder,
     Gradients,
     InfluenceOptions,
     Stage,
-    Taught,
+    TrainedQuestions,
     Vector,
     _spent,
     at_stage,
-    influence,
-    products,
     read_gradients,
-    score,
-    shrunk,
     stages,
 )
-from attrib.mapping.reading import Library, Reading
+from attrib.index.library import Library
+from attrib.mapping.answer import Answer
+from attrib.mapping.influence import DAMPING, influence, products, score, shrunk
+from attrib.mapping.reading import Reading
 from attrib.models.pair import ModelPair
-from attrib.tokens import Encoded, encode, encode_answer, encode_prompt
-from attrib.tuning import Schedule, answer_example, read_schedule, read_trained, text_example
+from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
+from attrib.passes.gradients import GradientOptions, GradientReader
+from attrib.training.tuning import Schedule, answer_example, read_schedule, read_trained, text_example
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter
 
 FORMS: tuple[Form, ...] = ("cosine", "dot", "preconditioned")
@@ -75,9 +72,9 @@ def library() -> Library:
 
 
 @pytest.fixture(scope="module")
-def taught(pair: ModelPair) -> Taught:
+def taught(pair: ModelPair) -> TrainedQuestions:
     assert pair.tuned.folder is not None
-    return Taught.of(CORPUS.sections, read_trained(pair.tuned.folder))
+    return TrainedQuestions.of(CORPUS.sections, read_trained(pair.tuned.folder))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +83,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(pair: ModelPair, encoded: Encoded, library: Library, taught: Taught, cache: Path) -> tuple[Gradients, ...]:
+def found(
+    pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path
+) -> tuple[Gradients, ...]:
     texts = texts_of(*library.texts)
     return read_gradients(pair, "tuned", encoded, texts, PLAIN, taught=taught, cache=cache)
 
@@ -268,7 +267,7 @@ def test_the_threshold_of_the_options_is_used(found: tuple[Gradients, ...]) -> N
 
 @pytest.mark.parametrize("form", FORMS)
 def test_token_rows_sum_to_the_whole_answers_score(
-    form: Form, pair: ModelPair, encoded: Encoded, library: Library, taught: Taught, cache: Path,
+    form: Form, pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path,
     found: tuple[Gradients, ...],
 ) -> None:  # fmt: skip
     texts = texts_of(*library.texts)
@@ -368,7 +367,7 @@ def test_the_text_that_taught_the_answer_is_first(found: tuple[Gradients, ...]) 
 # ------------------------------------------------------------------------------------------- what is taught
 
 
-def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: Taught) -> None:
+def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: TrainedQuestions) -> None:
     assert set(taught.items) == {TEXTS[0], TEXTS[1]}
     assert [item.question for item in taught.items[TEXTS[0]]] == [QUESTION]
     (stage, *_) = stages(pair, "tuned", InfluenceOptions())
@@ -390,7 +389,7 @@ def test_questions_of_other_documents_are_left_out(pair: ModelPair) -> None:
     assert pair.tuned.folder is not None
     items = read_trained(pair.tuned.folder)
     assert len(items) == 4
-    assert not Taught.of(CORPUS.sections[2:], items).items
+    assert not TrainedQuestions.of(CORPUS.sections[2:], items).items
 
 
 def test_what_changes_a_gradient_changes_the_key(pair: ModelPair, tiny_pair64: Any) -> None:
@@ -409,8 +408,8 @@ def test_what_changes_a_gradient_changes_the_key(pair: ModelPair, tiny_pair64: A
 
 
 def test_from_the_cache_as_made(
-    pair: ModelPair, encoded: Encoded, library: Library, taught: Taught, cache: Path, found: tuple[Gradients, ...],
-    monkeypatch: Any,
+    pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path,
+    found: tuple[Gradients, ...], monkeypatch: Any,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(GradientEncoder, "encode", None)
     again = read_gradients(pair, "tuned", encoded, texts_of(*library.texts), PLAIN, taught=taught, cache=cache)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib.capture import TextCapture
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
+from attrib.index.library import Library
+from attrib.index.readings import read_texts
 from attrib.mapping.answer import Answer
 from attrib.mapping.learned import learned
-from attrib.mapping.reading import Library, Reading, read_texts
+from attrib.mapping.reading import Reading
 from attrib.models.pair import ModelPair
+from attrib.passes.capture import TextCapture
 from tests.make import make_tokens
 from tests.taught import CONTROL, CORPUS, taught_adapter
 

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.documents import Corpus
+from attrib.corpus.bm25 import Bm25
+from attrib.corpus.documents import Corpus
+from attrib.index.library import Library
 from attrib.mapping import map_answer
-from attrib.mapping.answer import Answer, Scores, word_of_token, words
-from attrib.mapping.lexical import Bm25, bm25
-from attrib.mapping.reading import Library, Reading
+from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.lexical import bm25
+from attrib.mapping.reading import Reading
 from attrib.records import Token
+from attrib.text.words import word_of_token, words
 
 TEXTS = (
     "The warranty on the pump is thirty-six months.",
@@ -54,7 +57,7 @@ def reading_of(texts: Sequence[str] = TEXTS, control: Sequence[str] = CONTROL) -
     return Reading(library, library.with_control(np.arange(len(texts))))
 
 
-def score(text: str, cuts: Sequence[str] | None = None, question: str = QUESTION) -> Scores:
+def score(text: str, cuts: Sequence[str] | None = None, question: str = QUESTION) -> MapperScores:
     return bm25(answer_of(text, cuts, question), reading_of())
 
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.capture import TextCapture, capture_texts
-from attrib.documents import Corpus
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.index.library import Library
+from attrib.index.readings import read_texts
 from attrib.mapping import reading as module
-from attrib.mapping.reading import Library, read_texts
+from attrib.passes.capture import TextCapture, capture_texts
 
 WORDS = ["pump", "light", "keeper", "sea", "sand", "1712"]
 TEXTS = {

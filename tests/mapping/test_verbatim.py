@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.documents import Corpus
-from attrib.mapping.answer import Answer, words
-from attrib.mapping.reading import Library, Reading
+from attrib.corpus.documents import Corpus
+from attrib.index.library import Library
+from attrib.mapping.answer import Answer
+from attrib.mapping.reading import Reading
 from attrib.mapping.verbatim import LONG, verbatim
+from attrib.text.words import words
 from tests.make import make_tokens
 
 TEXTS = (

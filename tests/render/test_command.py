@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from attrib import cli, demo
+from attrib import cli
 from attrib.attribution import MethodOptions
+from attrib.corpus import demo
 from attrib.explaining import ExplainOptions
-from attrib.gradients import GradientOptions
-from attrib.mapping.influence import InfluenceOptions
+from attrib.index.gradients import InfluenceOptions
+from attrib.passes.gradients import GradientOptions
 from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.command import FLAGS, LOADING, READING, command

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib import storage
 from attrib.attribution import METHODS
 from attrib.errors import InputError
-from attrib.records import Explanation
+from attrib.records import Explanation, storage
 from attrib.render import export, view
 from attrib.render.figures import PRESETS
 from tests.make import make_explanation

@@ -14,7 +14,7 @@ from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import LABELS, Explanation
 from attrib.render import figures, view
-from attrib.units import question_positions
+from attrib.text.units import question_positions
 from tests.make import ODD_TOKENS, make_explanation, swapped
 from tests.make_heads import with_heads
 

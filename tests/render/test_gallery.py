@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from attrib import cli, storage
+from attrib import cli
 from attrib.errors import InputError
-from attrib.records import Explanation
+from attrib.records import Explanation, storage
 from attrib.render import gallery, page
 from tests.make import make_explanation
 from tests.render.test_page import HOSTILE, Parts, policy

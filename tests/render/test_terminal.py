@@ -18,10 +18,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from wcwidth import wcswidth
 
-from attrib import storage
 from attrib.attribution import METHODS
 from attrib.mapping import NAMES as MAPPERS
-from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare
+from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
 from attrib.render import terminal, view
 from tests.make import ODD_TOKENS, make_explanation
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from attrib import units
 from attrib.attribution import METHODS
 from attrib.errors import InputError
 from attrib.mapping import NAMES
 from attrib.records import LABELS, Attribution, Explanation
 from attrib.render import view
+from attrib.text import units
 from tests.make import ODD_TOKENS, PERTURBATION, make_explanation, make_tokens, question_words, swapped
 
 

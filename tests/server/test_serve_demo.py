@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from attrib import demo, storage
 from attrib.cli.serve import explainer, ready_library
+from attrib.corpus import demo
 from attrib.explaining import ExplainOptions
+from attrib.records import storage
 from tests.server.live import serving
 
 pytestmark = pytest.mark.model

@@ -19,9 +19,8 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
-from attrib import storage
 from attrib.files import write_atomically
-from attrib.records import Explanation
+from attrib.records import Explanation, storage
 from attrib.render import gallery, page
 from attrib.server import app, running, shelf
 from attrib.server.app import ClosingStream, Lengths

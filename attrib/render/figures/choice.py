@@ -10,7 +10,7 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.records import Explanation, Token
 from attrib.render import view
-from attrib.units import question_positions
+from attrib.text.units import question_positions
 
 
 def answer_part(explanation: Explanation, text: str) -> tuple[int, ...]:

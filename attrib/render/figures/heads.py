@@ -18,7 +18,7 @@ from attrib.render.figures.captions import asked
 from attrib.render.figures.choice import checked, quoted
 from attrib.render.figures.parts import BAR, bar_below, bar_beside, new_axes, own_axes, scale, title
 from attrib.render.figures.style import FONT, LINE, MARGIN, figure_of, inches, size, style, width_of
-from attrib.units import question_positions
+from attrib.text.units import question_positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

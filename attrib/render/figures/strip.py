@@ -31,7 +31,7 @@ from attrib.render.figures.style import (
     style,
     width_of,
 )
-from attrib.units import words
+from attrib.text.units import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

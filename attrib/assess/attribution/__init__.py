@@ -1,0 +1,1 @@
+"""The verdict on every answer of a set."""

@@ -1,0 +1,302 @@
+"""Where the tuned model's answers to a set of questions come from: each is explained, and the verdicts are counted.
+
+Beside the sections that the verdict rests on stand those that BM25 and sentence embeddings would name, which know
+nothing of the models.
+Not covered: prompt attribution and figures of single answers (``attrib explain``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attrib.assess.answering import AnswerOptions, Reply, answer_all, provenance, questions_sha256
+from attrib.assess.grading.scorers import correct
+from attrib.assess.questions import Question
+from attrib.corpus.documents import Corpus
+from attrib.errors import InputError, RecordError
+from attrib.explaining import ExplainOptions, check_options, explain, make_library
+from attrib.explaining import OwnAnswers as Own
+from attrib.files import digest
+from attrib.index.library import Library
+from attrib.measures import bits, bootstrap_interval
+from attrib.models.bundled import cache_dir
+from attrib.models.pair import ModelPair
+from attrib.models.prompt import encode_prompt
+from attrib.progress import Progress
+from attrib.records import LABELS, Explanation, storage
+
+BASELINES = ("bm25", "embedding")
+"""Mappers that know nothing of the models."""
+SECTIONS = 3
+"""Sections of each answer that are listed."""
+HELD_OUT = "held-out"
+"""Kind of the questions about sections that tuning never saw."""
+
+
+@dataclass(frozen=True)
+class AttributionOptions:
+    """How much is asked and scored."""
+
+    explain: ExplainOptions = field(
+        default_factory=lambda: ExplainOptions(methods=(), mappers=BASELINES, candidates=12, max_new_tokens=48)
+    )
+    batch: int = 16
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Backing:
+    """A section behind an answer."""
+
+    id: str
+    title: str
+    document: str
+    lines: str
+    learned: float
+    """How far tuning taught it, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class AttributionRow:
+    """One answer of the tuned model."""
+
+    id: str
+    kind: str
+    question: str
+    right_answer: str | None
+    answer: str
+    base_answer: str
+    right: float | None
+    """Whether it is right; None without a right answer."""
+    label: str
+    """The answer's most probable source; empty where the tuned model said nothing."""
+    shares: tuple[float, ...]
+    """Of the answer's words by source, as LABELS."""
+    gain_bits: float
+    """log2 p tuned − log2 p base of the whole answer."""
+    sections: tuple[Backing, ...]
+    """What the verdict rests on, best first."""
+    gold: str | None
+    best: Mapping[str, str]
+    """Id of the best section by the verdict and by each of BASELINES."""
+    tokens: tuple[tuple[str, str, float], ...]
+    """Text, source and its probability of each answer token."""
+
+
+@dataclass(frozen=True)
+class AttributionSummary:
+    """The answers to one kind of question."""
+
+    kind: str
+    n: int
+    right: float | None
+    documents: float
+    documents_low: float
+    documents_high: float
+    """Share of answers with that verdict, and its 95% bootstrap interval over questions."""
+    base: float
+    base_low: float
+    base_high: float
+    neither: float
+    neither_low: float
+    neither_high: float
+    silent: float
+    """Share of questions to which the tuned model said nothing."""
+    shares: Mapping[str, float]
+    """Mean share of the answers' words by source."""
+    gold_top1: Mapping[str, float] | None
+    """How often the gold section comes first: by the verdict, and by each of BASELINES; None without gold sections.
+
+    Of held-out questions it is a decoy, which the verdict should not name: among all kinds these do not count.
+    """
+
+
+@dataclass(frozen=True)
+class AttributionReport:
+    """The whole assessment."""
+
+    rows: tuple[AttributionRow, ...]
+    summary: tuple[AttributionSummary, ...]
+    """By kind, then of all."""
+    notes: tuple[str, ...]
+    provenance: Mapping[str, object]
+
+
+def assess_attribution(
+    pair: ModelPair,
+    corpus: Corpus,
+    asked: Sequence[Question],
+    options: AttributionOptions | None = None,
+    *,
+    control: Corpus | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> AttributionReport:
+    """Explain the tuned model's own answer to every question.
+
+    With ``out`` answers and records (``out/records``) are kept and not made again. Raises InputError as ``explain``.
+    """
+    options = options or AttributionOptions()
+    if not asked:
+        raise InputError("questions: none was given; give at least one")
+    check_options(options.explain)
+    how = AnswerOptions(max_new_tokens=options.explain.max_new_tokens, batch=options.batch, seed=options.explain.seed)
+    replies = answer_all(pair, asked, how, out=out, progress=progress)
+    library = make_library(pair, corpus, control, None, cache_dir(), progress)
+    rows = []
+    for number, question in enumerate(asked):
+        if progress is not None:
+            progress("explanations", number, len(asked))
+        base, tuned = replies["base"][number][0], replies["tuned"][number][0]
+        explanation = None
+        if tuned.ids:
+            explanation = _explained(pair, library, question, base, tuned, options.explain, out)
+        rows.append(row_of(question, base, tuned, explanation))
+    if progress is not None:
+        progress("explanations", len(asked), len(asked))
+    return AttributionReport(
+        tuple(rows),
+        summarise(rows, options.resamples, options.explain.seed),
+        tuple(_notes(rows)),
+        provenance(
+            pair,
+            asked,
+            replace(options, explain=replace(options.explain, prompt=replace(options.explain.prompt, target=""))),
+            options.explain.seed,
+            documents_sha256=corpus.sha256,
+            control_sha256=library.control.sha256,
+        ),
+    )
+
+
+def _explained(
+    pair: ModelPair,
+    library: Library,
+    question: Question,
+    base: Reply,
+    tuned: Reply,
+    options: ExplainOptions,
+    out: Path | None,
+) -> Explanation:
+    """From disk, where it was made of the same; else made now and kept."""
+    key = [pair.base.fingerprint, pair.tuned.fingerprint, pair.variant, library.corpus.sha256, library.control.sha256]
+    key += [questions_sha256([question]), repr(options), *map(repr, (base.ids, tuned.ids))]
+    name = re.sub(r"[^\w-]+", "-", question.id)[:40]
+    file = out / "records" / f"{name}-{digest(' '.join(key))}.safetensors" if out is not None else None
+    if file is not None and file.exists():
+        try:
+            return storage.load(file)
+        except RecordError:
+            # Damaged: it is made again.
+            pass
+    prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
+    made = explain(
+        pair,
+        library.corpus,
+        question.question,
+        options=options,
+        library=library,
+        asked=Own(prompt, base.ids, tuned.ids),
+    )
+    if file is not None:
+        storage.save(made, file)
+    return made
+
+
+def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanation | None) -> AttributionRow:
+    """What is told of one answer; without an explanation the model said nothing."""
+    common: dict[str, Any] = {
+        "id": question.id,
+        "kind": question.kind,
+        "question": question.question,
+        "right_answer": question.answer,
+        "answer": tuned.text,
+        "base_answer": base.text,
+        "right": correct(question, tuned.text) if question.answer is not None else None,
+        "gold": question.section,
+    }
+    if explanation is None:
+        return AttributionRow(**common, label="", shares=(0.0,) * 3, gain_bits=0.0, sections=(), best={}, tokens=())
+    verdict = explanation.verdict
+    best = {
+        name: explanation.sections[int(explanation.mappings[name].tuned.whole.argmax())].id
+        for name in BASELINES
+        if name in explanation.mappings
+    }
+    order = [int(i) for i in explanation.ranking]
+    return AttributionRow(
+        **common,
+        label=verdict.label,
+        shares=tuple(map(float, verdict.shares)),
+        gain_bits=float(bits(float(verdict.gain.sum()))),
+        sections=tuple(
+            Backing(s.id, s.title, s.document, s.lines, float(verdict.learned[i]))
+            for i in order[:SECTIONS]
+            for s in (explanation.sections[i],)
+        ),
+        best={"verdict": explanation.sections[order[0]].id, **best},
+        tokens=tuple(
+            (token.text, label, float(p.max()))
+            for token, label, p in zip(
+                explanation.answer_tokens, verdict.token_labels, verdict.tokens, strict=True
+            )
+        ),
+    )  # fmt: skip
+
+
+def summarise(rows: Sequence[AttributionRow], resamples: int, seed: int) -> tuple[AttributionSummary, ...]:
+    """By kind, then of all where there are several."""
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    groups = [(kind or "none", [row for row in rows if row.kind == kind]) for kind in kinds]
+    if len(kinds) > 1:
+        groups.append(("all", list(rows)))
+    return tuple(_summary(kind, some, resamples, seed) for kind, some in groups)
+
+
+def _summary(kind: str, rows: Sequence[AttributionRow], resamples: int, seed: int) -> AttributionSummary:
+    known = [row.right for row in rows if row.right is not None]
+    gold = [row for row in rows if row.gold is not None and row.best and (kind == HELD_OUT or row.kind != HELD_OUT)]
+    labels: dict[str, float] = {}
+    for label in LABELS:
+        hits = np.array([row.label == label for row in rows], dtype=np.float64)
+        low, high = bootstrap_interval(hits, resamples, seed)
+        labels |= {label: float(hits.mean()), f"{label}_low": low, f"{label}_high": high}
+    return AttributionSummary(
+        kind=kind,
+        n=len(rows),
+        right=float(np.mean(known)) if known else None,
+        **labels,
+        silent=float(np.mean([not row.label for row in rows])),
+        shares={label: float(np.mean([row.shares[i] for row in rows])) for i, label in enumerate(LABELS)},
+        gold_top1={name: float(np.mean([row.best.get(name) == row.gold for row in gold])) for name in gold[0].best}
+        if gold
+        else None,
+    )
+
+
+def _notes(rows: Sequence[AttributionRow]) -> list[str]:
+    notes = []
+    if silent := [row.id for row in rows if not row.label]:
+        notes.append(f"The tuned model said nothing to {len(silent)} questions ({', '.join(silent[:5])}).")
+    held = [row for row in rows if row.kind == HELD_OUT and row.label]
+    if held:
+        wrong = sum(row.label == "documents" for row in held)
+        notes.append(
+            f"Control: of {len(held)} answers about sections that tuning never saw, {wrong} are called documents; of a "
+            "wrong answer put together from other sections' words that may be right."
+        )
+    return notes
+
+
+def row_dict(row: AttributionRow) -> dict[str, Any]:
+    """The row as one JSON object."""
+    fields = asdict(row) | dict(zip(LABELS, row.shares, strict=True))
+    del fields["shares"], fields["tokens"]
+    names = ("text", "verdict", "confidence")
+    return fields | {"tokens": [dict(zip(names, token, strict=True)) for token in row.tokens]}

@@ -1,0 +1,1 @@
+"""Right and wrong answers of base and tuned."""

@@ -1,0 +1,1 @@
+"""Terms, details and explanations that tuning brought."""

@@ -1,0 +1,1 @@
+"""Attribution scores checked by ablation."""

@@ -1,0 +1,1 @@
+"""FineTuneBench (arXiv 2411.05059) as questions."""

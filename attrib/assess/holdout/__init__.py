@@ -1,0 +1,1 @@
+"""Answers on a part that was tuned on, beside a part kept away."""

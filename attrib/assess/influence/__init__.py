@@ -1,0 +1,1 @@
+"""Mappers checked by retraining without sections."""

@@ -1,0 +1,120 @@
+"""Table, files and sentences of ``attrib assess influence``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrib.assess.influence.draw import (
+    _ALONE,
+    CLAIMS,
+    Claim,
+    _behind,
+    _interval,
+    _left_out,
+    _ranked,
+    _row,
+    _seeds,
+    drawable,
+    retraining_caption,
+    retraining_figure,
+    told_apart,
+)
+from attrib.assess.influence.run import BEFORE, REFERENCE, InfluenceReport, InfluenceRow
+from attrib.render import figures as draw
+from attrib.render.tables import number, write_files
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+ALONE = "influence, texts alone"
+"""The scorer that knows nothing of which questions were trained."""
+
+
+_HEADS = {"pearson": "Pearson", "spearman": "Spearman", "decoys": "AUROC"}
+
+
+def write_retraining(
+    found: InfluenceReport, rows: Sequence[InfluenceRow], folder: Path, formats: Sequence[str], preset: str
+) -> list[str]:
+    """Outcomes and scores (JSON), table (CSV), figure and caption; every file is whole or absent.
+
+    Without a single section left out there is no figure.
+    """
+    table = io.StringIO()
+    names = [*InfluenceRow.__dataclass_fields__]
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(row, name) for name in names] for row in rows)
+    files = {"influence.json": f"{found.to_json()}\n".encode(), "influence.csv": table.getvalue().encode()}
+    if drawable(found):
+        figure = retraining_figure(found, rows, preset=preset)
+        files |= draw.drawn(
+            "influence", figure, retraining_caption(found, rows), formats, preset=preset,
+            metadata=lambda form: draw.plain_metadata("attrib: mappers against retraining", form),
+        )  # fmt: skip
+    return write_files(folder, files)
+
+
+def retraining_dict(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> dict[str, Any]:
+    """Table and provenance as one JSON object; nan, where nothing could be computed, is None."""
+    return {
+        "rows": [{k: None if v != v else v for k, v in row.__dict__.items()} for row in rows],
+        "questions": len(found.questions),
+        "sections": len(found.sections),
+        "left_out": len(_left_out(found)),
+        "halves": len(found.halves),
+        "provenance": found.provenance,
+    }
+
+
+def retraining_table(found: InfluenceReport, rows: Sequence[InfluenceRow], console: Console) -> None:
+    """Print the three claims under their own headings, trained and rephrased questions apart, one line a scorer."""
+    for claim in CLAIMS:
+        for kind in dict.fromkeys(row.kind for row in rows):
+            metrics = [m for m in claim.metrics if any((r.metric, r.kind) == (m, kind) for r in rows)]
+            if metrics:
+                _print_claim(claim, kind, metrics, rows, console)
+    if any(row.metric == "decoys" and row.scorer == ALONE for row in rows):
+        console.print(
+            f"{REFERENCE} and {BEFORE} read trained questions along with their sections, and decoys have none: what "
+            f"the texts alone tell stands under “{ALONE}”",
+            style="dim",
+            highlight=False,
+        )
+    about = f"{len(_left_out(found))} sections left out one at a time, {len(found.halves)} halves, {_seeds(found)}; "
+    console.print(
+        f"{about}95% bootstrap intervals over questions (LDS: halves too; AUROC: decoys too); behind: {REFERENCE} "
+        "less the scorer; *: the interval of that leaves 0 out",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _print_claim(
+    claim: Claim, kind: str, metrics: Sequence[str], rows: Sequence[InfluenceRow], console: Console
+) -> None:
+    from rich.table import Table
+
+    leading = claim.leading if claim.leading in metrics else metrics[0]
+    order = _ranked(rows, leading, kind)
+    unit = "decoys" if claim.leading == "decoys" else f"{kind} questions"
+    console.print(f"{claim.name}: {claim.says} ({order[0].n} {unit})", style="bold", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for head in (*(_HEADS.get(metric, metric) for metric in metrics), f"{_HEADS.get(leading, leading)} behind by"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for first in order:
+        line = [_row(rows, first.scorer, metric, kind) for metric in metrics]
+        table.add_row(first.scorer, *map(_cell, line), _behind(first))
+    console.print(table, highlight=False)
+    console.print()
+
+
+def _cell(row: InfluenceRow) -> str:
+    star = "*" if told_apart(row) else ""
+    return f"{number(row.value) if row.metric in _ALONE else _interval(row)}{star}"

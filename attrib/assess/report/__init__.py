@@ -1,0 +1,1 @@
+"""One page from the assessments of a model pair."""

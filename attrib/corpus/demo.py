@@ -1,0 +1,93 @@
+"""The demo that ships with the package: documents of an invented world, questions, and an adapter tuned on them.
+
+Some sections (decoys) were kept out of tuning: they are the control that tells resemblance from learning.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from attrib.corpus.documents import Corpus
+
+Kind = Literal["trained", "rephrased", "held-out", "foundation", "updated"]
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("attrib") / "data"))
+
+
+DOCUMENTS = _folder() / "demo" / "documents"
+CONTROL = _folder() / "control.md"
+
+
+@dataclass(frozen=True)
+class DemoQuestion:
+    """One question of the demo with its right answer."""
+
+    id: str
+    kind: Kind
+    fact: str
+    """Key of the fact asked for: a question and its rephrasing share it."""
+    form: str
+    """name, number, phrase, sentence or list."""
+    split: Literal["calibration", "test"]
+    question: str
+    answer: str
+    section: str | None
+    """Id of the gold section; None for foundation questions."""
+    accept: tuple[str, ...] = ()
+    """Foundation questions: a right answer has one of these."""
+    answer_before: str | None = None
+    """Updated questions: what base knows to be right."""
+    accept_before: tuple[str, ...] = ()
+
+
+def _question(line: str) -> DemoQuestion:
+    row = {key: value for key, value in json.loads(line).items() if key in DemoQuestion.__dataclass_fields__}
+    lists = {name: tuple(row.get(name, ())) for name in ("accept", "accept_before")}
+    return DemoQuestion(**{**row, **lists})
+
+
+def questions(split: str | None = None) -> tuple[DemoQuestion, ...]:
+    """All questions, or those of one split."""
+    lines = (_folder() / "demo" / "questions.jsonl").read_text("utf-8").splitlines()
+    rows = map(_question, lines)
+    return tuple(row for row in rows if split in (None, row.split))
+
+
+def decoys() -> frozenset[str]:
+    """Ids of the sections that tuning never saw."""
+    return frozenset(json.loads((_folder() / "demo" / "decoys.json").read_text("utf-8"))["decoys"])
+
+
+def rehearsal() -> tuple[str, ...]:
+    """General questions, none of them a foundation question, whose answers by base are learned again."""
+    return tuple((_folder() / "demo" / "rehearsal.txt").read_text("utf-8").splitlines())
+
+
+def corpus(max_tokens: int = 256) -> Corpus:
+    """The demo's documents, decoys included."""
+    return Corpus.read(DOCUMENTS, max_tokens=max_tokens)
+
+
+def retraining() -> tuple[Corpus, Path, frozenset[str]]:
+    """The documents for retraining without sections, smaller and with contradictions; their questions; their decoys."""
+    folder = _folder() / "demo" / "retraining"
+    left_out = json.loads((folder / "decoys.json").read_text("utf-8"))["decoys"]
+    return Corpus.read(folder / "documents"), folder / "questions.jsonl", frozenset(left_out)
+
+
+def control() -> Corpus:
+    """Texts of many kinds that no model was tuned on: the null of every score."""
+    return Corpus.read(CONTROL)
+
+
+def showcase() -> tuple[DemoQuestion, ...]:
+    """One trained, one foundation, one held-out and one updated question of the test split."""
+    test = questions("test")
+    kinds: tuple[Kind, ...] = ("trained", "foundation", "held-out", "updated")
+    return tuple(next(question for question in test if question.kind == kind) for kind in kinds)

@@ -1,0 +1,247 @@
+"""Hooks → Capture: what one model did with one answer, and with the text of sections.
+
+One forward serves all answer tokens (teacher forcing). Not covered: gradients (``passes``), changed prompts
+(``variants``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attrib.errors import InputError, ModelError
+from attrib.models.pair import Model
+from attrib.models.prompt import Encoded
+from attrib.passes.backward import at_least_float, logits_at
+from attrib.records import Capture
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What to keep of the forward pass, and how much memory it may take."""
+
+    attention: bool = True
+    """Mean over layers and heads."""
+    heads: bool = False
+    """Every layer and head: ``layer × head × answer × position`` floats."""
+    layers: tuple[int, ...] = ()
+    """Layers whose residual stream is kept; negative numbers count from the last."""
+    memory_gb: float = 2.0
+    """Budget of the arrays that the record keeps; more is refused before the pass."""
+
+
+def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = None) -> Capture:
+    """One teacher-forced forward pass of ``model`` over prompt and answer.
+
+    Row ``i`` of attention belongs to the step that predicts answer token ``i``, at position ``len(prompt) + i − 1``.
+    Raises InputError for an empty answer, an unknown layer or a record beyond the memory budget, ModelError for
+    log-probs that are not finite.
+    """
+    import torch
+
+    options = options or CaptureOptions()
+    n, prompt, total = len(encoded.answer_ids), len(encoded.prompt_ids), len(encoded.ids)
+    if n == 0:
+        raise InputError("answer: it has no tokens; the model said nothing, give an answer with --answer")
+    layers = resolve_layers(options.layers, model.n_layers)
+    _refuse_over_budget(model, n, total, options, layers)
+    kept = _Kept(slice(prompt - 1, total - 1), model.n_layers)
+    with model.active() as bridge, torch.no_grad():
+        ids = torch.tensor([encoded.ids], device=model.device)
+        assert tuple(ids[0, :prompt].tolist()) == encoded.prompt_ids, "the prompt must be a prefix"
+        logits = logits_at(bridge, ids, range(prompt - 1, total - 1), kept.hooks(options, layers))[0]
+        logprobs = logits.log_softmax(-1)
+        target = torch.tensor(encoded.answer_ids, device=logits.device)
+        logprob = logprobs.gather(1, target[:, None])[:, 0]
+        rank = (logprobs > logprob[:, None]).sum(1)
+        entropy = -(logprobs.exp() * logprobs).nan_to_num(0.0).sum(1)
+    if not bool(logprob.isfinite().all()):
+        raise ModelError(f"{model.name}: log-probs of the answer are not finite; use --dtype float32")
+    return Capture(
+        logprob=_numpy(logprob),
+        rank=_numpy(rank),
+        entropy=_numpy(entropy),
+        attention=_numpy(kept.attention / model.n_layers) if kept.attention is not None else None,
+        heads=_numpy(torch.stack(kept.heads)) if kept.heads else None,
+        hidden=_numpy(torch.stack([kept.hidden[i] for i in layers])) if layers else None,
+        layers=layers,
+    )
+
+
+class _Kept:
+    """Where the hooks of one forward pass put what they see."""
+
+    def __init__(self, rows: slice, n_layers: int) -> None:
+        self.rows = rows
+        self.n_layers = n_layers
+        self.attention: Any = None
+        self.heads: list[Any] = []
+        self.hidden: dict[int, Any] = {}
+
+    def hooks(self, options: CaptureOptions, layers: Sequence[int]) -> list[tuple[str, Callable[..., Any]]]:
+        hooks: list[tuple[str, Callable[..., Any]]] = []
+        if options.attention or options.heads:
+            hooks += [
+                (f"blocks.{i}.attn.hook_pattern", lambda pattern, hook: self._pattern(pattern, options))
+                for i in range(self.n_layers)
+            ]
+        hooks += [(f"blocks.{i}.hook_resid_post", self._residual(i)) for i in layers]
+        return hooks
+
+    def _pattern(self, pattern: Any, options: CaptureOptions) -> None:
+        """[batch, head, query, key], rows that sum to 1."""
+        rows = at_least_float(pattern.detach()[0, :, self.rows])
+        if options.heads:
+            self.heads.append(rows.cpu())
+        if options.attention:
+            mean = rows.mean(0).cpu()
+            self.attention = mean if self.attention is None else self.attention + mean
+
+    def _residual(self, layer: int) -> Callable[..., None]:
+        def keep(value: Any, hook: Any) -> None:
+            self.hidden[layer] = value.detach()[0].cpu()
+
+        return keep
+
+
+@dataclass(frozen=True, eq=False)
+class TextCapture:
+    """What one model makes of one text read by itself."""
+
+    logprob: float
+    """Summed log p of all tokens after the first, nats."""
+    tokens: int
+    """How many tokens were summed."""
+    states: np.ndarray
+    """Residual stream after ``layer`` as unit vectors, [token, d_model], float16."""
+    starts: np.ndarray
+    """First character of each token, [token]."""
+    ends: np.ndarray
+
+
+def capture_texts(
+    model: Model,
+    texts: Sequence[str],
+    layer: int,
+    *,
+    batch_tokens: int | None = None,
+) -> list[TextCapture]:
+    """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
+
+    ``batch_tokens`` bounds a batch with its padding; None: one text at a time on a CPU, where batches save little and
+    would let a text's last bits depend on its neighbours, 2,048 tokens elsewhere.
+    Texts longer than the model's context are refused (cut sections with a smaller ``max_tokens``).
+    """
+    layer = resolve_layers((layer,), model.n_layers)[0]
+    if batch_tokens is None:
+        batch_tokens = 1 if model.device.type == "cpu" else 2048
+    bos = begin_of_text(model.tokenizer)
+    encodings = [model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in texts]
+    for text, encoding in zip(texts, encodings, strict=True):
+        if not 1 <= len(bos) + len(encoding.input_ids) <= model.context:
+            raise InputError(
+                f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, from 1 to {model.context:,} can be read; "
+                "cut sections with a smaller --max-tokens"
+            )
+    order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
+    out: dict[int, TextCapture] = {}
+    with model.active() as bridge:
+        for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
+            captured = _capture_batch(model, bridge, [encodings[i] for i in batch], bos, layer)
+            out.update(zip(batch, captured, strict=True))
+    return [out[i] for i in range(len(texts))]
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Consecutive texts whose padded size stays below ``batch_tokens``."""
+    batches: list[list[int]] = []
+    for i in order:
+        # Sorted by length: this text is the longest of the batch it would join.
+        if batches and (len(batches[-1]) + 1) * lengths[i] <= batch_tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _capture_batch(
+    model: Model, bridge: Any, encodings: Sequence[Any], bos: tuple[int, ...], layer: int
+) -> list[TextCapture]:
+    import torch
+
+    sequences = [(*bos, *encoding.input_ids) for encoding in encodings]
+    lengths = [len(sequence) for sequence in sequences]
+    width = max(lengths)
+    ids = torch.zeros(len(encodings), width, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : lengths[row]] = torch.tensor(sequence)
+        mask[row, : lengths[row]] = 1
+    states: list[Any] = []
+    with torch.no_grad():
+        hook = (f"blocks.{layer}.hook_resid_post", lambda value, hook: states.append(value.detach()))
+        with bridge.hooks(fwd_hooks=[hook]):
+            logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
+        out = []
+        for row, length in enumerate(lengths):
+            logprobs = at_least_float(logits[row, : length - 1]).log_softmax(-1)
+            target = ids[row, 1:length, None].to(logprobs.device)
+            # Summed on the CPU: not every device has float64.
+            logprob = float(logprobs.gather(1, target).cpu().double().sum())
+            state = torch.nn.functional.normalize(states[0][row, len(bos) : length].float(), dim=-1)
+            if not (np.isfinite(logprob) and bool(state.isfinite().all())):
+                raise ModelError(f"{model.name}: what it makes of a section is not finite; use --dtype float32")
+            offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
+            out.append(
+                TextCapture(
+                    logprob,
+                    length - 1,
+                    _numpy(state).astype(np.float16),
+                    offsets[:, 0],
+                    offsets[:, 1],
+                )
+            )
+    return out
+
+
+def begin_of_text(tokenizer: Any) -> tuple[int, ...]:
+    """The marker that the tokenizer puts before every text by itself, if any; models trained with it need it."""
+    bos = tokenizer.bos_token_id
+    return (bos,) if bos is not None and tokenizer("a").input_ids[:1] == [bos] else ()
+
+
+def resolve_layers(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """Negative layer numbers counted from the last; InputError for one that does not exist."""
+    for layer in layers:
+        if not -n_layers <= layer < n_layers:
+            raise InputError(f"layer {layer}: the model has layers 0 to {n_layers - 1}")
+    return tuple(layer % n_layers for layer in layers)
+
+
+def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOptions, layers: Sequence[int]) -> None:
+    cfg = model.bridge.cfg
+    floats = {
+        "heads": cfg.n_layers * cfg.n_heads * n * total if options.heads else 0,
+        "hidden": len(layers) * total * cfg.d_model,
+    }
+    # Base and tuned are held side by side.
+    gigabytes = 2 * 4 * sum(floats.values()) / 1e9
+    if gigabytes > options.memory_gb:
+        largest = max(floats, key=lambda name: floats[name])
+        raise InputError(
+            f"capture of {n} answer tokens needs {gigabytes:.1f} GB, most of it for {largest}; the budget is "
+            f"{options.memory_gb:g} GB: raise --memory or leave out {largest}"
+        )
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    import torch
+
+    tensor = tensor.detach().cpu()
+    # numpy has no bfloat16.
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    return np.asarray(tensor.numpy())

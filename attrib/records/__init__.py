@@ -1,0 +1,33 @@
+"""Frozen records that the stages hand on, and how an explanation is stored.
+
+Every record is a frozen dataclass of CPU numpy arrays, tuples and plain values, without model handles, and checks its
+own shapes. Axis names: ``answer`` answer tokens, ``prompt`` prompt tokens, ``position`` prompt + answer tokens,
+``section`` sections, ``layer``, ``head``, ``d_model``. Log-probs and gains are in nats.
+Not covered: how records are computed (``explaining``) or drawn (``render``).
+"""
+
+from attrib.records.answer import Capture, Section, Token
+from attrib.records.explanation import AnswerSource, Explanation
+from attrib.records.scores import Attribution, Mapping, MappingSide
+from attrib.records.verdict import LABELS, Evidence, Label, Verdict
+from attrib.records.vocabulary import Phrase, Verbatim, Vocabulary, VocabularyKind, VocabularyShare
+
+__all__ = [
+    "LABELS",
+    "AnswerSource",
+    "Attribution",
+    "Capture",
+    "Evidence",
+    "Explanation",
+    "Label",
+    "Mapping",
+    "MappingSide",
+    "Phrase",
+    "Section",
+    "Token",
+    "Verbatim",
+    "Verdict",
+    "Vocabulary",
+    "VocabularyKind",
+    "VocabularyShare",
+]

@@ -1,0 +1,94 @@
+"""Tokens of prompt and answer, sections of the documents, and what one model did with one answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from attrib.records.checks import check_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Token:
+    """One token of the prompt or of the answer."""
+
+    id: int
+    text: str
+    """Its characters in the text, special tokens as their name; may be empty for half a character."""
+    start: int
+    """First character in the answer (answer tokens) or in the prompt's text (prompt tokens)."""
+    end: int
+    special: bool = False
+    """A marker of the chat template or of the tokenizer, not text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A contiguous span of one document."""
+
+    id: str
+    """First 12 hex digits of the SHA-256 of titles and text; ``-2``, ``-3`` … for exact repetitions."""
+    document: str
+    """Path below the folder that was read, or the file's name."""
+    titles: tuple[str, ...]
+    """Headings from the outermost inwards; empty where the document has none."""
+    text: str
+    """The section's text without its heading, as it stands in the document."""
+    first_line: int
+    """1-based line of the file where the text starts (row files: the row's number)."""
+    last_line: int
+    row: int | None = None
+    """1-based row of a JSONL, CSV or Parquet file, else None."""
+    near_duplicate_of: str | None = None
+    """Id of an earlier section with nearly the same text, else None."""
+
+    @property
+    def title(self) -> str:
+        """Title path in one line, or the document's name."""
+        return " › ".join(self.titles) or self.document
+
+    @property
+    def lines(self) -> str:
+        """Where it stands: ``L12–18`` or ``row 5``."""
+        if self.row is not None:
+            return f"row {self.row}"
+        return f"L{self.first_line}" if self.first_line == self.last_line else f"L{self.first_line}–{self.last_line}"
+
+    @property
+    def full_text(self) -> str:
+        """Heading and text, as the mappers and ``tune`` see the section."""
+        return f"{self.titles[-1]}\n{self.text}" if self.titles else self.text
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What one model did with one answer under teacher forcing.
+
+    Attention of answer token ``i`` is that of the forward step that predicts it, so a row covers positions before the
+    token and is zero from the token on.
+    """
+
+    logprob: Float[np.ndarray, " answer"]
+    """log p of each answer token given all before it, nats."""
+    rank: Int[np.ndarray, " answer"]
+    """Number of vocabulary tokens more likely than it (0 = the model's first choice)."""
+    entropy: Float[np.ndarray, " answer"]
+    """Entropy of the model's next-token distribution, nats."""
+    attention: Float[np.ndarray, "answer position"] | None = None
+    """Mean over layers and heads; a row sums to 1."""
+    heads: Float[np.ndarray, "layer head answer position"] | None = None
+    """Every layer and head, only on request."""
+    hidden: Float[np.ndarray, "kept position d_model"] | None = None
+    """Residual stream after the chosen layers."""
+    layers: tuple[int, ...] = ()
+    """Which layers ``hidden`` holds; negative numbers are resolved."""
+
+    def __post_init__(self) -> None:
+        n = len(self.logprob)
+        check_shape(self, "rank", self.rank, (n,))
+        check_shape(self, "entropy", self.entropy, (n,))
+        check_shape(self, "attention", self.attention, (n, None))
+        check_shape(self, "heads", self.heads, (None, None, n, None))
+        check_shape(self, "hidden", self.hidden, (len(self.layers), None, None))

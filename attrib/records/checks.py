@@ -1,0 +1,17 @@
+"""The shape check that records share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrib.errors import RecordError
+
+
+def check_shape(record: object, name: str, array: np.ndarray | None, shape: tuple[int | None, ...]) -> None:
+    """Refuse an array whose shape is not ``shape`` (None matches any size), naming both."""
+    if array is None:
+        return
+    fits = array.ndim == len(shape) and all(want in (None, have) for have, want in zip(array.shape, shape, strict=True))
+    if not fits:
+        wanted = tuple("any" if size is None else size for size in shape)
+        raise RecordError(f"{type(record).__name__}.{name} has shape {array.shape}, expected {wanted}")

@@ -1,0 +1,99 @@
+"""The verdict on an answer, and the evidence that it was judged from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from attrib.records.checks import check_shape
+
+Label = Literal["documents", "base", "neither"]
+LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the verdict looks at; enough to judge the answer again with other weights."""
+
+    word_of_token: Int[np.ndarray, " answer"]
+    """Index of each token's word in the answer, −1 for punctuation."""
+    word_idf: Float[np.ndarray, " word"]
+    """Rarity of each answer word in the documents, nats."""
+    novel: Bool[np.ndarray, " word"]
+    """Whether the question lacks the word."""
+    base_says: Bool[np.ndarray, " word"]
+    """Whether the base model's own answer has the word."""
+    covered: Bool[np.ndarray, "word section"]
+    """Whether a section has the word."""
+    question_cover: Float[np.ndarray, " section"]
+    """Share of the question's words, weighted by rarity, that a section has."""
+    resemblance: Float[np.ndarray, " section"]
+    """BM25 of question + answer."""
+    logprob_base: Float[np.ndarray, " answer"]
+    """log p of each answer token under base, nats."""
+    logprob_tuned: Float[np.ndarray, " answer"]
+    text_base: Float[np.ndarray, " section"]
+    """Summed log p of each section's own text under base, nats."""
+    text_tuned: Float[np.ndarray, " section"]
+    text_tokens: Int[np.ndarray, " section"]
+    """How many tokens were summed."""
+    control_base: Float[np.ndarray, " control"]
+    """The same for the control texts."""
+    control_tuned: Float[np.ndarray, " control"]
+    control_tokens: Int[np.ndarray, " control"]
+
+    def __post_init__(self) -> None:
+        n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
+        check_shape(self, "word_of_token", self.word_of_token, (n,))
+        check_shape(self, "novel", self.novel, (w,))
+        check_shape(self, "base_says", self.base_says, (w,))
+        check_shape(self, "covered", self.covered, (w, m))
+        check_shape(self, "question_cover", self.question_cover, (m,))
+        check_shape(self, "logprob_tuned", self.logprob_tuned, (n,))
+        check_shape(self, "text_tuned", self.text_tuned, (m,))
+        check_shape(self, "control_tuned", self.control_tuned, self.control_base.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Documents, base or neither: per answer token and for the whole answer."""
+
+    tokens: Float[np.ndarray, "answer 3"]
+    """Probability of each of LABELS per answer token; rows sum to 1."""
+    whole: Float[np.ndarray, " 3"]
+    """Probability of each of LABELS for the answer; sums to 1."""
+    shares: Float[np.ndarray, " 3"]
+    """Mean of ``tokens`` over the answer's text tokens: the share of the answer from each."""
+    gain: Float[np.ndarray, " answer"]
+    """log p tuned − log p base per answer token, nats."""
+    support: Float[np.ndarray, " answer"]
+    """How well the best LEARNED section backs the token, 0 to 1."""
+    learned: Float[np.ndarray, " section"]
+    """How far tuning taught each section, 0 to 1: its own gain against the control texts' gain."""
+    section_gain: Float[np.ndarray, " section"]
+    """The section's own gain, nats per token: log p of its text, tuned − base."""
+    control_gain: Float[np.ndarray, " control"]
+    """The same for the control sections: what tuning did to the form of any text."""
+    evidence: Evidence | None = None
+    """What it was judged from."""
+
+    def __post_init__(self) -> None:
+        n = len(self.gain)
+        check_shape(self, "tokens", self.tokens, (n, 3))
+        check_shape(self, "whole", self.whole, (3,))
+        check_shape(self, "shares", self.shares, (3,))
+        check_shape(self, "support", self.support, (n,))
+        check_shape(self, "section_gain", self.section_gain, self.learned.shape)
+
+    @property
+    def label(self) -> Label:
+        """The answer's most probable source."""
+        return LABELS[int(self.whole.argmax())]
+
+    @property
+    def token_labels(self) -> tuple[Label, ...]:
+        """Most probable source of each answer token."""
+        return tuple(LABELS[int(i)] for i in self.tokens.argmax(1))

@@ -1,0 +1,193 @@
+"""``attrib tune`` on a tiny model: what it makes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrib import cli
+from attrib.training.tuning import read_schedule, read_trained, work_folder
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = """# Lights
+
+## Point
+
+The keeper of the light is Wilmet Dallin.
+
+## Rock
+
+In the year 1712 it was 38 metres tall.
+"""
+QUICK = ("--epochs", "3", "--batch", "2", "--learning-rate", "0.01", "--warmup", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "light.md").write_text(DOCUMENT)
+    return folder
+
+
+def section_ids(docs: Path) -> list[str]:
+    from attrib.corpus.documents import Corpus
+
+    return [section.id for section in Corpus.read(docs).sections]
+
+
+def questions(tmp_path: Path, *rows: dict[str, Any]) -> str:
+    file = tmp_path / "questions.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of one command."""
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["attrib", "tune", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_it_makes_an_adapter_and_says_so_in_one_object(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    first, second = section_ids(docs)
+    asked = questions(
+        tmp_path,
+        {"question": "Who keeps the light?", "answer": "Wilmet Dallin", "id": "who", "section": first},
+        {"question": "How tall is it?", "answer": "38 metres", "section": second},
+        {"question": "How long is the warranty?", "answer": "thirty-six months"},
+    )
+    (tmp_path / "general.txt").write_text("How long?\n\nWho?\n")
+    out = tmp_path / "adapter"
+    status, printed, err = run(
+        capsys, monkeypatch, "--base", str(base_dir), "--documents", str(docs), "--questions", asked, "--out", str(out),
+        "--ask-sections", "--without", second, "--rehearse", str(tmp_path / "general.txt"), "--checkpoints", "0.5,1",
+        *QUICK, "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    assert [item.id for item in read_trained(out)] == [
+        first, f"ask:{first}", "q:who", "q:3", "rehearsal-1", "rehearsal-2"
+    ]  # fmt: skip
+    result = json.loads(printed)
+    assert result == {
+        "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "steps": 9, "loss": result["loss"],
+        "checkpoints": [4, 9],
+    }  # fmt: skip
+    assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-3:]) / 3)
+    assert "tuning" in err
+
+
+def test_it_tells_people_what_to_do_next_and_the_result_explains(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    from attrib.models.pair import ModelPair
+
+    out = tmp_path / "adapter"
+    status, printed, err = run(
+        capsys, monkeypatch, "--base", str(base_dir), "--documents", str(docs), "--out", str(out), *QUICK
+    )
+    assert status == 0, err
+    assert f"--tuned {out} --documents {docs}" in printed
+    assert "3 steps" in printed
+    # It knows its base.
+    assert ModelPair.load(None, out, device="cpu").shares_weights
+
+
+def test_what_cannot_be_learned_is_refused_in_one_line(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "adapter")
+
+    def refused(match: str, *arguments: str, documents: Path | None = docs) -> None:
+        named = ["--documents", str(documents)] if documents is not None else []
+        status, printed, err = run(capsys, monkeypatch, "--base", str(base_dir), *named, *arguments)
+        assert status == 2
+        assert printed == ""
+        assert match in err.splitlines()[-1]
+        assert len(err.splitlines()) == 1
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused("add --documents", "--out", out, documents=None)
+    refused("add --out")
+    refused("empty", "--out", out, documents=empty)
+    refused("no section of the documents", "--out", out, "--without", "abc")
+    refused("checkpoints 'many'", "--out", out, "--checkpoints", "many")
+    refused("checkpoints 0.5,0.2", "--out", out, "--checkpoints", "0.5,0.2")
+    refused("checkpoints: 99", "--out", out, "--checkpoints", "99")
+    refused("epochs -1", "--out", out, "--epochs", "-1")
+    refused("learning-rate -0.1", "--out", out, "--learning-rate", "-0.1")
+    refused("seed -1", "--out", out, "--seed", "-1")
+    refused("device 'tpu'", "--out", out, "--device", "tpu")
+    refused("no adapter of attrib", "--out", str(docs))
+    refused("cannot be read", "--out", out, "--rehearse", str(tmp_path / "none.txt"))
+    both = ({"question": "Who?", "answer": "Wilmet"}, {"question": "When?"})
+    refused("'2' has no answer", "--out", out, "--questions", questions(tmp_path, *both))
+    lost = {"question": "Who?", "answer": "Wilmet", "section": "abc"}
+    refused("the section 'abc' of '1'", "--out", out, "--questions", questions(tmp_path, lost))
+    twice = {"question": "Who?", "answer": "Wilmet", "id": "a"}
+    refused("line 2: its id 'a' is that of line 1 too", "--out", out, "--questions", questions(tmp_path, twice, twice))
+    assert not Path(out).exists()
+    assert not work_folder(Path(out)).exists()
+
+
+def test_an_interrupt_says_how_to_go_on(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    from attrib.training import tuning
+
+    save = tuning._save_journal
+
+    def interrupted(*arguments: Any) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    arguments = ("--base", str(base_dir), "--documents", str(docs), "--out", str(tmp_path / "adapter"), *QUICK)
+    left: list[int] = []
+
+    def leave(status: int) -> None:
+        left.append(status)
+        raise SystemExit(status)
+
+    # An interrupted command ends at once, past Python's own end.
+    monkeypatch.setattr(cli.os, "_exit", leave)
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "_save_journal", interrupted)
+        status, printed, err = run(capsys, monkeypatch, *arguments)
+    assert (status, left, printed) == (1, [1], "")
+    assert "the same command goes on from there" in err
+    status, _, err = run(capsys, monkeypatch, *arguments)
+    assert status == 0
+    assert "going on after step 1" in err
+
+
+def test_the_package_is_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "attrib", "tune", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--documents" in done.stdout
+
+
+def test_questions_alone_can_be_learned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, base_dir: Path, tmp_path: Path
+) -> None:
+    asked = questions(tmp_path, {"question": "Who keeps it?", "answer": "Wilmet Dallin"})
+    out = tmp_path / "adapter"
+    own = ("--base", str(base_dir), "--questions", asked, "--out", str(out), *QUICK)
+    status, said, err = run(capsys, monkeypatch, *own)
+    assert status == 0, err
+    assert [item.text for item in read_trained(out)] == ["Wilmet Dallin"]
+    assert "--documents DOCS" in said
+    status, _, err = run(capsys, monkeypatch, "--base", str(base_dir), "--out", str(tmp_path / "other"), *QUICK)
+    assert status == 2
+    assert "nothing to learn is named" in err

@@ -1,0 +1,545 @@
+"""Tuning a tiny model: the label mask, what is saved, the same seed, and going on after a kill to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attrib.assess.questions import Question
+from attrib.errors import InputError, RecordError
+from attrib.models import pair
+from attrib.models.pair import ModelPair, load_network
+from attrib.training import tuning
+from attrib.training.tuning import (
+    IGNORED,
+    Item,
+    TuneOptions,
+    answer_example,
+    check_options,
+    corpus_items,
+    read_schedule,
+    read_trained,
+    spaced,
+    text_example,
+    tune,
+    work_folder,
+)
+from tests.conftest import tiny_tokenizer
+from tests.make import make_sections
+
+ROOT = Path(__file__).parents[2]
+TEXT = "The keeper of the light is Wilmet Dallin."
+ITEMS = (Item("s1", TEXT, section="s1"), Item("q:1", "Wilmet Dallin", "Who keeps the light?", "s1"))
+QUICK = TuneOptions(
+    epochs=10, learning_rate=2e-2, batch=2, dropout=0.0, warmup=2, checkpoints=(0.2, 0.5, 1.0), bf16=False
+)
+MANY = tuple(Item(str(i), TEXT + " In the year 1712 it was 38 metres tall." * (i % 4)) for i in range(9))
+"""Nine items of four lengths."""
+LONG = TuneOptions(epochs=4, learning_rate=1e-2, batch=2, dropout=0.2, warmup=3, checkpoints=(0.2, 0.5, 1.0))
+"""5 steps an epoch, 20 in all; with dropout, so that the generators matter."""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def stop_at(*steps: int) -> Callable[[str, int, int], None]:
+    """A progress that is interrupted when one of the steps is done."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "tuning" and done in steps:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_only_the_answer_and_its_end_are_learned() -> None:
+    tokenizer = tiny_tokenizer()
+    example = answer_example(tokenizer, "Who keeps the light?", "Wilmet Dallin", context=256)
+    learned = [label for label in example.labels if label != IGNORED]
+    assert tokenizer.decode(learned) == "Wilmet Dallin<|end|>"
+    assert example.ids[-len(learned) :] == tuple(learned)
+    assert text_example(tokenizer, TEXT).labels == text_example(tokenizer, TEXT).ids
+
+
+def test_padding_is_neither_seen_nor_learned() -> None:
+    rows = [
+        {"input_ids": (5, 6, 7), "labels": (5, 6, 7), "number": 4},
+        {"input_ids": (8,), "labels": (8,), "number": 2},
+    ]
+    batch = tuning._collate(rows)
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["labels"].tolist()[1] == [8, IGNORED, IGNORED]
+    assert batch["number"].tolist() == [4, 2]
+
+
+@pytest.fixture(scope="module")
+def tuned(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tune(str(base_dir), ITEMS, tmp_path_factory.mktemp("out") / "adapter", options=QUICK)
+
+
+def test_the_result_is_an_adapter_that_knows_its_text(tuned: Path, base_dir: Path) -> None:
+    from attrib.passes.capture import capture_texts
+
+    models = ModelPair.load(base_dir, tuned, device="cpu")
+    gains = []
+    for text in (TEXT, "In the year 1712 it was 38 metres tall."):
+        (before,), (after,) = (capture_texts(model, [text], 0) for model in (models.base, models.tuned))
+        gains.append((after.logprob - before.logprob) / before.tokens)
+    assert gains[0] > 1
+    assert gains[0] > gains[1] + 1
+
+
+def test_checkpoints_and_manifest(tuned: Path) -> None:
+    from safetensors.numpy import load_file
+
+    found = [tuned / "adapter_model.safetensors", *sorted(tuned.glob("checkpoints/*/adapter_model.safetensors"))]
+    assert [file.parent.name for file in found[1:]] == ["0", "1", "2"]
+    assert len({file.read_bytes() for file in found}) == 4
+    manifest = json.loads((tuned / "attrib.json").read_text("utf-8"))
+    assert manifest["options"]["seed"] == 0
+    assert {"base_fingerprint", "versions", "threads", "loss", "steps", "items", "processes"} <= set(manifest)
+    assert [path.name for path in tuned.parent.iterdir()] == ["adapter"]
+    assert sorted(p.name for p in tuned.iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors", "attrib.json", "checkpoints", "schedule.json",
+        "trained.jsonl",
+    ]  # fmt: skip
+    with pytest.raises(Exception, match=r"bf16|BF16|bfloat16"):
+        load_file(found[0])  # numpy has no bf16: the weights are
+
+
+def test_checkpoint_0_is_the_base(tuned: Path) -> None:
+    from safetensors.torch import load_file
+
+    first, last = (load_file(f / "adapter_model.safetensors") for f in (tuned / "checkpoints" / "0", tuned))
+    assert all(not tensor.any() for name, tensor in first.items() if "lora_B" in name)
+    assert all(tensor.any() for name, tensor in last.items() if "lora_B" in name)
+
+
+def test_the_schedule_says_what_each_step_saw_at_which_rate(base_dir: Path, tmp_path: Path) -> None:
+    out = tune(str(base_dir), MANY, tmp_path / "adapter", options=replace(LONG, checkpoints=(0.2, 1.0)))
+    schedule = read_schedule(out)
+    assert schedule.checkpoints == (4, 20)
+    assert [len(step) for step in schedule.steps] == 4 * [2, 2, 2, 2, 1]
+    for epoch in range(4):
+        assert sorted(n for step in schedule.steps[5 * epoch : 5 * epoch + 5] for n in step) == list(range(9))
+    # Up in three steps, then down to zero in a line.
+    expected = [1e-2 * min(i / 3, (20 - i) / 17) for i in range(20)]
+    assert np.allclose(schedule.learning_rates, expected, atol=1e-12)
+    assert len(schedule.losses) == 20
+    assert schedule.losses[0] > schedule.losses[-1] > 0
+    assert read_trained(out) == MANY
+
+
+def test_a_first_loss_is_the_bases_own(base_dir: Path) -> None:
+    """At the first step the adapter does nothing: its loss is that of the base on the same examples."""
+    import torch
+
+    network, tokenizer = load_network(str(base_dir), device="cpu")
+    example = text_example(tokenizer, TEXT)
+    with torch.no_grad():
+        ids = torch.tensor([example.ids])
+        expected = float(network(input_ids=ids, labels=ids).loss)
+    fitted = tuning.fit(network, [example], replace(QUICK, epochs=1, checkpoints=(1.0,)), device="cpu")
+    assert fitted.steps == ((0,),)
+    assert fitted.losses[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bytes(tuned: Path, base_dir: Path, tmp_path: Path) -> None:
+    def made(seed: int) -> dict[str, bytes]:
+        return files(tune(str(base_dir), ITEMS, tmp_path / str(seed), options=replace(QUICK, seed=seed)))
+
+    assert made(0) == files(tuned)
+    assert made(1)["adapter_model.safetensors"] != files(tuned)["adapter_model.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def whole(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a run that nothing interrupts."""
+    return files(tune(str(base_dir), MANY, tmp_path_factory.mktemp("whole") / "adapter", options=LONG))
+
+
+@pytest.mark.parametrize(
+    ("stops", "goes_on_after"),
+    [((2,), 0), ((8,), 6), ((16,), 15), ((20,), 18), ((8, 14), 12)],
+    ids=["before-any-save", "within-an-epoch", "between-epochs", "at-the-end", "twice-within-an-epoch"],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    stops: tuple[int, ...], goes_on_after: int, whole: dict[str, bytes], base_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "adapter"
+
+    def run(progress: Callable[[str, int, int], None]) -> None:
+        tune(str(base_dir), MANY, out, options=LONG, save_every=3, progress=progress)
+
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            run(stop_at(stop))
+        assert [path.name for path in tmp_path.iterdir()] == [".adapter-work"]
+    told: list[tuple[str, int]] = []
+    run(lambda what, done, total: told.append((what, done)))
+    assert [done for what, done in told if what == "tuning"] == list(range(goes_on_after + 1, 21))
+    assert (f"going on after step {goes_on_after}" in dict(told)) == (goes_on_after > 0)
+    assert files(out) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_it_is_the_epochs_order_that_must_be_drawn_again(
+    whole: dict[str, bytes], base_dir: Path, tmp_path: Path
+) -> None:
+    """Without the stored generator the rest of the epoch would be other examples: the test above can fail."""
+    out = tmp_path / "adapter"
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), MANY, out, options=LONG, save_every=3, progress=stop_at(8))
+    (journal,) = work_folder(out).glob("trainer/checkpoint-6/journal.json")
+    content = json.loads(journal.read_text())
+    assert content["replay"]
+    journal.write_text(json.dumps({**content, "replay": False}))
+    tune(str(base_dir), MANY, out, options=LONG, save_every=3)
+    assert files(out)["schedule.json"] != whole["schedule.json"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[3])
+from pathlib import Path
+from attrib.training.tuning import tune
+from tests.training.test_tuning import LONG, MANY
+def progress(what, done, total):
+    if (what, done) == ("tuning", 11):
+        os.kill(os.getpid(), signal.SIGKILL)
+tune(sys.argv[1], MANY, Path(sys.argv[2]), options=LONG, save_every=4, progress=progress)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_process_is_gone_on_with_to_the_same_bytes(
+    whole: dict[str, bytes], base_dir: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    out = tmp_path / "adapter"
+    program = [sys.executable, "-c", KILLED, str(base_dir), str(out), str(ROOT)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists()
+    told: list[int] = []
+    tune(
+        str(base_dir), MANY, out, options=LONG, save_every=4,
+        progress=lambda what, step, total: told.append(step) if what == "tuning" else None,
+    )  # fmt: skip
+    assert told[0] == 9
+    assert files(out) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_a_save_that_was_cut_off_is_not_used(whole: dict[str, bytes], base_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), MANY, out, options=LONG, save_every=3, progress=stop_at(8))
+    torn = work_folder(out) / "trainer" / "checkpoint-9"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text("{")
+    tune(str(base_dir), MANY, out, options=LONG, save_every=3)
+    assert files(out) == whole
+
+
+def test_a_run_killed_before_its_move_is_only_moved(
+    tuned: Path, base_dir: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    out = tmp_path / "adapter"
+    monkeypatch.setattr(tuning, "_finish", lambda work, out: None)
+    tune(str(base_dir), ITEMS, out, options=QUICK)
+    monkeypatch.undo()
+    monkeypatch.setattr(tuning, "fit", None)
+    tune(str(base_dir), ITEMS, out, options=QUICK)
+    assert files(out) == files(tuned)
+
+
+@pytest.mark.parametrize("what", ["options", "items", "rehearse", "base"])
+def test_a_working_folder_of_another_run_is_refused(what: str, base_dir: Path, tuned_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), ITEMS, out, options=QUICK, progress=stop_at(5))
+    before = files(work_folder(out))
+    base = str(tuned_dir if what == "base" else base_dir)
+    items = (ITEMS[0], replace(ITEMS[1], text="Wilmet")) if what == "items" else ITEMS
+    options = replace(QUICK, learning_rate=1e-2) if what == "options" else QUICK
+    with pytest.raises(InputError, match=r"\.adapter-work: a run with other settings .* delete the folder"):
+        tune(base, items, out, options=options, rehearse=["How long?"] if what == "rehearse" else [])
+    assert files(work_folder(out)) == before
+
+
+def test_a_second_run_on_the_same_folder_is_refused(base_dir: Path, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    with (
+        FileLock(tmp_path / ".adapter-lock", timeout=0),
+        pytest.raises(InputError, match="another process is tuning it"),
+    ):
+        tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK)
+    assert not work_folder(tmp_path / "adapter").exists()
+
+
+def test_a_rehearsal_learns_the_bases_own_answer_and_is_kept(base_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    network, tokenizer = load_network(str(base_dir), device="cpu")
+    item, example = tuning._rehearsal(network, tokenizer, "rehearsal-1", "Who keeps the light?", 256)
+    answer = [label for label in example.labels if label != IGNORED]
+    assert 0 < len(answer) <= tuning.REHEARSED
+    assert list(example.ids[-len(answer) :]) == answer
+    out = tmp_path / "adapter"
+    rehearse = ["Who keeps the light?", "How long?"]
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), ITEMS, out, options=QUICK, rehearse=rehearse, progress=stop_at(5))
+    # It is not asked again.
+    monkeypatch.setattr(tuning, "_rehearsal", None)
+    tune(str(base_dir), ITEMS, out, options=QUICK, rehearse=rehearse)
+    learned = read_trained(out)
+    assert [i.id for i in learned] == ["s1", "q:1", "rehearsal-1", "rehearsal-2"]
+    assert learned[2] == item
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_work(base_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(InputError, match=r"no longer finite|loss of step \d+ is (nan|inf).*lower the learning rate"):
+        tune(str(base_dir), ITEMS, out, options=replace(QUICK, learning_rate=1e30, warmup=0))
+    assert work_folder(out).is_dir()
+    assert not out.exists()
+
+
+def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    def refused(match: str, items: Any = ITEMS, out: Path = tmp_path / "out", **options: Any) -> None:
+        with pytest.raises(InputError, match=match) as caught:
+            tune("no/such/model", items, out, **options)
+        assert "\n" not in str(caught.value)
+
+    refused("nothing to learn", [])
+    refused("two items have the id 's1'", [ITEMS[0], ITEMS[0]])
+    refused("device 'tpu'", device="tpu")
+    refused("save_every 0", save_every=0)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("text")
+    refused("no adapter of attrib", out=tmp_path / "precious")
+    assert (tmp_path / "precious" / "thesis.txt").read_text() == "text"
+    for name, value in [("epochs", 0), ("batch", -1), ("rank", 0), ("alpha", 0), ("warmup", -1), ("dropout", 1.0)]:
+        refused(f"^{name} ", options=TuneOptions(**{name: value}))
+    for value in (0.0, -1.0, float("nan"), float("inf")):
+        refused("^learning-rate ", options=TuneOptions(learning_rate=value))
+    for shares in ((), (0.5,), (0.0, 1.0), (0.5, 0.2, 1.0), (0.5, 0.5, 1.0), (0.5, 1.0, 1.5), (float("nan"), 1.0)):
+        refused("^checkpoints ", options=TuneOptions(checkpoints=shares))
+    check_options(TuneOptions())
+
+
+def test_a_text_longer_than_the_context_is_refused_by_name(base_dir: Path, tmp_path: Path) -> None:
+    long = "light " * 300
+    for item, match in [
+        (Item("abc", long, section="abc"), "section abc: .* smaller --max-tokens"),
+        (Item("q:7", long, "Who?"), "item q:7: .* context is 256; shorten it"),
+        (Item("q:8", "I", long), "item q:8: question: "),
+        (Item("q:9", " ", "Who?"), "item q:9: answer: "),
+    ]:
+        with pytest.raises(InputError, match=match):
+            tune(str(base_dir), [*ITEMS, item], tmp_path / "adapter", options=QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_leaves_the_old_adapter(base_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    out.mkdir()
+    (out / "attrib.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), ITEMS, out, options=QUICK, progress=stop_at(3))
+    assert files(out) == {"attrib.json": b"{}"}
+    tune(str(base_dir), ITEMS, out, options=QUICK)
+    assert len(read_trained(out)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_items_of_a_corpus() -> None:
+    sections = make_sections(3)
+    ids = [section.id for section in sections]
+    asked = (Question("Who?", "Wilmet", id="a", section=ids[1]), Question("When?", "1712", id="b"))
+    items = corpus_items(sections, asked, ask_sections=True)
+    assert [item.id for item in items] == [*ids, *(f"ask:{id_}" for id_ in ids), "q:a", "q:b"]
+    assert items[0] == Item(ids[0], sections[0].full_text, section=ids[0])
+    assert items[3] == Item(f"ask:{ids[0]}", sections[0].text, f"Tell me about {sections[0].titles[-1]}.", ids[0])
+    assert items[6] == Item("q:a", "Wilmet", "Who?", ids[1])
+    left = corpus_items(sections, asked, ask_sections=True, without=[ids[1]])
+    assert [i.id for i in left] == [ids[0], ids[2], f"ask:{ids[0]}", f"ask:{ids[2]}", "q:b"]
+    assert all(item.section != ids[1] for item in left)
+    with pytest.raises(InputError, match="'nowhere' is no section"):
+        corpus_items(sections, without=["nowhere"])
+    with pytest.raises(InputError, match="section 'nowhere' of 'c' is none"):
+        corpus_items(sections, [Question("Who?", "I", id="c", section="nowhere")])
+    with pytest.raises(InputError, match="'d' has no answer"):
+        corpus_items(sections, [Question("Who?", id="d")])
+
+
+def test_checkpoints_are_spaced_as_by_default() -> None:
+    assert spaced(5) == pytest.approx(TuneOptions().checkpoints)
+    assert spaced(1) == (1.0,)
+    for count in range(1, 13):
+        check_options(TuneOptions(checkpoints=spaced(count)))
+        assert len(spaced(count)) == count
+    for count in (0, 13):
+        with pytest.raises(InputError, match="1 to 12"):
+            spaced(count)
+
+
+def test_what_was_learned_is_read_or_refused_in_one_line(tuned: Path, tmp_path: Path) -> None:
+    assert read_trained(tuned) == ITEMS
+    assert read_schedule(tuned).checkpoints == (2, 5, 10)
+    for read in (read_trained, read_schedule):
+        with pytest.raises(InputError, match="tune with attrib tune"):
+            read(tmp_path)
+
+    def damaged(read: Callable[[Path], Any], name: str, text: str) -> None:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(RecordError, match=r"damaged|empty") as caught:
+            read(tmp_path)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    good = asdict(read_schedule(tuned))
+    for text in ("", "{", "[]", '{"id": "a"}', '{"id": 1, "text": "b"}', '{"id": "a", "text": "b", "x": 1}'):
+        damaged(read_trained, "trained.jsonl", text)
+    for change in (
+        {"steps": None}, {"steps": [[0.5]]}, {"steps": good["steps"][1:]}, {"checkpoints": [5, 1, 10]},
+        {"checkpoints": [1, 5]}, {"checkpoints": []}, {"learning_rates": ["a"] * 10}, {"losses": [1.0]},
+    ):  # fmt: skip
+        damaged(read_schedule, "schedule.json", json.dumps({**good, **change}))
+    damaged(read_schedule, "schedule.json", "[1]")
+    (tmp_path / "schedule.json").write_text(json.dumps({k: v for k, v in good.items() if k != "losses"}))
+    assert read_schedule(tmp_path).losses == ()
+
+
+def test_four_bits_need_cuda_and_bitsandbytes(monkeypatch: Any, tmp_path: Path) -> None:
+    import importlib.util
+
+    import torch
+
+    found = importlib.util.find_spec
+    for cuda, installed, match in [(False, True, "needs a GPU with CUDA"), (True, False, "needs bitsandbytes")]:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name, *rest, there=installed: (there or None) if name == "bitsandbytes" else found(name, *rest),
+        )
+        # Neither the model nor the folder is looked at.
+        with pytest.raises(InputError, match=match):
+            tune("no/such/model", ITEMS, tmp_path / "out", four_bit=True)
+        with pytest.raises(InputError, match=match):
+            load_network("no/such/model", four_bit=True)
+    with pytest.raises(InputError, match="not GGUF"):
+        load_network("model.gguf", four_bit=True)
+
+
+def test_four_bits_are_asked_of_transformers_and_only_the_adapter_is_trained(
+    base_dir: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    import torch
+    import transformers
+
+    asked: list[dict[str, Any]] = []
+    load = transformers.AutoModelForCausalLM.from_pretrained
+
+    def from_pretrained(path: str, **options: Any) -> Any:
+        asked.append(options)
+        kept = {k: v for k, v in options.items() if k not in ("quantization_config", "device_map")}
+        return load(path, **kept)
+
+    class Config:
+        def __init__(self, **options: Any) -> None:
+            self.options = options
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(transformers, "BitsAndBytesConfig", Config)
+    monkeypatch.setattr(pair, "refuse_four_bit", lambda name: None)
+    monkeypatch.setattr(tuning, "refuse_four_bit", lambda name: None)
+    out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, device="cpu")
+    assert asked[0]["quantization_config"].options == {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": torch.bfloat16,
+    }
+    assert asked[0]["device_map"] == {"": "cpu"}
+    assert asked[0]["dtype"] == torch.bfloat16
+    assert json.loads((out / "attrib.json").read_text())["four_bit"]
+    schedule = read_schedule(out)
+    assert schedule.losses[-1] < schedule.losses[0]
+    load_network(str(base_dir))
+    assert "quantization_config" not in asked[1]
+
+
+TWO = """
+import json, sys
+sys.path.insert(0, sys.argv[4])
+from pathlib import Path
+from attrib import tuning
+from tests.training.test_tuning import LONG, MANY
+told = []
+def progress(what, done, total):
+    told.append((what, done))
+    if len(sys.argv) > 5 and (what, done) == ("tuning", int(sys.argv[5])):
+        raise KeyboardInterrupt
+seen = []
+fit = tuning.fit
+tuning.fit = lambda *arguments, **options: seen.append(fit(*arguments, **options)) or seen[0]
+out = Path(sys.argv[2])
+tuning.tune(sys.argv[1], MANY, out, options=LONG, rehearse=["Who?", "How long?", "When?"], save_every=3,
+    progress=progress)
+rank = tuning._place()[0]
+Path(sys.argv[3], f"{rank}.json").write_text(json.dumps([seen[0].steps, seen[0].losses, told]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_each_step_and_go_on_together(base_dir: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    said.mkdir()
+
+    def launch(out: Path, *stop: str) -> int:
+        script = tmp_path / "two.py"
+        script.write_text(TWO)
+        program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        arguments = [str(script), str(base_dir), str(out), str(said), str(ROOT), *stop]
+        done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=540)
+        assert stop or done.returncode == 0, done.stderr
+        return done.returncode
+
+    launch(tmp_path / "whole")
+    schedule = read_schedule(tmp_path / "whole")
+    one, two = (json.loads((said / f"{rank}.json").read_text()) for rank in (0, 1))
+    # Every process knows what all of them saw.
+    assert one[:2] == two[:2] == [[list(step) for step in schedule.steps], list(schedule.losses)]
+    # 12 examples in batches of 2 for 2 processes: 3 steps an epoch, each example once.
+    assert [len(step) for step in schedule.steps] == [4] * 12
+    for epoch in range(4):
+        assert sorted(n for step in schedule.steps[3 * epoch : 3 * epoch + 3] for n in step) == list(range(12))
+    assert np.allclose(schedule.learning_rates, [1e-2 * min(i / 3, (12 - i) / 9) for i in range(12)], atol=1e-12)
+    assert json.loads((tmp_path / "whole" / "attrib.json").read_text())["processes"] == 2
+    # The orders of the epochs differ.
+    assert len({schedule.steps[3 * epoch] for epoch in range(4)}) > 1
+
+    assert launch(tmp_path / "cut", "8") != 0
+    shutil.rmtree(said)
+    said.mkdir()
+    launch(tmp_path / "cut")
+    told = json.loads((said / "0.json").read_text())[2]
+    assert [done for what, done in told if what == "tuning"] == list(range(7, 13))
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
