@@ -1,0 +1,210 @@
+"""Dataclasses ↔ JSON, by their annotations: every field is written, and nothing but these fields is read.
+
+A missing field, an unknown one and a value of another type are refused by their path (``rows[3].kind``). Numbers that
+are not finite have no JSON: nan is null, infinities are refused. Arrays become nested lists, or, where the caller
+hands in a dict for them, tensors of their own that JSON names by their path.
+Not covered: which schema a file must have, and where it lies (``dump`` and ``parse`` check the first, ``store`` and
+``storage`` the second).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import types
+from collections.abc import Mapping, MutableMapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from jaxtyping import AbstractArray
+
+from attrib.errors import RecordError
+
+T = TypeVar("T")
+HEAD = ("attrib", "schema")
+"""The two keys that stand before a record's own: what it is, and in which schema."""
+
+
+# ------------------------------------------------------------------------------------------- writing
+
+
+def dump(name: str, schema: int, record: object) -> bytes:
+    """A dataclass as one JSON object that says what it is: ``{"attrib": name, "schema": …, field: value …}``."""
+    content = {"attrib": name, "schema": schema, **to_json(record)}
+    return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+
+
+def to_json(value: Any, arrays: MutableMapping[str, np.ndarray] | None = None, where: str = "") -> Any:
+    """What JSON can hold of ``value``: dataclasses, tuples, lists, mappings, arrays and plain values.
+
+    With ``arrays`` every array goes there under its path, and that path stands in the JSON. Raises RecordError for a
+    value that could not be read back.
+    """
+    if isinstance(value, np.ndarray):
+        return _array_to_json(value, arrays, where)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_json(getattr(value, field.name), arrays, _path(where, field.name)) for field in fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item, arrays, _path(where, str(key))) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item, arrays, _path(where, str(i))) for i, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return to_json(value.item(), arrays, where)
+    if isinstance(value, float):
+        return _number_to_json(value, where)
+    if value is None or isinstance(value, str | int):
+        return value
+    raise RecordError(f"{where or 'the value'} is a {type(value).__name__}, which JSON cannot hold")
+
+
+def _array_to_json(array: np.ndarray, arrays: MutableMapping[str, np.ndarray] | None, where: str) -> Any:
+    if arrays is None:
+        return to_json(array.tolist(), None, where)
+    # safetensors writes the memory of a view as it lies.
+    arrays[where] = np.array(array, order="C")
+    return where
+
+
+def _number_to_json(value: float, where: str) -> float | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise RecordError(f"{where or 'the number'} is infinite, which JSON cannot hold")
+    return value
+
+
+def _path(where: str, name: str) -> str:
+    return f"{where}/{name}" if where else name
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+
+def parse(kind: type[T], data: bytes | str, name: str, schema: int) -> T:
+    """The dataclass that ``dump`` wrote. Raises RecordError: no JSON, another record, another schema, a wrong field."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"damaged ({error})") from error
+    if not isinstance(content, dict) or content.get("attrib") != name:
+        raise RecordError(f"not a record named {name!r}")
+    if content.get("schema") != schema:
+        raise RecordError(f"written with schema {content.get('schema')}, this attrib reads {schema}")
+    found: T = from_json(kind, {key: value for key, value in content.items() if key not in HEAD})
+    return found
+
+
+def from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None = None, where: str = "") -> Any:
+    """``value`` as a ``kind``, the inverse of ``to_json``. Raises RecordError that names the field."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any or kind is object:
+        return value
+    if is_dataclass(kind):
+        return _dataclass_from_json(kind, value, arrays, where)
+    if origin in (Union, types.UnionType):
+        return _union_from_json(inner, value, arrays, where)
+    if origin is Literal:
+        if value not in inner or isinstance(value, bool) is not any(isinstance(one, bool) for one in inner):
+            raise _unfit(where, f"is {value!r}, not one of {', '.join(map(repr, inner))}")
+        return value
+    if origin is tuple:
+        return _tuple_from_json(inner, value, arrays, where)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            raise _unfit(where, "is not an object")
+        return {key: from_json(inner[1], item, arrays, _path(where, key)) for key, item in value.items()}
+    if kind is np.ndarray or (isinstance(kind, type) and issubclass(kind, AbstractArray)):
+        return _array_from_json(kind, value, arrays, where)
+    return _plain_from_json(kind, value, where)
+
+
+def _dataclass_from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise _unfit(where, "is not an object")
+    hints = _hints(kind)
+    for name in value:
+        if name not in hints:
+            raise RecordError(f"{_path(where, name)} is unknown")
+    for name in hints:
+        if name not in value:
+            raise RecordError(f"{_path(where, name)} is missing")
+    return kind(**{name: from_json(hint, value[name], arrays, _path(where, name)) for name, hint in hints.items()})
+
+
+def _union_from_json(inner: tuple[Any, ...], value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> Any:
+    if value is None and type(None) in inner:
+        return None
+    faults = []
+    for one in inner:
+        if one is type(None):
+            continue
+        try:
+            return from_json(one, value, arrays, where)
+        except RecordError as error:
+            faults.append(error)
+    raise faults[-1]
+
+
+def _tuple_from_json(inner: tuple[Any, ...], value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> Any:
+    if not isinstance(value, list):
+        raise _unfit(where, "is not a list")
+    kinds = (inner[0],) * len(value) if inner[-1] is ... else inner
+    if len(kinds) != len(value):
+        raise _unfit(where, f"has {len(value)} values, not {len(kinds)}")
+    return tuple(
+        from_json(one, item, arrays, _path(where, str(i)))
+        for i, (one, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _array_from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> np.ndarray:
+    if arrays is not None:
+        if not isinstance(value, str) or value not in arrays:
+            raise _unfit(where, "has no tensor in the file")
+        array = arrays[value]
+    else:
+        dtypes = getattr(kind, "dtypes", ("float64",))
+        dtype = np.float64 if "float64" in dtypes else np.int64 if "int64" in dtypes else np.bool_
+        try:
+            # None becomes nan in an array of floats.
+            array = np.array(value, dtype)
+        except (TypeError, ValueError) as error:
+            raise _unfit(where, "is not an array of numbers") from error
+    if kind is not np.ndarray and not isinstance(array, kind):
+        raise _unfit(where, f"is {array.dtype} of shape {array.shape}, not {kind.__name__}")
+    return array
+
+
+def _plain_from_json(kind: Any, value: Any, where: str) -> Any:
+    if kind is float:
+        if value is None:
+            return math.nan
+        if isinstance(value, float) or (type(value) is int and abs(value) < sys.float_info.max):
+            return float(value)
+    elif kind is str and isinstance(value, str):
+        try:
+            # Half a character, which JSON can write, would fail wherever the text goes.
+            value.encode()
+        except UnicodeEncodeError:
+            raise _unfit(where, "is not whole text") from None
+        return value
+    elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    name = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, kind.__name__)
+    raise _unfit(where, f"is not {name}")
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The annotations of a dataclass's fields."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _unfit(where: str, fault: str) -> RecordError:
+    return RecordError(f"{where or 'the record'} {fault}")
