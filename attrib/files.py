@@ -1,4 +1,4 @@
-"""Whole files or none, open to those the umask allows, their digests, and cells of any length."""
+"""Files written whole or not at all, lock files, digests, and CSV cells of any length."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrib.errors import InputError
@@ -79,3 +79,34 @@ def csv_cells(text: str) -> Iterator[None]:
 def digest(text: str) -> str:
     """Hash of a text, as a file's name."""
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@contextmanager
+def locked(file: Path, *, busy: str | None = None, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock file ``file``; the system frees it when its holder dies, and it is removed at the end.
+
+    Where another process holds it, raises InputError ``busy``, or without ``busy`` calls ``on_wait`` and waits.
+    Raises InputError in one line where the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        if busy is not None:
+            raise InputError(busy) from None
+        on_wait()
+        lock.acquire()
+    except OSError as error:
+        raise InputError(
+            f"{file.parent}: cannot be written ({error.strerror or error}); choose another folder or make room"
+        ) from error
+    try:
+        yield
+    finally:
+        # Before it is released: a process that has opened the file finds it gone and tries again. Windows forbids it.
+        with suppress(OSError):
+            file.unlink()
+        lock.release()

@@ -1,9 +1,13 @@
-"""Finished work on disk: one file for each entry, found again by everything that decides its content.
+"""Finished work on disk: one file for each entry, found again by its key.
 
-An entry's name is the SHA-256 of its key, and the key holds whatever changes the content: models, options, texts, the
-schema of what is stored. A file is written whole or not at all and carries the SHA-256 of its content, so an entry
-that is damaged is told from one that is not; a damaged entry is reported on the log and computed again. Two processes
-that compute the same entry write the same file. ``locked`` makes the second one wait instead.
+    store = arrays_in(folder, {"what": "hidden states", "schema": 1, "model": fingerprint, "layer": 12})
+    states = store.get_or_make(text, lambda: compute(text))
+
+The key holds everything that changes the content: models, options, texts, the schema of what is stored; what all
+entries share stands in the store's own key. A file's name is the SHA-256 of its key. It is written whole or not at
+all, and ends with the SHA-256 of its name and content: an entry that is damaged, or stands in the place of another, is
+reported on the log and computed again. Two processes may compute the same entry, and both write the same; ``locked``
+makes the second one wait instead.
 Not covered: removing entries that nobody asks for any more, and the index of a corpus (``index``), which keeps many
 texts in one file.
 """
@@ -11,7 +15,6 @@ texts in one file.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +25,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from attrib.errors import RecordError
-from attrib.files import digest_of, write_atomically
+from attrib.files import digest_of, locked, write_atomically
 from attrib.records import codec
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ class Store(Generic[T]):
     pack: Callable[[T], bytes]
     unpack: Callable[[bytes], T]
     """The inverse of ``pack``; raises ValueError or RecordError where the bytes are damaged."""
+    sealed: bool = True
+    """Whether the SHA-256 stands at the file's end; False for files that are opened by other means too."""
 
     def file(self, key: object) -> Path | None:
         """Where the entry with this key lies; None where nothing is kept."""
@@ -54,17 +59,19 @@ class Store(Generic[T]):
         if file is None:
             return None
         try:
-            return self.unpack(file.read_bytes())
+            data = file.read_bytes()
+            return self.unpack(_opened(data, file.name) if self.sealed else data)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, RecordError) as error:
-            log.warning("%s: damaged (%s); it is computed again", file, " ".join(str(error).split()))
+            log.warning("%s: damaged (%s); computed again", file, " ".join(str(error).split()))
             return None
 
     def put(self, key: object, value: T) -> None:
         """Keep an entry. Raises InputError where the folder cannot be written."""
         if (file := self.file(key)) is not None:
-            write_atomically(file, self.pack(value))
+            data = self.pack(value)
+            write_atomically(file, _sealed(data, file.name) if self.sealed else data)
 
     def get_or_make(self, key: object, make: Callable[[], T]) -> T:
         """The entry; where there is none, what ``make`` returns, which is kept."""
@@ -81,16 +88,13 @@ class Store(Generic[T]):
         if file is None:
             yield
             return
-        from filelock import FileLock
-
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_name(f".{file.name}.lock")):
+        with locked(file.with_name(f".{file.name}.lock")):
             yield
 
 
 def arrays_in(folder: Path | None, key: Mapping[str, Any]) -> Store[dict[str, np.ndarray]]:
-    """Entries that are named arrays, one ``.safetensors`` file each."""
-    return Store(folder, key, ".safetensors", pack_arrays, unpack_arrays)
+    """Entries that are named arrays, one ``.arrays`` file each."""
+    return Store(folder, key, ".arrays", pack_arrays, unpack_arrays)
 
 
 def records_in(folder: Path | None, key: Mapping[str, Any], kind: type[T], name: str, schema: int) -> Store[T]:
@@ -99,51 +103,37 @@ def records_in(folder: Path | None, key: Mapping[str, Any], kind: type[T], name:
         folder,
         {**key, "schema": schema},
         ".json",
-        lambda record: _sealed(codec.dump(name, schema, record)),
-        lambda data: codec.parse(kind, _opened(data), name, schema),
+        lambda record: codec.dump(name, schema, record),
+        lambda data: codec.parse(kind, data, name, schema),
     )
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """A .safetensors file of ``arrays``, with the SHA-256 of their bytes in its metadata."""
+    """The arrays in the .safetensors format."""
     from safetensors.numpy import save
 
     # safetensors writes the memory of a view as it lies: a copy in C order.
-    whole = {name: np.array(array, order="C") for name, array in arrays.items()}
-    return save(whole, metadata={"sha256": _digest(whole)})
+    return save({name: np.array(array, order="C") for name, array in arrays.items()})
 
 
 def unpack_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of ``pack_arrays``. Raises ValueError where a byte of them is another."""
+    """The inverse of ``pack_arrays``. Raises ValueError for bytes of another format."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        arrays = load(data)
-        length = int.from_bytes(data[:8], "little")
-        sha256 = json.loads(data[8 : 8 + length])["__metadata__"]["sha256"]
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"not a whole .safetensors file: {error}") from error
-    if sha256 != _digest(arrays):
-        raise ValueError("another SHA-256 than when it was written")
-    return arrays
+        return load(data)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(arrays):
-        whole.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        whole.update(arrays[name].tobytes())
-    return whole.hexdigest()
+def _sealed(data: bytes, name: str) -> bytes:
+    """``data`` and the SHA-256 of the entry's name and ``data``, in a line of its own."""
+    return data + f"sha256 {hashlib.sha256(name.encode() + data).hexdigest()}\n".encode()
 
 
-def _sealed(data: bytes) -> bytes:
-    """JSON with the SHA-256 of its text in a last line of its own."""
-    return data + f'"sha256 {hashlib.sha256(data).hexdigest()}"\n'.encode()
-
-
-def _opened(data: bytes) -> bytes:
-    content, _, seal = data.removesuffix(b"\n").rpartition(b"\n")
-    if content + b"\n" + seal + b"\n" != _sealed(content + b"\n"):
-        raise ValueError("another SHA-256 than when it was written")
-    return content
+def _opened(sealed: bytes, name: str) -> bytes:
+    data = sealed[: -len(_sealed(b"", name))]
+    if _sealed(data, name) != sealed:
+        raise ValueError("its SHA-256 is another than when it was written")
+    return data

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from attrib.errors import InputError
-from attrib.files import write_atomically
+from attrib.files import locked, write_atomically
 
 
 def test_bytes_arrive_in_a_new_folder_and_replace_the_old(tmp_path: Path) -> None:
@@ -92,3 +93,43 @@ def test_an_error_without_a_reason_of_the_system_still_says_why(
     monkeypatch.setattr("os.replace", odd)
     with pytest.raises(InputError, match="the share went away"):
         write_atomically(tmp_path / "x", b"")
+
+
+def test_a_lock_that_is_held_is_refused_or_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / ".lock"
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(file):
+            held.set()
+            go.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    try:
+        with pytest.raises(InputError, match="in use"), locked(file, busy="in use"):
+            pass
+        # It is told of before the wait, which ends with the holder's work.
+        with locked(file, on_wait=go.set):
+            assert file.exists()
+    finally:
+        go.set()
+        holder.join()
+    assert list(file.parent.iterdir()) == []
+    with locked(file, busy="in use"):
+        pass
+
+
+def test_a_lock_is_freed_by_an_error_inside(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), locked(tmp_path / ".lock"):
+        raise KeyError
+    with locked(tmp_path / ".lock", busy="in use"):
+        pass
+
+
+def test_a_lock_where_nothing_can_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be written") as refused, locked(tmp_path / "file" / ".lock"):
+        pass
+    assert "\n" not in str(refused.value)

@@ -31,7 +31,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from functools import cached_property, lru_cache
 from io import BytesIO, FileIO
 from itertools import accumulate
@@ -41,9 +40,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from attrib import processes
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import open_up, sha256, write_atomically
+from attrib.files import locked, open_up, sha256, write_atomically
 from attrib.models.pair import versions
 from attrib.progress import Progress
 from attrib.records import Section
@@ -52,10 +52,6 @@ SCHEMA = 1
 """Raised when the format changes: older blocks are then made again."""
 BLOCK = 256
 """Texts of a block."""
-MEETING = timedelta(minutes=10)
-"""How long processes wait for each other at the start."""
-PATIENCE = timedelta(days=30)
-"""How long they wait at the end: for a slow one; one that died closes its connection, which is seen at once."""
 LINES = re.compile(r"sections-[0-9a-f]{12}\.jsonl")
 RESERVED = ("texts", "offsets")
 
@@ -417,35 +413,32 @@ def build(
     control: Corpus | None = None,
     block: int = BLOCK,
     options: Mapping[str, object] | None = None,
-    rank: int | None = None,
-    world: int | None = None,
     progress: Progress | None = None,
 ) -> Index:
     """Make or bring up to date the index of ``corpus`` and ``control`` in the folder ``out``, and open it.
 
-    Of several processes (``rank`` of ``world``; by default RANK and WORLD_SIZE, as torchrun and accelerate set them)
-    each makes every ``world``-th block, and the first finishes. The bytes are those of one process. Blocks that are
-    whole are kept; rows of texts that were encoded before, with the same key, are copied. ``options`` are noted in
-    index.json. Parts of an older index that are not among ``encoders`` are removed.
+    Several processes (``attrib.processes``) share the blocks, and the first finishes; the bytes are those of one
+    process. Blocks that are whole are kept; rows of texts that were encoded before, with the same key, are copied.
+    ``options`` are noted in index.json. Parts of an older index that are not among ``encoders`` are removed.
 
     Raises InputError for a folder that holds something else, for one that another process builds in, for arrays that
     cannot be kept, and where one of the processes ended early.
     """
     out = Path(out)
-    rank = int(os.environ.get("RANK", 0)) if rank is None else rank
-    world = int(os.environ.get("WORLD_SIZE", 1)) if world is None else world
+    rank, world = processes.rank(), processes.world()
     sections = (*corpus.sections, *(control.sections if control is not None else ()))
-    _check_build(corpus, encoders, out, block, options or {}, rank, world)
+    _check_build(corpus, encoders, out, block, options or {})
     digests = [hashlib.sha256(section.full_text.encode()).digest() for section in sections]
     spans = {encoder.name: _spans(encoder, digests, len(corpus), block) for encoder in encoders}
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    with _locked(out, rank), _meeting(rank, world) as wait:
+    busy = f"{out}: another process is building it; wait for it or choose another folder"
+    with locked(out / f".lock-{rank}", busy=busy), processes.meeting("index") as barrier:
         _make_blocks(sections, digests, encoders, spans, out, rank, world, progress)
-        wait()
+        barrier()
         if rank == 0:
             _finish(out, corpus, control, digests, encoders, spans, block, options or {})
-        wait()
+        barrier()
     return Index.open(out)
 
 
@@ -455,8 +448,6 @@ def _check_build(
     out: Path,
     block: int,
     options: Mapping[str, object],
-    rank: int,
-    world: int,
 ) -> None:
     names = [encoder.name for encoder in encoders]
     if not corpus.sections:
@@ -465,8 +456,8 @@ def _check_build(
         raise InputError(f"index: encoders are {', '.join(names) or 'none'}; give one or more, each name once")
     if bad := [name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name)]:
         raise InputError(f"index: {bad[0]!r} cannot be a folder; name encoders with a-z, 0-9, '-', '_' and '.'")
-    if block < 1 or not 0 <= rank < world:
-        raise InputError(f"index: block {block}, rank {rank} of {world}; give a block of 1 or more and a rank below")
+    if block < 1:
+        raise InputError(f"index: block {block}; give 1 or more")
     # Hours later would be too late to learn that they cannot be written.
     _json([dict(options), *(dict(encoder.describe) for encoder in encoders)])
     if out.exists() and not out.is_dir():
@@ -498,62 +489,6 @@ def _writing(place: Path) -> Iterator[None]:
             f"{place}: cannot be written ({error.strerror or error}); make room or choose another folder, then run the "
             "same command: finished blocks are kept"
         ) from error
-
-
-@contextmanager
-def _locked(out: Path, rank: int) -> Iterator[None]:
-    """One build at a time; the system frees the lock when its holder dies."""
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(out / f".lock-{rank}", timeout=0):
-            yield
-    except Timeout:
-        raise InputError(f"{out}: another process is building it; wait for it or choose another folder") from None
-
-
-@contextmanager
-def _meeting(rank: int, world: int) -> Iterator[Callable[[], None]]:
-    """A function that returns when all processes have called it. Raises InputError when one of them ended before."""
-    if world == 1:
-        yield lambda: None
-        return
-    import torch.distributed as dist
-
-    own = not dist.is_initialized()
-    if own and "MASTER_ADDR" not in os.environ:
-        raise InputError(
-            f"index: rank {rank} of {world} cannot find the others; start them with torchrun or accelerate"
-        )
-    try:
-        if own:
-            dist.init_process_group("gloo", rank=rank, world_size=world, timeout=MEETING)
-        # A group of our own: gloo even where others use nccl, and with a patience of its own.
-        group = dist.new_group(backend="gloo", timeout=PATIENCE)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"index: rank {rank} did not meet all {world} processes within {MEETING} ({_first_line(error)}); start "
-            "them again"
-        ) from None
-
-    def wait() -> None:
-        try:
-            dist.barrier(group=group)
-        except RuntimeError as error:
-            raise InputError(
-                f"index: another of the {world} processes ended before it was done ({_first_line(error)}); its own "
-                "message says why. Run the same command again: finished blocks are kept"
-            ) from None
-
-    try:
-        yield wait
-    finally:
-        if own:
-            dist.destroy_process_group()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _make_blocks(

@@ -7,12 +7,9 @@ import hashlib
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,8 @@ import pytest
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.index import Encoder, Index, build
+from tests.programs import ROOT, finish, run, start
 
-ROOT = Path(__file__).parents[2]
 WORDS = ("pump", "light", "keeper", "year", "month", "tower", "metre", "stone", "lamp", "oil", "glass", "door", "bell")
 
 
@@ -471,7 +468,6 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         ([Fake("../up")], {}, "cannot be a folder"),
         ([Fake("Big")], {}, "cannot be a folder"),
         ([Fake()], {"block": 0}, "block 0"),
-        ([Fake()], {"rank": 2, "world": 2}, "rank 2 of 2"),
     ],
 )
 def test_options_that_cannot_be_are_refused(
@@ -576,41 +572,6 @@ def program(*args: str) -> list[str]:
     return ["-c", f"from tests.index.test_index import work; work(*{args!r})"]
 
 
-def start(command: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *command],
-        env=os.environ | environment,
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def finish(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
-    """Exit status and output of each; none is left behind, nor what it started."""
-    try:
-        # A busy machine takes minutes to import torch.
-        said = [process.communicate(timeout=900) for process in processes]
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                # torchrun ends its workers, which have sessions of their own.
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(30)
-                process.kill()
-    return [(process.returncode, out + err) for process, (out, err) in zip(processes, said, strict=True)]
-
-
-def run(*commands: Sequence[str]) -> list[tuple[int, str]]:
-    """One process a command, each told of the others as torchrun does it."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.getsockname()[1]), "WORLD_SIZE": str(len(commands))}
-    return finish(*(start(command, **where, RANK=str(rank)) for rank, command in enumerate(commands)))
-
-
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("single") / "index"
@@ -671,8 +632,10 @@ def test_a_block_that_another_process_put_there_meanwhile_is_taken(
 
 def test_several_processes_without_an_address_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="rank 0 of 2 cannot find the others; start them with torchrun"):
-        build(made(), [Fake()], tmp_path, rank=0, world=2)
+        build(made(), [Fake()], tmp_path)
 
 
 def test_a_second_build_in_the_same_folder_is_refused_while_the_first_goes_on(tmp_path: Path) -> None:
