@@ -14,11 +14,14 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from attrib.records.kind import ScoreKind
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -50,6 +53,9 @@ def main() -> None:
 def reference() -> str:
     """The whole page."""
     import attrib
+    from attrib import records
+    from attrib.attribution import METHODS
+    from attrib.mapping import NAMES, mapper_kind
 
     parts = [HEAD, "## Python\n", "### Functions and classes\n"]
     for name in sorted(attrib._WHERE):
@@ -59,11 +65,12 @@ def reference() -> str:
     for name in sorted(set(attrib.__all__) - set(attrib._WHERE)):
         parts += described(definition("attrib.errors", name), f"attrib.{name}")
     parts += ["### Records\n", f"{docstring(tree(RECORDS))}\n"]
-    for name in public(RECORDS):
-        if isinstance(found := definition(RECORDS, name), ast.ClassDef):
-            parts += described(found, f"{RECORDS}.{name}")
-    parts += ["### Methods\n", table("attrib.attribution", "METHODS"), "### Mappers\n"]
-    parts += [table("attrib.mapping", "MAPPERS", "combined"), "### Figures\n", f"{docstring(tree(FIGURES))}\n"]
+    for name in records.__all__:
+        if inspect.isclass(getattr(records, name)):
+            parts += described(definition(RECORDS, name), f"{RECORDS}.{name}")
+    parts += ["### Methods\n", table({name: method.kind for name, method in METHODS.items()})]
+    parts += ["### Mappers\n", table({name: mapper_kind(name) for name in NAMES})]
+    parts += ["### Figures\n", f"{docstring(tree(FIGURES))}\n"]
     for name in public(FIGURES):
         parts += described(definition(FIGURES, name), f"{FIGURES}.{name}")
     parts += ["## Command line\n", *command_line()]
@@ -178,20 +185,13 @@ def flat(text: str) -> str:
     return " ".join(text.split()).replace("( ", "(").replace(",)", ")")
 
 
-def table(module: str, name: str, *more: str) -> str:
-    """The names in a dict literal, and ``more``: what a score is, in which unit, and what must be said beside it."""
-    from attrib.render.view import KINDS
-
-    for node in tree(module).body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and isinstance(node.value, ast.Dict):
-            names = [*(str(ast.literal_eval(key)) for key in node.value.keys if key is not None), *more]
-            rows = [
-                f"| `{one}` | {kind.meaning} | {'yes' if kind.signed else 'no'} | {kind.caveat} |"
-                for one, kind in ((one, KINDS[one]) for one in names)
-            ]
-            head = ["| name | a score is | signed | what it does not say |", "|---|---|---|---|"]
-            return "\n".join([*head, *rows]).replace("{target}", "target") + "\n"
-    raise LookupError(f"{module} has no {name}")
+def table(kinds: Mapping[str, ScoreKind]) -> str:
+    """By name: what a score is, whether it has a sign, and what must be said beside it."""
+    rows = ["| name | a score is | signed | what it does not say |", "|---|---|---|---|"]
+    for name, kind in kinds.items():
+        filled = kind.of_target("target")
+        rows.append(f"| `{name}` | {filled.meaning} | {'yes' if kind.signed else 'no'} | {kind.caveat} |")
+    return "\n".join(rows) + "\n"
 
 
 @dataclass(frozen=True)

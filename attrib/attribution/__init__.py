@@ -29,28 +29,32 @@ __all__ = [
     "attribute", "attribute_model", "check_methods", "make_job", "without_template",
 ]  # fmt: skip
 
+BACKWARD = "1 F + 1 B a row"
+"""Cost of one backward per row, after the forward that serves all rows."""
 METHODS: dict[str, Method] = {
-    "attention": Method(attention.looked, attention.mean, signed=False, unit="attention", cost="1 F"),
-    "attention_last": Method(attention.looked, attention.last_layer, signed=False, unit="attention", cost="1 F"),
-    "attention_max": Method(attention.looked, attention.largest, signed=False, unit="attention", cost="1 F"),
-    "attention_head": Method(attention.looked, attention.one_head, signed=False, unit="attention", cost="1 F"),
-    "rollout": Method(flow.propagated, flow.rollout, signed=False, unit="share", cost="1 F"),
-    "value_norm": Method(flow.propagated, flow.value_norm, signed=False, unit="share", cost="1 F"),
-    "information_flow": Method(flow.propagated, flow.information_flow, signed=False, unit="share", cost="1 F"),
-    "attention_x_gradient": Method(attention.times_gradient, None, signed=True, cost="1 F + 1 B a row"),
-    "saliency": Method(gradient.differentiated, gradient.l2, signed=False, unit="gradient", cost="1 F + 1 B a row"),
-    "saliency_l1": Method(gradient.differentiated, gradient.l1, signed=False, unit="gradient", cost="1 F + 1 B a row"),
-    "input_x_gradient": Method(gradient.differentiated, gradient.times_value, signed=True, cost="1 F + 1 B a row"),
-    "smoothgrad": Method(gradient.smoothed, gradient.l2, signed=False, unit="gradient", cost="samples × (1 F + 1 B)"),
-    "integrated_gradients": Method(integrated.integrated, None, signed=True, cost="steps × (1 F + 1 B a row) + survey"),
-    "relevance": Method(relevance.propagated, relevance.attnlrp, signed=True, cost="1 F + 1 B a row"),
-    "leave_one_out": Method(perturbation.left_out, None, signed=True, cost="1 F a source"),
-    "contextcite": Method(perturbation.contextcite, None, signed=True, cost="ablations × F"),
-    "shapley": Method(perturbation.shapley, None, signed=True, cost="permutations × 1 F a source"),
+    "attention": Method(attention.looked, attention.mean, attention.ATTENTION, "1 F"),
+    "attention_last": Method(attention.looked, attention.last_layer, attention.ATTENTION_LAST, "1 F"),
+    "attention_max": Method(attention.looked, attention.largest, attention.ATTENTION_MAX, "1 F"),
+    "attention_head": Method(attention.looked, attention.one_head, attention.ATTENTION_HEAD, "1 F"),
+    "rollout": Method(flow.propagated, flow.rollout, flow.ROLLOUT, "1 F"),
+    "value_norm": Method(flow.propagated, flow.value_norm, flow.VALUE_NORM, "1 F"),
+    "information_flow": Method(flow.propagated, flow.information_flow, flow.INFORMATION_FLOW, "1 F"),
+    "attention_x_gradient": Method(attention.times_gradient, None, attention.ATTENTION_X_GRADIENT, BACKWARD),
+    "saliency": Method(gradient.differentiated, gradient.l2, gradient.SALIENCY, BACKWARD),
+    "saliency_l1": Method(gradient.differentiated, gradient.l1, gradient.SALIENCY_L1, BACKWARD),
+    "input_x_gradient": Method(gradient.differentiated, gradient.times_value, gradient.INPUT_X_GRADIENT, BACKWARD),
+    "smoothgrad": Method(gradient.smoothed, gradient.l2, gradient.SMOOTHGRAD, "samples × (1 F + 1 B)"),
+    "integrated_gradients": Method(
+        integrated.integrated, None, integrated.INTEGRATED_GRADIENTS, "steps × (1 F + 1 B a row) + survey"
+    ),
+    "relevance": Method(relevance.propagated, relevance.attnlrp, relevance.RELEVANCE, BACKWARD),
+    "leave_one_out": Method(perturbation.left_out, None, perturbation.LEAVE_ONE_OUT, "1 F a source", perturbs=True),
+    "contextcite": Method(perturbation.contextcite, None, perturbation.CONTEXTCITE, "ablations × F", perturbs=True),
+    "shapley": Method(perturbation.shapley, None, perturbation.SHAPLEY, "permutations × 1 F a source", perturbs=True),
 }
 QUICK = ("attention", "saliency", "input_x_gradient", "leave_one_out")
 """What is computed where nothing is named: cheap, and one that changes the prompt to see."""
-PERTURBING = frozenset({"leave_one_out", "contextcite", "shapley"})
+PERTURBING = frozenset(name for name, method in METHODS.items() if method.perturbs)
 
 
 def attribute(

@@ -12,6 +12,38 @@ from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import InputError
 from attrib.passes.backward import backpropagate, watch
 from attrib.passes.capture import resolve_layers
+from attrib.records.kind import ScoreKind
+
+ATTENTION = ScoreKind(
+    claim="attention",
+    reduction="mean",
+    signed=False,
+    unit="attention",
+    meaning="attention, mean over layers and heads",
+    caveat="Attention is not cause: it shows where the model looked.",
+)
+ATTENTION_LAST = replace(
+    ATTENTION,
+    meaning="attention of the last layer, mean over its heads",
+    caveat="Attention of the last layer is not cause: "
+    "what it looks at are mixtures, no longer the words at their places.",
+)
+ATTENTION_MAX = replace(
+    ATTENTION,
+    meaning="largest attention of any layer and head",
+    caveat="The largest attention is not cause: among many heads one looks almost anywhere, whatever the text.",
+    fold="max",
+)
+ATTENTION_HEAD = replace(
+    ATTENTION,
+    meaning="attention of one chosen layer, of one head or the mean over its heads",
+    caveat="Attention of one head is not cause, and a head picked for its picture proves nothing.",
+)
+ATTENTION_X_GRADIENT = ScoreKind(
+    unit="attention × gradient of {target}",
+    meaning="attention × its gradient of the row's {target}",
+    caveat="Attention × gradient is a first-order guess at what the target loses when nothing looks at a position.",
+)
 
 Part = Callable[[Any, int, Any, AttributionJob], Any]
 """(so far [answer, position] or None, layer, pattern [head, answer, position], job) → so far."""

@@ -8,7 +8,7 @@ stream (Gemma 2), which change sizes after the parts were weighed: refused but f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,26 @@ import numpy as np
 from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import ModelError
 from attrib.passes.backward import Hook, watch
+from attrib.records.kind import ScoreKind
+
+ROLLOUT = ScoreKind(
+    claim="attention",
+    reduction="mean",
+    signed=False,
+    unit="share",
+    meaning="attention rollout, shares of attention multiplied through the layers",
+    caveat="Rollout counts attention as flow and gives half of it to the residual stream, whatever was written there.",
+)
+VALUE_NORM = replace(
+    ROLLOUT,
+    meaning="size of what attention carries from each position, mean over layers",
+    caveat="A large vector need not matter to the answer, and nothing is followed back from layer to layer.",
+)
+INFORMATION_FLOW = replace(
+    ROLLOUT,
+    meaning="share of the information flow that comes from each position",
+    caveat="Flow is followed into the answer's positions whatever they say there: it has no sign and knows no target.",
+)
 
 Kind = Literal["rollout", "value_norm", "information_flow"]
 rollout: Kind = "rollout"

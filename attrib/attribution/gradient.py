@@ -8,6 +8,7 @@ gradient of a word is exactly the sum of its tokens'; a norm is not.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,37 @@ import numpy as np
 from attrib.attribution.job import AttributionJob, MethodScores, Reducer, own
 from attrib.errors import InputError
 from attrib.passes.backward import Changed, Part, backpropagate, evaluate
+from attrib.records.kind import ScoreKind
+
+_SIZE = (
+    "A gradient's size tells how much a small change of a token would move the target, not how much the token gave it."
+)
+SALIENCY = ScoreKind(
+    reduction="max",
+    signed=False,
+    unit="‖gradient of {target}‖",
+    meaning="norm of the gradient of the row's {target}",
+    caveat=_SIZE,
+)
+SALIENCY_L1 = replace(
+    SALIENCY,
+    unit="|gradient of {target}|",
+    meaning="L1 norm of the gradient of the row's {target}",
+    label="saliency L1",
+)
+INPUT_X_GRADIENT = ScoreKind(
+    unit="input × gradient of {target}",
+    meaning="input × gradient of the row's {target}",
+    caveat="Input × gradient is a local effect: only changing the prompt shows what the answer depends on.",
+)
+SMOOTHGRAD = ScoreKind(
+    reduction="max",
+    signed=False,
+    unit="‖mean gradient of {target}‖",
+    meaning="norm of the gradient of the row's {target}, mean over noisy copies of the prompt's embeddings",
+    caveat="Noisy embeddings are no text, the noise is a choice, and a gradient's size has no direction.",
+    label="SmoothGrad",
+)
 
 
 def l2(gradient: Any, value: Any) -> Any:

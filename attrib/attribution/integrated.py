@@ -29,6 +29,14 @@ from attrib.passes.backward import (
     refuse_unknown,
     together,
 )
+from attrib.records.kind import ScoreKind
+
+INTEGRATED_GRADIENTS = ScoreKind(
+    unit="integrated gradient of {target}",
+    meaning="integrated gradient of the row's {target}",
+    caveat="Integrated gradients compare with a baseline that is no text; another baseline gives other scores.",
+    broken="not converged",
+)
 
 SURVEY = 40
 """Forwards spent on finding where the path's change is."""

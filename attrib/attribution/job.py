@@ -14,6 +14,7 @@ from attrib.models.prompt import Encoded
 from attrib.passes.backward import EMBEDDINGS, Inputs
 from attrib.passes.targets import Target
 from attrib.progress import Progress
+from attrib.records.kind import ScoreKind
 from attrib.text.units import Unit, UnitName, question_units, units
 
 SourceName = Literal["token", "word", "sentence"]
@@ -150,12 +151,12 @@ class Method:
     run: Run
     part: Any
     """What tells this method from the others that ``run`` computes."""
-    signed: bool
-    """Whether scores have a sign, so that rows may be summed to words."""
-    unit: str = ""
-    """Unit of the scores; empty = the target's."""
-    cost: str = ""
-    """In forwards (F) and backwards (B), for the documentation."""
+    kind: ScoreKind
+    """What its scores are, for captions, page and reference."""
+    cost: str
+    """In forwards (F) and backwards (B)."""
+    perturbs: bool = False
+    """Whether it takes parts of the prompt away, so that options about sources hold for it."""
 
 
 def own(job: AttributionJob, names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, MethodScores]:

@@ -14,7 +14,27 @@ from attrib.attribution.integrated import baseline_token
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
 from attrib.passes.variants import score_variants
+from attrib.records.kind import ScoreKind
 from attrib.text.units import Unit
+
+LEAVE_ONE_OUT = ScoreKind(
+    unit="drop of {target}",
+    meaning="drop of the row's {target} when a part of the question is taken away",
+    caveat="A part's drop is small where another part says the same, and what is left may be no language.",
+)
+CONTEXTCITE = ScoreKind(
+    unit="weight for {target}",
+    meaning="weight of a part of the question in a sparse linear model of the row's {target} over random subsets",
+    caveat="A linear model misses parts that only act together; its fit is as good as its R².",
+    label="ContextCite",
+)
+SHAPLEY = ScoreKind(
+    unit="Shapley value of {target}",
+    meaning="mean gain of the row's {target} when a part of the question arrives, over random orders",
+    caveat="Orders are sampled: another seed gives other values, and most subsets of a question are no language.",
+    broken="not converged",
+    label="Shapley",
+)
 
 LASSO = 0.01
 """Weight of the L1 penalty on standardised scores (2409.00729, section 4)."""

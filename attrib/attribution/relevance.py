@@ -26,6 +26,15 @@ from attrib.attribution.gradient import by_position, put, times_value
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import ModelError
 from attrib.passes.backward import Hook, Values, backpropagate
+from attrib.records.kind import ScoreKind
+
+RELEVANCE = ScoreKind(
+    unit="relevance for {target}",
+    meaning="relevance for the row's {target}, propagated back by AttnLRP's rules",
+    caveat="Relevance follows rules that somebody chose: "
+    "it is no effect of a change, and attention does not conserve it.",
+    broken="not conserved",
+)
 
 Kind = Literal["attnlrp", "fixed_attention"]
 attnlrp: Kind = "attnlrp"

@@ -13,26 +13,23 @@ from functools import cache
 from typing import Literal
 
 from attrib.errors import InputError
+from attrib.mapping import embedding, hidden, hidden_context, influence, learned, lexical, verbatim
 from attrib.mapping.answer import Answer, MapperScores
-from attrib.mapping.combined import Side, combined
-from attrib.mapping.embedding import embedding
-from attrib.mapping.hidden import hidden
-from attrib.mapping.hidden_context import hidden_context
-from attrib.mapping.influence import influence
-from attrib.mapping.learned import learned
-from attrib.mapping.lexical import bm25, bm25_answer
+from attrib.mapping.combined import COMBINED, Side, combined
 from attrib.mapping.reading import Reading
-from attrib.mapping.verbatim import verbatim
 from attrib.measures import q_values
 from attrib.records import Mapping, MappingSide
+from attrib.records.kind import ScoreKind
 
 
 @dataclass(frozen=True, eq=False)
 class Mapper:
-    """A scoring function and what it needs of a reading beside the texts."""
+    """One line of MAPPERS."""
 
     score: Callable[[Answer, Reading], MapperScores]
     needs: Literal["texts", "states", "gradients"]
+    """Deepest part of a reading that ``score`` uses."""
+    kind: ScoreKind
 
     @property
     def uses_model(self) -> bool:
@@ -41,19 +38,24 @@ class Mapper:
 
 
 MAPPERS: dict[str, Mapper] = {
-    "bm25": Mapper(bm25, "texts"),
-    "bm25_answer": Mapper(bm25_answer, "texts"),
-    "verbatim": Mapper(verbatim, "texts"),
-    "embedding": Mapper(embedding, "texts"),
-    "hidden": Mapper(hidden, "states"),
-    "hidden_context": Mapper(hidden_context, "states"),
-    "learned": Mapper(learned, "states"),
-    "influence": Mapper(influence, "gradients"),
+    "bm25": Mapper(lexical.bm25, "texts", lexical.BM25),
+    "bm25_answer": Mapper(lexical.bm25_answer, "texts", lexical.BM25),
+    "verbatim": Mapper(verbatim.verbatim, "texts", verbatim.VERBATIM),
+    "embedding": Mapper(embedding.embedding, "texts", embedding.EMBEDDING),
+    "hidden": Mapper(hidden.hidden, "states", hidden.HIDDEN),
+    "hidden_context": Mapper(hidden_context.hidden_context, "states", hidden_context.HIDDEN_CONTEXT),
+    "learned": Mapper(learned.learned, "states", learned.LEARNED),
+    "influence": Mapper(influence.influence, "gradients", influence.INFLUENCE),
 }
 NAMES = (*MAPPERS, "combined")
 """Everything that can be asked for; ``combined`` is made of the others."""
 QUICK = ("bm25", "verbatim", "embedding", "hidden", "learned", "combined")
 """Those that cost no more than reading the candidate sections once."""
+
+
+def mapper_kind(mapper: str) -> ScoreKind:
+    """Kind of a mapper's scores; KeyError for a name outside NAMES."""
+    return COMBINED if mapper == "combined" else MAPPERS[mapper].kind
 
 
 def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -> dict[str, Mapping]:

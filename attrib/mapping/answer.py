@@ -6,10 +6,12 @@ Not covered: languages without spaces between words get one word a run of letter
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from attrib.records import Token
+from attrib.records.kind import ScoreKind
 from attrib.text.words import WORD, word_of_token
 
 
@@ -32,6 +34,12 @@ class Answer:
     def word_of_token(self) -> np.ndarray:
         """Index of the word that each token overlaps most, −1 for punctuation and blanks, [answer]."""
         return word_of_token(self.tokens, self.words)
+
+
+def resemblance(reduction: Literal["sum", "max"], unit: str, meaning: str) -> ScoreKind:
+    """Kind of the unsigned scores that say how alike section and answer are."""
+    caveat = "Similarity is not influence: a section that says the same need not be what the model learned from."
+    return ScoreKind(claim="resemblance", reduction=reduction, signed=False, unit=unit, meaning=meaning, caveat=caveat)
 
 
 @dataclass(frozen=True, eq=False)

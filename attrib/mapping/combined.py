@@ -26,8 +26,17 @@ from jaxtyping import Bool, Float
 from scipy.special import expit
 
 from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.influence import ESTIMATE
 from attrib.mapping.reading import Reading
 from attrib.measures import beyond_form
+from attrib.records.kind import ScoreKind
+
+COMBINED = ScoreKind(
+    claim="influence",
+    unit="combined",
+    meaning="resemblance, what was learned and influence in one score",
+    caveat=ESTIMATE,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 STORED, CALIBRATION = DATA / "combined.json", DATA / "calibration.json"

@@ -5,9 +5,11 @@ The only importer of sentence_transformers. The embedder does not look at the mo
 
 from __future__ import annotations
 
-from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.answer import Answer, MapperScores, resemblance
 from attrib.mapping.reading import Reading
 from attrib.models.embedder import embed
+
+EMBEDDING = resemblance("max", "cosine", "cosine of sentence embeddings")
 
 WINDOW = 4
 """Words on either side of a word that are embedded with it."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.answer import Answer, MapperScores, resemblance
 from attrib.mapping.reading import Reading
+
+HIDDEN = resemblance("max", "cosine", "cosine of hidden states")
 
 WINDOW = 1
 """Tokens on either side that must agree too: the score of a pair is the mean cosine along this diagonal."""

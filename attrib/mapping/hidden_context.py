@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.errors import InputError
-from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.answer import Answer, MapperScores, resemblance
 from attrib.mapping.hidden import unit
 from attrib.mapping.mixture import Windows, settings
 from attrib.mapping.reading import Reading
@@ -34,6 +34,8 @@ from attrib.passes.backward import logits_at
 
 if TYPE_CHECKING:
     from attrib.models.pair import Model
+
+HIDDEN_CONTEXT = resemblance("max", "cosine", "cosine of hidden states, the sections in the context")
 
 BETWEEN = "\n\n"
 """What stands between two sections, and between the last and the question."""

@@ -30,6 +30,15 @@ from attrib.index.gradients import Gradients, Vector, stacked
 from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.lexical import bm25_answer
 from attrib.mapping.reading import Reading
+from attrib.records.kind import ScoreKind
+
+ESTIMATE = "An estimate: only retraining without a section shows what it caused."
+INFLUENCE = ScoreKind(
+    claim="influence",
+    unit="influence",
+    meaning="gradient products over the checkpoints of tuning; base: the model before tuning",
+    caveat=ESTIMATE,
+)
 
 DAMPING = 0.1
 """Of the second moment's mean eigenvalue, added to each layer's."""

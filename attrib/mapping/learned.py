@@ -11,6 +11,16 @@ import numpy as np
 
 from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.reading import Reading
+from attrib.records.kind import ScoreKind
+
+LEARNED = ScoreKind(
+    claim="learned",
+    reduction="mean",
+    unit="log p",
+    meaning="log p a token of the section's own text beyond that of control texts, shared by the answer's tokens",
+    caveat="It does not look at the answer: tuned − base says that the section was learned, "
+    "not that the answer rests on it.",
+)
 
 
 def learned(answer: Answer, reading: Reading) -> MapperScores:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, MapperScores, spread
+from attrib.mapping.answer import Answer, MapperScores, resemblance, spread
 from attrib.mapping.reading import Reading
 from attrib.text.words import WORD
+
+BM25 = resemblance("sum", "BM25", "BM25 score of shared words")
 
 
 def bm25(answer: Answer, reading: Reading) -> MapperScores:

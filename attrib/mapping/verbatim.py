@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.mapping.answer import Answer, MapperScores, spread
+from attrib.mapping.answer import Answer, MapperScores, resemblance, spread
 from attrib.mapping.reading import Reading
 from attrib.text.words import WordIndex, key, longest_covering
+
+VERBATIM = resemblance("sum", "shared", "rarity of shared words × length of the run they stand in")
 
 LONG = 3
 """Words from which a run is as good as any longer one. On VERI-GRAN's development split passage accuracy of sentences

@@ -33,15 +33,6 @@ _EXCERPT = 300  # characters of a section whose text is cut
 _FEW_WORDS = 5
 """Below so many words an interval would say more of chance than of the answer."""
 _LOOKS, _EFFECT = "looked at", "depends on (estimate)"
-_LOOKED = (
-    "attention",
-    "attention_last",
-    "attention_max",
-    "attention_head",
-    "rollout",
-    "value_norm",
-    "information_flow",
-)
 
 Json = dict[str, object]
 _SIMILAR = {"base": "says the same", "tuned": "says the same", "difference": "says the same"}
@@ -55,11 +46,11 @@ _LIKELY = {
     "tuned": "is likely after tuning, whatever the answer",
     "difference": "was learned, whatever the answer",
 }
-_WORDS = {"learned": _LIKELY, "influence": _ESTIMATE, "combined": _ESTIMATE}
-"""What a section's score says of it, by mapper and model; other mappers compare texts."""
+_WORDS = {"learned": _LIKELY, "influence": _ESTIMATE}
+"""What a section's score says of it, by the mapper's claim and the model; other mappers compare texts."""
 _SAME = {"base": "says the same as", "tuned": "says the same as"}
 _TAUGHT = {"base": "scores high before tuning on", "tuned": "may have taught"}
-_VERBS = {"learned": None, "influence": _TAUGHT, "combined": _TAUGHT}
+_VERBS = {"learned": None, "influence": _TAUGHT}
 """What a section with a high score does to answer tokens; None where the score does not look at them."""
 
 
@@ -430,8 +421,8 @@ def _mapper(explanation: Explanation, name: str, mapping: SectionMapping, kept: 
         "signed": kind.signed,
         "fold": kind.reduction,
         "usesModel": mapping.uses_model,
-        "says": _WORDS.get(name, _SIMILAR),
-        "verbs": _VERBS.get(name, _SAME),
+        "says": _WORDS.get(kind.claim, _SIMILAR),
+        "verbs": _VERBS.get(kind.claim, _SAME),
         "base": side(mapping.base),
         "tuned": side(mapping.tuned) if mapping.uses_model else None,
         "difference": _beside(mapping, others, fold=not detail.texts_of_control) if mapping.uses_model else None,
@@ -515,7 +506,7 @@ def _method(explanation: Explanation, attribution: Attribution, detail: Detail) 
         "meaning": kind.meaning,
         "caveat": kind.caveat,
         "signed": kind.signed,
-        "says": _LOOKS if attribution.method in _LOOKED else _EFFECT,
+        "says": _LOOKS if kind.claim == "attention" else _EFFECT,
         "reduction": kind.reduction,
         "fold": kind.fold,
         "rows": [list(row) for row in attribution.rows],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Literal, get_args
 
@@ -17,9 +17,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from attrib.attribution import METHODS
 from attrib.errors import InputError
+from attrib.mapping import NAMES as MAPPER_NAMES
+from attrib.mapping import mapper_kind
 from attrib.measures import bits
 from attrib.records import LABELS, Attribution, Explanation, Label, Mapping, Section
+from attrib.records.kind import ScoreKind
 from attrib.text.units import question_units, units, words
 from attrib.text.units import template_positions as positions_of_template
 
@@ -35,25 +39,6 @@ LEARNED = 0.5
 """``verdict.learned`` from which a section is called learned."""
 GAP_SHARE = 0.1
 """Share of a row's change from which its gap is called too large."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What the scores of one mapper or method are, and what must be said beside them."""
-
-    reduction: Literal["sum", "mean", "max"]
-    """How the tokens of one word are put together."""
-    signed: bool
-    """True where zero is the middle of the scale, not its low end."""
-    unit: str
-    """What a colour bar says; ``{target}`` stands for the target's short name."""
-    meaning: str
-    """What a caption says; ``{target}`` as above."""
-    caveat: str = ""
-    fold: Literal["sum", "max"] = "sum"
-    """How prompt columns are put together."""
-    broken: str = ""
-    """What is said of rows that miss their sum by far, for methods that promise one."""
 
 
 @dataclass(frozen=True)
@@ -77,152 +62,6 @@ TARGET_NAMES: dict[str, TargetName] = {
     "logprob_difference": TargetName("log p − log p′", "nats", f"p{_PRIME}"),
     "kl": TargetName("KL(tuned‖base)", "nats", "each model varied while the other is held fast"),
     "entropy": TargetName("entropy", "nats", "of the next token"),
-}
-
-_SIMILAR = "Similarity is not influence: a section that says the same need not be what the model learned from."
-_SIZE = (
-    "A gradient's size tells how much a small change of a token would move the target, not how much the token gave it."
-)
-KINDS: dict[str, Kind] = {
-    "bm25": Kind("sum", False, "BM25", "BM25 score of shared words", _SIMILAR),
-    "bm25_answer": Kind("sum", False, "BM25", "BM25 score of shared words", _SIMILAR),
-    "verbatim": Kind("sum", False, "shared", "rarity of shared words × length of the run they stand in", _SIMILAR),
-    "embedding": Kind("max", False, "cosine", "cosine of sentence embeddings", _SIMILAR),
-    "hidden": Kind("max", False, "cosine", "cosine of hidden states", _SIMILAR),
-    "hidden_context": Kind("max", False, "cosine", "cosine of hidden states, the sections in the context", _SIMILAR),
-    "learned": Kind(
-        "mean",
-        True,
-        "log p",
-        "log p a token of the section's own text beyond that of control texts, shared by the answer's tokens",
-        "It does not look at the answer: tuned − base says that the section was learned, not that the answer rests on "
-        "it.",
-    ),
-    "influence": Kind(
-        "sum",
-        True,
-        "influence",
-        "gradient products over the checkpoints of tuning; base: the model before tuning",
-        "An estimate: only retraining without a section shows what it caused.",
-    ),
-    "combined": Kind(
-        "sum",
-        True,
-        "combined",
-        "resemblance, what was learned and influence in one score",
-        "An estimate: only retraining without a section shows what it caused.",
-    ),
-    "attention": Kind(
-        "mean",
-        False,
-        "attention",
-        "attention, mean over layers and heads",
-        "Attention is not cause: it shows where the model looked.",
-    ),
-    "attention_last": Kind(
-        "mean",
-        False,
-        "attention",
-        "attention of the last layer, mean over its heads",
-        "Attention of the last layer is not cause: what it looks at are mixtures, no longer the words at their places.",
-    ),
-    "attention_max": Kind(
-        "mean",
-        False,
-        "attention",
-        "largest attention of any layer and head",
-        "The largest attention is not cause: among many heads one looks almost anywhere, whatever the text.",
-        fold="max",
-    ),
-    "attention_head": Kind(
-        "mean",
-        False,
-        "attention",
-        "attention of one chosen layer, of one head or the mean over its heads",
-        "Attention of one head is not cause, and a head picked for its picture proves nothing.",
-    ),
-    "rollout": Kind(
-        "mean",
-        False,
-        "share",
-        "attention rollout, shares of attention multiplied through the layers",
-        "Rollout counts attention as flow and gives half of it to the residual stream, whatever was written there.",
-    ),
-    "value_norm": Kind(
-        "mean",
-        False,
-        "share",
-        "size of what attention carries from each position, mean over layers",
-        "A large vector need not matter to the answer, and nothing is followed back from layer to layer.",
-    ),
-    "information_flow": Kind(
-        "mean",
-        False,
-        "share",
-        "share of the information flow that comes from each position",
-        "Flow is followed into the answer's positions whatever they say there: it has no sign and knows no target.",
-    ),
-    "attention_x_gradient": Kind(
-        "sum",
-        True,
-        "attention × gradient of {target}",
-        "attention × its gradient of the row's {target}",
-        "Attention × gradient is a first-order guess at what the target loses when nothing looks at a position.",
-    ),
-    "saliency": Kind("max", False, "‖gradient of {target}‖", "norm of the gradient of the row's {target}", _SIZE),
-    "saliency_l1": Kind("max", False, "|gradient of {target}|", "L1 norm of the gradient of the row's {target}", _SIZE),
-    "smoothgrad": Kind(
-        "max",
-        False,
-        "‖mean gradient of {target}‖",
-        "norm of the gradient of the row's {target}, mean over noisy copies of the prompt's embeddings",
-        "Noisy embeddings are no text, the noise is a choice, and a gradient's size has no direction.",
-    ),
-    "input_x_gradient": Kind(
-        "sum",
-        True,
-        "input × gradient of {target}",
-        "input × gradient of the row's {target}",
-        "Input × gradient is a local effect: only changing the prompt shows what the answer depends on.",
-    ),
-    "integrated_gradients": Kind(
-        "sum",
-        True,
-        "integrated gradient of {target}",
-        "integrated gradient of the row's {target}",
-        "Integrated gradients compare with a baseline that is no text; another baseline gives other scores.",
-        broken="not converged",
-    ),
-    "relevance": Kind(
-        "sum",
-        True,
-        "relevance for {target}",
-        "relevance for the row's {target}, propagated back by AttnLRP's rules",
-        "Relevance follows rules that somebody chose: it is no effect of a change, and attention does not conserve it.",
-        broken="not conserved",
-    ),
-    "leave_one_out": Kind(
-        "sum",
-        True,
-        "drop of {target}",
-        "drop of the row's {target} when a part of the question is taken away",
-        "A part's drop is small where another part says the same, and what is left may be no language.",
-    ),
-    "contextcite": Kind(
-        "sum",
-        True,
-        "weight for {target}",
-        "weight of a part of the question in a sparse linear model of the row's {target} over random subsets",
-        "A linear model misses parts that only act together; its fit is as good as its R².",
-    ),
-    "shapley": Kind(
-        "sum",
-        True,
-        "Shapley value of {target}",
-        "mean gain of the row's {target} when a part of the question arrives, over random orders",
-        "Orders are sampled: another seed gives other values, and most subsets of a question are no language.",
-        broken="not converged",
-    ),
 }
 
 
@@ -259,7 +98,7 @@ class Heat:
     """The numbers behind one three-panel heatmap."""
 
     name: str
-    kind: Kind
+    kind: ScoreKind
     unit: Unit
     rows: tuple[AnswerRow, ...]
     cut: int
@@ -313,7 +152,7 @@ class Comparison:
     """Several methods over the question's words, whole answer: shares of the method's largest |score| in that model."""
 
     methods: tuple[str, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ScoreKind, ...]
     columns: tuple[Column, ...]
     base: Float[np.ndarray, "method column"]
     tuned: Float[np.ndarray, "method column"]
@@ -355,10 +194,17 @@ class SectionRow:
     """[start, end) spans of the answer that it backs with q < SIGNIFICANT, sorted, not overlapping."""
 
 
-def kind_of(name: str, target: str = "logprob") -> Kind:
-    """What a mapper's or method's scores of ``target`` are; an unknown name is an unsigned score without a caveat."""
-    kind, short = KINDS.get(name, Kind("max", False, name, f"{name} score")), target_name(target).short
-    return replace(kind, unit=kind.unit.replace("{target}", short), meaning=kind.meaning.replace("{target}", short))
+def kind_of(name: str, target: str = "logprob") -> ScoreKind:
+    """Kind of a mapper's or method's scores of ``target``; an unknown name is an unsigned score without a caveat."""
+    return _kind(name).of_target(target_name(target).short)
+
+
+def _kind(name: str) -> ScoreKind:
+    if name in METHODS:
+        return METHODS[name].kind
+    if name in MAPPER_NAMES:
+        return mapper_kind(name)
+    return ScoreKind(reduction="max", signed=False, unit=name, meaning=f"{name} score")
 
 
 def target_name(target: str) -> TargetName:
@@ -366,17 +212,9 @@ def target_name(target: str) -> TargetName:
     return TARGET_NAMES.get(target, TargetName(visible(target)))
 
 
-_PROPER_NAMES = {
-    "saliency_l1": "saliency L1",
-    "smoothgrad": "SmoothGrad",
-    "contextcite": "ContextCite",
-    "shapley": "Shapley",
-}
-
-
 def method_label(method: str) -> str:
     """A method's name for people: ``input × gradient``."""
-    return _PROPER_NAMES.get(method, method.replace("_x_", " × ").replace("_", " "))
+    return _kind(method).label or method.replace("_x_", " × ").replace("_", " ")
 
 
 def model_name(name: str) -> str:
@@ -714,7 +552,7 @@ def row_unit(explanation: Explanation, attribution: Attribution) -> Unit:
     return next((name for name in names if attribution.rows == units(explanation.answer_tokens, name)), "span")
 
 
-def fold(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+def fold(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.ndarray:
     """[..., position] → [..., group]."""
     if all(len(group) == 1 for group in groups):
         return np.asarray(scores[..., [group[0] for group in groups]])
@@ -733,7 +571,7 @@ def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tup
     return "word", rows[:max_rows], max(0, len(rows) - max_rows)
 
 
-def reduced(scores: np.ndarray, groups: Sequence[Group], kind: Kind) -> np.ndarray:
+def reduced(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.ndarray:
     """[any, column] → [group, column]."""
     blocks = [scores[list(group)] for group in groups]
     if kind.reduction == "sum":
@@ -865,7 +703,7 @@ def _question_words(explanation: Explanation) -> tuple[Group, ...]:
     return found
 
 
-def _whole(explanation: Explanation, method: str, kind: Kind, groups: Sequence[Group], side: int) -> np.ndarray:
+def _whole(explanation: Explanation, method: str, kind: ScoreKind, groups: Sequence[Group], side: int) -> np.ndarray:
     """[group]: one method's scores of the whole answer under base (0) or tuned (1)."""
     attribution = explanation.attributions[method]
     if not attribution.rows:

@@ -81,8 +81,8 @@ def test_no_method_sees_the_token_itself_or_later_ones(tiny_pair: Any, everythin
 def test_unsigned_methods_have_no_negative_score(everything: dict[str, Attribution]) -> None:
     for name, found in everything.items():
         negative = min(found.base.min(), found.tuned.min()) < 0
-        assert negative <= METHODS[name].signed, name
-    assert any(found.base.min() < 0 for name, found in everything.items() if METHODS[name].signed)
+        assert negative <= METHODS[name].kind.signed, name
+    assert any(found.base.min() < 0 for name, found in everything.items() if METHODS[name].kind.signed)
 
 
 def test_methods_together_are_methods_alone(tiny_pair: Any, everything: dict[str, Attribution]) -> None:
@@ -107,7 +107,7 @@ def test_the_value_is_the_targets(tiny_pair64: Any) -> None:
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if "difference" not in name])
 def test_every_method_takes_every_target(tiny_pair: Any, target: str) -> None:
-    methods = tuple(m for m in METHODS if METHODS[m].signed)
+    methods = tuple(m for m in METHODS if METHODS[m].kind.signed)
     for name, found in attribute(tiny_pair, short(tiny_pair), methods, replace(CHEAP, target=target)).items():
         assert found.target == target
         assert np.isfinite(found.tuned).all(), name
@@ -298,7 +298,7 @@ def test_the_sum_of_tokens_is_the_word_for_signed_scores_only(tiny_pair64: Any, 
     want = attribute(tiny_pair64, text, (method,), replace(CHEAP, unit="word"))[method]
     got = aggregate(tokens, want.rows, "sum")
     assert got.rows == want.rows
-    assert np.allclose(got.tuned, want.tuned, atol=2e-5) == METHODS[method].signed
+    assert np.allclose(got.tuned, want.tuned, atol=2e-5) == METHODS[method].kind.signed
 
 
 @pytest.mark.parametrize(

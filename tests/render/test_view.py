@@ -199,13 +199,12 @@ def only(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_has_a_kind_that_agrees_with_it_and_says_what_it_is_not(method: str) -> None:
-    kind = view.KINDS[method]
-    assert kind.signed is METHODS[method].signed
+def test_every_method_has_a_kind_that_says_what_it_is_not(method: str) -> None:
+    kind = METHODS[method].kind
     assert not kind.signed or kind.reduction == "sum"
     assert kind.caveat.endswith(".")
-    # Methods without a unit of their own are in the target's, so that their names must say which.
-    if not METHODS[method].unit:
+    # Signed scores are in the target's unit, so that their names must say which.
+    if kind.signed:
         assert "{target}" in kind.unit
         assert "{target}" in kind.meaning
     filled = view.kind_of(method, "kl")
@@ -213,8 +212,17 @@ def test_every_method_has_a_kind_that_agrees_with_it_and_says_what_it_is_not(met
     assert ("KL(tuned‖base)" in filled.unit) == ("{target}" in kind.unit)
 
 
-def test_kinds_name_no_method_that_does_not_exist() -> None:
-    assert set(view.KINDS) == {*METHODS, *NAMES}
+@pytest.mark.parametrize("mapper", NAMES)
+def test_every_mapper_has_a_kind_that_says_what_it_is_not(mapper: str) -> None:
+    kind = view.kind_of(mapper)
+    assert kind.claim in ("resemblance", "learned", "influence")
+    assert kind.caveat.endswith(".")
+    assert "{" not in kind.unit + kind.meaning
+
+
+def test_a_record_of_an_unknown_method_is_drawn_without_a_caveat() -> None:
+    kind = view.kind_of("made_up")
+    assert (kind.unit, kind.signed, kind.caveat) == ("made_up", False, "")
 
 
 def test_a_target_of_the_callers_own_is_shown_by_its_name_and_cannot_act() -> None:

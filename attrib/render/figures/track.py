@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from attrib.errors import InputError
 from attrib.measures import cells_to_mark
 from attrib.records import Explanation, MappingSide
+from attrib.records.kind import ScoreKind
 from attrib.render import view
 from attrib.render.figures.captions import asked
 from attrib.render.figures.choice import checked, quoted
@@ -72,7 +73,7 @@ class Track:
     """Sections in document order with their scores for the chosen part of the answer."""
 
     mapper: str
-    kind: view.Kind
+    kind: ScoreKind
     sections: tuple[int, ...]
     """Indices into the record's sections."""
     owners: tuple[str, ...]
