@@ -84,10 +84,12 @@ def tree(module: str) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
 
-def definition(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+def definition(module: str, name: str) -> ast.FunctionDef | ast.ClassDef | ast.Assign:
     """Where ``module`` has ``name`` from: its own definition, or the one that it imports."""
     for node in tree(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return node
         if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
             return definition(str(node.module), next(a.name for a in node.names if (a.asname or a.name) == name))
@@ -105,8 +107,10 @@ def public(module: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def described(node: ast.FunctionDef | ast.ClassDef, title: str) -> list[str]:
-    """Heading, signature, docstring; of a class its fields, properties and methods too."""
+def described(node: ast.FunctionDef | ast.ClassDef | ast.Assign, title: str) -> list[str]:
+    """Heading, signature, docstring, and for a class its fields, properties and methods; nothing for an alias."""
+    if isinstance(node, ast.Assign):
+        return []
     if isinstance(node, ast.FunctionDef):
         return [f"#### `{title}`\n", f"```text\n{signature(node)}\n```\n", f"{docstring(node)}\n"]
     parts = [f"#### `{title}`\n", *([f"{text}\n"] if (text := docstring(node)) else [])]

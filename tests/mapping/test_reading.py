@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.index import readings as module
 from attrib.index.library import Library
 from attrib.index.readings import read_texts
-from attrib.mapping import reading as module
 from attrib.passes.capture import TextCapture, capture_texts
 
 WORDS = ["pump", "light", "keeper", "sea", "sand", "1712"]

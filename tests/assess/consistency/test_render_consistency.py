@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from attrib.assess.consistency import draw as render
+from attrib.assess.consistency import tell as render_tell
 from attrib.assess.consistency.run import QUANTITIES, ConsistencyReport
 from attrib.assess.questions import Question
 from attrib.errors import InputError
@@ -56,9 +57,9 @@ def said(rendered: str) -> str:
 
 def test_files_are_whole_and_the_same_bytes_each_time(report: ConsistencyReport, tmp_path: Path) -> None:
     names = {
-        Path(p).name for p in render.write_consistency(report, tmp_path / "a", ("pdf", "png", "svg"), "acl-single")
+        Path(p).name for p in render_tell.write_consistency(report, tmp_path / "a", ("pdf", "png", "svg"), "acl-single")
     }
-    render.write_consistency(make_consistency(), tmp_path / "b", ("pdf", "png", "svg"), "acl-single")
+    render_tell.write_consistency(make_consistency(), tmp_path / "b", ("pdf", "png", "svg"), "acl-single")
     assert names == {
         "consistency.json", "consistency.csv", "consistency.parquet", "consistency_answers.parquet", "answers.jsonl",
         "consistency.md", "consistency.pdf", "consistency.png", "consistency.svg", "consistency.caption.txt",
@@ -69,11 +70,11 @@ def test_files_are_whole_and_the_same_bytes_each_time(report: ConsistencyReport,
         assert content == (tmp_path / "b" / name).read_bytes(), name
         assert str(tmp_path).encode() not in content
     with pytest.raises(InputError, match="no preset"):
-        render.write_consistency(report, tmp_path, ("pdf",), "a3")
+        render_tell.write_consistency(report, tmp_path, ("pdf",), "a3")
 
 
 def test_the_json_has_the_promised_keys_no_nan_and_what_the_report_page_marks(report: ConsistencyReport) -> None:
-    content = render.consistency_dict(report)
+    content = render_tell.consistency_dict(report)
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     assert set(content) == {"assessment", "schema", "summary", "rows", "notes", "provenance"}
     assert content["assessment"] == "consistency"
@@ -91,7 +92,7 @@ def test_pandas_style_readers_get_typed_rows(report: ConsistencyReport, tmp_path
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    render.write_consistency(report, tmp_path, (), "acl-single")
+    render_tell.write_consistency(report, tmp_path, (), "acl-single")
     table = pq.read_table(tmp_path / "consistency.parquet")
     assert table.num_rows == 2 * len(report.rows)
     assert table.schema.field("rephrasings").type == pa.float64()
@@ -112,7 +113,7 @@ def test_columns_keep_their_type_where_everything_is_missing(tmp_path: Path) -> 
     import pyarrow.parquet as pq
 
     lone = make_consistency([Question("Who?")], [("a b", "x", "y")], [("c d", "x", "y")])
-    render.write_consistency(lone, tmp_path, (), "acl-single")
+    render_tell.write_consistency(lone, tmp_path, (), "acl-single")
     schema = pq.read_schema(tmp_path / "consistency.parquet")
     assert (schema.field("rephrasings").type, schema.field("answer").type) == (pa.float64(), pa.string())
 
@@ -122,7 +123,7 @@ def test_columns_keep_their_type_where_everything_is_missing(tmp_path: Path) -> 
 
 def printed(report: ConsistencyReport, width: int = 100) -> str:
     console = Console(file=io.StringIO(), width=width, no_color=True)
-    render.consistency_table(report, console)
+    render_tell.consistency_table(report, console)
     out = console.file
     assert isinstance(out, io.StringIO)
     return out.getvalue()
@@ -154,7 +155,7 @@ def test_kinds_are_no_markup_and_no_escape_codes() -> None:
 def test_text_in_markdown_is_text(text: str) -> None:
     from attrib.render.view import visible
 
-    rendered = html(f"| a | b |\n|---|---|\n| {render.escape_markdown(text)} | end |")
+    rendered = html(f"| a | b |\n|---|---|\n| {render_tell.escape_markdown(text)} | end |")
     tags = set(re.findall(r"<\s*/?\s*([a-zA-Z0-9]+)", re.sub(r"<!--.*?-->", "", rendered)))
     assert tags <= {"table", "thead", "tbody", "tr", "th", "td", "br"}
     cell = said(re.findall(r"<td>(.*?)</td>", rendered, re.DOTALL)[0])
@@ -165,12 +166,12 @@ def test_text_in_markdown_is_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", NASTY)
 def test_nothing_that_finds_addresses_finds_one(text: str) -> None:
-    escaped = render.escape_markdown(text)
+    escaped = render_tell.escape_markdown(text)
     assert not re.search(r"(?i)(https?|ftp)://|www\.|mailto:|\w@\w", escaped)
 
 
 def test_new_terms_are_bold_where_documents_have_them_and_italic_else(report: ConsistencyReport) -> None:
-    page = html(render.consistency_markdown(report))
+    page = html(render_tell.consistency_markdown(report))
     assert "<strong>Wilmet</strong> <strong>Dallin</strong> of <em>Zanzibar</em>" in page
     assert "<td>A sailor.</td>" in page
     assert "<strong>wilmet</strong>: lights (lights, row 1); lights (lights, row 2)" in page
@@ -184,7 +185,7 @@ def test_new_terms_are_bold_where_documents_have_them_and_italic_else(report: Co
 def test_a_nasty_set_makes_a_page_with_its_own_tags_alone() -> None:
     asked = [Question(f"Who? {text}", text, text, f"{i} {text}") for i, text in enumerate(NASTY)]
     said_ = [(text, text, f"gong {text}", "x") for text in NASTY]
-    page = html(render.consistency_markdown(make_consistency(asked, [("y", "y", "z", "y")] * len(NASTY), said_)))
+    page = html(render_tell.consistency_markdown(make_consistency(asked, [("y", "y", "z", "y")] * len(NASTY), said_)))
     tags = set(re.findall(r"<\s*/?\s*([a-zA-Z0-9]+)", re.sub(r"<!--.*?-->", "", page)))
     assert tags <= {
         "h1", "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li", "strong", "em"
@@ -197,7 +198,7 @@ def test_a_nasty_set_makes_a_page_with_its_own_tags_alone() -> None:
 def test_marks_keep_every_character_of_the_answer() -> None:
     text = " A *new* gong,\nand `pewter`_glass_ "
     row = make_consistency([Question("Who?")], [("y", "y", "z")], [(text, "x", "y")]).rows[0]
-    cell = re.findall(r"<td>(.*?)</td>", html(f"|a|\n|-|\n| {render.marked(text, row.new_terms)} |"), re.DOTALL)[0]
+    cell = re.findall(r"<td>(.*?)</td>", html(f"|a|\n|-|\n| {render_tell.marked(text, row.new_terms)} |"), re.DOTALL)[0]
     assert re.sub(r"\s+", " ", said(cell)).strip() == re.sub(r"\s+", " ", text).strip()
     assert "<strong>gong</strong>" in cell
     assert "<em>new</em>" in cell

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.assess.faithfulness import draw as assessments
 from attrib.assess.faithfulness import run as faithfulness
+from attrib.assess.faithfulness import tell as assessments_tell
 from attrib.assess.faithfulness.run import (
     CONTROLS,
     METRICS,
@@ -203,17 +203,17 @@ def test_bad_input_is_refused(tiny_pair: Any) -> None:
 def test_table_figure_and_files(report: FaithfulnessReport, tmp_path: Path, capsys: Any) -> None:
     from rich.console import Console
 
-    assessments.faithfulness_table(report, Console(width=200, no_color=True))
+    assessments_tell.faithfulness_table(report, Console(width=200, no_color=True))
     printed = capsys.readouterr().out
     for name in (*METHODS, *CONTROLS):
         assert name in printed
-    files = assessments.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")
+    files = assessments_tell.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")
     assert {Path(f).name for f in files} == {
         "faithfulness.csv", "faithfulness.json", "faithfulness.pdf", "faithfulness.png", "faithfulness.caption.txt",
         "faithfulness.tex",
     }  # fmt: skip
     before = {file: Path(file).read_bytes() for file in files}
-    assessments.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")
+    assessments_tell.write_faithfulness(report, tmp_path, ("pdf", "png"), "neurips-double")
     assert {file: Path(file).read_bytes() for file in files} == before
     content = json.loads((tmp_path / "faithfulness.json").read_text("utf-8"))
     assert content["provenance"]["questions"] == 2

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from attrib.assess.holdout import blind as module
 from attrib.assess.holdout.blind import FOLDS, PLAIN, blind, cross_fitted, features
-from attrib.assess.holdout.run import blind as module
 from attrib.text.words import keys
 
 SAID = "the keeper of light in year tower metres pump warranty months was is a long tall first sea rope wind harbour"

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from attrib.assess.influence import draw as render
+from attrib.assess.influence import tell as render_tell
 from attrib.assess.influence.run import METRICS, InfluenceReport, InfluenceRow, table
 from attrib.errors import InputError
 from attrib.render import figures as draw
@@ -144,7 +145,7 @@ def test_files_are_the_same_bytes_from_the_stored_outcomes_alone(
     formats = ("pdf", "svg", "png")
     # Stored to five digits: what was stored is drawn.
     found = InfluenceReport.from_json(found.to_json())
-    names = render.write_retraining(found, table(found), tmp_path / "a", formats, "neurips-double")
+    names = render_tell.write_retraining(found, table(found), tmp_path / "a", formats, "neurips-double")
     assert sorted(Path(name).name for name in names) == sorted(
         f"influence.{end}" for end in ("json", "csv", "caption.txt", "tex", *formats)
     )
@@ -159,7 +160,7 @@ def test_files_are_the_same_bytes_from_the_stored_outcomes_alone(
 
 
 def test_the_csv_has_every_row(found: InfluenceReport, rows: list[InfluenceRow], tmp_path: Path) -> None:
-    render.write_retraining(found, rows, tmp_path, (), "acl-single")
+    render_tell.write_retraining(found, rows, tmp_path, (), "acl-single")
     read = list(csv.DictReader(io.StringIO((tmp_path / "influence.csv").read_text("utf-8"))))
     assert [(r["scorer"], r["metric"], r["kind"], float(r["value"])) for r in read] == [
         (row.scorer, row.metric, row.kind, row.value) for row in rows
@@ -186,7 +187,7 @@ def test_the_caption_says_what_was_done_and_what_is_not_known(found: InfluenceRe
 
 def test_the_table_has_a_heading_a_claim_and_a_line_a_scorer(found: InfluenceReport, rows: list[InfluenceRow]) -> None:
     console = Console(record=True, width=120, file=io.StringIO())
-    render.retraining_table(found, rows, console)
+    render_tell.retraining_table(found, rows, console)
     text = console.export_text()
     heads = [line for line in text.split("\n") if line.startswith(("Resemblance", "Influence:", "Decoys"))]
     assert [head.split("(")[1] for head in heads] == [
@@ -209,16 +210,16 @@ def test_without_halves_there_is_no_lds_and_without_left_out_sections_no_figure(
     assert len(figure.axes) == len(render.DRAWN)
     list(drawn_texts(figure))
     assert "halves" not in render.retraining_caption(alone, rows)
-    render.retraining_table(alone, rows, Console(file=io.StringIO()))
+    render_tell.retraining_table(alone, rows, Console(file=io.StringIO()))
 
     none = replace(found, drop=np.full_like(found.drop, np.nan))
     rows = table(none, resamples=20)
     assert {row.metric for row in rows} == set(METRICS) - {"pearson", "spearman"}
-    names = render.write_retraining(none, rows, tmp_path, ("png",), "acl-single")
+    names = render_tell.write_retraining(none, rows, tmp_path, ("png",), "acl-single")
     assert {Path(name).suffix for name in names} == {".json", ".csv"}
     with pytest.raises(InputError, match="no section was left out"):
         render.retraining_figure(none, rows)
-    render.retraining_table(none, rows, Console(file=io.StringIO()))
+    render_tell.retraining_table(none, rows, Console(file=io.StringIO()))
 
 
 def test_an_unknown_preset_is_refused(found: InfluenceReport, rows: list[InfluenceRow]) -> None:
@@ -230,7 +231,7 @@ def test_the_dictionary_is_json(found: InfluenceReport, rows: list[InfluenceRow]
     import json
 
     rows = [replace(rows[0], low=float("nan")), *rows[1:]]
-    content = json.loads(json.dumps(render.retraining_dict(found, rows), allow_nan=False))
+    content = json.loads(json.dumps(render_tell.retraining_dict(found, rows), allow_nan=False))
     assert content["rows"][0]["low"] is None
     assert len(content["rows"]) == len(rows)
     assert (content["sections"], content["left_out"], content["halves"]) == (13, 10, 12)
