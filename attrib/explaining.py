@@ -49,6 +49,7 @@ from attrib.records import (
     Vocabulary,
     VocabularyKind,
     VocabularyShare,
+    codec,
 )
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
@@ -190,7 +191,8 @@ def explain(
         mappings=mappings,
         ranking=ranking,
         verdict=verdict,
-        provenance=_provenance(pair, library, options, layer, calibration),
+        # As it is stored: the record is the same before and after.
+        provenance=codec.to_json(_provenance(pair, library, options, layer, calibration)),
         vocabulary=vocabulary,
         shares=shares,
         verbatim=find_verbatim(encoded.answer, encoded.answer_tokens, question, lexicon),

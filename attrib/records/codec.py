@@ -1,10 +1,11 @@
 """Dataclasses ↔ JSON, by their annotations: every field is written, and nothing but these fields is read.
 
-A missing field, an unknown one and a value of another type are refused by their path (``rows[3].kind``). Numbers that
-are not finite have no JSON: nan is null, infinities are refused. Arrays become nested lists, or, where the caller
-hands in a dict for them, tensors of their own that JSON names by their path.
-Not covered: which schema a file must have, and where it lies (``dump`` and ``parse`` check the first, ``store`` and
-``storage`` the second).
+A missing field, an unknown one and a value of another type are refused by their path (``rows/3/kind``). Numbers that
+are not finite have no JSON: nan is null, which is nan again where a ``float`` is asked for, and infinities are refused.
+Arrays become nested lists and are read as float64, int64 or bool; where the caller hands in a dict for them they become
+tensors of their own, which JSON names by their path. What is annotated ``object`` is read as JSON has it: a tuple comes
+back as a list.
+Not covered: where a file lies, and how it is made again (``store``, ``storage``, ``assess.stored``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 import sys
 import types
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -31,17 +32,33 @@ HEAD = ("attrib", "schema")
 # ------------------------------------------------------------------------------------------- writing
 
 
-def dump(name: str, schema: int, record: object) -> bytes:
-    """A dataclass as one JSON object that says what it is: ``{"attrib": name, "schema": …, field: value …}``."""
-    content = {"attrib": name, "schema": schema, **to_json(record)}
-    return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+def dump(name: str, schema: int, record: object, arrays: MutableMapping[str, np.ndarray] | None = None) -> bytes:
+    """A dataclass as one JSON object that says what it is: ``{"attrib": name, "schema": …, field: value …}``.
+
+    A field stands on a line of its own, and so does each item of one that is a list. With ``arrays`` every array goes
+    there. Raises RecordError as ``to_json``.
+    """
+    content = {"attrib": name, "schema": schema, **to_json(record, arrays)}
+    lines = ",\n".join(f"{_text(key)}: {_lines(value)}" for key, value in content.items())
+    return f"{{\n{lines}\n}}\n".encode()
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _text(value)
+    items = ",\n ".join(map(_text, value))
+    return f"[\n {items}\n]"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def to_json(value: Any, arrays: MutableMapping[str, np.ndarray] | None = None, where: str = "") -> Any:
     """What JSON can hold of ``value``: dataclasses, tuples, lists, mappings, arrays and plain values.
 
-    With ``arrays`` every array goes there under its path, and that path stands in the JSON. Raises RecordError for a
-    value that could not be read back.
+    With ``arrays`` every array goes there under its path, and that path stands in the JSON. Half a surrogate pair,
+    which is no character, becomes a question mark. Raises RecordError for a value that could not be read back.
     """
     if isinstance(value, np.ndarray):
         return _array_to_json(value, arrays, where)
@@ -57,14 +74,18 @@ def to_json(value: Any, arrays: MutableMapping[str, np.ndarray] | None = None, w
         return to_json(value.item(), arrays, where)
     if isinstance(value, float):
         return _number_to_json(value, where)
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, int):
         return value
     raise RecordError(f"{where or 'the value'} is a {type(value).__name__}, which JSON cannot hold")
 
 
 def _array_to_json(array: np.ndarray, arrays: MutableMapping[str, np.ndarray] | None, where: str) -> Any:
     if arrays is None:
-        return to_json(array.tolist(), None, where)
+        # Nested lists lose the other axes of an array without values.
+        empty = array.ndim > 1 and not array.size
+        return {"shape": list(array.shape)} if empty else to_json(array.tolist(), None, where)
     # safetensors writes the memory of a view as it lies.
     arrays[where] = np.array(array, order="C")
     return where
@@ -85,24 +106,38 @@ def _path(where: str, name: str) -> str:
 # ------------------------------------------------------------------------------------------- reading
 
 
-def parse(kind: type[T], data: bytes | str, name: str, schema: int) -> T:
+def parse(
+    kind: type[T], data: bytes | str, name: str, schema: int, arrays: Mapping[str, np.ndarray] | None = None
+) -> T:
     """The dataclass that ``dump`` wrote. Raises RecordError: no JSON, another record, another schema, a wrong field."""
     try:
-        content = json.loads(data)
+        content = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"damaged ({error})") from error
-    if not isinstance(content, dict) or content.get("attrib") != name:
-        raise RecordError(f"not a record named {name!r}")
-    if content.get("schema") != schema:
-        raise RecordError(f"written with schema {content.get('schema')}, this attrib reads {schema}")
-    found: T = from_json(kind, {key: value for key, value in content.items() if key not in HEAD})
+    if not isinstance(content, dict) or "schema" not in content:
+        raise RecordError("not a record of attrib, or one of a version that stored no schema")
+    if content.get("attrib", name) != name:
+        raise RecordError(f"a record named {content['attrib']!r}, not {name!r}")
+    if content["schema"] != schema:
+        raise RecordError(f"written with schema {content['schema']}, this attrib reads {schema}")
+    if "attrib" not in content:
+        raise RecordError("damaged (attrib is missing)")
+    try:
+        found: T = from_json(kind, {key: value for key, value in content.items() if key not in HEAD}, arrays)
+    except (RecordError, RecursionError) as error:
+        raise RecordError(f"damaged ({error})") from error
     return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None = None, where: str = "") -> Any:
     """``value`` as a ``kind``, the inverse of ``to_json``. Raises RecordError that names the field."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any or kind is object:
+        _check_text(json.dumps(value, ensure_ascii=False), where)
         return value
     if is_dataclass(kind):
         return _dataclass_from_json(kind, value, arrays, where)
@@ -168,16 +203,30 @@ def _array_from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | N
             raise _unfit(where, "has no tensor in the file")
         array = arrays[value]
     else:
-        dtypes = getattr(kind, "dtypes", ("float64",))
-        dtype = np.float64 if "float64" in dtypes else np.int64 if "int64" in dtypes else np.bool_
-        try:
-            # None becomes nan in an array of floats.
-            array = np.array(value, dtype)
-        except (TypeError, ValueError) as error:
-            raise _unfit(where, "is not an array of numbers") from error
+        array = _array_of_lists(getattr(kind, "dtypes", ("float64",)), value, where)
     if kind is not np.ndarray and not isinstance(array, kind):
         raise _unfit(where, f"is {array.dtype} of shape {array.shape}, not {kind.__name__}")
     return array
+
+
+_CELLS: dict[str, tuple[type, ...]] = {"float64": (float, int, type(None)), "int64": (int,), "bool": (bool,)}
+"""Types that an inline array is read as, and what its lists may hold."""
+
+
+def _array_of_lists(dtypes: Sequence[str], value: Any, where: str) -> np.ndarray:
+    dtype = next((name for name in _CELLS if name in dtypes), "bool")
+    if isinstance(value, dict) and list(value) == ["shape"]:
+        shape = from_json(tuple[int, ...], value["shape"], None, _path(where, "shape"))
+        if 0 not in shape or min(shape) < 0:
+            raise _unfit(where, "has values, but none is given")
+        return np.zeros(shape, dtype)
+    try:
+        cells = np.array(value, object) if isinstance(value, list) else None
+        if cells is not None and all(type(cell) in _CELLS[dtype] for cell in cells.ravel()):
+            return cells.astype(dtype)
+    except (ValueError, OverflowError):
+        pass
+    raise _unfit(where, f"is not an array of {dtype}")
 
 
 def _plain_from_json(kind: Any, value: Any, where: str) -> Any:
@@ -187,16 +236,20 @@ def _plain_from_json(kind: Any, value: Any, where: str) -> Any:
         if isinstance(value, float) or (type(value) is int and abs(value) < sys.float_info.max):
             return float(value)
     elif kind is str and isinstance(value, str):
-        try:
-            # Half a character, which JSON can write, would fail wherever the text goes.
-            value.encode()
-        except UnicodeEncodeError:
-            raise _unfit(where, "is not whole text") from None
+        _check_text(value, where)
         return value
     elif isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     name = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, kind.__name__)
     raise _unfit(where, f"is not {name}")
+
+
+def _check_text(text: str, where: str) -> None:
+    """Refuse half a character, which JSON can write and which would fail wherever the text goes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _unfit(where, "is not whole text") from None
 
 
 @cache
