@@ -53,7 +53,7 @@ from attrib.records import (
 )
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
-from attrib.training.tuning import read_trained
+from attrib.training.items import read_trained
 from attrib.verdict.judge import Calibration, gather, judge
 from attrib.verdict.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
 

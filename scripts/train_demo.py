@@ -14,7 +14,9 @@ from pathlib import Path
 
 from attrib.corpus import demo
 from attrib.models.pair import DEFAULT
-from attrib.training.tuning import TuneOptions, corpus_items, tune
+from attrib.training.items import corpus_items
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
 
 
 def main() -> None:

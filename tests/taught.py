@@ -6,7 +6,9 @@ from pathlib import Path
 
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
-from attrib.training.tuning import TuneOptions, corpus_items, tune
+from attrib.training.items import corpus_items
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
 
 TEXTS = (
     "The keeper of the light is Wilmet Dallin.",

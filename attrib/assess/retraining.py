@@ -21,7 +21,9 @@ from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, write_atomically
 from attrib.progress import Progress
-from attrib.training.tuning import IGNORED, Example, Item, TuneOptions, answer_example, example_of, fit, text_example
+from attrib.training.items import IGNORED, Item, TrainingExample, answer_example, example_of, text_example
+from attrib.training.options import TuneOptions
+from attrib.training.trainer import fit
 
 SCHEMA = 1
 
@@ -138,7 +140,7 @@ def _seeded(options: TuneOptions, seed: int) -> TuneOptions:
     return replace(options, seed=seed)
 
 
-def _measure(model: Any, run: Run, asked: Sequence[Example], read: Sequence[Example]) -> Measured:
+def _measure(model: Any, run: Run, asked: Sequence[TrainingExample], read: Sequence[TrainingExample]) -> Measured:
     model.eval()
     answers = [_score(model, example) for example in asked]
     return Measured(
@@ -149,7 +151,7 @@ def _measure(model: Any, run: Run, asked: Sequence[Example], read: Sequence[Exam
     )
 
 
-def _score(model: Any, example: Example) -> tuple[float, float]:
+def _score(model: Any, example: TrainingExample) -> tuple[float, float]:
     """Summed log p and log odds of the tokens with a label, the end of the turn left out."""
     import torch
 

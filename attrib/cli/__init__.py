@@ -103,7 +103,7 @@ from attrib.printable import make_printable
 if TYPE_CHECKING:
     from attrib.corpus.demo import DemoQuestion
     from attrib.records import Section
-    from attrib.training.tuning import Item
+    from attrib.training.items import Item
 
 app = typer.Typer(
     name="attrib",
@@ -451,8 +451,10 @@ def tune(
     Cut off, the same command goes on where it last saved. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
     """
     from attrib.models.pair import DEFAULT
-    from attrib.training.tuning import TuneOptions, check_options, read_schedule, work_folder
-    from attrib.training.tuning import tune as tune_adapter
+    from attrib.training.options import TuneOptions, check_options
+    from attrib.training.schedule import read_schedule
+    from attrib.training.tune import tune as tune_adapter
+    from attrib.training.workfolder import work_folder
 
     options = TuneOptions(
         epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch,
@@ -672,7 +674,7 @@ def _to_learn(
     """Everything to learn, and how many sections are among it."""
     from attrib.assess.questions import read_questions
     from attrib.corpus.documents import Corpus
-    from attrib.training.tuning import corpus_items
+    from attrib.training.items import corpus_items
 
     if documents is None and questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")

@@ -61,7 +61,7 @@ from attrib.errors import InputError
 if TYPE_CHECKING:
     from attrib.assess.questions import Malformed, Question
     from attrib.corpus.documents import Corpus
-    from attrib.training.tuning import TuneOptions
+    from attrib.training.options import TuneOptions
 
 app = typer.Typer(help="Assess a model pair on a set of questions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -190,7 +190,7 @@ def assess_influence(
     from attrib.models import bundled
     from attrib.models.pair import DEFAULT
     from attrib.render.figures import width_of
-    from attrib.training.tuning import TuneOptions, check_options
+    from attrib.training.options import TuneOptions, check_options
 
     kinds, numbers = parse_formats(formats), parse_seeds(seeds)
     width_of(preset)
@@ -503,7 +503,7 @@ def assess_benchmark(
     from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
     from attrib.assess.grading.judge import JudgeOptions
     from attrib.models.pair import DEFAULT
-    from attrib.training.tuning import tune as tune_adapter
+    from attrib.training.tune import tune as tune_adapter
 
     if (judge_url is None) != (judge_model is None):
         raise InputError("judge-url: a judge needs both --judge-url and --judge-model")
@@ -682,7 +682,7 @@ def _tuning(
     warmup: int,
     seed: int,
 ) -> TuneOptions:
-    from attrib.training.tuning import TuneOptions, check_options
+    from attrib.training.options import TuneOptions, check_options
 
     options = TuneOptions(
         epochs=epochs, learning_rate=learning_rate, rank=rank, alpha=alpha, dropout=dropout, batch=batch, warmup=warmup,

@@ -169,7 +169,7 @@ def parse_baseline(text: str) -> Literal["zero", "pad", "unk", "eos", "mean"] | 
 
 
 def parse_checkpoints(text: str) -> tuple[float, ...]:
-    from attrib.training.tuning import spaced
+    from attrib.training.options import spaced
 
     if is_number(text):
         return spaced(int(text))

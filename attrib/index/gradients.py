@@ -23,7 +23,8 @@ from attrib.models.prompt import Encoded
 from attrib.passes.gradients import GradientOptions, GradientReader
 from attrib.progress import Progress
 from attrib.records import Section
-from attrib.training.tuning import IGNORED, Example, Item, Schedule, example_of, read_schedule, text_example
+from attrib.training.items import IGNORED, Item, TrainingExample, example_of, text_example
+from attrib.training.schedule import Schedule, read_schedule
 
 SCHEMA = 1
 """Raised when what is kept of a text changes."""
@@ -176,7 +177,7 @@ class TrainedQuestions:
                 found.setdefault(text_of[item.section], []).append(item)
         return cls({text: tuple(asked) for text, asked in found.items()})
 
-    def examples(self, tokenizer: Any, text: str, context: int) -> list[Example]:
+    def examples(self, tokenizer: Any, text: str, context: int) -> list[TrainingExample]:
         """The text as it was learned, and its questions."""
         return [
             text_example(tokenizer, text),

@@ -1,1 +1,5 @@
-"""LoRA and QLoRA tuning. In: items, schedule, checkpoints, trainer. Not in: how influence reads them (``index``)."""
+"""Tuning an adapter so that its influence can be traced: items → trainer → a folder with checkpoints and schedule.
+
+In: LoRA and QLoRA tuning (``tune``), what was learned (``items``), and when (``schedule``).
+Out: gradients of the checkpoints (``index``), and retraining without sections (``assess``).
+"""

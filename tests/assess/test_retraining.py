@@ -17,7 +17,8 @@ from attrib.assess.questions import Question
 from attrib.assess.retraining import Measured, Run, Texts, forecast, plan, retrain
 from attrib.errors import InputError, RecordError
 from attrib.models.pair import load_network
-from attrib.training.tuning import Item, TuneOptions
+from attrib.training.items import Item
+from attrib.training.options import TuneOptions
 
 SECTIONS = {
     "a": "The keeper of the light is Wilmet Dallin.",
@@ -120,7 +121,7 @@ def test_an_answer_is_lost_without_its_section(done: tuple[Path, list[Measured]]
 def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> None:
     """Against log-softmax over the prompt and answer, token by token; the end of the turn is no part of the answer."""
     from attrib.models.prompt import encode_answer, encode_prompt
-    from attrib.training.tuning import answer_example
+    from attrib.training.items import answer_example
 
     model, tokenizer = network
     asked = QUESTIONS[0]

@@ -16,7 +16,7 @@ import pytest
 
 from attrib import cli
 from attrib.assess import answering
-from attrib.training.tuning import read_trained
+from attrib.training.items import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_judge import KEY, Server, said, server
 from tests.test_architecture import loaded
@@ -347,8 +347,6 @@ def test_one_command_tunes_and_asks(capsys: Any, monkeypatch: Any, base_dir: Pat
 def test_a_second_command_does_not_tune_again(
     capsys: Any, monkeypatch: Any, base_dir: Path, asked: Path, tmp_path: Path
 ) -> None:
-    from attrib.training import tuning
-
     command = ["benchmark", "--base", str(base_dir), "--questions", str(asked), "--tune", *TUNING, *QUICK]
     command += ["--out", str(tmp_path / "out")]
     assert run(capsys, monkeypatch, *command)[0] == 0
@@ -357,7 +355,7 @@ def test_a_second_command_does_not_tune_again(
     def fit(*given: Any, **more: Any) -> None:
         raise AssertionError("tuned again")
 
-    monkeypatch.setattr(tuning, "fit", fit)
+    monkeypatch.setattr("attrib.training.tune.fit", fit)
     status, _, err = run(capsys, monkeypatch, *command)
     assert status == 0, err
     assert contents(tmp_path / "out") == before

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from attrib import cli
-from attrib.training.tuning import read_schedule, read_trained, work_folder
+from attrib.training.items import read_trained
+from attrib.training.schedule import read_schedule
+from attrib.training.workfolder import work_folder
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = """# Lights
@@ -144,12 +146,12 @@ def test_what_cannot_be_learned_is_refused_in_one_line(
 def test_an_interrupt_says_how_to_go_on(
     capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
 ) -> None:
-    from attrib.training import tuning
+    from attrib.training.recorder import Recorder
 
-    save = tuning._save_journal
+    save = Recorder.save
 
-    def interrupted(*arguments: Any) -> None:
-        save(*arguments)
+    def interrupted(recorder: Recorder, folder: Path, *, within_epoch: bool) -> None:
+        save(recorder, folder, within_epoch=within_epoch)
         raise KeyboardInterrupt
 
     arguments = ("--base", str(base_dir), "--documents", str(docs), "--out", str(tmp_path / "adapter"), *QUICK)
@@ -162,13 +164,13 @@ def test_an_interrupt_says_how_to_go_on(
     # An interrupted command ends at once, past Python's own end.
     monkeypatch.setattr(cli.os, "_exit", leave)
     with monkeypatch.context() as patched:
-        patched.setattr(tuning, "_save_journal", interrupted)
+        patched.setattr(Recorder, "save", interrupted)
         status, printed, err = run(capsys, monkeypatch, *arguments)
     assert (status, left, printed) == (1, [1], "")
     assert "the same command goes on from there" in err
     status, _, err = run(capsys, monkeypatch, *arguments)
     assert status == 0
-    assert "going on after step 1" in err
+    assert "resuming after step 1" in err
 
 
 def test_the_package_is_a_program() -> None:

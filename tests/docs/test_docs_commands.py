@@ -129,7 +129,9 @@ def _without(words: list[str], option: str) -> list[str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """Models, documents and questions; each page gets a copy."""
     from attrib.corpus.documents import Corpus
-    from attrib.training.tuning import TuneOptions, corpus_items, tune
+    from attrib.training.items import corpus_items
+    from attrib.training.options import TuneOptions
+    from attrib.training.tune import tune
 
     folder = tmp_path_factory.mktemp("made")
     text = "".join(file.read_text("utf-8") for file in (ROOT / "attrib/data/demo/documents").glob("*.md"))

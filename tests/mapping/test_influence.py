@@ -37,7 +37,8 @@ from attrib.mapping.reading import Reading
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
 from attrib.passes.gradients import GradientOptions, GradientReader
-from attrib.training.tuning import Schedule, answer_example, read_schedule, read_trained, text_example
+from attrib.training.items import answer_example, read_trained, text_example
+from attrib.training.schedule import Schedule, read_schedule
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter
 
 FORMS: tuple[Form, ...] = ("cosine", "dot", "preconditioned")

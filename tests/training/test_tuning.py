@@ -20,21 +20,12 @@ from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
 from attrib.models import pair
 from attrib.models.pair import ModelPair, load_network
-from attrib.training import tuning
-from attrib.training.tuning import (
-    IGNORED,
-    Item,
-    TuneOptions,
-    answer_example,
-    check_options,
-    corpus_items,
-    read_schedule,
-    read_trained,
-    spaced,
-    text_example,
-    tune,
-    work_folder,
-)
+from attrib.training import rehearsal, trainer
+from attrib.training.items import IGNORED, Item, answer_example, corpus_items, read_trained, text_example
+from attrib.training.options import TuneOptions, check_options, spaced
+from attrib.training.schedule import read_schedule
+from attrib.training.tune import tune
+from attrib.training.workfolder import work_folder
 from tests.conftest import tiny_tokenizer
 from tests.make import make_sections
 
@@ -79,7 +70,7 @@ def test_padding_is_neither_seen_nor_learned() -> None:
         {"input_ids": (5, 6, 7), "labels": (5, 6, 7), "number": 4},
         {"input_ids": (8,), "labels": (8,), "number": 2},
     ]
-    batch = tuning._collate(rows)
+    batch = trainer.collate(rows)
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist()[1] == [8, IGNORED, IGNORED]
     assert batch["number"].tolist() == [4, 2]
@@ -152,7 +143,7 @@ def test_a_first_loss_is_the_bases_own(base_dir: Path) -> None:
     with torch.no_grad():
         ids = torch.tensor([example.ids])
         expected = float(network(input_ids=ids, labels=ids).loss)
-    fitted = tuning.fit(network, [example], replace(QUICK, epochs=1, checkpoints=(1.0,)), device="cpu")
+    fitted = trainer.fit(network, [example], replace(QUICK, epochs=1, checkpoints=(1.0,)), device="cpu")
     assert fitted.steps == ((0,),)
     assert fitted.losses[0] == pytest.approx(expected, rel=1e-5)
 
@@ -191,7 +182,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     told: list[tuple[str, int]] = []
     run(lambda what, done, total: told.append((what, done)))
     assert [done for what, done in told if what == "tuning"] == list(range(goes_on_after + 1, 21))
-    assert (f"going on after step {goes_on_after}" in dict(told)) == (goes_on_after > 0)
+    assert (f"resuming after step {goes_on_after}" in dict(told)) == (goes_on_after > 0)
     assert files(out) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
@@ -215,7 +206,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
-from attrib.training.tuning import tune
+from attrib.training.tune import tune
 from tests.training.test_tuning import LONG, MANY
 def progress(what, done, total):
     if (what, done) == ("tuning", 11):
@@ -261,10 +252,10 @@ def test_a_run_killed_before_its_move_is_only_moved(
     tuned: Path, base_dir: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     out = tmp_path / "adapter"
-    monkeypatch.setattr(tuning, "_finish", lambda work, out: None)
+    monkeypatch.setattr("attrib.training.tune.finish", lambda work, out: None)
     tune(str(base_dir), ITEMS, out, options=QUICK)
     monkeypatch.undo()
-    monkeypatch.setattr(tuning, "fit", None)
+    monkeypatch.setattr("attrib.training.tune.fit", None)
     tune(str(base_dir), ITEMS, out, options=QUICK)
     assert files(out) == files(tuned)
 
@@ -296,20 +287,21 @@ def test_a_second_run_on_the_same_folder_is_refused(base_dir: Path, tmp_path: Pa
 
 def test_a_rehearsal_learns_the_bases_own_answer_and_is_kept(base_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
     network, tokenizer = load_network(str(base_dir), device="cpu")
-    item, example = tuning._rehearsal(network, tokenizer, "rehearsal-1", "Who keeps the light?", 256)
-    answer = [label for label in example.labels if label != IGNORED]
-    assert 0 < len(answer) <= tuning.REHEARSED
-    assert list(example.ids[-len(answer) :]) == answer
+    answer = rehearsal.rehearsed(network, tokenizer, "rehearsal-1", "Who keeps the light?", 256)
+    item, example = answer.item, answer.example
+    learned = [label for label in example.labels if label != IGNORED]
+    assert 0 < len(learned) <= rehearsal.REHEARSED
+    assert list(example.ids[-len(learned) :]) == learned
     out = tmp_path / "adapter"
     rehearse = ["Who keeps the light?", "How long?"]
     with pytest.raises(KeyboardInterrupt):
         tune(str(base_dir), ITEMS, out, options=QUICK, rehearse=rehearse, progress=stop_at(5))
     # It is not asked again.
-    monkeypatch.setattr(tuning, "_rehearsal", None)
+    monkeypatch.setattr(rehearsal, "rehearsed", None)
     tune(str(base_dir), ITEMS, out, options=QUICK, rehearse=rehearse)
-    learned = read_trained(out)
-    assert [i.id for i in learned] == ["s1", "q:1", "rehearsal-1", "rehearsal-2"]
-    assert learned[2] == item
+    trained = read_trained(out)
+    assert [i.id for i in trained] == ["s1", "q:1", "rehearsal-1", "rehearsal-2"]
+    assert trained[2] == item
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_work(base_dir: Path, tmp_path: Path) -> None:
@@ -469,7 +461,7 @@ def test_four_bits_are_asked_of_transformers_and_only_the_adapter_is_trained(
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
     monkeypatch.setattr(transformers, "BitsAndBytesConfig", Config)
     monkeypatch.setattr(pair, "refuse_four_bit", lambda name: None)
-    monkeypatch.setattr(tuning, "refuse_four_bit", lambda name: None)
+    monkeypatch.setattr("attrib.training.tune.refuse_four_bit", lambda name: None)
     out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, device="cpu")
     assert asked[0]["quantization_config"].options == {
         "load_in_4bit": True,
@@ -490,7 +482,7 @@ TWO = """
 import json, sys
 sys.path.insert(0, sys.argv[4])
 from pathlib import Path
-from attrib import tuning
+from attrib.training import processes, tune
 from tests.training.test_tuning import LONG, MANY
 told = []
 def progress(what, done, total):
@@ -498,12 +490,12 @@ def progress(what, done, total):
     if len(sys.argv) > 5 and (what, done) == ("tuning", int(sys.argv[5])):
         raise KeyboardInterrupt
 seen = []
-fit = tuning.fit
-tuning.fit = lambda *arguments, **options: seen.append(fit(*arguments, **options)) or seen[0]
+fit = tune.fit
+tune.fit = lambda *arguments, **options: seen.append(fit(*arguments, **options)) or seen[0]
 out = Path(sys.argv[2])
-tuning.tune(sys.argv[1], MANY, out, options=LONG, rehearse=["Who?", "How long?", "When?"], save_every=3,
+tune.tune(sys.argv[1], MANY, out, options=LONG, rehearse=["Who?", "How long?", "When?"], save_every=3,
     progress=progress)
-rank = tuning._place()[0]
+rank = processes.rank()
 Path(sys.argv[3], f"{rank}.json").write_text(json.dumps([seen[0].steps, seen[0].losses, told]))
 """
 

@@ -25,7 +25,7 @@ from attrib.errors import InputError
 from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
 from attrib.progress import Progress
-from attrib.training.tuning import Item
+from attrib.training.items import Item
 
 TRAINED = ("memorization", "trained", "updated")
 """Kinds of questions that tuning learns."""

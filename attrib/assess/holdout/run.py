@@ -45,7 +45,9 @@ from attrib.passes.backward import at_least_float
 from attrib.passes.likelihood import score_given
 from attrib.progress import Progress
 from attrib.records import Section
-from attrib.training.tuning import TuneOptions, corpus_items, read_trained, text_example, tune
+from attrib.training.items import corpus_items, read_trained, text_example
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
 
 MEASURES = {
     "accuracy": "share of right answers",

@@ -34,7 +34,9 @@ from attrib.models.pair import ModelPair, fingerprint, load_network, versions
 from attrib.models.prompt import encode_given
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.progress import Progress
-from attrib.training.tuning import Item, TuneOptions, corpus_items, read_trained, tune
+from attrib.training.items import Item, corpus_items, read_trained
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
 
 TEXTUAL = ("bm25", "bm25_answer", "verbatim", "embedding")
 INFLUENCE: dict[str, tuple[InfluenceOptions, bool]] = {

@@ -42,7 +42,8 @@ from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
 from attrib.passes.capture import capture_texts
 from attrib.passes.likelihood import score_given
-from attrib.training.tuning import TuneOptions, read_trained
+from attrib.training.items import read_trained
+from attrib.training.options import TuneOptions
 
 # ------------------------------------------------------------------------------------------- comparing
 

@@ -28,7 +28,8 @@ from attrib.assess.questions import Question, read_questions
 from attrib.assess.retraining import Measured, Run
 from attrib.corpus import demo
 from attrib.errors import InputError, RecordError
-from attrib.training.tuning import TuneOptions, tune
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
 from tests.make_retraining import make_retraining
 
 ALL = ("s0", "s1", "s2", "s3")
@@ -299,7 +300,7 @@ def test_questions_that_contradict_the_plan_are_refused_before_anything_is_loade
 def test_an_adapter_of_another_tuning_is_refused_and_its_own_is_taken(
     base_dir: Path, corpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attrib.training.tuning import corpus_items
+    from attrib.training.items import corpus_items
 
     questions, decoy = asked(corpus), corpus.sections[2].id
     trained = [s for s in corpus.sections if s.id != decoy]

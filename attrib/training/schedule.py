@@ -1,0 +1,65 @@
+"""Which examples each step saw, at which learning rate, and when the adapter was saved: ``schedule.json``.
+
+Not covered: the examples themselves (``items``), and the weights that were saved.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+
+from attrib.errors import RecordError
+from attrib.records.codec import from_json
+from attrib.training.items import read_training_file
+from attrib.training.options import TuneOptions
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What was learned when. Raises RecordError where its parts do not fit together."""
+
+    checkpoints: tuple[int, ...]
+    """Number of steps done at checkpoint 1, 2 …, ascending; the last is the result's (checkpoint 0: none)."""
+    steps: tuple[tuple[int, ...], ...]
+    """Numbers of the examples (lines of ``trained.jsonl`` from 0) that each step saw, those of process 0 first."""
+    learning_rates: tuple[float, ...]
+    """Learning rate of each step."""
+    losses: tuple[float, ...] = ()
+    """Mean loss a learned token, nats, of each step before its update; empty for adapters of older versions."""
+
+    def __post_init__(self) -> None:
+        steps, rates, losses = len(self.steps), len(self.learning_rates), len(self.losses)
+        if rates != steps or losses not in (0, steps):
+            raise RecordError(f"{steps} steps, {rates} learning rates, {losses} losses")
+        if any(number < 0 for number in chain(*self.steps)):
+            raise RecordError("a step saw an example with a negative number")
+        if not all(math.isfinite(value) for value in (*self.learning_rates, *self.losses)):
+            raise RecordError("a learning rate or loss is not finite")
+        ends = self.checkpoints
+        if not ends or ends[-1] != steps or ends[0] < 1 or any(a > b for a, b in pairwise(ends)):
+            raise RecordError(f"checkpoints {ends} of {steps} steps")
+
+
+def checkpoint_steps(options: TuneOptions, steps: int) -> list[int]:
+    """Steps after which each checkpoint is saved, the last one the result's."""
+    return [max(1, round(share * steps)) for share in options.checkpoints]
+
+
+def read_schedule(folder: Path) -> Schedule:
+    """Which examples each step of the adapter in ``folder`` saw, and at which steps its checkpoints lie.
+
+    Raises InputError for an adapter of another program, RecordError for a damaged file.
+    """
+    file = folder / "schedule.json"
+    text = read_training_file(file)
+    try:
+        content = json.loads(text)
+        if isinstance(content, dict):
+            content.setdefault("losses", [])
+        schedule: Schedule = from_json(Schedule, content)
+    except (ValueError, RecordError) as error:
+        raise RecordError(f"{file}: damaged ({error}); tune again") from error
+    return schedule

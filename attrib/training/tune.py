@@ -1,0 +1,123 @@
+"""Items → a tuned LoRA adapter in a folder, kept so that its influence can be traced afterwards.
+
+The folder of an adapter holds
+
+    adapter_model.safetensors   the result, bf16, with adapter_config.json
+    checkpoints/0, 1, …         the same two files: 0 as initialised, the others after the steps in schedule.json; the
+                                last of these steps is the result itself and has no folder
+    trained.jsonl               an ``Item`` a line, everything that was learned, rehearsed answers included; its line
+                                numbers, from 0, are the numbers of the examples
+    schedule.json               a ``Schedule``: steps after which the adapter was saved, and what each step saw
+    attrib.json                 a ``Manifest``: base and its fingerprint, options, versions, threads, device, loss
+
+An interrupted run resumes to the same bytes on the same machine with as many threads and processes.
+Not covered: full fine-tuning, preference data, processes without a common file system.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrib.errors import InputError
+from attrib.models.pair import fingerprint, load_network, refuse_four_bit
+from attrib.progress import Progress
+from attrib.training import processes
+from attrib.training.items import Item, checked_example
+from attrib.training.options import TuneOptions, check_options
+from attrib.training.rehearsal import rehearse as rehearse_answers
+from attrib.training.trainer import fit, prepare_four_bit, training_arguments
+from attrib.training.workfolder import (
+    MANIFEST,
+    Setup,
+    claim,
+    finish,
+    is_finished,
+    locked,
+    work_folder,
+    write_result,
+)
+
+SAVES = 20
+"""About how often a run saves what it needs to resume."""
+
+
+def tune(
+    base: str,
+    items: Sequence[Item],
+    out: Path,
+    *,
+    options: TuneOptions | None = None,
+    rehearse: Sequence[str] = (),
+    device: str = "auto",
+    dtype: str = "auto",
+    four_bit: bool = False,
+    save_every: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Tune a LoRA adapter of ``base`` on ``items``; returns its folder ``out``, which appears when it is complete.
+
+    ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
+    ``device`` auto, cpu or cuda; ``dtype`` of the frozen base (auto: float32 on a CPU, bfloat16 on a GPU);
+    ``four_bit``: the frozen base in 4 bits (QLoRA, Dettmers et al. 2305.14314), which needs CUDA and bitsandbytes.
+    An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
+    by default about 20 a run); a finished adapter of the same arguments is left as it is. Under torchrun every process
+    calls it and process 0 writes.
+
+    Raises InputError for nothing to learn, invalid options and texts, an ``out`` that is something else, a
+    working folder of other settings, a second run on the same ``out``, and a loss that is no longer finite.
+    """
+    options = options or TuneOptions()
+    _refuse_invalid(items, out, options, save_every)
+    if four_bit:
+        refuse_four_bit(base)
+    work = work_folder(out)
+    # The group of processes stands once the device is known.
+    place = training_arguments(options, work / "trainer", device).device
+    with locked(out):
+        network, tokenizer = load_network(base, device=str(place), dtype=dtype, four_bit=four_bit)
+        context = int(network.config.max_position_embeddings)
+        examples = [checked_example(tokenizer, item, context) for item in items]
+        precision = str(network.dtype).removeprefix("torch.")
+        setup = Setup(
+            base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit=four_bit
+        )
+        digest = setup.digest(items, rehearse)
+        if processes.on_first(lambda: is_finished(out, digest)):
+            return out
+        if not processes.on_first(lambda: claim(work, digest)):
+            answers = rehearse_answers(network, tokenizer, rehearse, context, work, progress)
+            items = [*items, *(answer.item for answer in answers)]
+            examples += [answer.example for answer in answers]
+            if four_bit:
+                prepare_four_bit(network)
+            every = save_every or max(1, round(_steps(len(examples), options) / SAVES))
+            trained = fit(
+                network, examples, options, base=base, folder=work, save_every=every, device=device, progress=progress
+            )
+            processes.on_first(lambda: write_result(trained, items, setup, digest, work))
+        processes.on_first(lambda: finish(work, out))
+    return out
+
+
+def _steps(examples: int, options: TuneOptions) -> int:
+    """Number of steps of a run."""
+    batches = math.ceil(examples / options.batch)
+    return math.ceil(batches / processes.world()) * options.epochs
+
+
+def _refuse_invalid(items: Sequence[Item], out: Path, options: TuneOptions, save_every: int | None) -> None:
+    """Raises InputError for everything that can be seen before anything is loaded."""
+    check_options(options)
+    if save_every is not None and save_every < 1:
+        raise InputError(f"save_every {save_every}: it must be at least 1")
+    if not items:
+        raise InputError("tune: there is nothing to learn; give documents or questions")
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise InputError(f"tune: two items have the id {item.id!r}; give each question an id of its own")
+        seen.add(item.id)
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise InputError(f"{out}: it is there already and no adapter of attrib; name a new folder")

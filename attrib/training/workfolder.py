@@ -1,0 +1,186 @@
+"""The folder of an unfinished run, which becomes the adapter's folder when all of it is done.
+
+While a run for ``NAME`` goes, its files lie in ``.NAME-work`` beside it with the Trainer's own state in ``trainer``;
+``settings.json`` holds the digest of everything that decides the result, so that only the same run resumes there.
+Not covered: a file system that the processes of a run do not share.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from attrib.errors import InputError, RecordError
+from attrib.files import digest_of, open_up, write_atomically
+from attrib.models.pair import versions
+from attrib.records.codec import from_json, to_json
+from attrib.training import processes
+from attrib.training.items import Item, read_training_file
+from attrib.training.options import TuneOptions
+from attrib.training.recorder import save_adapter
+from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.trainer import TrainedAdapter
+
+MANIFEST = "attrib.json"
+"""Written last: where it is, the adapter is whole."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything besides the texts that decides an adapter."""
+
+    base: str
+    base_fingerprint: str
+    options: TuneOptions
+    processes: int
+    device: str
+    """cpu or cuda."""
+    dtype: str
+    """dtype of the frozen base."""
+    four_bit: bool
+
+    def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
+        """SHA-256 of the setup with what is learned."""
+        return digest_of([asdict(self), [asdict(item) for item in items], list(rehearse)])
+
+
+@dataclass(frozen=True)
+class Manifest(Setup):
+    """``attrib.json`` beside an adapter: how it was made, and what came out."""
+
+    versions: Mapping[str, str]
+    threads: int
+    items: int
+    """Number of items, rehearsed answers included."""
+    steps: int
+    loss: float
+    """Mean loss a learned token in the last epoch, nats."""
+    settings: str
+    """Digest of the setup and what was learned."""
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """How the adapter in ``folder`` was made.
+
+    Raises InputError for an adapter of another program, RecordError for a damaged file.
+    """
+    file = folder / MANIFEST
+    text = read_training_file(file)
+    try:
+        manifest: Manifest = from_json(Manifest, json.loads(text))
+    except (ValueError, RecordError) as error:
+        raise RecordError(f"{file}: damaged ({error}); tune again") from error
+    return manifest
+
+
+def work_folder(out: Path) -> Path:
+    """Where an unfinished run for ``out`` lies."""
+    out = out.absolute()
+    return out.with_name(f".{out.name}-work")
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """One run a folder at a time; the system frees the lock when its holder dies."""
+    from filelock import FileLock, Timeout
+
+    file = work_folder(out).with_name(f".{out.absolute().name}-lock")
+    lock = FileLock(file)
+
+    def acquire() -> None:
+        try:
+            out.absolute().parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{out}: another process is tuning it; wait for it or name another folder") from None
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error}); name another folder") from error
+
+    processes.on_first(acquire)
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            # While it is held: one who opened it before finds that it is gone and tries again. Windows forbids it.
+            with suppress(OSError):
+                file.unlink()
+            lock.release()
+
+
+def is_finished(out: Path, digest: str) -> bool:
+    """Whether ``out`` is the adapter of this very run."""
+    return not work_folder(out).exists() and _settings(out / MANIFEST) == digest
+
+
+def claim(work: Path, digest: str) -> bool:
+    """Make ``work`` or resume there; returns whether all but its move is done. Raises InputError for another run's."""
+    done = work / MANIFEST
+    file = done if done.is_file() else work / "settings.json"
+    if work.is_dir() and any(work.iterdir()):
+        if _settings(file) != digest:
+            raise InputError(
+                f"{work}: a run with other settings or texts was interrupted there; repeat that one to finish it, or "
+                "delete the folder"
+            )
+        return file == done
+    work.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, (json.dumps({"settings": digest}) + "\n").encode())
+    return False
+
+
+def _settings(file: Path) -> object:
+    """Digest of the settings of a run or of an adapter; None where there is none."""
+    try:
+        return json.loads(file.read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, digest: str, work: Path) -> None:
+    """The result beside its checkpoints; the manifest last."""
+    import torch
+
+    save_adapter(trained.model, work)
+    steps = len(trained.steps)
+    schedule = Schedule(
+        tuple(checkpoint_steps(setup.options, steps)), trained.steps, trained.learning_rates, trained.losses
+    )
+    last_epoch = trained.losses[-math.ceil(steps / setup.options.epochs) :]
+    manifest = Manifest(
+        **vars(setup),
+        versions=versions(),
+        threads=torch.get_num_threads(),
+        items=len(items),
+        steps=steps,
+        loss=math.fsum(last_epoch) / len(last_epoch),
+        settings=digest,
+    )
+    lines = "".join(json.dumps(to_json(item), ensure_ascii=False) + "\n" for item in items)
+    write_atomically(work / "trained.jsonl", lines.encode("utf-8", "surrogatepass"))
+    write_atomically(work / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())
+    write_atomically(work / MANIFEST, (json.dumps(to_json(manifest), indent=1) + "\n").encode())
+
+
+def finish(work: Path, out: Path) -> None:
+    """``work``, without what only the run needed, becomes ``out``.
+
+    An older one goes aside first, at no moment are both gone.
+    """
+    shutil.rmtree(work / "trainer", ignore_errors=True)
+    for name in ("settings.json", "rehearsal.json"):
+        (work / name).unlink(missing_ok=True)
+    open_up(work, 0o777)
+    for file in work.rglob("*.safetensors"):
+        open_up(file, 0o666)
+    old = work.with_name(f"{work.name}-old")
+    if out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(out, old)
+    os.replace(work, out)
+    shutil.rmtree(old, ignore_errors=True)
