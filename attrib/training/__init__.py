@@ -1,5 +1,5 @@
 """Tuning an adapter so that its influence can be traced: items → trainer → a folder with checkpoints and schedule.
 
 In: LoRA and QLoRA tuning (``tune``), what was learned (``items``), and when (``schedule``).
-Out: gradients of the checkpoints (``index``), and retraining without sections (``assess``).
+Not here: gradients of the checkpoints (``index``), and retraining without sections (``assess``).
 """
