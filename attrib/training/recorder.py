@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attrib import processes
 from attrib.errors import RecordError
 from attrib.files import write_atomically
 from attrib.records.codec import from_json, to_json
-from attrib.training import processes
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from attrib import processes
 from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.models.prompt import decode, encode_prompt, strip_end
 from attrib.progress import Progress
 from attrib.records.codec import from_json, to_json
-from attrib.training import processes
 from attrib.training.items import IGNORED, Item, TrainingExample
 
 REHEARSED = 40

@@ -15,10 +15,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from attrib import processes
 from attrib.errors import InputError
 from attrib.models.pair import quiet
 from attrib.progress import Progress
-from attrib.training import processes
 from attrib.training.items import IGNORED, TrainingExample
 from attrib.training.options import TuneOptions
 from attrib.training.recorder import Recorder, TrainedStep, save_adapter

@@ -20,10 +20,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from attrib import processes
 from attrib.errors import InputError
 from attrib.models.pair import fingerprint, load_network, refuse_four_bit
 from attrib.progress import Progress
-from attrib.training import processes
 from attrib.training.items import Item, checked_example
 from attrib.training.options import TuneOptions, check_options
 from attrib.training.rehearsal import rehearse as rehearse_answers

@@ -12,15 +12,15 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from attrib import files, processes
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.pair import versions
 from attrib.records.codec import from_json, to_json
-from attrib.training import processes
 from attrib.training.items import Item, read_training_file
 from attrib.training.options import TuneOptions
 from attrib.training.recorder import save_adapter
@@ -87,30 +87,12 @@ def work_folder(out: Path) -> Path:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """One run a folder at a time; the system frees the lock when its holder dies."""
-    from filelock import FileLock, Timeout
-
-    file = work_folder(out).with_name(f".{out.absolute().name}-lock")
-    lock = FileLock(file)
-
-    def acquire() -> None:
-        try:
-            out.absolute().parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{out}: another process is tuning it; wait for it or name another folder") from None
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror or error}); name another folder") from error
-
-    processes.on_first(acquire)
-    try:
+    """One run a folder at a time: the first process holds the lock for all. Raises InputError where it is taken."""
+    file = out.absolute().with_name(f".{out.absolute().name}-lock")
+    busy = f"{out}: another process is tuning it; wait for it or name another folder"
+    with ExitStack() as held:
+        processes.on_first(lambda: held.enter_context(files.locked(file, busy=busy)))
         yield
-    finally:
-        if lock.is_locked:
-            # While it is held: one who opened it before finds that it is gone and tries again. Windows forbids it.
-            with suppress(OSError):
-                file.unlink()
-            lock.release()
 
 
 def is_finished(out: Path, digest: str) -> bool:

@@ -482,7 +482,8 @@ TWO = """
 import json, sys
 sys.path.insert(0, sys.argv[4])
 from pathlib import Path
-from attrib.training import processes, tune
+from attrib import processes
+from attrib.training import tune
 from tests.training.test_tuning import LONG, MANY
 told = []
 def progress(what, done, total):
