@@ -40,15 +40,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix attrib tests scripts
 
 figures: $(STAMP)
-	$(BIN)/python scripts/figure_sections.py
-	$(BIN)/python scripts/figure_prompt.py
-	$(BIN)/python scripts/figure_methods.py
-	$(BIN)/python scripts/figure_heads.py
-	$(BIN)/python scripts/figure_strip.py
-	$(BIN)/python scripts/figure_track.py
-	$(BIN)/python scripts/figure_benchmark.py
-	$(BIN)/python scripts/figure_faithfulness.py
-	$(BIN)/python scripts/figure_retraining.py
+	$(BIN)/python scripts/figures.py
 
 screenshot: $(STAMP)
 	$(BIN)/python scripts/screenshot_page.py

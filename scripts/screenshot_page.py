@@ -1,6 +1,6 @@
 """Take the README's picture of the page from a stored record: python scripts/screenshot_page.py [RECORD [PICTURE]]
 
-The record is that of figure_strip.py. Chromium is $ATTRIB_CHROMIUM, /usr/bin/chromium or playwright's own; another
+The record is that of ``figures.py strip``. Chromium is $ATTRIB_CHROMIUM, /usr/bin/chromium or playwright's own; another
 version draws other pixels.
 """
 

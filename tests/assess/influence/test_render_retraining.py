@@ -150,8 +150,9 @@ def test_files_are_the_same_bytes_from_the_stored_outcomes_alone(
         f"influence.{end}" for end in ("json", "csv", "caption.txt", "tex", *formats)
     )
     assert all(Path(name).is_file() for name in names)
-    monkeypatch.setattr(sys, "argv", ["figure_retraining.py", str(tmp_path / "a" / "influence.json"), str(tmp_path)])
-    runpy.run_path(str(ROOT / "scripts" / "figure_retraining.py"), run_name="__main__")
+    record = str(tmp_path / "a" / "influence.json")
+    monkeypatch.setattr(sys, "argv", ["figures.py", "influence", "--record", record, "--out", str(tmp_path)])
+    runpy.run_path(str(ROOT / "scripts" / "figures.py"), run_name="__main__")
     for end in ("json", "csv", "caption.txt", "tex", "png", "pdf"):
         assert (tmp_path / f"influence.{end}").read_bytes() == (tmp_path / "a" / f"influence.{end}").read_bytes(), end
     pdf = (tmp_path / "influence.pdf").read_bytes()
