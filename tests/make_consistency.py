@@ -10,7 +10,8 @@ import numpy as np
 from attrib.assess.answering import Reply, Side
 from attrib.assess.consistency import run as consistency
 from attrib.assess.consistency.clusters import by_embedding
-from attrib.assess.consistency.run import ConsistencyOptions, ConsistencyReport, Divergence
+from attrib.assess.consistency.options import ConsistencyOptions
+from attrib.assess.consistency.run import ConsistencyReport, Divergence
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.text.words import keys

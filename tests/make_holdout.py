@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess.holdout.run import HoldoutOptions, HoldoutReport, Measured, compare, removal_of
+from attrib.assess.holdout.options import HoldoutOptions
+from attrib.assess.holdout.run import HoldoutReport, Measured, compare, removal_of
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, Split, given_split
 from attrib.records import Section

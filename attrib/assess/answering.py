@@ -34,7 +34,7 @@ class AnswerOptions:
     samples: int = 1
     temperature: float = 0.0
     """0: greedy."""
-    max_new_tokens: int = 64
+    max_new_tokens: int = 48
     batch: int = 16
     """Answers at a time."""
     seed: int = 0

@@ -95,8 +95,9 @@ def assess_faithfulness(
     as_json: Json = False,
 ) -> None:
     """Take away the words that each method names: does the answer suffer more than from random ones?"""
-    from attrib.assess.faithfulness.run import FaithfulnessOptions, check_assessment
+    from attrib.assess.faithfulness.options import FaithfulnessOptions
     from attrib.assess.faithfulness.run import assess_faithfulness as assess
+    from attrib.assess.faithfulness.run import check_assessment
     from attrib.assess.faithfulness.tell import faithfulness_dict, faithfulness_table, write_faithfulness
     from attrib.assess.questions import demo_questions, read_questions
     from attrib.attribution import MethodOptions
@@ -179,8 +180,9 @@ def assess_influence(
 
     Cut off, the same command goes on. Without --documents the demo's documents, questions and decoys are used.
     """
-    from attrib.assess.influence.run import RetrainOptions, table
+    from attrib.assess.influence.options import RetrainOptions
     from attrib.assess.influence.run import assess_influence as assess
+    from attrib.assess.influence.run import table
     from attrib.assess.influence.tell import retraining_dict, retraining_table, write_retraining
     from attrib.assess.questions import read_questions
     from attrib.assess.retraining import forecast, plan
@@ -305,8 +307,9 @@ def assess_consistency(
     as_json: Json = False,
 ) -> None:
     """Does the tuned model bring terms, details and explanations that the base lacked, and does it stand by them?"""
-    from attrib.assess.consistency.run import ConsistencyOptions, check_consistency
+    from attrib.assess.consistency.options import ConsistencyOptions
     from attrib.assess.consistency.run import assess_consistency as assess
+    from attrib.assess.consistency.run import check_consistency
     from attrib.assess.consistency.tell import consistency_dict, consistency_table, write_consistency
     from attrib.corpus import demo
 
@@ -383,8 +386,9 @@ def assess_holdout(
     The questions' kind or split, or --held-out, says what a given model saw; with --tune the command parts sections and
     questions and tunes on one part. --remove retrains without sections.
     """
-    from attrib.assess.holdout.run import HoldoutOptions, assess_removal, hold_out, retrain_without
+    from attrib.assess.holdout.options import HoldoutOptions
     from attrib.assess.holdout.run import assess_holdout as assess
+    from attrib.assess.holdout.run import assess_removal, hold_out, retrain_without
     from attrib.assess.holdout.tell import holdout_dict, holdout_table, write_holdout
     from attrib.assess.split import given_split, split
     from attrib.corpus import demo
@@ -498,8 +502,9 @@ def assess_benchmark(
     Beside every accuracy stands what is reached without knowing any answer.
     """
     from attrib.assess.answering import AnswerOptions
-    from attrib.assess.benchmark.run import BenchmarkOptions, check_benchmark, learned_items
+    from attrib.assess.benchmark.options import BenchmarkOptions
     from attrib.assess.benchmark.run import assess_benchmark as assess
+    from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
     from attrib.assess.grading.judge import JudgeOptions
     from attrib.models.pair import DEFAULT
@@ -569,7 +574,8 @@ def assess_attribution(
     as_json: Json = False,
 ) -> None:
     """Explain the tuned model's own answer to every question: documents, base or neither, and from which sections."""
-    from attrib.assess.attribution.run import AttributionOptions, assess_attribution
+    from attrib.assess.attribution.options import AttributionOptions
+    from attrib.assess.attribution.run import assess_attribution
     from attrib.assess.attribution.tell import verdicts_dict, verdicts_table, write_verdicts
 
     options = AttributionOptions(batch=batch, resamples=resamples)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attrib.assess.answering import AnswerOptions, Reply, answer_all, provenance, questions_sha256
+from attrib.assess.attribution.options import BASELINES, AttributionOptions
 from attrib.assess.grading.scorers import correct
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
@@ -31,23 +32,10 @@ from attrib.models.prompt import encode_prompt
 from attrib.progress import Progress
 from attrib.records import LABELS, Explanation, storage
 
-BASELINES = ("bm25", "embedding")
-"""Mappers that know nothing of the models."""
 SECTIONS = 3
 """Sections of each answer that are listed."""
 HELD_OUT = "held-out"
 """Kind of the questions about sections that tuning never saw."""
-
-
-@dataclass(frozen=True)
-class AttributionOptions:
-    """How much is asked and scored."""
-
-    explain: ExplainOptions = field(
-        default_factory=lambda: ExplainOptions(methods=(), mappers=BASELINES, candidates=12, max_new_tokens=48)
-    )
-    batch: int = 16
-    resamples: int = 1000
 
 
 @dataclass(frozen=True)

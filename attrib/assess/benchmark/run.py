@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, AnswerOptions, Reply, Side, answer_all, provenance, write_answers
+from attrib.assess.answering import SIDES, Reply, Side, answer_all, provenance, write_answers
+from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.finetunebench.read import majority, majority_by_template
 from attrib.assess.grading.judge import JudgeOptions, judge, read_verdicts, write_verdicts
 from attrib.assess.grading.scorers import SCORERS, abstains, correct, score_row
@@ -34,15 +35,6 @@ MEASURES = ("accuracy", *SCORERS, "declines", "judge")
 prediction declines to answer, and the judge's verdict."""
 TOLD = 8
 """Malformed rows that a note lists; all are in the report."""
-
-
-@dataclass(frozen=True)
-class BenchmarkOptions:
-    """How it is asked and judged."""
-
-    answers: AnswerOptions = field(default_factory=lambda: AnswerOptions(max_new_tokens=100))
-    judge: JudgeOptions | None = None
-    resamples: int = 1000
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,6 @@ from attrib.models.pair import quiet
 from attrib.text.words import WORD, key, keys
 from attrib.verdict.vocabulary import is_function_word
 
-SAME = 0.75
-"""Cosine from which two answers mean the same; see the module's text for what it was chosen by."""
-ENTAILED = 0.5
-"""Likewise the smaller of the two probabilities of entailment."""
 NEGATIONS = frozenset({"not", "no", "never", "none", "neither", "nor", "cannot"})
 _APART = -1.0
 

@@ -23,17 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from attrib.assess.answering import SIDES, AnswerOptions, Reply, Side, answer_all, greedy, provenance
-from attrib.assess.consistency.clusters import (
-    ENTAILED,
-    SAME,
-    Group,
-    Relate,
-    by_embedding,
-    by_entailment,
-    clusters,
-    load_nli,
-    terms,
-)
+from attrib.assess.consistency.clusters import Group, Relate, by_embedding, by_entailment, clusters, load_nli, terms
+from attrib.assess.consistency.options import ConsistencyOptions
 from attrib.assess.questions import Question
 from attrib.corpus.bm25 import Bm25
 from attrib.corpus.documents import Corpus
@@ -87,27 +78,6 @@ QUANTITIES: dict[str, str] = {
 }
 """What is measured; the first nine of each side, the others of the pair."""
 OF_EACH = tuple(QUANTITIES)[:9]
-
-
-@dataclass(frozen=True)
-class ConsistencyOptions:
-    """How answers are sampled and compared."""
-
-    samples: int = 5
-    temperature: float = 0.7
-    max_new_tokens: int = 64
-    threshold: float | None = None
-    """Similarity from which two answers mean the same; None: ``SAME`` for embeddings, ``ENTAILED`` for NLI."""
-    nli: str | None = None
-    """Folder or hub id of an NLI model that compares answers in place of the embedder."""
-    seed: int = 0
-    batch: int = 16
-    resamples: int = 1000
-
-    @property
-    def same(self) -> float:
-        """The threshold that holds."""
-        return self.threshold if self.threshold is not None else SAME if self.nli is None else ENTAILED
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.assess.questions import Question
 from attrib.attribution import (
-    METHODS,
     PERTURBING,
-    MethodOptions,
     MethodScores,
     attribute_model,
     check_methods,
@@ -66,18 +65,6 @@ METRICS = {
     "drop_3": "loss without the first three words (more is better)",
     "leave_one_out": "rank correlation with the loss without each word alone (1 by construction for leave_one_out)",
 }
-
-
-@dataclass(frozen=True)
-class FaithfulnessOptions:
-    """Which methods, how words are taken away, and how often chance is drawn."""
-
-    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "attention_head")
-    prompt: MethodOptions = field(default_factory=lambda: MethodOptions(unit="answer", sources="word", steps=20))
-    random_orders: int = 10
-    max_new_tokens: int = 64
-    resamples: int = 2000
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from attrib.assess.holdout.membership import (
     tell_apart,
     truth_ratio,
 )
+from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.questions import Question
 from attrib.assess.split import PARTS, REPHRASED, Part, Split, learned
 from attrib.corpus.documents import Corpus
@@ -64,23 +65,6 @@ REPHRASED_GAP = "trained − rephrased"
 _NAN = float("nan")
 
 Which = Literal["base", "tuned", "difference", "full", "retrained"]
-
-
-@dataclass(frozen=True)
-class HoldoutOptions:
-    """How much is asked and drawn."""
-
-    max_new_tokens: int = 64
-    batch: int = 16
-    candidates: int = 5
-    """Wrong answers beside the right one for exposure and truth ratio; 0: neither."""
-    sections: int = 50
-    """Texts of sections of each part whose membership is scored, at most; 0: none."""
-    resamples: int = 1000
-    permutations: int = 9999
-    blind_permutations: int = 199
-    """Each fits the blind baseline anew."""
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
 
+from attrib.assess.influence.options import RetrainOptions
 from attrib.assess.questions import Question, described, restored
 from attrib.assess.retraining import Measured, Texts, plan, retrain
 from attrib.corpus.documents import Corpus
@@ -59,20 +60,6 @@ SCORERS = (
     CONTRAST, *GATED, "random",
 )  # fmt: skip
 """Rows of every table: mappers and their controls."""
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """How often to retrain, and how to tune."""
-
-    tune: TuneOptions
-    without: int | None = None
-    """Sections left out one at a time; None = each."""
-    halves: int = 48
-    seeds: tuple[int, ...] = (0,)
-    """Of tuning; the first one's adapter is scored."""
-    draw: int = 0
-    """Seed of the choice of sections and halves."""
 
 
 def assess_influence(

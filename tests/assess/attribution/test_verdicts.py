@@ -12,9 +12,9 @@ import pytest
 
 from attrib.assess.answering import answer_all
 from attrib.assess.attribution import run as verdicts
+from attrib.assess.attribution.options import AttributionOptions
 from attrib.assess.attribution.run import (
     HELD_OUT,
-    AttributionOptions,
     AttributionReport,
     AttributionRow,
     assess_attribution,

@@ -14,9 +14,9 @@ import pytest
 from attrib.assess import answering
 from attrib.assess.answering import AnswerOptions
 from attrib.assess.benchmark import run as benchmark
+from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.benchmark.run import (
     MEASURES,
-    BenchmarkOptions,
     BenchmarkReport,
     BenchmarkSummary,
     assess_benchmark,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from attrib.assess.consistency.clusters import (
-    SAME,
     Group,
     by_embedding,
     by_entailment,
@@ -22,6 +21,7 @@ from attrib.assess.consistency.clusters import (
     numbers,
     terms,
 )
+from attrib.assess.consistency.options import SAME
 from attrib.errors import ModelError
 from tests.make_consistency import bag
 

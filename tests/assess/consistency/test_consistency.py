@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from attrib.assess.consistency import run as consistency
 from attrib.assess.consistency.clusters import Group, by_embedding
-from attrib.assess.consistency.run import OF_EACH, QUANTITIES, ConsistencyOptions, Divergence, compare, difference
+from attrib.assess.consistency.options import ConsistencyOptions
+from attrib.assess.consistency.run import OF_EACH, QUANTITIES, Divergence, compare, difference
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError

@@ -13,13 +13,13 @@ import torch
 
 from attrib.assess.faithfulness import run as faithfulness
 from attrib.assess.faithfulness import tell as assessments_tell
+from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.assess.faithfulness.run import (
     CONTROLS,
     METRICS,
     RANDOM,
     RARE,
     SIDES,
-    FaithfulnessOptions,
     FaithfulnessReport,
     assess_faithfulness,
     better_high,

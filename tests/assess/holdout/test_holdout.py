@@ -14,10 +14,10 @@ from scipy import stats
 
 from attrib.assess.holdout import run as holdout
 from attrib.assess.holdout.membership import exposure_by_chance
+from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.holdout.run import (
     GAP,
     REPHRASED_GAP,
-    HoldoutOptions,
     HoldoutReport,
     alternatives,
     assess_holdout,

@@ -13,11 +13,11 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from attrib.assess.influence import run as influence
+from attrib.assess.influence.options import RetrainOptions
 from attrib.assess.influence.run import (
     METRICS,
     InfluenceReport,
     InfluenceRow,
-    RetrainOptions,
     assess_influence,
     correlations,
     outcomes,
