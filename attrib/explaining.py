@@ -34,7 +34,8 @@ from attrib.mapping.combined import Side
 from attrib.mapping.mixture import settings
 from attrib.mapping.reading import Reading
 from attrib.models.bundled import cache_dir
-from attrib.models.pair import ModelPair, versions
+from attrib.models.fingerprint import versions
+from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, decode, encode, encode_answer, encode_prompt
 from attrib.passes.capture import CaptureOptions, TextCapture, capture, resolve_layers
 from attrib.passes.generate import generate

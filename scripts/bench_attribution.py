@@ -34,8 +34,8 @@ from safetensors import safe_open
 from scipy.stats import rankdata
 
 from attrib.models.bundled import get_default_model
-from attrib.models.pair import DEMO_ADAPTER
 from attrib.models.prompt import encode_answer, encode_prompt
+from attrib.models.sources import DEMO_ADAPTER
 
 RUNNERS = Path(__file__).resolve().parent / "peers"
 QUESTION = (

@@ -27,8 +27,10 @@ import torch
 from transformers import GenerationConfig
 
 from attrib.assess.questions import Question, demo_questions, read_questions
-from attrib.models.pair import DEFAULT, Model, ModelPair, load_network
+from attrib.models.loading import load_network
+from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import encode_prompt, strip_end
+from attrib.models.sources import DEFAULT
 from attrib.passes.generate import generate_batch
 
 Ids = tuple[int, ...]

@@ -314,7 +314,8 @@ def gradient_pair() -> Pair:
     from peft import PeftModel
 
     from attrib.index.gradients import GradientEncoder, InfluenceOptions, stages
-    from attrib.models.pair import ModelPair, load_network
+    from attrib.models.loading import load_network
+    from attrib.models.pair import ModelPair
 
     pair = ModelPair.load(device="cpu")
     (stage,) = stages(pair, "tuned", InfluenceOptions(checkpoints="final"))

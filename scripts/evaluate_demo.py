@@ -27,7 +27,8 @@ from attrib.files import write_atomically
 from attrib.index.library import Library
 from attrib.measures import auroc
 from attrib.models.bundled import cache_dir, get_default_model
-from attrib.models.pair import DEMO_ADAPTER, ModelPair
+from attrib.models.pair import ModelPair
+from attrib.models.sources import DEMO_ADAPTER
 from attrib.records import LABELS, Evidence, Explanation, Verdict, storage
 from attrib.text.words import words
 from attrib.verdict.judge import (

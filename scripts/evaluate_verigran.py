@@ -45,7 +45,7 @@ from attrib.mapping.mixture import STORED, Choice, Weights, Windows, combine, se
 from attrib.mapping.reading import Reading
 from attrib.mapping.verbatim import verbatim
 from attrib.models.embedder import embed, load_embedder
-from attrib.models.pair import load_network
+from attrib.models.loading import load_network
 from attrib.models.prompt import encode_prompt
 from attrib.passes.capture import TextCapture, begin_of_text
 from attrib.records import Token

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from attrib.corpus import demo
-from attrib.models.pair import DEFAULT
+from attrib.models.sources import DEFAULT
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions
 from attrib.training.tune import tune

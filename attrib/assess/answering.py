@@ -14,7 +14,8 @@ from typing import Literal
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.files import digest_of, write_atomically
-from attrib.models.pair import Model, ModelPair, versions
+from attrib.models.fingerprint import versions
+from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import decode, encode_prompt
 from attrib.passes.generate import Generated, generate_batch
 from attrib.progress import Progress

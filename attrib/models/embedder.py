@@ -1,4 +1,7 @@
-"""The sentence embedder; the only importer of sentence_transformers."""
+"""Texts → unit vectors, by a sentence embedder; the only importer of sentence_transformers.
+
+Not covered: keeping the vectors of a corpus (``index``).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 
 from attrib.errors import ModelError
 from attrib.models.bundled import embedder_path
-from attrib.models.pair import quiet
+from attrib.models.quiet import quiet, reason_of
 
 
 @cache
@@ -25,9 +28,11 @@ def load_embedder(path: str | None = None, device: str = "cpu") -> Any:
         with quiet():
             return SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=options)
     except Exception as error:
-        reason = " ".join(str(error).split())[:160]
         kind = "folder" if Path(name).exists() else "hub id"
-        raise ModelError(f"embedder {name}: the {kind} cannot be loaded ({reason}); leave --embedder out") from error
+        raise ModelError(
+            f"embedder {name}: the {kind} cannot be loaded ({reason_of(error)}); name a complete sentence-transformers "
+            "model, or none for the bundled one"
+        ) from error
 
 
 def embed(texts: Sequence[str], *, embedder: Any) -> np.ndarray:

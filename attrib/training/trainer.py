@@ -17,7 +17,7 @@ from typing import Any
 
 from attrib import processes
 from attrib.errors import InputError
-from attrib.models.pair import quiet
+from attrib.models.quiet import quiet
 from attrib.progress import Progress
 from attrib.training.items import IGNORED, TrainingExample
 from attrib.training.options import TuneOptions

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from attrib import processes
 from attrib.errors import InputError
-from attrib.models.pair import fingerprint, load_network, refuse_four_bit
+from attrib.models.fingerprint import fingerprint
+from attrib.models.loading import load_network, refuse_four_bit
 from attrib.progress import Progress
 from attrib.training.items import Item, checked_example
 from attrib.training.options import TuneOptions, check_options

@@ -19,7 +19,7 @@ from pathlib import Path
 from attrib import files, processes
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, open_up, write_atomically
-from attrib.models.pair import versions
+from attrib.models.fingerprint import versions
 from attrib.records.codec import from_json, to_json
 from attrib.training.items import Item, read_training_file
 from attrib.training.options import TuneOptions

@@ -16,7 +16,7 @@ from attrib.assess import retraining
 from attrib.assess.questions import Question
 from attrib.assess.retraining import Measured, Run, Texts, forecast, plan, retrain
 from attrib.errors import InputError, RecordError
-from attrib.models.pair import load_network
+from attrib.models.loading import load_network
 from attrib.training.items import Item
 from attrib.training.options import TuneOptions
 

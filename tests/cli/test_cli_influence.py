@@ -133,7 +133,7 @@ def test_the_table_is_printed_with_the_files(capsys: Any, monkeypatch: Any, give
 def test_the_demo_is_assessed_with_its_own_settings(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     from attrib.corpus import demo
     from attrib.models import bundled
-    from attrib.models.pair import DEFAULT
+    from attrib.models.sources import DEFAULT
 
     seen: dict[str, Any] = {}
 

@@ -9,12 +9,12 @@ from typing import Any
 
 def replacements(base: Path, adapter: Path) -> list[tuple[Any, str, Any]]:
     """What must be set so that the default model and the demo's adapter are these: object, attribute, value."""
-    from attrib.models import bundled, pair
+    from attrib.models import bundled, sources
 
-    resolve = pair._resolve
+    resolve = sources.resolve
     return [
         (bundled, "get_default_model", lambda progress=None: base),
-        (pair, "_resolve", lambda name: str(adapter) if name == pair.DEMO_ADAPTER else resolve(name)),
+        (sources, "resolve", lambda name: str(adapter) if name == sources.DEMO_ADAPTER else resolve(name)),
     ]
 
 

@@ -18,7 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attrib.errors import ModelError
-from attrib.models.pair import ModelPair, fingerprint, load_network
+from attrib.models.fingerprint import fingerprint
+from attrib.models.loading import load_network
+from attrib.models.pair import ModelPair
 from tests.conftest import save_adapter, save_model, tiny_network, tiny_tokenizer
 
 IDS = torch.tensor([[60, 61, 62, 63, 64, 65, 66]])

@@ -18,8 +18,8 @@ import pytest
 
 from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
-from attrib.models import pair
-from attrib.models.pair import ModelPair, load_network
+from attrib.models.loading import load_network
+from attrib.models.pair import ModelPair
 from attrib.training import rehearsal, trainer
 from attrib.training.items import IGNORED, Item, answer_example, corpus_items, read_trained, text_example
 from attrib.training.options import TuneOptions, check_options, spaced
@@ -460,7 +460,7 @@ def test_four_bits_are_asked_of_transformers_and_only_the_adapter_is_trained(
 
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
     monkeypatch.setattr(transformers, "BitsAndBytesConfig", Config)
-    monkeypatch.setattr(pair, "refuse_four_bit", lambda name: None)
+    monkeypatch.setattr("attrib.models.loading.refuse_four_bit", lambda name: None)
     monkeypatch.setattr("attrib.training.tune.refuse_four_bit", lambda name: None)
     out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, device="cpu")
     assert asked[0]["quantization_config"].options == {

@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 
 from attrib.assess.grading.wording import quantities, words
 from attrib.errors import ModelError
-from attrib.models.pair import quiet
+from attrib.models.quiet import quiet
 from attrib.text.words import WORD, key, keys
 from attrib.verdict.vocabulary import is_function_word
 

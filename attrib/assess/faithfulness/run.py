@@ -39,7 +39,8 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.measures import bootstrap_interval
-from attrib.models.pair import ModelPair, versions
+from attrib.models.fingerprint import versions
+from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
 from attrib.passes.generate import generate
 from attrib.passes.targets import CONTRASTIVE, name_of

@@ -31,7 +31,9 @@ from attrib.mapping import MAPPERS
 from attrib.mapping.answer import MapperScores
 from attrib.mapping.combined import Side, blend, learned_share, mix
 from attrib.mapping.influence import score
-from attrib.models.pair import ModelPair, fingerprint, load_network, versions
+from attrib.models.fingerprint import fingerprint, versions
+from attrib.models.loading import load_network
+from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.progress import Progress

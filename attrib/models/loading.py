@@ -1,0 +1,163 @@
+"""A name → a frozen network with its tokenizer, and the network → one that is hooked through TransformerLens.
+
+Files: folders of transformers with safetensors, GGUF files, the hub. Not covered: adapters (``adapters``), pickled
+weights, encoders (refused).
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from attrib.errors import InputError, ModelError
+from attrib.models.checks import refuse_encoders, refuse_nan
+from attrib.models.quiet import quiet, reason_of
+from attrib.models.sources import ModelSource
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+
+
+def load_network(
+    name: str,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    device_map: str | None = None,
+    trust_remote_code: bool = False,
+    four_bit: bool = False,
+) -> tuple[Any, Any]:
+    """A causal language model with eager attention, frozen and in evaluation mode, and its tokenizer.
+
+    ``device_map`` is handed to transformers, for models larger than one GPU. ``four_bit``: linear layers in 4 bits
+    (nf4, their constants quantised too), the rest in bf16, as for QLoRA (Dettmers et al. 2305.14314).
+    Raises ModelError, one line, for a model that cannot be used.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    if four_bit:
+        refuse_four_bit(name)
+    device = choose_device(device)
+    dtype = "bfloat16" if four_bit else choose_dtype(dtype, device)
+    source = ModelSource.of(name, revision)
+    path, where = _where(source, trust_remote_code)
+    how: dict[str, Any] = {"dtype": getattr(torch, dtype), "attn_implementation": "eager", "device_map": device_map}
+    if four_bit:
+        how |= {"device_map": {"": device}, "quantization_config": _four_bit_config()}
+    if not source.is_gguf:
+        # GGUF files are not safetensors but hold no code either.
+        how["use_safetensors"] = True
+    with quiet():
+        try:
+            config = AutoConfig.from_pretrained(path, **where)
+            refuse_encoders(name, config)
+            tokenizer = AutoTokenizer.from_pretrained(path, **where)
+            network, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **how, **where)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise source.not_loaded(error) from error
+    # transformers would fill them with random numbers.
+    if info["missing_keys"]:
+        raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
+    if getattr(network.config, "max_position_embeddings", None) is None:
+        raise ModelError(f"{name}: {config.model_type} has no max_position_embeddings in its config.json; add it")
+    # A network in 4 bits was loaded where it stays.
+    if device_map is None and not four_bit:
+        network.to(device)
+    network.eval().requires_grad_(False)
+    refuse_nan(name, network)
+    return network, tokenizer
+
+
+def _where(source: ModelSource, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
+    """Path and options that tell transformers where the files are. Raises ModelError for a folder without a model."""
+    if source.is_gguf:
+        file = Path(source.path)
+        return str(file.parent), {"gguf_file": file.name}
+    if source.folder is None:
+        return source.path, {"revision": source.revision, "trust_remote_code": trust_remote_code}
+    if not (source.folder / "config.json").is_file():
+        is_adapter = (source.folder / "adapter_config.json").exists()
+        kind = "an adapter, which can only be the tuned model" if is_adapter else "not a model"
+        raise ModelError(f"{source.name}: the folder has no config.json, so it is {kind}; name a base model's folder")
+    return source.path, {"trust_remote_code": trust_remote_code}
+
+
+def choose_device(device: str) -> str:
+    """The device to compute on; auto: the first of cuda, mps and cpu that there is. Raises ModelError without it."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(
+            f"device {device!r}: this PyTorch sees no GPU; use --device cpu or install a CUDA build of torch"
+        )
+    try:
+        torch.zeros(1, device=device).item()
+    except RuntimeError as error:
+        raise ModelError(f"device {device!r}: PyTorch cannot use it ({reason_of(error)}); use --device cpu") from error
+    return device
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """The precision of the weights; auto: float32 on a CPU, bfloat16 elsewhere. Raises ModelError for another."""
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype {dtype!r} is unknown; use one of auto, {', '.join(DTYPES)}")
+    return dtype
+
+
+def refuse_four_bit(name: str) -> None:
+    """Raises InputError where a base cannot be loaded in 4 bits; loads nothing."""
+    from importlib.util import find_spec
+
+    import torch
+
+    if name.endswith(".gguf"):
+        raise InputError(f"{name}: four-bit needs weights in safetensors, not GGUF; name the model's folder or hub id")
+    if not torch.cuda.is_available():
+        raise InputError("four-bit: it needs a GPU with CUDA, and this PyTorch sees none; tune without it")
+    if find_spec("bitsandbytes") is None:
+        raise InputError("four-bit: it needs bitsandbytes; install attrib with its extra: pip install 'attrib[qlora]'")
+
+
+def _four_bit_config() -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def hooked(name: str, network: Any, tokenizer: Any, *, dtype: str, trust_remote_code: bool = False) -> Any:
+    """The network behind a TransformerBridge. Raises ModelError for a family that TransformerLens does not know."""
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    # The bridge adds tokens that it misses, and would load the tokenizer anew by a name that may have no files
+    # (GGUF) or others (a revision) unless beginnings are marked. Ids come from ours alone: it gets a copy.
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.init_kwargs["add_bos_token"] = True
+    with quiet():
+        try:
+            return TransformerBridge.boot_transformers(
+                name,
+                hf_model=network,
+                tokenizer=tokenizer,
+                dtype=getattr(torch, dtype),
+                trust_remote_code=trust_remote_code,
+            )
+        except Exception as error:
+            raise ModelError(
+                f"{name}: TransformerLens cannot hook {type(network).__name__} ({reason_of(error)}); use a supported "
+                "model"
+            ) from error

@@ -1,0 +1,76 @@
+"""A model's name → where its files are: bundled, a local folder, a GGUF file, or the hub.
+
+Not covered: fetching them (``bundled``, ``loading``).
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrib.errors import ModelError
+from attrib.models import bundled
+from attrib.models.quiet import reason_of
+
+DEFAULT = "smollm2-135m-instruct"
+"""Name of the bundled base model."""
+DEMO_ADAPTER = "demo"
+"""Name of the bundled adapter, tuned on the demo's documents."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model as it was named, and where its files are."""
+
+    name: str
+    path: str
+    """A local path, or the hub's id."""
+    revision: str | None = None
+    """Revision on the hub; None for local files and for the newest."""
+
+    @classmethod
+    def of(cls, name: str, revision: str | None = None) -> ModelSource:
+        """Raises ModelError for a path that does not exist, and for a revision of a local path."""
+        source = cls(name, resolve(name), revision)
+        if not source.is_local and (source.is_gguf or source.path.startswith((".", "/", "~"))):
+            raise ModelError(f"{name}: no such file or folder; check the path")
+        if source.is_local and revision is not None:
+            raise ModelError(f"{name}: it is a local path and has no revision {revision!r}; leave the revision out")
+        return source
+
+    @property
+    def is_local(self) -> bool:
+        """False for a model of the hub."""
+        return Path(self.path).exists()
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether all of the model is one GGUF file."""
+        return self.path.endswith(".gguf")
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder, if it is one."""
+        return Path(self.path) if Path(self.path).is_dir() else None
+
+    def not_loaded(self, error: BaseException) -> ModelError:
+        """Why the model was not loaded, in one line."""
+        if not self.is_local and not self.is_gguf:
+            return ModelError(
+                f"{self.name}: neither a local path nor loadable from the hub ({reason_of(error)}); check the name, "
+                "the network, or give a local folder"
+            )
+        return ModelError(
+            f"{self.name}: cannot be loaded ({reason_of(error)}); check that it is a complete transformers model with "
+            "safetensors"
+        )
+
+
+def resolve(name: str) -> str:
+    """The path of a bundled model; every other name as it is."""
+    if name == DEFAULT:
+        return str(bundled.get_default_model())
+    if name == DEMO_ADAPTER:
+        return str(importlib.resources.files("attrib") / "data" / "demo" / "adapter")
+    return name
