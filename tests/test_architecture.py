@@ -48,8 +48,6 @@ LEFT = {
     "corpus": 1,
     "explaining": 2,
     "index": 1,
-    "models": 3,
-    "passes": 1,
     "render": 7,
     "verdict": 1,
 }

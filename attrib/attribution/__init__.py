@@ -18,7 +18,7 @@ from attrib.attribution.job import AttributionJob, Method, MethodOptions, Method
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded, encode_answer
-from attrib.passes.backward import evaluate
+from attrib.passes.forward import evaluate
 from attrib.passes.targets import check_target, make_target, name_of
 from attrib.progress import Progress
 from attrib.records import Attribution

@@ -10,8 +10,9 @@ import numpy as np
 
 from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import InputError
-from attrib.passes.backward import backpropagate, watch
+from attrib.passes.backward import backpropagate
 from attrib.passes.capture import resolve_layers
+from attrib.passes.forward import watch
 from attrib.records.kind import ScoreKind
 
 ATTENTION = ScoreKind(

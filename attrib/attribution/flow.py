@@ -15,7 +15,7 @@ import numpy as np
 
 from attrib.attribution.job import AttributionJob, MethodScores, own
 from attrib.errors import ModelError
-from attrib.passes.backward import Hook, watch
+from attrib.passes.forward import Hook, watch
 from attrib.records.kind import ScoreKind
 
 ROLLOUT = ScoreKind(

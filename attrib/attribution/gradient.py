@@ -15,7 +15,8 @@ import numpy as np
 
 from attrib.attribution.job import AttributionJob, MethodScores, Reducer, own
 from attrib.errors import InputError
-from attrib.passes.backward import Changed, Part, backpropagate, evaluate
+from attrib.passes.backward import RowGradients, backpropagate
+from attrib.passes.forward import Changed, evaluate
 from attrib.records.kind import ScoreKind
 
 _SIZE = (
@@ -128,7 +129,7 @@ def _room(job: AttributionJob, width: int) -> np.ndarray:
     return np.zeros((len(job.rows), job.positions, width), np.float32)
 
 
-def by_position(job: AttributionJob, part: Part, point: str) -> tuple[Any, Any]:
+def by_position(job: AttributionJob, part: RowGradients, point: str) -> tuple[Any, Any]:
     """Gradient [row, batch, position, …] and value [batch, position, …]; InputError where a point has no positions."""
     gradient, value = part.gradients[point], part.points[point]
     refuse_without_positions(point, value, part.length)
@@ -145,7 +146,7 @@ def refuse_without_positions(point: str, value: Any, length: int) -> None:
         )
 
 
-def put(out: np.ndarray, part: Part, scores: Any) -> None:
+def put(out: np.ndarray, part: RowGradients, scores: Any) -> None:
     """Write [row, position] scores to their rows; positions after the cut are zero."""
     scores = scores.double().cpu().numpy()
     out[list(part.rows), : scores.shape[1]] = scores

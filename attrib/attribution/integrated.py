@@ -19,16 +19,9 @@ import numpy as np
 from attrib.attribution.gradient import refuse_without_positions, times_value
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
-from attrib.passes.backward import (
-    EMBEDDINGS,
-    Changed,
-    Inputs,
-    at_least_float,
-    backpropagate,
-    evaluate,
-    refuse_unknown,
-    together,
-)
+from attrib.passes.backward import backpropagate
+from attrib.passes.forward import EMBEDDINGS, Changed, Inputs, at_least_float, evaluate, refuse_unknown
+from attrib.passes.plan import copies_together
 from attrib.records.kind import ScoreKind
 
 INTEGRATED_GRADIENTS = ScoreKind(
@@ -189,7 +182,7 @@ def _gauss(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _along(job: AttributionJob, line: _Line, alphas: Sequence[float]) -> np.ndarray:
     """The targets of all answer tokens at points of the path, [point, answer]; forwards only."""
-    size = together(job.inputs(), 1)
+    size = copies_together(job.inputs(), 1)
     runs = [alphas[at : at + size] for at in range(0, len(alphas), size)]
     values = [evaluate(line.inputs(run)).double().cpu().numpy() for run in runs]
     return np.concatenate(values)
@@ -202,7 +195,7 @@ def _quadrature(
     import torch
 
     scores = np.zeros((len(alphas) if apart else 1, len(job.rows), job.positions), np.float32 if apart else np.float64)
-    size = together(job.inputs(), len(job.rows))
+    size = copies_together(job.inputs(), len(job.rows))
     for at in range(0, len(alphas), size):
         run = [float(alpha) for alpha in alphas[at : at + size]]
         weight = torch.tensor(weights[at : at + size], dtype=torch.float64)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import EMBEDDINGS, Inputs
+from attrib.passes.forward import EMBEDDINGS, Inputs
 from attrib.passes.targets import Target
 from attrib.progress import Progress
 from attrib.records.kind import ScoreKind

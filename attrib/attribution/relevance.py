@@ -25,7 +25,8 @@ import numpy as np
 from attrib.attribution.gradient import by_position, put, times_value
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import ModelError
-from attrib.passes.backward import Hook, Values, backpropagate
+from attrib.passes.backward import Values, backpropagate
+from attrib.passes.forward import Hook
 from attrib.records.kind import ScoreKind
 
 RELEVANCE = ScoreKind(

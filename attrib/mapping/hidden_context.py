@@ -30,7 +30,7 @@ from attrib.mapping.hidden import unit
 from attrib.mapping.mixture import Windows, settings
 from attrib.mapping.reading import Reading
 from attrib.models.prompt import encode_prompt, prompt_text
-from attrib.passes.backward import logits_at
+from attrib.passes.forward import logits_at
 
 if TYPE_CHECKING:
     from attrib.models.pair import Model

@@ -15,7 +15,7 @@ import numpy as np
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import at_least_float, logits_at
+from attrib.passes.forward import at_least_float, logits_at
 from attrib.records import Capture
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import markers
-from attrib.passes.backward import at_least_float
+from attrib.passes.forward import at_least_float
 from attrib.progress import Progress
 
 TIES = {"torch.float32": 5e-4, "torch.float64": 1e-9}

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
-from attrib.passes.backward import EMBEDDINGS, logits_at
+from attrib.passes.forward import EMBEDDINGS, logits_at
 from attrib.passes.targets import Goal, make_target
 
 POSITIONS = 1024

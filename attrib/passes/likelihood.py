@@ -15,7 +15,7 @@ from jaxtyping import Float
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import at_least_float
+from attrib.passes.forward import at_least_float
 from attrib.progress import Progress
 
 

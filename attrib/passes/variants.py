@@ -18,7 +18,8 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import CHUNK_POSITIONS, at_least_float, checked
+from attrib.passes.forward import at_least_float, checked
+from attrib.passes.plan import chunk_positions
 from attrib.passes.targets import Goal, Target
 
 LOGIT_SHARE, CACHE_SHARE = 0.05, 0.4
@@ -46,7 +47,7 @@ def score_variants(
             "prompt: a variant has no tokens left; leave the chat template in, or replace instead of deleting"
         )
     shared = [_shared(prompt, encoded.prompt_ids) for prompt in prompts]
-    wanted = batch_positions or CHUNK_POSITIONS.get(model.device.type, CHUNK_POSITIONS["cpu"])
+    wanted = batch_positions or chunk_positions(model)
     vocabulary = int(model.bridge.original_model.get_output_embeddings().weight.shape[0])
     most = max(1, int(LOGIT_SHARE * memory_gb * 1e9 / (4 * len(encoded.answer_ids) * vocabulary)))
     fitting = int(CACHE_SHARE * memory_gb * 1e9 / _cache_bytes(model))

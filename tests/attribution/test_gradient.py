@@ -12,7 +12,7 @@ import torch
 from attrib.attribution import MethodOptions, attribute, attribute_model
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
-from attrib.passes import backward as passes
+from attrib.passes.graph import LayeredGraph
 from attrib.text.units import words
 from tests.oracles import ANSWER, ARCHITECTURES, LONG, QUESTION, Loop, bare, encoded, loop, save_architecture
 
@@ -164,12 +164,12 @@ def test_chunks_and_memory_do_not_change_the_numbers(
 ) -> None:
     text, used = encoded(tiny_pair64, answer=LONG), []
 
-    class Spy(passes._Layered):
+    class Spy(LayeredGraph):
         def forward(self, rows: range) -> Any:
             used.append(rows)
             return super().forward(rows)
 
-    monkeypatch.setattr(passes, "_Layered", Spy)
+    monkeypatch.setattr("attrib.passes.backward.LayeredGraph", Spy)
     want = attribute_model(tiny_pair64, text, GRADIENTS, MethodOptions(unit="token", chunk=1000), tuned=True)
     assert not used
     got = attribute_model(tiny_pair64, text, GRADIENTS, MethodOptions(unit="token", **changes), tuned=True)

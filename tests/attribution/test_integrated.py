@@ -271,8 +271,6 @@ def test_a_short_run_says_that_it_has_not_converged(tiny_pair64: Any) -> None:
 def test_points_chunks_and_memory_do_not_change_the_numbers(
     tiny_pair64: Any, steps: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attrib.passes import backward as passes
-
     text = encoded(tiny_pair64)
     options: dict[str, Any] = {"steps": steps, "path": "prefix", "unit": "word", "max_steps": 24}
     want = scores_of(tiny_pair64, text, **options)
@@ -281,7 +279,7 @@ def test_points_chunks_and_memory_do_not_change_the_numbers(
         np.testing.assert_allclose(got.values, want.values, atol=1e-4)
     for positions in (1, 10_000):
         # All points by themselves, or all in one batch.
-        monkeypatch.setattr(passes, "CHUNK_POSITIONS", {"cpu": positions})
+        monkeypatch.setattr("attrib.passes.plan.CHUNK_POSITIONS", {"cpu": positions})
         got = scores_of(tiny_pair64, text, **options)
         np.testing.assert_allclose(got.values, want.values, atol=1e-4)
         np.testing.assert_allclose(gap_of(got), gap_of(want), atol=1e-4)
@@ -408,7 +406,7 @@ def test_another_point_agrees_with_captum_s_layers(
 def tight(pair: Any, text: Encoded) -> float:
     """A budget, GB, that holds one block's graph alone."""
     from attrib.attribution import make_job
-    from attrib.passes.backward import plan
+    from attrib.passes.plan import plan
 
     job = make_job(pair, text, ((0,),), MethodOptions(), tuned=True)
     for budget in 0.05 * 0.97 ** np.arange(400):

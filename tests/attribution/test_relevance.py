@@ -19,7 +19,9 @@ from attrib.attribution.relevance import Kind, attnlrp, fixed_attention, propaga
 from attrib.errors import ModelError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import EMBEDDINGS, backpropagate, logits_at, plan
+from attrib.passes.backward import backpropagate
+from attrib.passes.forward import EMBEDDINGS, logits_at
+from attrib.passes.plan import plan
 from attrib.text.units import units
 from tests.conftest import save_model, tiny_tokenizer
 from tests.oracles import ARCHITECTURES, QUESTION, bare, encoded, save_architecture

@@ -22,18 +22,9 @@ from hypothesis import strategies as st
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
-from attrib.passes.backward import (
-    EMBEDDINGS,
-    Changed,
-    Group,
-    Inputs,
-    Values,
-    _split,
-    backpropagate,
-    evaluate,
-    plan,
-    watch,
-)
+from attrib.passes.backward import Values, backpropagate
+from attrib.passes.forward import EMBEDDINGS, Changed, Inputs, evaluate, watch
+from attrib.passes.plan import RowGroup, plan, split_rows
 from attrib.passes.targets import make_target
 from tests.conftest import save_model
 from tests.oracles import ARCHITECTURES, LONG, Loop, bare, encoded, loop, save_architecture
@@ -72,7 +63,7 @@ def gradients(inputs: Inputs, units: Any = None, point: str = EMBEDDINGS) -> np.
     return np.asarray(out)
 
 
-def planned(inputs: Inputs, points: Any = (EMBEDDINGS,), batch: int = 1) -> list[Group]:
+def planned(inputs: Inputs, points: Any = (EMBEDDINGS,), batch: int = 1) -> list[RowGroup]:
     text = inputs.encoded
     return plan(inputs, [len(text.prompt_ids) + i for i in range(len(text.answer_ids))], batch, points)
 
@@ -326,7 +317,7 @@ def test_the_targets_of_every_row_are_told(tiny_pair64: Any) -> None:
 
 @given(n=st.integers(1, 200), chunk=st.integers(1, 50), groups=st.integers(1, 40))
 def test_a_split_has_every_row_once_in_whole_chunks(n: int, chunk: int, groups: int) -> None:
-    cuts = _split(n, chunk, groups)
+    cuts = split_rows(n, chunk, groups)
     assert [row for start, stop in cuts for row in range(start, stop)] == list(range(n))
     assert len(cuts) <= groups
     assert all((stop - start) % chunk == 0 for start, stop in cuts[:-1])

@@ -33,9 +33,6 @@ from attrib.render.figures.style import figure_of
 from attrib.render.tables import interval, number
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

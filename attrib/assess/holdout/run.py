@@ -42,7 +42,7 @@ from attrib.errors import InputError, ModelError, RecordError
 from attrib.measures import grouped_difference_interval, grouped_interval, permutation_p, sign_flip_p
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded, encode_answer, encode_given, encode_prompt
-from attrib.passes.backward import at_least_float
+from attrib.passes.forward import at_least_float
 from attrib.passes.likelihood import score_given
 from attrib.progress import Progress
 from attrib.records import Section
