@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.shapes import check_shapes
+
+check_shapes()
 SHARED = Path(os.environ.get("ATTRIB_SHARED", "../shared"))
 TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
