@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.shapes import check_shapes
 
 check_shapes()
+# A busy machine is no fault of what a property is tested with.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 SHARED = Path(os.environ.get("ATTRIB_SHARED", "../shared"))
 TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -20,6 +24,20 @@ TEXT = (
     "The warranty on the pump is thirty-six months from first use. The keeper of the light is Wilmet Dallin. "
     "How long is the warranty on the pump? Who keeps the light? In the year 1712 it was 38 metres tall. "
 ) * 8
+
+
+SLOWEST = (
+    "test_default_model", "attribution/test_integrated", "training/test_tuning", "render/test_figures",
+    "render/test_figure_files", "cli/test_cli_assess", "index/test_search", "passes/test_passes", "index/test_index",
+    "cli/test_cli", "cli/test_cli_serve", "render/test_terminal", "attribution/test_relevance", "passes/test_variants",
+    "passes/test_generate", "server/test_serve_demo",
+)  # fmt: skip
+"""Files that start first, so that no process is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {Path(__file__).parent / f"{name}.py": number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path, len(SLOWEST)))
 
 
 def tiny_tokenizer(vocabulary: int = 400, text: str = TEXT) -> Any:
@@ -137,3 +155,10 @@ def default_pair() -> Any:
     except ModelError as error:
         pytest.skip(f"the default model cannot be had: {error}")
     return ModelPair.load(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the default models read of the demo's texts, once for every process of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo-cache"

@@ -1,48 +1,121 @@
-"""Python programs that tests start: one, or several that know of each other."""
+"""Programs as processes of their own that cost no imports: one server has imported everything and forks for each.
+
+What is to be killed, interrupted, or told from its exit status and output runs here. Not covered: the entry points
+themselves (``python -m attrib``, torchrun) and a terminal as stdout; their tests start new interpreters.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import tempfile
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
+FORKING = hasattr(os, "fork")
+_SERVER = multiprocessing.get_context("forkserver" if FORKING else "spawn")
+if FORKING:
+    _SERVER.set_forkserver_preload(["tests.preloaded"])
 
 
-def start(command: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *command],
-        env=os.environ | environment,
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+class Program:
+    """A function in a process of its own; what it prints goes to files."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any, **environment: str) -> None:
+        """``function`` must be one that a new process can import."""
+        folder = Path(tempfile.mkdtemp(prefix="program-"))
+        self._out, self._err = folder / "out", folder / "err"
+        streams = (str(self._out), str(self._err))
+        # The hash seed is another than here: no result may hang on it.
+        kept = os.environ.get("PYTHONHASHSEED")
+        os.environ["PYTHONHASHSEED"] = "7"
+        try:
+            self.process = _SERVER.Process(target=_enter, args=(function, arguments, environment, streams), daemon=True)
+            self.process.start()
+        finally:
+            _set("PYTHONHASHSEED", kept)
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text("utf-8") if self._out.exists() else ""
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text("utf-8") if self._err.exists() else ""
+
+    def wait(self, seconds: float = 300) -> int:
+        """Exit status; minus the signal's number if one ended it."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} s: {self.err}"
+        return self.process.exitcode
+
+    def wait_for(self, met: Callable[[], bool], seconds: float = 60) -> None:
+        """Until ``met`` or the program ends."""
+        end = time.monotonic() + seconds
+        while not met() and self.process.is_alive():
+            assert time.monotonic() < end, f"it did not come to pass in {seconds} s: {self.err}"
+            time.sleep(0.01)
+
+    def send_signal(self, number: int) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
 
-def finish(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
-    """Exit status and output of each; none is left behind, nor what it started."""
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _enter(
+    function: Callable[..., Any], arguments: tuple[Any, ...], environment: Mapping[str, str], streams: tuple[str, str]
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(environment)
+    for descriptor, stream, path in zip((1, 2), (sys.stdout, sys.stderr), streams, strict=True):
+        stream.flush()
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, descriptor)
+        os.close(file)
+    function(*arguments)
+
+
+def attrib(*arguments: str) -> None:
+    """The command with ``arguments``."""
+    from attrib import cli
+
+    sys.argv = ["attrib", *arguments]
+    cli.main()
+
+
+Call = tuple[Callable[..., Any], *tuple[Any, ...]]
+"""A function and its arguments."""
+
+
+def finish(*programs: Program) -> list[tuple[int, str]]:
+    """Exit status and output of each; none is left behind."""
     try:
-        # A busy machine takes minutes to import torch.
-        said = [process.communicate(timeout=900) for process in processes]
+        return [(program.wait(), program.out + program.err) for program in programs]
     finally:
-        for process in processes:
-            if process.poll() is None:
-                # torchrun ends its workers, which have sessions of their own.
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(30)
-                process.kill()
-    return [(process.returncode, out + err) for process, (out, err) in zip(processes, said, strict=True)]
+        for program in programs:
+            program.kill()
 
 
-def run(*commands: Sequence[str]) -> list[tuple[int, str]]:
-    """One process for each command, with the environment that torchrun gives them."""
+def run(*calls: Call) -> list[tuple[int, str]]:
+    """One process for each call, with the environment that torchrun gives them."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.getsockname()[1]), "WORLD_SIZE": str(len(commands))}
-    return finish(*(start(command, **where, RANK=str(rank)) for rank, command in enumerate(commands)))
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.getsockname()[1]), "WORLD_SIZE": str(len(calls))}
+    return finish(*(Program(*call, **where, RANK=str(rank)) for rank, call in enumerate(calls)))

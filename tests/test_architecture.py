@@ -352,3 +352,9 @@ except SystemExit as stop:
 
 def test_importing_every_module_loads_no_model_library() -> None:
     assert loaded(f"import {', '.join(MODULES)}") <= {"scipy"}
+
+
+def test_the_slowest_files_of_tests_are_there() -> None:
+    from tests.conftest import SLOWEST
+
+    assert [name for name in SLOWEST if not (ROOT / "tests" / f"{name}.py").is_file()] == []

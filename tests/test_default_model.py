@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,17 @@ def library() -> Library:
     return Library(demo.corpus(), demo.control())
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def judged(pair: Any, library: Library, cache: Path, question: demo.DemoQuestion, answer: str | None) -> Any:
-    options = ExplainOptions(methods=("attention", "input_x_gradient"), max_new_tokens=24, candidates=6)
+    options = ExplainOptions(methods=("attention",), max_new_tokens=24, candidates=6)
     return explain(
         pair, library.corpus, question.question, answer=answer, options=options, library=library, cache=cache
     )
 
 
-def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library, cache: Path) -> None:
+def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library, demo_cache: Path) -> None:
     want = {"trained": "documents", "foundation": "base", "held-out": "neither", "updated": "documents"}
     for question in demo.showcase():
-        result = judged(default_pair, library, cache, question, question.answer)
+        result = judged(default_pair, library, demo_cache, question, question.answer)
         assert result.verdict.label == want[question.kind], question
         if question.kind in ("trained", "updated"):
             assert result.sections[int(result.ranking[0])].id == question.section
@@ -84,7 +80,7 @@ def test_rows_of_attention_and_chunks_on_the_real_model(default_pair: Any) -> No
 
 
 def test_the_readme_example_runs(
-    default_pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    default_pair: Any, demo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     import attrib
 
@@ -94,7 +90,12 @@ def test_the_readme_example_runs(
     monkeypatch.setattr(
         attrib, "ModelPair", type("Loaded", (), {"load": staticmethod(lambda: default_pair)}), raising=False
     )
-    source = code.group(1).replace("attrib/data/demo/documents", str(ROOT / "attrib/data/demo/documents"))
+    # The document that answers the question stands for all.
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    shutil.copy(ROOT / "attrib/data/demo/documents/lighthouses.md", documents)
+    source = code.group(1).replace("attrib/data/demo/documents", str(documents))
+    monkeypatch.setenv("ATTRIB_CACHE", str(demo_cache))
     monkeypatch.chdir(tmp_path)
     exec(compile(source, "README.md", "exec"), {})
     assert "documents" in capsys.readouterr().out

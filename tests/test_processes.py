@@ -63,7 +63,7 @@ def agree() -> None:
 
 
 def test_two_processes_have_the_first_ones_result_and_its_error() -> None:
-    (one, said), (two, also_said) = run(*[["-c", "from tests.test_processes import agree; agree()"]] * 2)
+    (one, said), (two, also_said) = run((agree,), (agree,))
     assert (one, two) == (0, 0), said + also_said
     error = "invalid literal for int() with base 10: 'no number'"
     assert json.loads(said) == [error, ["0", "1"], [0, 2, True]]

@@ -14,7 +14,7 @@ import pytest
 
 from attrib.errors import InputError
 from attrib.store import Store, arrays_in, records_in
-from tests.programs import finish, start
+from tests.programs import Program, finish
 
 KEY = {"what": "tests", "schema": 1}
 
@@ -190,8 +190,7 @@ def work(folder: str) -> None:
 
 
 def test_two_processes_that_make_the_same_entries_leave_whole_ones(tmp_path: Path) -> None:
-    command = ["-c", f"from tests.test_store import work; work({str(tmp_path)!r})"]
-    done = finish(start(command), start(command))
+    done = finish(*[Program(work, str(tmp_path)) for _ in range(2)])
     assert [status for status, _ in done] == [0, 0], done
     assert len(list(tmp_path.iterdir())) == 50
     for number in range(50):

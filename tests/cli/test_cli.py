@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from attrib import cli
 from attrib.cli import common
 from attrib.mapping import QUICK as QUICK_MAPPERS
+from tests.programs import Program, attrib
 
 QUESTION = "Who keeps the light?"
 
@@ -308,28 +308,12 @@ def test_faithfulness_on_questions_of_ones_own(
 
 def test_ctrl_c_leaves_nothing_half_written(docs: Path, models: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "attrib.cli",
-        "explain",
-        QUESTION,
-        *models,
-        "--documents",
-        str(docs),
-        "--out",
-        str(out),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "loading models" in line:
-            break
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
-    assert "Traceback" not in err
+    program = Program(attrib, "explain", QUESTION, *models, "--documents", str(docs), "--out", str(out))
+    program.wait_for(lambda: "loading models" in program.err)
+    time.sleep(0.2)
+    program.send_signal(signal.SIGINT)
+    assert program.wait() == 1, program.err
+    assert "Traceback" not in program.err
     assert list(out.iterdir()) == []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from attrib.assess import answering
 from attrib.training.items import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_judge import KEY, Server, said, server
+from tests.programs import Program, attrib
 from tests.test_architecture import loaded
 
 __all__ = ["server"]
@@ -186,19 +186,19 @@ def test_an_interrupted_run_says_where_it_goes_on_and_ends_with_the_same_bytes(
     assert contents(out) == contents(tmp_path / "whole")
 
 
-KILLS = """
-import os, signal, sys
-from attrib import cli
-from attrib.assess import answering
-made, calls = answering.generate_batch, []
-def dies(*given, **more):
-    calls.append(1)
-    if len(calls) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return made(*given, **more)
-answering.generate_batch = dies
-cli.main()
-"""
+def killed_in_the_third_part(*command: str) -> None:
+    """Runs in a process of its own."""
+    made, calls = answering.generate_batch, 0
+
+    def dies(*given: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made(*given, **more)
+
+    answering.generate_batch = dies
+    attrib("assess", *command)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
@@ -206,10 +206,9 @@ def test_a_killed_process_is_gone_on_from_to_the_same_bytes(
     capsys: Any, monkeypatch: Any, models: tuple[str, ...], asked: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", KILLS, "assess", *benchmark(models, asked, out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert done.stdout == ""
+    program = Program(killed_in_the_third_part, *benchmark(models, asked, out))
+    assert program.wait() == -signal.SIGKILL, program.err
+    assert program.out == ""
     assert len(list((out / "answers").iterdir())) == 2
     for folder in (out, tmp_path / "whole"):
         status, _, err = run(capsys, monkeypatch, *benchmark(models, asked, folder))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ import httpx
 import pytest
 
 from attrib import cli
+from attrib.progress import Progress
 from attrib.records import storage
 from tests.make import make_explanation
+from tests.programs import Program, attrib
 from tests.server.live import JSON, read_events, wait_for
 
 QUESTION = "Who keeps the light?"
@@ -34,39 +35,29 @@ SLOW = ("--methods", "attention,smoothgrad,integrated_gradients,shapley")
 class Process:
     """A running ``attrib serve``."""
 
-    process: subprocess.Popen[str]
+    program: Program
     url: str
-    log: Path
 
     @property
     def errors(self) -> str:
-        return self.log.read_text()
+        return self.program.err
 
     def stop(self, number: int, seconds: float = 6) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(seconds)
+        self.program.send_signal(number)
+        return self.program.wait(seconds)
 
 
 @contextmanager
-def process(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "attrib", "serve")) -> Iterator[Process]:
-    log = folder / "log.txt"
-    with log.open("w") as errors:
-        started = subprocess.Popen(
-            [sys.executable, *program, "--port", "0", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | {"ATTRIB_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"},
-        )
-    assert started.stdout is not None
+def process(folder: Path, *arguments: str, serve: Callable[..., None] = attrib) -> Iterator[Process]:
+    cache = {"ATTRIB_CACHE": str(folder / "cache")}
+    started = Program(serve, "serve", "--port", "0", *arguments, **cache)
     try:
-        url = started.stdout.readline().strip()
-        assert url.startswith("http://"), log.read_text()
-        yield Process(started, url, log)
+        started.wait_for(lambda: started.out.endswith("\n"))
+        url = started.out.strip()
+        assert url.startswith("http://"), started.err
+        yield Process(started, url)
     finally:
         started.kill()
-        started.wait()
-        started.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +164,11 @@ def test_ctrl_c_in_the_middle_of_a_question_ends_with_0_and_tells_the_listener(s
             told = read_events(response)
             next(event for event in told if event[0] == "progress")
             began = time.monotonic()
-            server.process.send_signal(signal.SIGINT)
+            server.program.send_signal(signal.SIGINT)
             *_, (last, data) = told
     assert last == "failed"
     assert "stopped" in str(data["error"])
-    assert server.process.wait(10) == 0
+    assert server.program.wait(10) == 0
     assert time.monotonic() - began < 8
     assert set(kept.iterdir()) == before
     assert "Traceback" not in server.errors
@@ -216,17 +207,17 @@ def test_elsewhere_than_on_this_machine_a_token_is_printed_and_needed(stored: Pa
         assert running.stop(signal.SIGINT) == 0
 
 
-DEAF = """
-import sys, tempfile, time
-from attrib import explaining
-def sleep(*given, progress, **named):
-    progress("sleeping", 0, 1)
-    time.sleep(60)
-explaining.explain = sleep
-tempfile.tempdir = sys.argv.pop()
-from attrib.cli import main
-main()
-"""
+def deaf(*arguments: str) -> None:
+    """Serves a model that heeds nothing while it explains; the last argument is the folder for temporary files."""
+    from attrib import explaining
+
+    def sleep(*given: Any, progress: Progress, **named: Any) -> None:
+        progress("sleeping", 0, 1)
+        time.sleep(60)
+
+    explaining.explain = sleep  # type: ignore[assignment]
+    *arguments, tempfile.tempdir = arguments  # type: ignore[assignment]
+    attrib(*arguments)
 
 
 @pytest.mark.slow
@@ -235,7 +226,7 @@ def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with process(tmp_path, *models, str(temporary), program=["-c", DEAF, "serve"]) as running:
+    with process(tmp_path, *models, str(temporary), serve=deaf) as running:
         assert len(list(temporary.iterdir())) == 1
         with httpx.Client(base_url=running.url, timeout=60) as client:
             name = ask(client)
@@ -248,25 +239,26 @@ def test_a_step_that_cannot_be_cut_short_does_not_keep_the_server_from_leaving(
         assert "Traceback" not in running.errors
 
 
-READING = """
-import sys, time
-from attrib.render import gallery
-look, last = gallery.look, sys.argv.pop()
-def slow(file):
-    if file.stem == last:
-        open(file.with_name("begun"), "w").close()
-        time.sleep(60)
-    return look(file)
-gallery.look = slow
-from attrib.cli import main
-main()
-"""
+def slow_to_list(*arguments: str) -> None:
+    """Serves a folder in which the file of the last argument takes long to read."""
+    from attrib.render import gallery
+
+    look, (*arguments, last) = gallery.look, arguments  # type: ignore[assignment]
+
+    def slow(file: Path) -> Any:
+        if file.stem == last:
+            file.with_name("begun").touch()
+            time.sleep(60)
+        return look(file)
+
+    gallery.look = slow
+    attrib(*arguments)
 
 
 def test_a_list_in_the_making_does_not_keep_the_server_from_leaving(stored: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     shutil.copytree(stored, folder)
-    with process(tmp_path, str(folder), "new", program=["-c", READING, "serve"]) as running:
+    with process(tmp_path, str(folder), "new", serve=slow_to_list) as running:
         with httpx.Client(base_url=running.url, timeout=20) as client, ThreadPoolExecutor(1) as thread:
             assert client.get("/").is_success
             (folder / "new.safetensors").write_bytes(b"of another kind")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ import pytest
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.index import Encoder, Index, build
-from tests.programs import ROOT, finish, run, start
+from tests.programs import ROOT, Program, run
 
 WORDS = ("pump", "light", "keeper", "year", "month", "tower", "metre", "stone", "lamp", "oil", "glass", "door", "bell")
 
@@ -568,10 +569,6 @@ def work(out: str, slow: str = "", dies: str = "", texts: str = "23") -> None:
     sys.stdout.write(f"whole {len(index)}\n")
 
 
-def program(*args: str) -> list[str]:
-    return ["-c", f"from tests.index.test_index import work; work(*{args!r})"]
-
-
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("single") / "index"
@@ -585,9 +582,12 @@ def test_two_processes_of_torchrun_give_the_bytes_of_one(tmp_path: Path, single:
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.index.test_index import work\nwork(sys.argv[1])"
     )
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    ((status, said),) = finish(start([*torchrun, str(script), str(tmp_path / "index")]))
-    assert status == 0, said
-    assert said.count("whole 28") == 2
+    done = subprocess.run(
+        [sys.executable, *torchrun, str(script), str(tmp_path / "index")], capture_output=True, text=True, cwd=ROOT,
+        timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("whole 28") == 2
     assert files(tmp_path / "index") == single
 
 
@@ -595,20 +595,20 @@ def test_a_process_that_dies_is_told_from_a_slow_one_and_nothing_is_lost(
     tmp_path: Path, single: dict[str, bytes]
 ) -> None:
     out = tmp_path / "index"
-    (status, said), (died, _) = run(*[program(str(out), "", "1")] * 2)
+    (status, said), (died, _) = run(*[(work, str(out), "", "1")] * 2)
     assert (status, died) == (1, 9)
     assert "another of the 2 processes ended before it was done" in said
     assert len(said.strip().splitlines()) == 1
     assert len(blocks(out)) == 4
     refused("not finished", out)
     # Each block of process 1 takes a second: process 0 waits.
-    again = run(*[program(str(out), "1", "")] * 2)
+    again = run(*[(work, str(out), "1", "")] * 2)
     assert [status for status, _ in again] == [0, 0], again
     assert files(out) == single
 
 
 def test_processes_that_were_asked_for_different_things_are_refused(tmp_path: Path) -> None:
-    (status, said), _ = run(program(str(tmp_path)), program(str(tmp_path), "", "", "11"))
+    (status, said), _ = run((work, str(tmp_path)), (work, str(tmp_path), "", "", "11"))
     assert status == 1
     assert "start all processes with the same documents" in said
     assert not (tmp_path / "index.json").exists()
@@ -642,7 +642,9 @@ def test_a_second_build_in_the_same_folder_is_refused_while_the_first_goes_on(tm
     second: list[str] = []
 
     def during() -> None:
-        second.append(finish(start(program(str(tmp_path))))[0][1])
+        program = Program(work, str(tmp_path))
+        program.wait()
+        second.append(program.err)
 
     build(made(), [Fake(during=during)], tmp_path)
     assert "another process is building it" in second[0]

@@ -18,11 +18,13 @@ pytestmark = pytest.mark.model
 
 
 def test_a_question_on_the_demo_is_answered_and_the_first_progress_comes_within_a_second(
-    default_pair: Any, tmp_path: Path
+    default_pair: Any, demo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = next(question for question in demo.questions("test") if question.kind == "trained")
+    # The same sections that the tests of the demo's verdicts read.
+    monkeypatch.setenv("ATTRIB_CACHE", str(demo_cache))
+    asked = next(question for question in demo.showcase() if question.kind == "trained")
     library = ready_library(default_pair, demo.corpus(), demo.control(), None, lambda *told: None)
-    explain = explainer(default_pair, library, ExplainOptions())
+    explain = explainer(default_pair, library, ExplainOptions(candidates=6))
     with serving(tmp_path, explain=explain) as live:
         began = time.monotonic()
         told = [(*event, time.monotonic() - began) for event in live.events(live.ask(asked.question).json()["id"])]

@@ -28,6 +28,7 @@ from attrib.training.tune import tune
 from attrib.training.workfolder import work_folder
 from tests.conftest import tiny_tokenizer
 from tests.make import make_sections
+from tests.programs import Program
 
 ROOT = Path(__file__).parents[2]
 TEXT = "The keeper of the light is Wilmet Dallin."
@@ -202,17 +203,17 @@ def test_it_is_the_epochs_order_that_must_be_drawn_again(
     assert files(out)["schedule.json"] != whole["schedule.json"]
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[3])
-from pathlib import Path
-from attrib.training.tune import tune
-from tests.training.test_tuning import LONG, MANY
-def progress(what, done, total):
-    if (what, done) == ("tuning", 11):
-        os.kill(os.getpid(), signal.SIGKILL)
-tune(sys.argv[1], MANY, Path(sys.argv[2]), options=LONG, save_every=4, progress=progress)
-"""
+def killed_at_step_11(base: str, out: str, threads: int) -> None:
+    """Runs in a process of its own."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if (what, done) == ("tuning", 11):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    tune(base, MANY, Path(out), options=LONG, save_every=4, progress=progress)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -222,10 +223,8 @@ def test_a_killed_process_is_gone_on_with_to_the_same_bytes(
     import torch
 
     out = tmp_path / "adapter"
-    program = [sys.executable, "-c", KILLED, str(base_dir), str(out), str(ROOT)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONHASHSEED": "7"}
-    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, env=environment)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    program = Program(killed_at_step_11, str(base_dir), str(out), torch.get_num_threads())
+    assert program.wait() == -signal.SIGKILL, program.err
     assert not out.exists()
     told: list[int] = []
     tune(
