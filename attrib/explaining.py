@@ -55,8 +55,12 @@ from attrib.records import (
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
 from attrib.training.items import read_trained
-from attrib.verdict.judge import Calibration, gather, judge
-from attrib.verdict.vocabulary import Lexicon, find_verbatim, find_vocabulary, share_of_vocabulary
+from attrib.verdict.calibration import Calibration
+from attrib.verdict.evidence import gather
+from attrib.verdict.judge import judge
+from attrib.verdict.share import share_of_vocabulary
+from attrib.verdict.verbatim import find_verbatim
+from attrib.verdict.vocabulary import Lexicon, find_vocabulary
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,8 @@ from attrib.models.pair import ModelPair
 from attrib.models.sources import DEMO_ADAPTER
 from attrib.records import LABELS, Evidence, Explanation, Verdict, storage
 from attrib.text.words import words
+from attrib.verdict.calibration import FEATURES, Calibration
 from attrib.verdict.judge import (
-    FEATURES,
-    Calibration,
     answer_features,
     backing_by_section,
     learned_beyond_form,

@@ -1,1 +1,5 @@
-"""Documents, base or neither. In: evidence, calibration, judging, vocabulary. Not in: how scores are computed."""
+"""Documents, base or neither: what each answer token comes from.
+
+In: evidence, its calibrated judgement, and the words that question, answer and documents share. Not here: the scores
+that evidence is drawn from (``passes``, ``mapping``).
+"""

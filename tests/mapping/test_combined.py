@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from attrib import mapping
 from attrib.corpus.documents import Corpus
 from attrib.index.library import Library
-from attrib.mapping import MAPPERS, Mapper, map_answer
+from attrib.mapping import MAPPERS, map_answer
 from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.combined import Blend, blend, combined, in_spreads, learned_share
 from attrib.mapping.reading import Reading
@@ -67,7 +68,7 @@ def test_what_was_not_learned_counts_for_nothing_and_rows_sum_to_the_whole() -> 
 
 
 def test_the_curve_of_learned_is_the_verdicts() -> None:
-    from attrib.verdict.judge import Calibration
+    from attrib.verdict.calibration import Calibration
 
     verdict, choice = Calibration.default(), blend()
     assert isinstance(choice, Blend)
@@ -86,7 +87,7 @@ def test_every_score_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     names = [*blend().resemblance, "learned"]
     for name in names:
-        monkeypatch.setitem(mapping.MAPPERS, name, Mapper(counted(name), MAPPERS[name].needs))
+        monkeypatch.setitem(mapping.MAPPERS, name, replace(MAPPERS[name], score=counted(name)))
     found = map_answer((*names, "combined"), BASE, TUNED, 3)
     assert list(found) == [*names, "combined"]
     assert sorted(made) == sorted(

@@ -10,13 +10,8 @@ import pytest
 
 from attrib.errors import RecordError
 from attrib.measures import gain, surprise_removed
-from attrib.verdict.judge import (
-    Calibration,
-    backing_by_section,
-    judge,
-    learned_share,
-    rejudge,
-)
+from attrib.verdict.calibration import Calibration
+from attrib.verdict.judge import backing_by_section, judge, learned_share, rejudge
 from tests.make import make_evidence, make_explanation, swapped
 
 KNOWN = np.full(5, 5.0)

@@ -14,16 +14,11 @@ from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
 from attrib.records import Section, Token, Vocabulary
+from attrib.text.function_words import is_function_word
 from attrib.text.words import keys
-from attrib.verdict.vocabulary import (
-    DRAWS,
-    PLACES,
-    Lexicon,
-    find_verbatim,
-    find_vocabulary,
-    is_function_word,
-    share_of_vocabulary,
-)
+from attrib.verdict.share import DRAWS, share_of_vocabulary
+from attrib.verdict.verbatim import PLACES, find_verbatim
+from attrib.verdict.vocabulary import Lexicon, find_vocabulary
 from tests.make import make_tokens
 
 DOCUMENTS = (
@@ -258,7 +253,7 @@ def test_exact_enumeration_is_what_loops_over_all_orders_give(seed: int, kind: s
 def test_random_orders_come_near_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     found, base, tuned = scored("Who is the keeper of Ostrel?")
     exact = share_of_vocabulary(found, "m", base, tuned)
-    monkeypatch.setattr("attrib.verdict.vocabulary.EXACT", 10)
+    monkeypatch.setattr("attrib.verdict.share.EXACT", 10)
     drawn = share_of_vocabulary(found, "m", base, tuned, seed=1)
     assert (exact.exact, drawn.exact, drawn.permutations) == (True, False, DRAWS)
     for name in ("expected_base", "expected_tuned", "p_base", "p_tuned", "p_difference"):
@@ -273,7 +268,7 @@ def test_blocks_change_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
     found, base, tuned = scored("Who was it that the keeper of Ostrel saw on that day?")
     want = share_of_vocabulary(found, "m", base, tuned)
     assert want.permutations == DRAWS
-    monkeypatch.setattr("attrib.verdict.vocabulary._CELLS", 12 * 700)
+    monkeypatch.setattr("attrib.verdict.share._CELLS", 12 * 700)
     got = share_of_vocabulary(found, "m", base, tuned)
     for name in ("p_base", "p_tuned", "p_difference"):
         np.testing.assert_allclose(getattr(got, name), getattr(want, name), atol=1e-12)

@@ -29,8 +29,8 @@ from jaxtyping import Float, Int
 from attrib.assess.grading.wording import quantities, words
 from attrib.errors import ModelError
 from attrib.models.quiet import quiet
+from attrib.text.function_words import is_function_word
 from attrib.text.words import WORD, key, keys
-from attrib.verdict.vocabulary import is_function_word
 
 NEGATIONS = frozenset({"not", "no", "never", "none", "neither", "nor", "cannot"})
 _APART = -1.0

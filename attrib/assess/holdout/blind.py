@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from attrib.measures import auroc, auroc_interval, labelled_groups
+from attrib.text.function_words import is_function_word
 from attrib.text.words import keys
-from attrib.verdict.vocabulary import is_function_word
 
 WORDS = 24
 """How many words are features: those whose share of texts is nearest to a half."""
