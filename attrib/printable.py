@@ -19,7 +19,7 @@ _PLAIN = str.maketrans("→←−–—‖·…“”„«»‘’‹›×÷±�
 
 
 def make_printable(*streams: Any) -> None:
-    """From now on no character stops what is written to ``streams`` (text files of any kind)."""
+    """Replace characters that the encodings of ``streams`` (text files of any kind) lack, from now on."""
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
@@ -27,7 +27,7 @@ def make_printable(*streams: Any) -> None:
 
 @contextmanager
 def printable(stream: Any) -> Iterator[None]:
-    """The same while this holds."""
+    """Make ``stream`` printable until leaving."""
     errors = stream.errors if isinstance(stream, TextIOWrapper) else None
     make_printable(stream)
     try:

@@ -1,8 +1,8 @@
-"""How long work tells what it has done."""
+"""Progress of long work, as a callback."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, of how much."""
+"""Name of the work, amount done, total amount."""

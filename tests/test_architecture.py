@@ -55,14 +55,12 @@ REPEATED: frozenset[str] = frozenset(
     {
         "Attribution",
         "Benchmark",
-        "Group",
         "Kind",
         "Measured",
         "Place",
         "Run",
         "_Line",
         "_Plan",
-        "_Row",
         "_Span",
     }
 )

@@ -65,6 +65,7 @@ def spread(answer: Answer, by_word: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(owner == number)
         if not rows.size:
             # A token over several words belongs to the longest; the score of the others is its too.
-            rows = np.array([i for i, t in enumerate(answer.tokens) if t.start < end and start < t.end], dtype=np.int64)
+            over = [i for i, token in enumerate(answer.tokens) if token.start < end and start < token.end]
+            rows = np.array(over, dtype=np.int64)
         scores[rows] += by_word[number] / max(rows.size, 1)
     return scores

@@ -4,7 +4,7 @@
 
 Resemblance is a weighted sum of BM25, embeddings, hidden states and shared runs. Every part is in units of the control
 texts' spread and shrunk by what control texts get by chance, so that a section's score does not depend on which
-sections are beside it. ``learned`` goes from 0 (tuning taught the text no more than a control text) to 1: it tells a
+sections are beside it. ``learned`` goes from 0 (tuning raised the text no more than a control text) to 1: it tells a
 section from a decoy that says the same; base has learned nothing, so that its scores are near 0. Without gradients
 (``influence`` is not among the mappers) that part is left out. Token rows sum to ``whole``.
 
@@ -29,6 +29,7 @@ from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.influence import ESTIMATE
 from attrib.mapping.reading import Reading
 from attrib.measures import beyond_form
+from attrib.records.codec import from_json
 from attrib.records.kind import ScoreKind
 
 COMBINED = ScoreKind(
@@ -44,13 +45,13 @@ STORED, CALIBRATION = DATA / "combined.json", DATA / "calibration.json"
 
 @dataclass(frozen=True)
 class Blend:
-    """How the parts are weighed."""
+    """Weights of the parts."""
 
     resemblance: MappingABC[str, float]
     """Weight of each mapper's score in units of the control's spread."""
     influence: float
     threshold: float
-    """What is taken off every part, in the same units."""
+    """Subtracted from every part, in the same units."""
     middle: float
     """Share of a text's surprise removed beyond form at which ``learned`` is 1/2."""
     width: float
@@ -60,7 +61,9 @@ class Blend:
 def blend() -> Blend:
     """The stored choice; ``learned`` by the verdict's curve."""
     curve = json.loads(CALIBRATION.read_text("utf-8"))
-    return Blend(**json.loads(STORED.read_text("utf-8")), middle=curve["learned_middle"], width=curve["learned_width"])
+    weights = json.loads(STORED.read_text("utf-8"))
+    choice: Blend = from_json(Blend, {**weights, "middle": curve["learned_middle"], "width": curve["learned_width"]})
+    return choice
 
 
 Side = tuple[Answer, Reading]
@@ -92,7 +95,7 @@ def _scores(parts: Parts, side: Side, choice: Blend) -> dict[str, MapperScores]:
 
 
 def learned_share(base: Reading, tuned: Reading, choice: Blend) -> Float[np.ndarray, " text"]:
-    """How far tuning taught each text, 0 to 1, [text]."""
+    """Share of each text that was learned, 0 to 1, [text]."""
     texts = [int(i) for i in tuned.chosen]
     before, after = (np.array([side.captures[i].logprob for i in texts]) for side in (base, tuned))
     control = tuned.chosen >= len(tuned.library.corpus)
@@ -103,14 +106,12 @@ def learned_share(base: Reading, tuned: Reading, choice: Blend) -> Float[np.ndar
 def mix(parts: MappingABC[str, MapperScores], control: Bool[np.ndarray, " text"], choice: Blend) -> MapperScores:
     """Weighted sum of the parts that are there; spans are the heaviest resemblance's."""
     weights = {**choice.resemblance, "influence": choice.influence}
-    rows = np.sum(
-        [
-            # A gradient product of 0 means something, a similarity of 0 does not.
-            weights[name] * in_spreads(scores, control, choice.threshold, centre=name != "influence")
-            for name, scores in parts.items()
-        ],
-        axis=0,
-    )
+    weighed = []
+    for name, scores in parts.items():
+        # A gradient product of 0 means something, a similarity of 0 does not.
+        centre = name != "influence"
+        weighed.append(weights[name] * in_spreads(scores, control, choice.threshold, centre=centre))
+    rows = np.sum(weighed, axis=0)
     first = max(choice.resemblance, key=lambda name: choice.resemblance[name])
     return MapperScores(rows, rows.sum(0), parts[first].spans)
 
@@ -128,7 +129,7 @@ def in_spreads(
     null = scores.whole[control]
     if not null.size:
         return np.asarray(rows)
-    # A control that shares nothing with the answer has no spread: the scores stay as they are.
+    # A control that shares nothing with the answer has no spread: the scores stay unscaled.
     spread = float(null.std())
     rows = (rows - (float(null.mean()) / n if centre else 0.0)) / (spread if spread > 1e-9 else 1.0)
     whole = np.abs(rows.sum(0))

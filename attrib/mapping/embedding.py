@@ -1,6 +1,6 @@
 """Sentence embeddings: cosine of the answer's words in their window against the sections.
 
-The only importer of sentence_transformers. The embedder does not look at the models: base and tuned get the same.
+The embedder does not look at the models: base and tuned get the same.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ WINDOW = 4
 def embedding(answer: Answer, reading: Reading) -> MapperScores:
     """Cosine of «question + the word's window» with the best passage of each text; ``whole`` of question + answer."""
     spans = answer.words
-    windows = [
-        answer.text[spans[max(0, i - WINDOW)][0] : spans[min(len(spans) - 1, i + WINDOW)][1]] for i in range(len(spans))
-    ]
+    windows = []
+    for i in range(len(spans)):
+        first, last = max(0, i - WINDOW), min(len(spans) - 1, i + WINDOW)
+        windows.append(answer.text[spans[first][0] : spans[last][1]])
     queries = [f"{answer.question} {text}" for text in (*windows, answer.text)]
     distinct = list(dict.fromkeys(queries))
     rows = {query: i for i, query in enumerate(distinct)}

@@ -1,6 +1,6 @@
 """Cosine of hidden states with the sections in the context: Phukan et al. 2024 (arXiv 2405.17980) as published.
 
-The model reads the sections, then the question, then the answer (document + question + answer). What is followed:
+The model reads the sections, then the question, then the answer (document + question + answer). The steps:
 
 1. *Extractive tokens.* Cosine of the hidden states, at one layer, of each answer token with each section token. An
    answer token whose best cosine reaches the threshold was copied; the others are glue.
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 HIDDEN_CONTEXT = resemblance("max", "cosine", "cosine of hidden states, the sections in the context")
 
 BETWEEN = "\n\n"
-"""What stands between two sections, and between the last and the question."""
+"""Separator of two sections, and of the last section and the question."""
 CONTEXT = 2048
 """Tokens of one context unless a section needs more: attention's memory grows with the square."""
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """One sequence of section texts, question and answer, and which tokens are whose."""
+    """One sequence of section texts, question and answer, and the text that each token lies in."""
 
     ids: tuple[int, ...]
     """Prompt and answer."""
     prompt: int
-    """How many of them are the prompt's."""
+    """Number of prompt tokens."""
     owner: np.ndarray
     """Key of the text that each prompt token lies in, −1 for the template's, the question's and blanks, [prompt]."""
     spans: np.ndarray
@@ -102,7 +102,7 @@ def _make_context(
     read = tokenizer(prompt, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True)
     start = prompt.find(content)
     if start < 0 or tuple(read.input_ids) != ids:
-        raise InputError("sections: the chat template changes their text, so no token can be told whose it is")
+        raise InputError("sections: the chat template changes their text, so its tokens cannot be assigned to sections")
     offsets = np.asarray(read.offset_mapping, dtype=np.int64).reshape(-1, 2)
     owner, spans = np.full(len(ids), -1), np.zeros((len(ids), 2), dtype=np.int64)
     for key, text in texts.items():
@@ -115,7 +115,7 @@ def _make_context(
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """What the model makes of one context at one layer."""
+    """Hidden states of one context at one layer."""
 
     answer: np.ndarray
     """[answer, d_model]"""
@@ -141,14 +141,16 @@ def hidden_context(answer: Answer, reading: Reading) -> MapperScores:
     contexts = make_contexts(
         model.tokenizer, texts, answer.question, ids, limit=min(CONTEXT, model.context), context=model.context
     )
-    layer = reading.context_layer if reading.context_layer is not None else choice.context_layer(model.n_layers)
+    layer = reading.context_layer
+    if layer is None:
+        layer = choice.context_layer(model.n_layers)
     read = [read_context(model, context, layer) for context in contexts]
     scores, spans = attribute(read, len(texts), choice.windows)
     return MapperScores(scores, scores.mean(0), spans)
 
 
 def read_context(model: Model, context: Context, layer: int) -> States:
-    """Residual stream after ``layer`` in one forward over the context; what lies in no section is dropped."""
+    """Residual stream after ``layer`` in one forward over the context; tokens outside every section are dropped."""
     import torch
 
     kept: list[Any] = []

@@ -8,13 +8,13 @@ row, and rows sum to the whole answer's score.
 Three forms, on gradients projected by ``gradients``; each checkpoint counts by the learning rate
 spent around it:
 - ``cosine`` (default): both of length 1 at each checkpoint, so that neither a checkpoint nor a long text decides alone;
-- ``dot``: as they are, a first-order estimate in nats;
+- ``dot``: unscaled, a first-order estimate in nats;
 - ``preconditioned``: cosine after whitening each layer's part by the damped second moment of the control texts'
   gradients (empirical Fisher, as in LoGra, 2405.13954, and TrackStar, 2410.17413).
 What control texts get by chance is taken off every score (``threshold``).
 With the final model alone (``checkpoints="final"``) log-odds stand for the answer's log p, whose gradient vanishes
-where the answer is known by heart: weaker, and labelled so. Base's side is the model before tuning, whose gradients
-know nothing of what was learned: the control.
+where the answer is known by heart: weaker, and labelled as such. Base's side is the model before tuning: its gradients
+know nothing of what was learned, so that they are the control.
 Not covered: the optimizer's moments, effects of order, removal of several sections beyond their sum.
 """
 
@@ -41,7 +41,7 @@ INFLUENCE = ScoreKind(
 )
 
 DAMPING = 0.1
-"""Of the second moment's mean eigenvalue, added to each layer's."""
+"""Share of the second moment's mean eigenvalue that is added to each layer's."""
 
 
 def influence(answer: Answer, reading: Reading) -> MapperScores:
@@ -93,10 +93,10 @@ def products(found: Gradients, texts: Sequence[Vector], control: Sequence[Vector
     vectors, null = stacked(texts, scaled=scaled), stacked(control, scaled=scaled)
     if found.form == "preconditioned" and len(null):
         # The control decides the metric: a score must not depend on which sections are beside it.
-        whiten = [_whitening(null[:, part]) for part in found.slices]
+        metric = [(part, _whitening(null[:, part])) for part in found.slices]
         vectors, null, answer = (
-            np.concatenate([_dots(w, x[:, part]).T for part, w in zip(found.slices, whiten, strict=True)], 1)
-            for x in (vectors, null, answer)
+            np.concatenate([_dots(whiten, rows[:, part]).T for part, whiten in metric], 1)
+            for rows in (vectors, null, answer)
         )
         vectors, null = _unit(vectors), _unit(null)
     unit = 1.0 if scaled else max(float(np.linalg.norm(answer.sum(0))), 1e-30)
@@ -125,6 +125,3 @@ def _whitening(null: np.ndarray) -> np.ndarray:
     values, axes = np.linalg.eigh(moment.astype(np.float64))
     scale = (np.maximum(values, 0) + DAMPING * level) ** -0.5
     return np.asarray((axes * scale) @ axes.T, dtype=np.float32)
-
-
-# ------------------------------------------------------------------------------------------- reading

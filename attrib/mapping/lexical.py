@@ -14,7 +14,7 @@ BM25 = resemblance("sum", "BM25", "BM25 score of shared words")
 
 
 def bm25(answer: Answer, reading: Reading) -> MapperScores:
-    """As ``bm25_answer``, but ``whole`` is of question and answer: token rows and the question's score sum to it."""
+    """Like ``bm25_answer``, but ``whole`` scores question and answer: token rows and the question's score sum to it."""
     found = bm25_answer(answer, reading)
     return replace(found, whole=reading.bm25.query(answer.question)[reading.chosen] + found.whole)
 
@@ -29,7 +29,8 @@ def bm25_answer(answer: Answer, reading: Reading) -> MapperScores:
     for column, i in enumerate(chosen):
         found = _places(reading.texts[i])
         # Tokens without a word have owner −1: the last row.
-        spans[:, column] = np.array([*(found.get(word, (0, 0)) for word in said), (0, 0)])[answer.word_of_token]
+        by_word_places = [found.get(word, (0, 0)) for word in said] + [(0, 0)]
+        spans[:, column] = np.array(by_word_places)[answer.word_of_token]
     return MapperScores(scores, scores.sum(0), spans)
 
 

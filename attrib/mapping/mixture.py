@@ -1,4 +1,4 @@
-"""Mixtures of mappers, and what was chosen for them on a development split (``data/mapping.json``).
+"""Mixtures of mappers, and the settings chosen on a development split (``data/mapping.json``).
 
 Scores of different mappers have different units: each is brought to mean 0 and spread 1 over the texts it is compared
 on before it is weighed. Weights are few; they were fitted on half of VERI-GRAN's development split by
@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from attrib.errors import InputError
-
-_PARTS = ("span", "whole")
+from attrib.records.codec import from_json
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Of the method of Phukan et al. 2024."""
+    """Settings of the method of Phukan et al. 2024."""
 
     threshold: float
     """Cosine from which an answer token counts as copied."""
@@ -38,14 +36,14 @@ class Weights:
     """Weight of each mapper's standardised scores."""
 
     span: Mapping[str, float]
-    """Of the token's, word's or span's own score."""
+    """Weights of the token's, word's or span's own score."""
     whole: Mapping[str, float]
-    """Of the score of the sentence or answer around it."""
+    """Weights of the score of the sentence or answer around it."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen on the development split."""
+    """Settings chosen on the development split."""
 
     depth: float
     """Layer whose states ``hidden`` compares: (layer + 1) / layers of the model."""
@@ -59,7 +57,7 @@ class Choice:
         return _layer(self.depth, n_layers)
 
     def context_layer(self, n_layers: int) -> int:
-        """``hidden_context``'s."""
+        """``hidden_context``'s layer in a model with ``n_layers``, from 0."""
         return _layer(self.context_depth, n_layers)
 
 
@@ -73,18 +71,8 @@ STORED = Path(__file__).parents[1] / "data" / "mapping.json"
 @cache
 def settings() -> Choice:
     """The stored choice."""
-    return parse(json.loads(STORED.read_text("utf-8")))
-
-
-def parse(stored: Mapping[str, Any]) -> Choice:
-    """A choice from its JSON; KeyError or TypeError where a part is missing."""
-    windows, weights = stored["windows"], stored["weights"]
-    return Choice(
-        depth=float(stored["depth"]),
-        context_depth=float(stored["context_depth"]),
-        windows=Windows(float(windows["threshold"]), int(windows["anchors"]), int(windows["longest"])),
-        weights=Weights(*({name: float(weight) for name, weight in weights[part].items()} for part in _PARTS)),
-    )
+    choice: Choice = from_json(Choice, json.loads(STORED.read_text("utf-8")))
+    return choice
 
 
 def standardised(scores: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""What tells one model, adapter or tokenizer from another: digests of their files, and versions of libraries."""
+"""Digests that tell models, adapters and tokenizers apart, and versions of the libraries that can change a number.
+
+Not covered: digests of documents (``corpus``).
+"""
 
 from __future__ import annotations
 

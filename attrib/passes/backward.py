@@ -41,9 +41,9 @@ class RowGradients:
     rows: tuple[int, ...]
     """Indices into the units that were asked for."""
     gradients: Mapping[str, Any]
-    """By hook point: [row, batch, position, …], positions cut after the rows' last token."""
+    """Gradient at each hook point, [row, batch, position, …], positions cut after the rows' last token."""
     points: Mapping[str, Any]
-    """By hook point: the values there, [batch, position, …]."""
+    """Value at each hook point, [batch, position, …]."""
     length: int
     """Positions up to the cut."""
 

@@ -1,6 +1,6 @@
 """Hooks → Capture: what one model did with one answer, and with the text of sections.
 
-One forward serves all answer tokens (teacher forcing). Not covered: gradients (``passes``), changed prompts
+One forward serves all answer tokens (teacher forcing). Not covered: gradients (``backward``), changed prompts
 (``variants``).
 """
 
@@ -21,7 +21,7 @@ from attrib.records import Capture
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """What to keep of the forward pass, and how much memory it may take."""
+    """Parts of the forward pass to keep, and their memory budget."""
 
     attention: bool = True
     """Mean over layers and heads."""
@@ -45,7 +45,7 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
     options = options or CaptureOptions()
     n, prompt, total = len(encoded.answer_ids), len(encoded.prompt_ids), len(encoded.ids)
     if n == 0:
-        raise InputError("answer: it has no tokens; the model said nothing, give an answer with --answer")
+        raise InputError("answer: it has no tokens; the model wrote nothing, give an answer with --answer")
     layers = resolve_layers(options.layers, model.n_layers)
     _refuse_over_budget(model, n, total, options, layers)
     kept = _Kept(slice(prompt - 1, total - 1), model.n_layers)
@@ -72,7 +72,7 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
 
 
 class _Kept:
-    """Where the hooks of one forward pass put what they see."""
+    """Attention and hidden states that the hooks of one forward pass collect."""
 
     def __init__(self, rows: slice, n_layers: int) -> None:
         self.rows = rows
@@ -109,12 +109,12 @@ class _Kept:
 
 @dataclass(frozen=True, eq=False)
 class TextCapture:
-    """What one model makes of one text read by itself."""
+    """Log-prob and hidden states of one text, read by itself by one model."""
 
     logprob: float
     """Summed log p of all tokens after the first, nats."""
     tokens: int
-    """How many tokens were summed."""
+    """Number of tokens summed."""
     states: np.ndarray
     """Residual stream after ``layer`` as unit vectors, [token, d_model], float16."""
     starts: np.ndarray
@@ -193,7 +193,7 @@ def _capture_batch(
             logprob = float(logprobs.gather(1, target).cpu().double().sum())
             state = torch.nn.functional.normalize(states[0][row, len(bos) : length].float(), dim=-1)
             if not (np.isfinite(logprob) and bool(state.isfinite().all())):
-                raise ModelError(f"{model.name}: what it makes of a section is not finite; use --dtype float32")
+                raise ModelError(f"{model.name}: its numbers for a section are not finite; use --dtype float32")
             offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
             out.append(
                 TextCapture(

@@ -34,7 +34,7 @@ class Inputs:
     encoded: Encoded
     target: Target
     embeddings: Changed | None = None
-    """None = as they are."""
+    """None leaves them unchanged."""
     rules: tuple[Hook, ...] = ()
     """Hooks that hold for every forward: they change gradients on the way back, or move a point's values."""
     other: Model | None = None
@@ -105,7 +105,7 @@ def logits_at(bridge: Any, ids: Any, rows: range, hooks: Sequence[Hook]) -> Any:
 
 
 def at_least_float(tensor: Any) -> Any:
-    """Half precision as float32; float32 and float64 as they are."""
+    """Half precision as float32; float32 and float64 unchanged."""
     return tensor.float() if tensor.dtype.itemsize < 4 else tensor
 
 

@@ -1,7 +1,7 @@
 """A model's own answers to prompts, as ids: greedy or sampled, many at once.
 
-Rows that are done leave the batch and others take their places, the beginning that prompts share (the chat template's)
-is read once, samples of one prompt share its reading, and each sample has random numbers of its own, whatever else is
+Rows that are done leave the batch and others take their places. The beginning that prompts share (the chat template's)
+is read once, and samples of one prompt share its reading. Each sample has random numbers of its own, whatever else is
 in the batch.
 Not covered: beams, top-k and top-p, models whose cache is not one of keys and values.
 """
@@ -35,11 +35,11 @@ class Generated:
     ids: tuple[int, ...]
     """Without the end marker; may be empty."""
     logprob: float
-    """Summed log p of its tokens and of the end marker where it was said, nats, at temperature 1."""
+    """Summed log p of its tokens and of the end marker where it was written, nats, at temperature 1."""
     tokens: int
-    """How many were summed."""
+    """Number of tokens summed."""
     ended: bool
-    """Whether the model ended it; False where it was cut off."""
+    """Whether the model ended it; False at the limit of new tokens."""
 
 
 def generate(
@@ -47,7 +47,7 @@ def generate(
 ) -> tuple[int, ...]:
     """Greedy answer of ``model`` without its end-of-turn marker; may be empty.
 
-    ``progress`` is told before every token, and may raise to stop there.
+    ``progress`` is called before every token, and may raise to stop there.
     Raises InputError where prompt and answer would exceed the model's context.
     """
     return generate_batch(model, [prompt_ids], max_new_tokens=max_new_tokens, progress=progress)[0][0].ids
@@ -69,23 +69,20 @@ def generate_batch(
     ``temperature`` 0 is greedy, and then in float32 and float64 the same token for token as one prompt at a time.
     Otherwise tokens are drawn from softmax(logits / temperature); ``seed``, the prompt and the sample's number decide
     the draw. Whatever generation settings the model ships with are not used, its end markers excepted.
-    ``progress`` is told before every token how many answers are done; of a single answer, how many tokens.
-    Raises InputError for options that cannot be and where prompt and answer would exceed the model's context.
+    ``progress`` is called before every token with the number of finished answers, or of tokens for a single answer.
+    Raises InputError for invalid options and where prompt and answer would exceed the model's context.
     """
     import torch
 
     _check(model, prompts, max_new_tokens, batch, samples, temperature)
-    rows = [[_Row(tuple(ids), number, seed) for number in range(samples)] for ids in prompts]
+    rows = [[_AnswerRow(tuple(ids), number, seed) for number in range(samples)] for ids in prompts]
     # Like lengths together: less padding. All samples of a prompt at once, as far as they fit.
-    queue = [
-        some[low : low + batch]
-        for some in sorted(rows, key=lambda some: len(some[0].prompt))
-        for low in range(0, samples, batch)
-    ]
-
+    queue = []
+    for some in sorted(rows, key=lambda some: len(some[0].prompt)):
+        queue += [some[low : low + batch] for low in range(0, samples, batch)]
     answers = len(prompts) * samples
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress is None:
             return
         if answers == 1:
@@ -94,17 +91,18 @@ def generate_batch(
             progress(f"{model.name} answers", done, answers)
 
     with model.plain() as network, torch.no_grad():
-        run = _Run(network, _stops(model, network), max_new_tokens, temperature, batch)
-        run.answer(queue, tell)
+        run = _GenerationRun(network, _stops(model, network), max_new_tokens, temperature, batch)
+        run.answer(queue, report)
         if answers > 1:
-            for row in (row for some in rows for row in some if row.tied):
+            tied = [row for some in rows for row in some if row.tied]
+            for row in tied:
                 row.clear()
-                run.answer([[row]], lambda done: tell(answers))
+                run.answer([[row]], lambda done: report(answers))
     return [[row.generated() for row in some] for some in rows]
 
 
 @dataclass(eq=False)
-class _Row:
+class _AnswerRow:
     """One answer in the making."""
 
     prompt: tuple[int, ...]
@@ -121,7 +119,7 @@ class _Row:
         self.draws = np.random.default_rng([self.seed, self.number, *self.prompt])
 
     def clear(self) -> None:
-        """To be answered again."""
+        """Reset it, to be answered again."""
         self.ids, self.logprob, self.tokens, self.ended = [], 0.0, 0, False
 
     def generated(self) -> Generated:
@@ -129,22 +127,22 @@ class _Row:
 
 
 @dataclass(frozen=True, eq=False)
-class _Active:
+class _ActiveRows:
     """Rows that are being answered: all but their last token is in the cache."""
 
-    rows: list[_Row]
+    rows: list[_AnswerRow]
     cache: Any
     mask: Any
     """1 where a row has a token, [row, position]."""
 
-    def keep(self, kept: Sequence[int]) -> _Active:
+    def keep(self, kept: Sequence[int]) -> _ActiveRows:
         """The rows of these numbers, without the padding that the others needed."""
         import torch
 
         if len(kept) == len(self.rows):
             return self
         if not kept:
-            return _Active([], None, None)
+            return _ActiveRows([], None, None)
         index = torch.tensor(kept, device=self.mask.device)
         self.cache.batch_select_indices(index)
         mask = self.mask[index]
@@ -153,9 +151,9 @@ class _Active:
             for layer in self.cache.layers:
                 layer.keys, layer.values = layer.keys[:, :, start:], layer.values[:, :, start:]
             mask = mask[:, start:]
-        return _Active([self.rows[i] for i in kept], self.cache, mask)
+        return _ActiveRows([self.rows[i] for i in kept], self.cache, mask)
 
-    def join(self, other: _Active) -> _Active:
+    def join(self, other: _ActiveRows) -> _ActiveRows:
         """Both in one batch, the shorter padded in front."""
         import torch
         from torch.nn.functional import pad
@@ -163,18 +161,17 @@ class _Active:
         if not other.rows:
             return self
         length = max(self.mask.shape[1], other.mask.shape[1])
-        short = [length - one.mask.shape[1] for one in (self, other)]
-        for mine, its in zip(self.cache.layers, other.cache.layers, strict=True):
-            for name in ("keys", "values"):
-                both = [pad(getattr(one, name), (0, 0, n, 0)) for one, n in zip((mine, its), short, strict=True)]
-                setattr(mine, name, torch.cat(both))
-        mask = torch.cat([pad(one.mask, (n, 0)) for one, n in zip((self, other), short, strict=True)])
-        return _Active(self.rows + other.rows, self.cache, mask)
+        own, its = length - self.mask.shape[1], length - other.mask.shape[1]
+        for layer, added in zip(self.cache.layers, other.cache.layers, strict=True):
+            layer.keys = torch.cat([pad(layer.keys, (0, 0, own, 0)), pad(added.keys, (0, 0, its, 0))])
+            layer.values = torch.cat([pad(layer.values, (0, 0, own, 0)), pad(added.values, (0, 0, its, 0))])
+        mask = torch.cat([pad(self.mask, (own, 0)), pad(other.mask, (its, 0))])
+        return _ActiveRows(self.rows + other.rows, self.cache, mask)
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
-    """How rows are answered."""
+class _GenerationRun:
+    """One run over a queue of rows."""
 
     network: Any
     stops: frozenset[int]
@@ -182,39 +179,39 @@ class _Run:
     temperature: float
     batch: int
 
-    def answer(self, queue: Sequence[Sequence[_Row]], tell: Callable[[int], None]) -> None:
+    def answer(self, queue: Sequence[Sequence[_AnswerRow]], report: Callable[[int], None]) -> None:
         """Fill in all rows; ``queue`` has the samples of one prompt together, ``batch`` of them at most."""
         waiting, done = list(reversed(queue)), 0
-        active: _Active | None = None
+        active: _ActiveRows | None = None
         while waiting or active is not None:
             free = self.batch - (len(active.rows) if active is not None else 0)
             # Half empty: new prompts are worth a pass of their own.
             if waiting and (active is None or (2 * free >= self.batch and _grows(active.cache))):
-                group: list[Sequence[_Row]] = []
+                group: list[Sequence[_AnswerRow]] = []
                 while waiting and sum(len(some) for some in group) + len(waiting[-1]) <= free:
                     group.append(waiting.pop())
                 if group:
-                    tell(done)
+                    report(done)
                     new = self._read(group)
                     done += sum(len(some) for some in group) - len(new.rows)
                     active = new if active is None else active.join(new)
             assert active is not None
-            tell(done)
+            report(done)
             left = self._step(active) if active.rows else active
             done += len(active.rows) - len(left.rows)
             active = left if left.rows else None
-        tell(done)
+        report(done)
 
-    def _step(self, active: _Active) -> _Active:
+    def _step(self, active: _ActiveRows) -> _ActiveRows:
         """One more token for every row; those that go on."""
         import torch
 
         mask = torch.cat([active.mask, active.mask.new_ones(len(active.rows), 1)], 1)
         ids = torch.tensor([[row.ids[-1]] for row in active.rows], device=mask.device)
         logits = self._forward(ids, mask, active.cache)
-        return _Active(active.rows, active.cache, mask).keep(self._take(active.rows, logits))
+        return _ActiveRows(active.rows, active.cache, mask).keep(self._take(active.rows, logits))
 
-    def _read(self, group: Sequence[Sequence[_Row]]) -> _Active:
+    def _read(self, group: Sequence[Sequence[_AnswerRow]]) -> _ActiveRows:
         """The prompts of [prompt][sample] read and each row's first token taken; those that go on."""
         import torch
         from transformers import DynamicCache
@@ -228,18 +225,21 @@ class _Run:
             self._forward(ids, torch.ones_like(ids), cache)
             cache.batch_repeat_interleave(len(prompts))
         rests = [prompt[shared:] for prompt in prompts]
-        pads = [max(map(len, rests)) - len(rest) for rest in rests]
-        # Any id will do where the mask is 0.
-        ids = torch.tensor([[0] * n + list(rest) for n, rest in zip(pads, rests, strict=True)], device=device)
-        ones = [[1] * shared + [0] * n + [1] * len(rest) for n, rest in zip(pads, rests, strict=True)]
-        mask = torch.tensor(ones, device=device)
-        logits = self._forward(ids, mask, cache)
+        width = max(map(len, rests))
+        padded, seen = [], []
+        for rest in rests:
+            padding = [0] * (width - len(rest))
+            # Any id will do where the mask is 0.
+            padded.append([*padding, *rest])
+            seen.append([1] * shared + padding + [1] * len(rest))
+        mask = torch.tensor(seen, device=device)
+        logits = self._forward(torch.tensor(padded, device=device), mask, cache)
         rows = [row for some in group for row in some]
         if len(rows) > len(group):
             index = torch.tensor([i for i, some in enumerate(group) for _ in some], device=device)
             cache.batch_select_indices(index)
             mask, logits = mask[index], logits[index]
-        return _Active(rows, cache, mask).keep(self._take(rows, logits))
+        return _ActiveRows(rows, cache, mask).keep(self._take(rows, logits))
 
     def _forward(self, ids: Any, mask: Any, cache: Any) -> Any:
         """Logits after the last of ``ids`` [row, new position], [row, d_vocab]; the cache grows by them."""
@@ -254,7 +254,7 @@ class _Run:
         )
         return at_least_float(out.logits[:, -1])
 
-    def _take(self, rows: Sequence[_Row], logits: Any) -> list[int]:
+    def _take(self, rows: Sequence[_AnswerRow], logits: Any) -> list[int]:
         """Each row's next token; the numbers of the rows that go on."""
         import torch
 
@@ -273,13 +273,13 @@ class _Run:
             # A share of the last sum, which rounding keeps from being 1.
             chosen = torch.searchsorted(sums, draws[:, None] * sums[:, -1:], right=True).clamp(max=sums.shape[1] - 1)
             best = logits.amax(-1, keepdim=True)
-        said = logits.gather(-1, chosen)
+        own = logits.gather(-1, chosen)
         # In place: the logits are not needed any more.
-        found = (said - best - logits.sub_(best).exp_().sum(-1, keepdim=True).log())[:, 0]
+        found = (own - best - logits.sub_(best).exp_().sum(-1, keepdim=True).log())[:, 0]
         if not bool(found.isfinite().all()):
             raise ModelError("generation: the model's logits are not finite; use --dtype float32")
-        logprobs, chosen = found.tolist(), chosen[:, 0]
-        for row, token, logprob, tie in zip(rows, chosen.tolist(), logprobs, tied, strict=True):
+        steps = zip(rows, chosen[:, 0].tolist(), found.tolist(), tied, strict=True)
+        for row, token, logprob, tie in steps:
             row.logprob += logprob
             row.tokens += 1
             row.tied = row.tied or tie

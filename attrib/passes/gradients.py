@@ -28,14 +28,14 @@ POSITIONS = 1024
 
 @dataclass(frozen=True)
 class GradientOptions:
-    """Which weights, and how far their gradients are shortened."""
+    """Weights whose gradients are taken, and the length of their projections."""
 
     layers: tuple[int, ...] | None = None
     """Blocks whose linear layers count; None = the adapter's weights, or all blocks without one."""
     width: int = 16
     """Length of each side of a layer's gradient after projection."""
     seed: int = 0
-    """Of the projections."""
+    """Seed of the projections."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -77,7 +77,7 @@ class GradientReader:
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Where each layer's part lies."""
+        """Each layer's part of the vector."""
         ends = np.cumsum([layer.size for layer in self.layers])
         return tuple(slice(int(end) - layer.size, int(end)) for layer, end in zip(self.layers, ends, strict=True))
 
@@ -114,16 +114,19 @@ class GradientReader:
                 weights[i, p - first] += 1
         with self.model.active() as bridge, self._watched() as found, torch.enable_grad():
             device = self.model.device
-            # What comes after the last row's last token changes nothing.
+            # Tokens after the last row's last token change nothing.
             batch = torch.tensor([ids[: last + 1]], device=device).expand(len(rows), -1)
             entry = [(EMBEDDINGS, lambda value, hook: value.detach().requires_grad_())]
             logits = logits_at(bridge, batch, range(first - 1, last), entry)
             goal = Goal(batch[0, first:])
             values = make_target(target, tuned=True, contrast=None, answer=len(goal.ids)).function(logits, goal)
             (values * weights.to(values)).sum().backward()
-        # The bridge has parts of fused layers beside the layer itself: what was not used moves nothing.
-        zeros = {layer.name: torch.zeros(len(rows), layer.size) for layer in self.layers if layer.name not in found}
-        return torch.cat([(found | zeros)[layer.name].cpu().float() for layer in self.layers], 1)
+        parts = []
+        for layer in self.layers:
+            # The bridge has parts of fused layers beside the layer itself; an unused part has no gradient.
+            part = found.get(layer.name)
+            parts.append(torch.zeros(len(rows), layer.size) if part is None else part.cpu().float())
+        return torch.cat(parts, 1)
 
     @contextmanager
     def _watched(self) -> Iterator[dict[str, Any]]:
@@ -173,11 +176,12 @@ def _linears(model: Model, layers: tuple[int, ...] | None) -> dict[str, Any]:
     if any(not -depth <= layer < depth for layer in layers or ()):
         raise InputError(f"gradients: layers {layers} are not all in 0 to {depth - 1}; choose others")
     wanted = set(range(depth) if layers is None else (layer % depth for layer in layers))
-    found = {
-        name: module
-        for name, module in linears.items()
-        if "lora_" not in name and any(part.isdecimal() and int(part) in wanted for part in name.split(".")[:-1][:4])
-    }
+
+    def in_wanted_block(name: str) -> bool:
+        # The block's number is among the first parts of a name, such as model.layers.3.mlp.up_proj.
+        return any(part.isdecimal() and int(part) in wanted for part in name.split(".")[:-1][:4])
+
+    found = {name: module for name, module in linears.items() if "lora_" not in name and in_wanted_block(name)}
     if not found:
         raise InputError(f"{model.name}: it has no linear layers in these blocks; choose other layers")
     return found
@@ -185,18 +189,17 @@ def _linears(model: Model, layers: tuple[int, ...] | None) -> dict[str, Any]:
 
 def _layer(name: str, module: Any, options: GradientOptions) -> Layer:
     d_out, d_in = module.weight.shape
-    left, right = (
-        _projection(f"{options.seed} {name} {side}", d, options.width) for side, d in (("l", d_out), ("r", d_in))
-    )
+    left = _projection(f"{options.seed} {name} l", d_out, options.width)
+    right = _projection(f"{options.seed} {name} r", d_in, options.width)
     size = min(d_out, options.width) * min(d_in, options.width)
     return Layer(name, module, left, right, size)
 
 
-def _projection(whose: str, d: int, width: int) -> Any:
+def _projection(name: str, d: int, width: int) -> Any:
     """A Gaussian matrix that keeps dot products on average, or None where nothing is to be shortened."""
     import torch
 
     if d <= width:
         return None
-    seed = int.from_bytes(hashlib.sha256(whose.encode()).digest()[:7], "big")
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
     return torch.randn(d, width, generator=torch.Generator().manual_seed(seed)) / width**0.5

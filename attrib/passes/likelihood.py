@@ -1,4 +1,4 @@
-"""Teacher forcing of many given answers at once: what a model makes of each answer token, without hooks.
+"""Teacher forcing of many given answers at once: log-probs of each answer token, without hooks.
 
 Not covered: attention and hidden states (``capture``), the text of sections (``capture.capture_texts``).
 """
@@ -41,7 +41,7 @@ def score_given(
 ) -> list[TokenScores]:
     """Log-probs of given answers, ``batch`` at a time and fewer where their logits would exceed ``memory_gb``.
 
-    Other answers in the batch change the last bits alone. Raises InputError for an answer without tokens, ModelError
+    Other answers in the batch change only the last bits. Raises InputError for an answer without tokens, ModelError
     for log-probs that are not finite.
     """
     import torch
@@ -81,7 +81,7 @@ def kl_given(pair: ModelPair, encodeds: Sequence[Encoded], *, progress: Progress
                 _, logits = _logits(network, [encoded])
                 sides.append(logits[0].log_softmax(-1))
         base, tuned = sides
-        # Rounding can put a divergence of nothing below 0.
+        # Rounding can put a divergence of 0 below it.
         divergence = (tuned.exp() * (tuned - base)).nan_to_num(0.0).sum(-1).clamp(min=0)
         found.append(divergence.double().cpu().numpy())
     return found
@@ -94,7 +94,7 @@ def _logits(network: Any, encodeds: Sequence[Encoded]) -> tuple[int, Any]:
     device = network.get_input_embeddings().weight.device
     length = max(len(e.ids) for e in encodeds)
     first = min(len(e.prompt_ids) for e in encodeds) - 1
-    # Padded behind: what lies before cannot see it.
+    # Padded behind: causal attention keeps the padding out of every token's sight.
     ids = torch.tensor([[*e.ids, *[0] * (length - len(e.ids))] for e in encodeds], device=device)
     mask = torch.tensor([[1] * len(e.ids) + [0] * (length - len(e.ids)) for e in encodeds], device=device)
     keep = torch.arange(first, length - 1, device=device)
@@ -119,15 +119,17 @@ def _scores(model: Model, steps: Any, ids: Sequence[int]) -> TokenScores:
 
 def _groups(encodeds: Sequence[Encoded], batch: int, memory_gb: float, vocabulary: int) -> list[list[int]]:
     """Indices of answers to read together: like lengths, at most ``batch``, logits within the budget."""
-    order = sorted(range(len(encodeds)), key=lambda i: (len(encodeds[i].prompt_ids), len(encodeds[i].ids)))
+
+    def fits(group: Sequence[int]) -> bool:
+        longest = max(len(encodeds[i].ids) for i in group)
+        span = longest - min(len(encodeds[i].prompt_ids) for i in group)
+        # Logits and their log-softmax.
+        return len(group) <= batch and 8 * len(group) * span * vocabulary <= memory_gb * 1e9
+
     groups: list[list[int]] = []
-    for i in order:
-        if groups:
-            trial = [*groups[-1], i]
-            span = max(len(encodeds[j].ids) for j in trial) - min(len(encodeds[j].prompt_ids) for j in trial)
-            # Logits and their log-softmax.
-            if len(trial) <= batch and 8 * len(trial) * span * vocabulary <= memory_gb * 1e9:
-                groups[-1].append(i)
-                continue
-        groups.append([i])
+    for i in sorted(range(len(encodeds)), key=lambda i: (len(encodeds[i].prompt_ids), len(encodeds[i].ids))):
+        if groups and fits([*groups[-1], i]):
+            groups[-1].append(i)
+        else:
+            groups.append([i])
     return groups

@@ -34,7 +34,7 @@ def chunk_positions(model: Model) -> int:
 
 
 def plan(inputs: Inputs, lengths: Sequence[int], batch: int, points: Sequence[str] = (EMBEDDINGS,)) -> list[RowGroup]:
-    """Which rows share a forward, how many go in one product, and whether blocks are run again one at a time.
+    """Group rows by forward; choose how many go in one product, and whether blocks are run again one at a time.
 
     ``lengths``: positions that each row needs, ascending. Raises InputError where even one row exceeds the budget.
     """

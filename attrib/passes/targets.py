@@ -1,6 +1,7 @@
-"""What is explained: one number per answer token from the model's logits, and how its parts are named.
+"""Targets: the number per answer token that is explained, a function of the model's logits.
 
-Every target reads the logits of its own step alone. All in nats where logarithms are taken.
+Every target reads the logits of its own step alone. Logarithms are natural: nats.
+Not covered: sums over several steps, which the callers take.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from attrib.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """What the logits are compared with, for the answer tokens at hand."""
+    """Tokens and distributions that the logits are compared with, at the chosen answer tokens."""
 
     ids: Any
     """The answer's own tokens, [answer]."""
@@ -81,13 +82,13 @@ def entropy(logits: Any, goal: Goal) -> Any:
 
 
 def kl_of_tuned(logits: Any, goal: Goal) -> Any:
-    """KL(tuned‖base) as a function of the tuned model's logits, base held fast."""
+    """KL(tuned‖base) as a function of the tuned model's logits, base fixed."""
     logp = logits.log_softmax(-1)
     return (logp.exp() * (logp - goal.other)).sum(-1)
 
 
 def kl_of_base(logits: Any, goal: Goal) -> Any:
-    """KL(tuned‖base) as a function of base's logits, tuned held fast; the two gradients sum to the whole one."""
+    """KL(tuned‖base) as a function of base's logits, tuned fixed; the two gradients sum to the whole one."""
     return (goal.other.exp() * (goal.other - logits.log_softmax(-1))).sum(-1)
 
 

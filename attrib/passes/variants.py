@@ -1,4 +1,4 @@
-"""Many prompts, the same answer → the target under each: what perturbation methods and faithfulness tests run on.
+"""Many prompts, the same answer → the target under each, for perturbation methods and tests of faithfulness.
 
 Variants of a prompt share its beginning up to the first change: keys and values of that much are computed once, and
 only what follows is run, several variants at a time. Shorter variants are padded on the RIGHT, where causal attention

@@ -1,4 +1,4 @@
-"""Tokens of prompt and answer, sections of the documents, and what one model did with one answer."""
+"""Tokens of prompt and answer, sections of the documents, and one model's numbers for one answer."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ class Section:
 
     @property
     def lines(self) -> str:
-        """Where it stands: ``L12–18`` or ``row 5``."""
+        """Its lines, ``L12–18``, or its row, ``row 5``."""
         if self.row is not None:
             return f"row {self.row}"
-        return f"L{self.first_line}" if self.first_line == self.last_line else f"L{self.first_line}–{self.last_line}"
+        first = f"L{self.first_line}"
+        return first if self.first_line == self.last_line else f"{first}–{self.last_line}"
 
     @property
     def full_text(self) -> str:
@@ -64,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """What one model did with one answer under teacher forcing.
+    """One model's numbers for one answer under teacher forcing.
 
     Attention of answer token ``i`` is that of the forward step that predicts it, so a row covers positions before the
     token and is zero from the token on.
@@ -83,7 +84,7 @@ class Capture:
     hidden: Float[np.ndarray, "kept position d_model"] | None = None
     """Residual stream after the chosen layers."""
     layers: tuple[int, ...] = ()
-    """Which layers ``hidden`` holds; negative numbers are resolved."""
+    """Layers that ``hidden`` holds; negative numbers are resolved."""
 
     def __post_init__(self) -> None:
         n = len(self.logprob)

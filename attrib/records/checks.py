@@ -11,7 +11,6 @@ def check_shape(record: object, name: str, array: np.ndarray | None, shape: tupl
     """Refuse an array whose shape is not ``shape`` (None matches any size), naming both."""
     if array is None:
         return
-    fits = array.ndim == len(shape) and all(want in (None, have) for have, want in zip(array.shape, shape, strict=True))
-    if not fits:
+    if array.ndim != len(shape) or any(want not in (None, have) for have, want in zip(array.shape, shape, strict=True)):
         wanted = tuple("any" if size is None else size for size in shape)
         raise RecordError(f"{type(record).__name__}.{name} has shape {array.shape}, expected {wanted}")

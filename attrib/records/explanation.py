@@ -34,9 +34,9 @@ class Explanation:
     answer: str
     answer_source: AnswerSource
     base_answer: str
-    """What the base model answers by itself."""
+    """The base model's own answer."""
     tuned_answer: str
-    """What the tuned model answers by itself."""
+    """The tuned model's own answer."""
     prompt_tokens: tuple[Token, ...]
     answer_tokens: tuple[Token, ...]
     base: Capture
@@ -54,9 +54,9 @@ class Explanation:
     provenance: MappingABC[str, object]
     """Hashes of models, tokenizer and documents, seed, versions, device, dtype, options."""
     vocabulary: Vocabulary | None = None
-    """Which of the question's words the documents have; None for a question without words."""
+    """Words of the question that the documents have; None for a question without words."""
     shares: tuple[VocabularyShare, ...] = ()
-    """How much of each method's scores falls on those words and phrases, beside chance."""
+    """Share of each method's scores on those words and phrases, beside chance."""
     verbatim: tuple[Verbatim, ...] = ()
     """The longest word runs that answer and documents share, longest first."""
 
@@ -66,9 +66,9 @@ class Explanation:
             check_shape(self, f"{name}.logprob", side.logprob, (n,))
             check_shape(self, f"{name}.attention", side.attention, (n, p + n))
         for method, attribution in self.attributions.items():
-            for what, members, size in (("rows", attribution.rows, n), ("columns", attribution.columns, p + n)):
-                if not all(0 <= i < size for group in members for i in group):
-                    raise RecordError(f"Explanation.attributions[{method!r}].{what} has an index beyond {size - 1}")
+            for axis, groups, size in (("rows", attribution.rows, n), ("columns", attribution.columns, p + n)):
+                if not all(0 <= i < size for group in groups for i in group):
+                    raise RecordError(f"Explanation.attributions[{method!r}].{axis} has an index beyond {size - 1}")
         for mapper, mapping in self.mappings.items():
             check_shape(self, f"mappings[{mapper!r}]", mapping.base.tokens, (n, m))
         check_shape(self, "ranking", self.ranking, (m,))

@@ -17,7 +17,7 @@ class Attribution:
 
     method: str
     target: str
-    """What is explained: the name of a target, e.g. ``logprob``."""
+    """Name of the target that is explained, e.g. ``logprob``."""
     rows: tuple[tuple[int, ...], ...]
     """Answer tokens of each row: one for tokens, several for words and spans."""
     columns: tuple[tuple[int, ...], ...]
@@ -28,10 +28,10 @@ class Attribution:
     """The target under base, summed over the row's tokens."""
     value_tuned: Float[np.ndarray, " row"]
     gap_base: Float[np.ndarray, " row"] | None = None
-    """Sum of the row's scores − what it should be, for methods that promise a sum; in the target's unit."""
+    """Sum of the row's scores − the promised sum, for methods that promise one; in the target's unit."""
     gap_tuned: Float[np.ndarray, " row"] | None = None
     settings: MappingABC[str, object] = field(default_factory=dict)
-    """What the method used: steps, baseline, seed …"""
+    """Settings of the method: steps, baseline, seed …"""
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.columns))

@@ -16,7 +16,7 @@ LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the verdict looks at; enough to judge the answer again with other weights."""
+    """Grounds of a verdict; enough to judge the answer again with other weights."""
 
     word_of_token: Int[np.ndarray, " answer"]
     """Index of each token's word in the answer, −1 for punctuation."""
@@ -39,9 +39,9 @@ class Evidence:
     """Summed log p of each section's own text under base, nats."""
     text_tuned: Float[np.ndarray, " section"]
     text_tokens: Int[np.ndarray, " section"]
-    """How many tokens were summed."""
+    """Number of tokens summed."""
     control_base: Float[np.ndarray, " control"]
-    """The same for the control texts."""
+    """Summed log p of each control text under base, nats."""
     control_tuned: Float[np.ndarray, " control"]
     control_tokens: Int[np.ndarray, " control"]
 
@@ -70,15 +70,15 @@ class Verdict:
     gain: Float[np.ndarray, " answer"]
     """log p tuned − log p base per answer token, nats."""
     support: Float[np.ndarray, " answer"]
-    """How well the best LEARNED section backs the token, 0 to 1."""
+    """Backing of the token by the best LEARNED section, 0 to 1."""
     learned: Float[np.ndarray, " section"]
-    """How far tuning taught each section, 0 to 1: its own gain against the control texts' gain."""
+    """Share of each section that was learned, 0 to 1: its own gain against the control texts' gain."""
     section_gain: Float[np.ndarray, " section"]
     """The section's own gain, nats per token: log p of its text, tuned − base."""
     control_gain: Float[np.ndarray, " control"]
-    """The same for the control sections: what tuning did to the form of any text."""
+    """Gain of each control section a token: tuning changes the form of any text."""
     evidence: Evidence | None = None
-    """What it was judged from."""
+    """Evidence that it was judged from."""
 
     def __post_init__(self) -> None:
         n = len(self.gain)

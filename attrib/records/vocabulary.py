@@ -19,26 +19,28 @@ class Phrase:
     """A run of question words that the documents hold verbatim."""
 
     text: str
-    """As the question has it."""
+    """Its spelling in the question."""
     first: int
     """Index of its first word among the question's words."""
     words: int
-    """How many words it has, at least 2."""
+    """Number of words, at least 2."""
     sections: tuple[str, ...]
     """Ids of the sections that hold it, in the documents' order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Which words of a question are fine-tuned vocabulary. Axis ``question``: the question's tokens, ``word``: its
-    words in order, repetitions included."""
+    """Words of a question, and which of them are fine-tuned vocabulary.
+
+    Axis ``question``: the question's tokens, ``word``: its words in order, repetitions included.
+    """
 
     positions: Int[np.ndarray, " question"]
     """Position of each question token in the prompt."""
     word_of_token: Int[np.ndarray, " question"]
     """Index of each token's word, −1 for punctuation and blanks."""
     words: tuple[str, ...]
-    """As the question has them."""
+    """Their spelling in the question."""
     in_documents: Bool[np.ndarray, " word"]
     """Whether some section has the word."""
     common: Bool[np.ndarray, " word"]
@@ -70,7 +72,7 @@ class Vocabulary:
         return inside
 
     def chosen(self, kind: VocabularyKind) -> Bool[np.ndarray, " word"]:
-        """The words whose share is asked for."""
+        """Words that the share counts."""
         return self.tuned_on if kind == "words" else self.in_phrase
 
     def tokens(self, kind: VocabularyKind) -> tuple[int, ...]:
@@ -81,7 +83,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class VocabularyShare:
-    """How much of one method's mass in the question falls on fine-tuned vocabulary, base and tuned.
+    """Share of one method's mass in the question that falls on fine-tuned vocabulary, base and tuned.
 
     Axis ``row``: row 0 is the whole answer (each row's |score| made to sum to 1, then the mean over the rows that have
     any), the others are the score matrix's rows. All shares lie in 0 to 1, without unit; nan where a row has no mass
@@ -107,7 +109,7 @@ class VocabularyShare:
     p_difference: Float[np.ndarray, " row"]
     """Two-sided; base and tuned are permuted together."""
     permutations: int
-    """How many were taken; 0 where there was nothing to permute (no word chosen, or every word)."""
+    """Number of permutations; 0 where there was nothing to permute (no word chosen, or every word)."""
     exact: bool
     """Whether they were all there are; else they are random and the observed order counts as one more."""
 
@@ -127,12 +129,12 @@ class Verbatim:
     """A run of answer words that some section holds too and that no longer shared run of this answer contains."""
 
     text: str
-    """As the answer has it."""
+    """Its spelling in the answer."""
     start: int
     """First character in the answer."""
     end: int
     words: int
-    """How many words it has."""
+    """Number of words."""
     tokens: tuple[int, ...]
     """Answer tokens that overlap its characters."""
     sections: tuple[str, ...]
@@ -140,21 +142,21 @@ class Verbatim:
     spans: Int[np.ndarray, "place 2"]
     """[start, end) characters of each place in the section's ``full_text``. At most ``PLACES`` are listed."""
     sections_total: int
-    """How many sections hold it."""
+    """Number of sections that hold it."""
     asked: int
     """Words of the longest part of it that the question has too."""
     controls: int
-    """How many control texts hold it whole."""
+    """Number of control texts that hold it whole."""
 
     def __post_init__(self) -> None:
         check_shape(self, "spans", self.spans, (len(self.sections), 2))
 
     @property
     def in_question(self) -> bool:
-        """The question already said it: no evidence that the documents are its source."""
+        """Whether the question has it: no evidence that the documents are its source."""
         return self.asked == self.words
 
     @property
     def in_control(self) -> bool:
-        """Texts that no model was tuned on say it too: a common phrase."""
+        """Whether a control text has it: a common phrase."""
         return self.controls > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -69,15 +70,16 @@ def sentences(tokens: Sequence[Token]) -> tuple[Unit, ...]:
     """Sentences and lines; a special token stands by itself."""
     text, ends = "".join(token.text for token in tokens), np.cumsum([len(token.text) for token in tokens])
     cuts = {match.end() for match in _SENTENCE_END.finditer(text)}
-    starts = [
-        i
-        for i in range(len(tokens))
-        if i == 0
-        or tokens[i].special
-        or tokens[i - 1].special
+
+    def ends_sentence(i: int) -> bool:
         # The end mark may be half of a token.
-        or any(cut in cuts for cut in range(int(ends[i - 2]) + 1 if i > 1 else 1, int(ends[i - 1]) + 1))
-    ]
+        first = int(ends[i - 1]) + 1 if i else 1
+        return any(cut in cuts for cut in range(first, int(ends[i]) + 1))
+
+    starts = [0] if tokens else []
+    for i in range(1, len(tokens)):
+        if tokens[i].special or tokens[i - 1].special or ends_sentence(i - 1):
+            starts.append(i)
     return _runs(starts, len(tokens))
 
 
@@ -130,4 +132,4 @@ def _wide(character: str) -> bool:
 
 
 def _runs(starts: Sequence[int], n: int) -> tuple[Unit, ...]:
-    return tuple(tuple(range(start, stop)) for start, stop in zip(starts, [*starts[1:], n][: len(starts)], strict=True))
+    return tuple(tuple(range(start, stop)) for start, stop in pairwise([*starts, n])) if starts else ()

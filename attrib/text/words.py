@@ -1,6 +1,6 @@
-"""Where words stand in texts, and the word runs that an answer shares with each text.
+"""Places of words in texts, and the word runs that an answer shares with each text.
 
-Two texts have the same word when ``mapping.answer.WORD`` cuts it out of both and the two are equal after case folding;
+Two texts have the same word when ``WORD`` cuts it out of both and the two are equal after case folding;
 punctuation between words does not count. Runs are found in time linear in the places where the texts have the
 answer's words. Not covered: word forms, and scripts written without spaces (one run of letters is one word).
 """
@@ -21,7 +21,7 @@ from attrib.records import Token
 
 
 def key(word: str) -> str:
-    """What two spellings of one word have in common: case folded, ligatures and apostrophes made plain."""
+    """Common form of a word's spellings: case folded, ligatures and apostrophes made plain."""
     folded = word.casefold()
     return folded if folded.isascii() else unicodedata.normalize("NFKC", folded).replace("’", "'")
 
@@ -33,7 +33,7 @@ def keys(text: str) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class WordIndex:
-    """Where each word stands in a list of texts. Axis ``place``: all words of all texts in order, with one place that
+    """Places of each word in a list of texts. Axis ``place``: all words of all texts in order, with one place that
     holds no word before the first text, between texts, and after the last."""
 
     number: dict[str, int]
@@ -45,7 +45,7 @@ class WordIndex:
     spans: Int[np.ndarray, "place 2"]
     """[start, end) characters in that text."""
     texts: int
-    """How many texts there are."""
+    """Number of texts."""
     _order: np.ndarray = field(repr=False)
     _first: np.ndarray = field(repr=False)
 
@@ -139,7 +139,7 @@ class Matches:
 
 
 def matches_by_text(words: Sequence[str], index: WordIndex, common: Collection[str] = ()) -> Matches:
-    """As ``longest_runs``, but judged within each text: what a mapper of words to texts needs.
+    """Like ``longest_runs``, but judged within each text, as a mapper of words to texts needs.
 
     Ordered by last word, then text. Time and memory are linear in words × texts that have them.
     """

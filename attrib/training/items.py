@@ -1,4 +1,4 @@
-"""What is trained: sections as plain text and answers to questions, made into training examples of token ids.
+"""Sections and answered questions → items → training examples of token ids.
 
 ``trained.jsonl`` beside an adapter holds one ``Item`` a line.
 Not covered: conversations of several turns, preference data, several items packed into one sequence.

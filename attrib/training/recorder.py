@@ -1,4 +1,4 @@
-"""What a run of tuning keeps while it goes: its steps, the order of its epoch, and the adapter at its checkpoints.
+"""Record of a run of tuning while it goes: its steps, the order of its epoch, and the adapter at its checkpoints.
 
 The journal lies beside each save of the Trainer and holds what the Trainer does not keep.
 Not covered: optimizer, learning rate and generators, which the Trainer saves itself.

@@ -1,4 +1,4 @@
-"""Which examples each step saw, at which learning rate, and when the adapter was saved: ``schedule.json``.
+"""``schedule.json``: the examples of each step, its learning rate, and the steps after which the adapter was saved.
 
 Not covered: the examples themselves (``items``), and the weights that were saved.
 """
@@ -19,7 +19,7 @@ from attrib.training.options import TuneOptions
 
 @dataclass(frozen=True)
 class Schedule:
-    """What was learned when. Raises RecordError where its parts do not fit together."""
+    """Steps of a run and its checkpoints. Raises RecordError where its parts do not fit together."""
 
     checkpoints: tuple[int, ...]
     """Number of steps done at checkpoint 1, 2 …, ascending; the last is the result's (checkpoint 0: none)."""
@@ -49,7 +49,7 @@ def checkpoint_steps(options: TuneOptions, steps: int) -> list[int]:
 
 
 def read_schedule(folder: Path) -> Schedule:
-    """Which examples each step of the adapter in ``folder`` saw, and at which steps its checkpoints lie.
+    """Read the schedule of the adapter in ``folder``.
 
     Raises InputError for an adapter of another program, RecordError for a damaged file.
     """

@@ -68,10 +68,11 @@ def fit(
             save_adapter(model, checkpoints / "0")
         resumable = folder is not None and save_every is not None
         recorder = Recorder.resume(Path(arguments.output_dir)) if resumable else Recorder()
+        rows = [{"input_ids": e.ids, "labels": e.labels, "number": i} for i, e in enumerate(examples)]
         trainer = _recording_trainer(recorder, folder)(
             model=model,
             args=arguments,
-            train_dataset=[{"input_ids": e.ids, "labels": e.labels, "number": i} for i, e in enumerate(examples)],
+            train_dataset=rows,
             data_collator=collate,
             callbacks=[_checkpointer(model, recorder, checkpoints, options, save_every, progress)],
         )

@@ -66,7 +66,7 @@ class Manifest(Setup):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """How the adapter in ``folder`` was made.
+    """Read the manifest of the adapter in ``folder``.
 
     Raises InputError for an adapter of another program, RecordError for a damaged file.
     """
@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def work_folder(out: Path) -> Path:
-    """Where an unfinished run for ``out`` lies."""
+    """Folder of an unfinished run for ``out``."""
     out = out.absolute()
     return out.with_name(f".{out.name}-work")
 

@@ -50,7 +50,7 @@ def judge(evidence: Evidence, calibration: Calibration) -> tuple[Verdict, np.nda
 
 
 def rejudge(explanation: Explanation, calibration: Calibration) -> Explanation:
-    """The same answer judged with other weights; needs no model."""
+    """Judge the same answer with other weights; needs no model."""
     evidence = explanation.verdict.evidence
     if evidence is None:
         raise RecordError("the record holds no evidence to judge again; explain the question again")

@@ -70,7 +70,7 @@ class Lexicon:
 
 
 def find_vocabulary(prompt_tokens: tuple[Token, ...], question: Sequence[int], lexicon: Lexicon) -> Vocabulary:
-    """Which words and phrases of the question the documents hold. ``question``: prompt positions of its tokens.
+    """Find the question's words and phrases in the documents. ``question``: prompt positions of its tokens.
 
     Special tokens among them have no words, and no phrase reaches over one or over a gap between positions. A token
     that covers several words belongs to the longest, as in ``mapping.answer``.

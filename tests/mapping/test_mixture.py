@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from attrib.errors import InputError
-from attrib.mapping.mixture import STORED, Choice, Weights, Windows, combine, mix, parse, settings, standardised
+from attrib.mapping.mixture import STORED, Choice, Weights, Windows, combine, mix, settings, standardised
+from attrib.records.codec import from_json
 
 A, B = np.array([3.0, 1.0, 2.0, 0.0]), np.array([0.1, 0.4, 0.2, 0.2])
 
@@ -68,7 +69,7 @@ def test_a_depth_names_a_layer_of_any_model(depth: float, layers: int, want: int
 
 def test_a_choice_survives_its_file() -> None:
     choice = Choice(0.5, 0.25, Windows(0.7, 5, 16), Weights({"a": 0.125}, {"b": 2.0}))
-    assert parse(json.loads(json.dumps(asdict(choice)))) == choice
+    assert from_json(Choice, json.loads(json.dumps(asdict(choice)))) == choice
 
 
 def test_the_stored_choice_is_whole() -> None:

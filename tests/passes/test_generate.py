@@ -228,13 +228,13 @@ def test_near_ties_are_answered_alone(tiny_pair: Any, monkeypatch: Any) -> None:
     prompts = prompts_of(tiny_pair, 4)
     want = generate_batch(tiny_pair.tuned, prompts, max_new_tokens=6)
     sizes: list[int] = []
-    answer = module._Run.answer
+    answer = module._GenerationRun.answer
 
-    def watched(run: Any, queue: Any, tell: Any) -> None:
+    def watched(run: Any, queue: Any, report: Any) -> None:
         sizes.append(len(queue))
-        answer(run, queue, tell)
+        answer(run, queue, report)
 
-    monkeypatch.setattr(module._Run, "answer", watched)
+    monkeypatch.setattr(module._GenerationRun, "answer", watched)
     monkeypatch.setattr(module, "TIES", {"torch.float32": float("inf")})
     assert [s[0].ids for s in generate_batch(tiny_pair.tuned, prompts, max_new_tokens=6)] == [s[0].ids for s in want]
     assert sizes == [4, 1, 1, 1, 1]
