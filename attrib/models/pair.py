@@ -7,7 +7,7 @@ Not covered: encoder-decoder and encoder-only models, adapters that change their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -211,11 +211,23 @@ class ModelPair:
         config = adapter_config(source)
         base_name = str(base) if base is not None else own_base(source, config)
         network, tokenizer = load(base_name, revision=revision)
+        print_base = fingerprint(base_name, network)
         if config is None:
-            other = load(source.name, revision=tuned_revision)
-            sides = _two_models(base_name, network, tokenizer, source.name, *other, hook)
+            other, other_tokenizer = load(source.name, revision=tuned_revision)
+            refuse_mismatch(base_name, network, tokenizer, source.name, other, other_tokenizer)
+            # The template of the tuned model is the one its answers were learned in.
+            tokenizer.chat_template = other_tokenizer.chat_template or tokenizer.chat_template
+            print_tuned = fingerprint(source.name, other)
+            before = Model(base_name, print_base, hook(base_name, network, tokenizer), tokenizer)
+            after = Model(source.name, print_tuned, hook(source.name, other, tokenizer), tokenizer)
         else:
-            sides = _one_model(base_name, network, tokenizer, source, config, hook)
+            adapter = attach_adapter(source, config, base_name, print_base, network)
+            tokenizer.chat_template = own_template(source, tokenizer) or tokenizer.chat_template
+            bridge = hook(base_name, adapter.base_model.model, tokenizer)
+            refuse_unreached(source, base_name, adapter, bridge)
+            print_tuned = combined(print_base, adapter_fingerprint(source, config))
+            before = Model(base_name, print_base, bridge, tokenizer, adapter)
+            after = Model(source.name, print_tuned, bridge, tokenizer, adapter, adapter_on=True, folder=source.folder)
         given = {
             "revision": revision,
             "tuned_revision": tuned_revision,
@@ -223,45 +235,4 @@ class ModelPair:
             "trust_remote_code": trust_remote_code,
         }
         loading = {name: value for name, value in given.items() if value}
-        return cls(*sides, tokenizer, device, dtype, tokenizer_sha256(tokenizer), loading)
-
-
-def _two_models(
-    base_name: str,
-    network: Any,
-    tokenizer: Any,
-    tuned_name: str,
-    tuned_network: Any,
-    tuned_tokenizer: Any,
-    hook: Callable[[str, Any, Any], Any],
-) -> tuple[Model, Model]:
-    """Two full models, each with weights of its own, behind base's tokenizer with tuned's chat template."""
-    refuse_mismatch(base_name, network, tokenizer, tuned_name, tuned_network, tuned_tokenizer)
-    # The template of the tuned model is the one its answers were learned in.
-    tokenizer.chat_template = tuned_tokenizer.chat_template or tokenizer.chat_template
-    base, tuned = (
-        Model(name, fingerprint(name, one), hook(name, one, tokenizer), tokenizer)
-        for name, one in ((base_name, network), (tuned_name, tuned_network))
-    )
-    return base, tuned
-
-
-def _one_model(
-    base_name: str,
-    network: Any,
-    tokenizer: Any,
-    source: ModelSource,
-    config: dict[str, Any],
-    hook: Callable[[str, Any, Any], Any],
-) -> tuple[Model, Model]:
-    """Base and its adapter on one copy of the weights."""
-    print_base = fingerprint(base_name, network)
-    adapter = attach_adapter(source, config, base_name, print_base, network)
-    tokenizer.chat_template = own_template(source, tokenizer) or tokenizer.chat_template
-    bridge = hook(base_name, adapter.base_model.model, tokenizer)
-    refuse_unreached(source, base_name, adapter, bridge)
-    print_tuned = combined(print_base, adapter_fingerprint(source, config))
-    return (
-        Model(base_name, print_base, bridge, tokenizer, adapter),
-        Model(source.name, print_tuned, bridge, tokenizer, adapter, adapter_on=True, folder=source.folder),
-    )
+        return cls(before, after, tokenizer, device, dtype, tokenizer_sha256(tokenizer), loading)

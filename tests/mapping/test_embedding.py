@@ -118,7 +118,7 @@ def test_a_choice_of_sections_changes_no_score() -> None:
 
 def test_an_embedder_that_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"the folder cannot be loaded.*leave --embedder out") as refused:
+    with pytest.raises(ModelError, match=r"the folder cannot be loaded.*or none for the bundled one") as refused:
         load_embedder(str(tmp_path))
     assert "\n" not in str(refused.value)
 
