@@ -17,9 +17,10 @@ QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keep
 LONG = (
     "thirty-six months from first use. The keeper of the light is Wilmet Dallin, and in the year 1712 it was 38 metres"
 )
-ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "phi", "gemma2", "qwen3")
+ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "phi", "gemma2", "qwen3", "ministral")
 """Grouped queries; fused qkv, biases, learned positions, dropout; parallel with two norms; parallel with one shared
-norm; norms after attention, capped logits, scaled embeddings; normed queries and keys."""
+norm; norms after attention, capped logits, scaled embeddings; normed queries and keys; sliding windows, and a family
+that TransformerLens does not list."""
 
 TargetOf = Callable[[Any, int], Any]
 """(logits [d_vocab], answer token's index) → the number that is explained."""
@@ -62,6 +63,8 @@ def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3
             "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0,
         },
         "qwen3": {**shape, **grouped},
+        "ministral": {**shape, **grouped, "sliding_window": 16},
+        "cwm": {**shape, **grouped},
     }  # fmt: skip
     if name != "gpt2":
         own[name]["max_position_embeddings"] = 256

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrib.errors import InputError, ModelError
 from attrib.models.checks import refuse_encoders, refuse_nan
+from attrib.models.families import register_families
 from attrib.models.quiet import quiet, reason_of
 from attrib.models.sources import ModelSource
 
@@ -149,6 +150,7 @@ def hooked(name: str, network: Any, tokenizer: Any, *, dtype: str, trust_remote_
     # (GGUF) or others (a revision) unless beginnings are marked. Ids come from ours alone: it gets a copy.
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.init_kwargs["add_bos_token"] = True
+    register_families()
     with quiet():
         try:
             return TransformerBridge.boot_transformers(
