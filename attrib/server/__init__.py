@@ -1,10 +1,10 @@
-"""The same page, live: a question box, a queue in front of the models, and the explanations that were kept.
+"""The live page: a question box, a queue in front of the models, and the stored explanations.
 
-    guard    who may speak to the server at all
-    app      addresses → answers
-    jobs     one question at a time, told about while it runs, ended when nobody waits for it
-    shelf    explanations kept in a folder, and their pages
-    running  a socket, a loop, and leaving in good order
+    guard    access: hosts, origins, token
+    app      addresses → responses
+    jobs     one question at a time, with progress; cancelled when nobody listens
+    shelf    explanations stored in a folder, and their pages
+    running  socket, event loop and orderly shutdown
 
 Not covered: TLS and accounts (a reverse proxy's work), several models at once.
 """

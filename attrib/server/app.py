@@ -1,13 +1,13 @@
-"""Addresses → answers.
+"""Addresses → responses.
 
-    GET    /                      the question box and the list of what was explained
+    GET    /                      the question box and the list of explanations
     GET    /explanations/ID       a page, the same as an exported one
     GET    /explanations/ID/record  its record, for attrib show and render
     POST   /api/jobs              {"question", "answer" or null} → 202 {"id", "position": jobs ahead}
     GET    /api/jobs/ID/events    server-sent events: queued, progress, then done, failed or cancelled
     DELETE /api/jobs/ID           cancels
 
-Every error is one line; what is behind it stands in the server's log.
+Every error is one line; the server's log has its cause.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ from attrib.server.shelf import Shelf
 Made = TypeVar("Made")
 log = logging.getLogger("attrib.server")
 LIVE: Mapping[str, str] = {"home": "/", "ask": "/api/jobs"}
-"""Addresses that the pages ask where there is a model."""
+"""Addresses that pages call on a server with models."""
 PATIENCE = 10.0
-"""Seconds for the body of a request."""
+"""Seconds to receive the body of a request."""
 PART = 256 * 1024
-"""Bytes of a record that are read at once."""
+"""Bytes per chunk of a record."""
 BODY = 64 * 1024
-"""Least bytes that a request's body may have."""
+"""Least limit on the bytes of a request's body."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Longest texts, characters."""
+    """Limits on texts, in characters."""
 
     question: int = 2_000
     answer: int = 4_000
 
     @property
     def body(self) -> int:
-        """Bytes of a request: JSON may write one character as two escapes of six."""
+        """Limit on the bytes of a request: JSON may write one character as two escapes of six bytes."""
         return max(BODY, 12 * (self.question + self.answer) + 1024)
 
 
 class RefusedError(Exception):
-    """A request that cannot be served: its status, and why in one line."""
+    """A refused request: its status and a one-line reason."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -72,7 +72,7 @@ class RefusedError(Exception):
 def make_app(
     shelf: Shelf, jobs: Jobs | None, hosts: Hosts, *, token: str | None = None, lengths: Lengths | None = None
 ) -> ASGIApp:
-    """The application; without ``jobs`` it shows what is on the shelf and takes no questions."""
+    """The application; without ``jobs`` it serves the stored explanations and takes no questions."""
     served = _Served(shelf, jobs, lengths or Lengths())
     routes = [
         Route("/", served.index),
@@ -89,13 +89,13 @@ def make_app(
         Exception: _internal,
     }
     inner = Starlette(routes=routes, exception_handlers=handlers)
-    # An address has one spelling.
+    # Each address has one spelling.
     inner.router.redirect_slashes = False
     return Guard(inner, hosts, token)
 
 
 def keep(explain: Callable[[str, str | None, Progress], Explanation], shelf: Shelf) -> Work:
-    """The work of a job: explain, and put the explanation on the shelf."""
+    """The work of a job: explain, and store the explanation on the shelf."""
 
     def work(question: str, answer: str | None, progress: Progress, settle: Settle) -> str:
         explanation = explain(question, answer, progress)
@@ -106,7 +106,7 @@ def keep(explain: Callable[[str, str | None, Progress], Explanation], shelf: She
 
 
 class ClosingStream(StreamingResponse):
-    """Its source is closed when the reader goes, however it goes."""
+    """A stream that closes its source when the reader leaves, for whatever reason."""
 
     def __init__(self, source: AsyncGenerator[bytes, None], headers: Mapping[str, str], media_type: str) -> None:
         super().__init__(source, headers=headers, media_type=media_type)
@@ -118,16 +118,16 @@ class ClosingStream(StreamingResponse):
 
 
 class _Served:
-    """What the addresses stand for."""
+    """One method per address."""
 
     def __init__(self, shelf: Shelf, jobs: Jobs | None, lengths: Lengths) -> None:
         self.shelf = shelf
         self._jobs = jobs
         self.lengths = lengths
-        # One page and one list in the making: others wait for it here, not in all of the pool's threads.
+        # One page and one list are made at a time: other requests wait here, not in all threads of the pool.
         self._one_page = asyncio.Lock()
         self._one_index = asyncio.Lock()
-        # Not asyncio's or anyio's threads, which are waited for at the end.
+        # Not the threads of asyncio or anyio, which delay the shutdown.
         self._pool = ThreadPoolExecutor(4, "attrib-pages")
 
     async def index(self, request: Request) -> Response:
@@ -175,13 +175,13 @@ class _Served:
 
     async def events(self, request: Request) -> Response:
         if request.method != "GET":
-            # Whoever is not told anything must not count as a listener.
+            # A client that receives nothing must not count as a listener.
             raise HTTPException(405, headers={"allow": "GET"})
         source = _stream(self._queue(), self._job(request))
         return ClosingStream(source, headers={"x-accel-buffering": "no"}, media_type="text/event-stream")
 
     async def _beside(self, work: Callable[..., Made], *given: object) -> Made:
-        """What reads the folder, beside the loop's thread."""
+        """Run a reader of the folder outside the loop's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
 
     async def _parts(self, file: BinaryIO) -> AsyncGenerator[bytes, None]:
@@ -202,7 +202,7 @@ class _Served:
 
 
 async def _stream(jobs: Jobs, job: Job) -> AsyncGenerator[bytes, None]:
-    # A browser whose connection broke comes back before the job is given up.
+    # A browser with a broken connection reconnects before the job is cancelled.
     yield b"retry: 1000\n\n"
     async with aclosing(jobs.listen(job)) as events:
         async for event in events:
@@ -210,12 +210,12 @@ async def _stream(jobs: Jobs, job: Job) -> AsyncGenerator[bytes, None]:
 
 
 def _sse(event: Event) -> bytes:
-    # JSON has no line break of its own, which would end the data.
+    # The JSON has no line break, which would end the data field.
     return f"event: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body, never more than ``most`` bytes of it, whatever the request says of its length."""
+    """The body, at most ``most`` bytes, whatever length the request declares."""
     if not is_json(request):
         raise RefusedError(415, "send JSON: Content-Type application/json")
     said = request.headers.get("content-length", "0")
@@ -235,7 +235,7 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _texts(body: bytes, lengths: Lengths) -> tuple[str, str | None]:
-    """Question and given answer of a request."""
+    """Question and optional answer of a request."""
     try:
         content = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -268,7 +268,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    """Nobody reads this: the client left before its request was whole."""
+    """Response without a reader: the client left before its request was complete."""
     return refuse(request, 400, "the request is not whole")
 
 

@@ -1,8 +1,8 @@
-"""Who may speak to the server, and what every response says about itself.
+"""Access control and security headers.
 
-A page of some other site, open in the same browser, can send requests to this machine. It can neither give them this
-server's name (a name that it lets point here is refused: DNS rebinding) nor hide where they come from (Origin). Who is
-not on this machine needs the token.
+A page of another site, open in the same browser, can send requests to this machine. It can neither use this server's
+name (a foreign name that resolves to this machine is refused: DNS rebinding) nor hide its own (Origin). Clients on
+other machines need the token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from attrib.errors import InputError
 
 HEADERS = {
-    # A page brings its own policy of digests; this is what only a header can say.
+    # A page carries its own policy of digests; these rules need a header.
     "content-security-policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'",
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
@@ -32,29 +32,29 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 LINGER = 1.0
-"""Seconds that the rest of a refused request is read and thrown away."""
+"""Seconds for reading and discarding the rest of a refused request."""
 _NAME = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
-"""A host as headers have it, in lower case, and its port."""
+"""Host in lower case and port, as in a header."""
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """The names under which the server answers."""
+    """Names under which the server may be addressed."""
 
     port: int
     names: frozenset[str]
-    """Hosts with the server's own port."""
+    """Hosts, with the server's own port."""
     others: frozenset[str] = frozenset()
-    """Of a proxy in front, each with a port, or without for every port."""
+    """Hosts of a proxy in front, each with a port, or without one for every port."""
     addresses: bool = False
-    """Any IP address: bound to all of them, the server does not know its own, and an address is no name that could be
-    made to point elsewhere."""
+    """Whether every IP address is accepted: a server bound to all addresses does not know its own, and an address
+    cannot be made to resolve elsewhere."""
 
     @classmethod
     def of(cls, host: str, address: str, port: int, others: tuple[str, ...] = ()) -> Hosts:
-        """``host`` as it was asked for or is shown, ``address`` as it was bound.
+        """``host``: as requested or shown; ``address``: as bound.
 
-        Raises InputError for one of ``others`` that is no host.
+        Raises InputError for an invalid host in ``others``.
         """
         for name in others:
             if not _NAME.fullmatch(name.lower()):
@@ -79,13 +79,13 @@ class Hosts:
 
 
 class Guard:
-    """Around the whole application: hosts, origins, token, headers."""
+    """Middleware around the application: hosts, origins, token, headers."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts, token: str | None = None) -> None:
         self.app = app
         self.hosts = hosts
         self.token = token
-        # Browsers send a host's cookies to all of its ports.
+        # Browsers send the cookies of a host to all its ports.
         self.cookie = f"attrib-{hosts.port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,14 +110,14 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 closing = not whole
                 if closing:
-                    # What is left of the request's body would be read, however long it is.
+                    # Otherwise the rest of the request's body would be read, however long.
                     headers["connection"] = "close"
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             elif closing and not message.get("more_body", False):
                 await send({**message, "more_body": True})
-                # Who is still sending when the connection is closed may lose the response.
+                # A client still sending when the connection closes may lose the response.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINGER):
                         while not whole:
@@ -128,7 +128,7 @@ class Guard:
         await (self._refusal(request) or self.app)(scope, receive_all, send_with_headers)
 
     def _refusal(self, request: Request) -> Response | None:
-        """The response to who may not speak, or has to come again; None for all others."""
+        """The refusal or redirect for this request; None if it may pass."""
         host = request.headers.get("host", "")
         if not self.hosts.allow(host):
             return refuse(request, 421, "this server does not answer under that name; see attrib serve --allow-host")
@@ -142,11 +142,11 @@ class Guard:
             if not self._is_token(given):
                 return refuse(request, 401, "wrong token; open the address that attrib serve printed")
             rest = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
-            # A path that begins with two slashes would be another host's.
+            # A path that begins with two slashes would name another host.
             path = "/" + request.scope["path"].lstrip("/")
             response = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
-            # Not strict: the address may be followed from a page of another site, a chat's for instance. What changes
-            # something needs this server's own origin.
+            # Not strict: the address may be opened from a page of another site, such as a chat. Requests that
+            # change something need this server's own origin.
             response.set_cookie(self.cookie, given, httponly=True, samesite="lax")
             return response
         kind, _, bearer = request.headers.get("authorization", "").partition(" ")
@@ -162,14 +162,14 @@ class Guard:
 
 
 def refuse(request: Request, status: int, why: str) -> Response:
-    """One line: JSON for programs, text for who opened an address."""
+    """One line: JSON for programs, text for a browser."""
     if request.scope["path"].startswith("/api/"):
         return JSONResponse({"error": why}, status)
     return PlainTextResponse(f"{why}\n", status)
 
 
 def _foreign(request: Request, host: str) -> str | None:
-    """Why a request that changes something is not taken: it comes from another site's page, or does not say so."""
+    """Reason to refuse a request that changes something: it comes from another site's page, or has no origin."""
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
@@ -178,7 +178,7 @@ def _foreign(request: Request, host: str) -> str | None:
         if origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             return "requests from other sites' pages are refused"
     elif request.method == "POST" and not is_json(request):
-        # Only such a form can be sent from another site without an Origin.
+        # Only a form of these types can be sent from another site without an Origin.
         return "a request without Origin has to be of JSON"
     return None
 

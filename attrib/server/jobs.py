@@ -1,8 +1,8 @@
-"""Questions in a queue, one at a time under the models; each tells its listeners what becomes of it.
+"""Questions in a queue, one at a time under the models; each job sends its states to its listeners.
 
-All states change on the event loop's thread; the work itself runs in one thread beside it, and what it tells comes back
-to the loop. A listener is given the newest state, not every state: a slow one holds nothing up and keeps nothing alive.
-A job that nobody listens to is cancelled.
+All states change on the thread of the event loop; the work runs in one thread beside it and posts its progress back to
+the loop. A listener receives the newest state, not every state, so that a slow listener delays nothing and keeps
+nothing alive. A job without a listener is cancelled.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ from attrib.progress import Progress
 log = logging.getLogger("attrib.server")
 
 Settle = Callable[[], None]
-"""Before the work keeps anything: from then on the job cannot be cancelled. Raises ``CancelledError`` where it was."""
+"""Called before the work stores anything. Raises ``CancelledError`` if the job was cancelled; later cancels fail."""
 Work = Callable[[str, str | None, Progress, Settle], str]
 """(question, given answer, progress, settle) → address of the page; runs outside the loop's thread. Progress may raise
-``CancelledError``, which must come out."""
+``CancelledError``, which must propagate."""
 Name = Literal["queued", "progress", "done", "failed", "cancelled"]
 ENDS = frozenset({"done", "failed", "cancelled"})
 INTERVAL = 0.05
-"""Seconds between two states of the same work that listeners are told of."""
+"""Least seconds between two progress states of the same work."""
 INTERNAL = "internal error, see the server's log"
 ELSEWHERE = "this cannot be done here, see the server's log"
 MEMORY = "the models ran out of memory; ask something shorter, or start the server with a lower --memory"
 ASKERS = ("question:", "answer:", "memory:")
-"""How the errors begin that whoever asks can mend; others may name what lies on this machine."""
+"""First words of the errors that the client can mend; other errors may name files of this machine."""
 
 
 class CancelledError(Exception):
-    """The running job is not wanted any more."""
+    """The running job was cancelled."""
 
 
 class FullError(Exception):
-    """As many jobs wait as may wait."""
+    """The queue is full."""
 
 
 class StoppingError(Exception):
-    """The server takes no more jobs."""
+    """The server is shutting down."""
 
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """What a listener is told."""
+    """A state of a job, as its listeners receive it."""
 
     name: Name
     data: dict[str, object]
@@ -61,23 +61,23 @@ class Event:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many may wait, and for how long; seconds."""
+    """Limits of the queue; times in seconds."""
 
     waiting: int = 16
-    """Jobs behind the running one."""
+    """Most jobs that wait behind the running one."""
     unheard: float = 20.0
-    """Until a job that nobody has listened to yet is cancelled."""
+    """Until a new job without a listener is cancelled."""
     patience: float = 5.0
-    """Until a job whose last listener left is cancelled; browsers come back after a lost connection."""
+    """Until a job whose last listener left is cancelled; browsers reconnect after a lost connection."""
     heartbeat: float = 5.0
-    """Between two signs of life to a listener: a connection that is gone is only noticed by writing to it."""
+    """Between two keep-alive messages to a listener: only a write reveals a lost connection."""
     kept: int = 256
-    """Ended jobs whose last state can still be asked for."""
+    """Ended jobs whose last state remains available."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One question on its way."""
+    """One question in the queue, running or ended."""
 
     id: str
     question: str
@@ -85,7 +85,7 @@ class Job:
     event: Event
     listeners: int = 0
     fate: threading.Lock = field(default_factory=threading.Lock)
-    """Taken once and never given back: by who cancels, or by the work when it settles."""
+    """Acquired once and never released: by a cancellation, or by the work when it settles."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     timer: asyncio.TimerHandle | None = None
 
@@ -94,7 +94,7 @@ class Job:
         return self.event.name in ENDS
 
     def show(self, name: Name, data: dict[str, object]) -> None:
-        """The new state, told to all listeners; what has ended stays as it ended."""
+        """Send the new state to all listeners; an ended job keeps its last state."""
         if self.ended or (name, data) == (self.event.name, self.event.data):
             return
         self.event = Event(name, data)
@@ -103,11 +103,11 @@ class Job:
 
 
 Outcome = tuple[Name, dict[str, object]]
-"""How a job ended, and what is told of it."""
+"""Last state of a job, and its fields."""
 
 
 class Jobs:
-    """The queue and its worker; made, used and stopped on one event loop."""
+    """The queue and its worker; created, used and stopped on one event loop."""
 
     def __init__(self, work: Work, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -120,10 +120,10 @@ class Jobs:
         self._worker: asyncio.Task[None] | None = None
 
     def submit(self, question: str, answer: str | None) -> Job:
-        """A new job at the queue's end. Raises FullError and StoppingError."""
+        """Add a job at the end of the queue. Raises FullError and StoppingError."""
         if self._stopping:
             raise StoppingError
-        # A job that is about to run takes no place.
+        # A job that is about to run does not count as waiting.
         if self.position(None) > self.limits.waiting:
             raise FullError
         job = Job(secrets.token_urlsafe(12), question, answer, Event("queued", {"position": self.position(None)}))
@@ -135,7 +135,7 @@ class Jobs:
         return job
 
     def position(self, job: Job | None) -> int:
-        """Jobs ahead of a waiting one, or of the next to come."""
+        """Number of jobs ahead of a waiting one, or of the next one."""
         ahead = self._waiting.index(job) if job is not None else len(self._waiting)
         return ahead + (self._running is not None)
 
@@ -143,11 +143,11 @@ class Jobs:
         return self._jobs.get(name)
 
     def cancel(self, job: Job) -> None:
-        """Its listeners know at once; running work stops when it next tells of its progress. What settled goes on."""
+        """Cancel a job: listeners know at once, running work stops at its next progress call, settled work finishes."""
         self._cut(job, "cancelled", {})
 
     async def listen(self, job: Job) -> AsyncGenerator[Event | None, None]:
-        """The state now and each newer one until the job ends; None is a sign of life."""
+        """The current state and each newer one until the job ends; None is a keep-alive."""
         job.listeners += 1
         self._unexpect(job)
         seen: Event | None = None
@@ -160,7 +160,7 @@ class Jobs:
                         return
                     continue
                 try:
-                    # Not wait_for, which before Python 3.12 may lose the cancelling of who listens.
+                    # Not wait_for, which before Python 3.12 may lose the cancellation of the listener.
                     async with asyncio.timeout(self.limits.heartbeat):
                         await job.changed.wait()
                 except TimeoutError:
@@ -171,7 +171,7 @@ class Jobs:
                 self._expect(job, self.limits.patience)
 
     async def stop(self, seconds: float) -> bool:
-        """End all jobs; whether the running work has come to an end within ``seconds``."""
+        """End all jobs. Returns whether the running work ended within ``seconds``."""
         self._stopping = True
         for job in [*self._waiting, *([self._running] if self._running is not None else [])]:
             self._cut(job, "failed", {"error": "the server was stopped before this was done; ask again later"})
@@ -182,7 +182,7 @@ class Jobs:
         return bool(done)
 
     async def _run(self) -> None:
-        """All that waits, one after the other."""
+        """Run the waiting jobs one after the other."""
         while self._waiting:
             job = self._waiting.pop(0)
             self._running = job
@@ -207,7 +207,7 @@ class Jobs:
             if job.ended:
                 raise CancelledError
             now = time.monotonic()
-            # A new kind of work is always told: it may say nothing more for long.
+            # A new kind of work is always reported: its next report may take long.
             if what != last or now - told >= INTERVAL or done >= total:
                 told, last = now, what
                 state: dict[str, object] = {"what": what, "done": int(done), "total": int(total)}
@@ -224,13 +224,13 @@ class Jobs:
             except CancelledError:
                 return "cancelled", {}
             except BaseException as error:
-                # Some would end the loop, and some a Future cannot carry: none leaves this thread.
+                # Some exceptions would end the loop, and a Future cannot carry others: none leaves this thread.
                 return "failed", {"error": _told(job, error)}
 
         return await loop.run_in_executor(self._thread, work)
 
     def _cut(self, job: Job, name: Name, data: dict[str, object]) -> None:
-        """End it before its work does, unless that has settled."""
+        """End the job before its work does, unless the work has settled."""
         if job.fate.acquire(blocking=False):
             self._end(job, name, data)
 
@@ -251,7 +251,7 @@ class Jobs:
             job.show("queued", {"position": self.position(job)})
 
     def _expect(self, job: Job, seconds: float) -> None:
-        """A listener, within ``seconds``; without one the job is cancelled."""
+        """Wait ``seconds`` for a listener; without one cancel the job."""
         if not job.ended:
             job.timer = asyncio.get_running_loop().call_later(seconds, self.cancel, job)
 
@@ -262,7 +262,7 @@ class Jobs:
 
 
 def _told(job: Job, error: BaseException) -> str:
-    """What a client is told of an error; the log has the rest."""
+    """Message of an error for the client; the log has the details."""
     if isinstance(error, AttribError):
         line = " ".join(str(error).split())
         if line.startswith(ASKERS):
@@ -270,6 +270,6 @@ def _told(job: Job, error: BaseException) -> str:
         log.error("job %s failed: %s", job.id, line)
         return ELSEWHERE
     log.error("job %s failed", job.id, exc_info=error)
-    # torch's own, known by name: torch is not loaded for it.
+    # An exception of torch, matched by name so that torch is not imported.
     full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return MEMORY if full or isinstance(error, MemoryError) else INTERNAL

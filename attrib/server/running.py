@@ -1,4 +1,4 @@
-"""A socket, a loop, and leaving in good order."""
+"""Socket, event loop and orderly shutdown."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from attrib.server.guard import Hosts
 from attrib.server.jobs import Jobs
 
 GRACE = 3.0
-"""Seconds that running work and open connections are given at the end."""
+"""Seconds for running work and open connections at shutdown."""
 HEAD = 10.0
-"""Seconds for the head of a request, from the connection's start or the response before it."""
+"""Seconds to receive the head of a request, from the start of the connection or the previous response."""
 CONNECTIONS = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where the server listens, and who may come."""
+    """Address of the server, and its access rules."""
 
     socket: socket.socket
     hosts: Hosts
     token: str | None
     url: str
-    """To open, with the token where one is needed."""
+    """Address to open, with the token where one is needed."""
 
 
 def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Place:
-    """Take a port (0: any free one) before the models are loaded.
+    """Bind a port (0: any free one) before the models are loaded.
 
-    Others than this machine's own need a token, and so do all where a proxy (``others``) may bring anybody.
-    Raises InputError for a port that is taken and for a host that is not this machine's.
+    Hosts other than this machine need a token, and every host where a proxy (``others``) is in front.
+    Raises InputError for a port in use and for a host that is not an address of this machine.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -62,7 +62,7 @@ def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Place:
 
 
 def _own_name(family: int) -> str:
-    """This machine's name where it leads to an address of the family, else the loopback's address."""
+    """Name of this machine where it resolves to an address of the family, else the loopback address."""
     name = socket.gethostname()
     try:
         socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
@@ -72,12 +72,12 @@ def _own_name(family: int) -> str:
 
 
 def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM. A step of the models and a page in the making may go on in their threads.
+    """Serve until Ctrl-C or SIGTERM. A step of the models and a page under construction may finish in their threads.
 
-    ``ready`` is told the address as soon as it answers.
+    ``ready`` receives the address as soon as the server responds.
     """
     handler = logging.StreamHandler(sys.stderr)
-    # uvicorn's traceback of a request that was cut off at the end.
+    # uvicorn's traceback of a request that was interrupted by the shutdown.
     handler.addFilter(lambda record: not (record.exc_info and record.exc_info[0] is asyncio.CancelledError))
     handler.setFormatter(_Plain("attrib: %(message)s"))
     for name, level in (("attrib.server", logging.INFO), ("uvicorn", logging.WARNING)):
@@ -96,7 +96,7 @@ def configure(app: ASGIApp) -> uvicorn.Config:
 
 
 class Connection(H11Protocol):
-    """uvicorn's, closed where the head of a request does not come whole in time: each takes one of CONNECTIONS."""
+    """uvicorn's protocol, closed if the head of a request is not complete in time: each takes one of CONNECTIONS."""
 
     head: asyncio.TimerHandle | None = None
 
@@ -129,14 +129,14 @@ class Connection(H11Protocol):
 
 
 class _Plain(logging.Formatter):
-    """Texts of questions may stand in an error: none of them steers the terminal."""
+    """Formatter that escapes control characters: errors may quote questions."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in super().format(record))
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which ends the jobs first, and leaves with its work done instead of by the signal."""
+    """uvicorn's server, which ends the jobs first and returns instead of dying by the signal."""
 
     def __init__(self, config: uvicorn.Config, jobs: Jobs | None, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -152,7 +152,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         if self.jobs is not None:
-            # Listeners are told before their connections are waited for.
+            # Listeners are notified before the server waits for their connections.
             await self.jobs.stop(GRACE)
         await super().shutdown(sockets)
 

@@ -1,7 +1,7 @@
-"""Explanations kept in a folder, and their pages.
+"""Explanations stored in a folder, and their pages.
 
-Records that come to the folder while the server runs are found, and only what changed is read again. Nothing outside
-the folder is shown: links are passed over, and a file is opened as what it was when it was listed, or not at all.
+Records added to the folder while the server runs are found, and only changed files are read again. Nothing outside
+the folder is shown: links are skipped, and a file that was replaced after listing is not opened.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from attrib.records import Explanation, storage
 from attrib.render import gallery, page
 
 KEPT = 8
-"""Pages held in memory; the largest have some 10 MB."""
+"""Pages held in memory; the largest have about 10 MB."""
 Stamp = tuple[int, int, int, int]
-"""A file's device and number there, when it was written, and its size."""
+"""Device, inode, modification time and size of a file."""
 
 
 class Shelf:
-    """A folder's explanations; its methods may be called from any thread."""
+    """The explanations of a folder; all methods are thread-safe."""
 
     def __init__(self, folder: Path, live: Mapping[str, str] | None = None, progress: Progress | None = None) -> None:
-        """``live``: addresses that pages ask (``ask``, ``home``); None where there is no model.
-        ``progress``: of reading what is in the folder.
+        """``live``: addresses that pages call (``ask``, ``home``); None without models.
+        ``progress``: progress of reading the folder.
 
-        Raises InputError for a folder that is none.
+        Raises InputError for a path that is not a folder.
         """
         gallery.check_folder(folder)
         self.folder = folder
         self.live = live
         self.writing = threading.Lock()
-        """Held while a record is written: who holds it may end the process."""
+        """Held while a record is written; its holder may end the process."""
         self._looking = threading.Lock()
         self._lock = threading.Lock()
         self._looks: dict[Path, tuple[Stamp, gallery.Look]] = {}
@@ -54,9 +54,9 @@ class Shelf:
         return len(self._entries)
 
     def add(self, explanation: Explanation, settle: Callable[[], None] = lambda: None) -> str:
-        """Keep it; its address. The same explanation again has the same.
+        """Store an explanation and return its address; equal explanations have the same address.
 
-        ``settle`` is called directly before it is kept; what it raises comes out, and nothing is kept.
+        ``settle`` is called directly before the record is written; if it raises, nothing is stored.
         """
         data = storage.to_bytes(explanation)
         digest = hashlib.sha256(data).hexdigest()
@@ -73,7 +73,7 @@ class Shelf:
         return address(entry.id)
 
     def record(self, name: str) -> BinaryIO | None:
-        """The file of a known explanation, open."""
+        """The open file of a known explanation."""
         known = self._known(name)
         if known is None:
             return None
@@ -82,7 +82,7 @@ class Shelf:
             opened = file.open("rb")
         except OSError:
             return None
-        # Through a link that has come meanwhile it would be another file.
+        # A link created meanwhile would lead to another file.
         if _stamp_of(os.fstat(opened.fileno())) == stamp:
             return opened
         opened.close()
@@ -100,11 +100,11 @@ class Shelf:
             if found is not None:
                 self._pages.move_to_end(key)
                 return found
-        # Two threads may both make it; the second finds it made where the caller lets in one at a time.
+        # Two threads may both make the page; if the caller admits one at a time, the second finds it made.
         try:
             made = page.html(storage.load(file), live=self.live, home="/")
         except Exception as error:
-            # A record may be damaged in ways that only its page shows.
+            # Some damage of a record appears only when its page is made.
             raise RecordError(f"{file}: its page cannot be made; explain again") from error
         with self._lock:
             self._pages[key] = made
@@ -113,7 +113,7 @@ class Shelf:
         return made
 
     def index(self) -> bytes:
-        """The list of all, with the question box where there is a model."""
+        """The list of all explanations, with the question box if there are models."""
         self._look()
         with self._lock:
             found, index = self._found, self._index
@@ -123,7 +123,7 @@ class Shelf:
         return index[1]
 
     def _known(self, name: str) -> tuple[Path, Stamp] | None:
-        """File and stamp of an explanation; a file that is not what was listed is looked at again."""
+        """File and stamp of an explanation; a file changed since its listing is read again."""
         for again in (True, False):
             with self._lock:
                 entry = self._entries.get(name)
@@ -137,12 +137,12 @@ class Shelf:
         return None
 
     def _look(self, progress: Progress | None = None) -> None:
-        """Read what changed in the folder."""
+        """Read the changed files of the folder."""
         with self._looking:
             now = {file: stamp for file in gallery.records(self.folder) if (stamp := _stamp(file)) is not None}
             with self._lock:
                 changed = [file for file, stamp in now.items() if self._looks.get(file, (None,))[0] != stamp]
-                # What was added since the folder was walked is there.
+                # Explanations added since the walk stay.
                 gone = [file for file in self._looks if file not in now and _stamp(file) is None]
             if not changed and not gone:
                 return
@@ -158,7 +158,7 @@ class Shelf:
                 self._show()
 
     def _inside(self, look: gallery.Look) -> gallery.Look:
-        """Where the folder lies on this machine is not a listener's business."""
+        """The reason without the folder's path, which clients must not see."""
         return look.replace(f"{self.folder}{os.sep}", "") if isinstance(look, str) else look
 
     def _show(self) -> None:
@@ -167,12 +167,12 @@ class Shelf:
 
 
 def address(name: str) -> str:
-    """Where an explanation's page is."""
+    """Address of an explanation's page."""
     return f"/explanations/{name}"
 
 
 def _stamp(file: Path) -> Stamp | None:
-    """None for what has gone, and for what is no plain file."""
+    """Stamp of a file; None for a missing file and for anything but a regular file."""
     try:
         return _stamp_of(file.lstat())
     except OSError:
