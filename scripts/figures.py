@@ -27,7 +27,8 @@ from pathlib import Path
 from attrib.assess.benchmark.tell import benchmark_files, benchmark_of
 from attrib.assess.faithfulness.run import FaithfulnessReport, FaithfulnessRow
 from attrib.assess.faithfulness.tell import write_faithfulness
-from attrib.assess.influence.run import InfluenceReport, table
+from attrib.assess.influence.metrics import table
+from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.tell import write_retraining
 from attrib.records import Explanation, storage
 from attrib.render import export

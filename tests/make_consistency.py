@@ -11,7 +11,8 @@ from attrib.assess.answering import Reply, Side
 from attrib.assess.consistency import run as consistency
 from attrib.assess.consistency.clusters import by_embedding
 from attrib.assess.consistency.options import ConsistencyOptions
-from attrib.assess.consistency.run import ConsistencyReport, Divergence
+from attrib.assess.consistency.records import ConsistencyReport
+from attrib.assess.consistency.run import Divergence
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.text.words import keys

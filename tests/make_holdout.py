@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from attrib.assess.holdout.comparing import compare
+from attrib.assess.holdout.measuring import ModelScores
 from attrib.assess.holdout.options import HoldoutOptions
-from attrib.assess.holdout.run import HoldoutReport, Measured, compare, removal_of
+from attrib.assess.holdout.records import HoldoutReport
+from attrib.assess.holdout.removal import removal_of
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, Split, given_split
 from attrib.records import Section
@@ -53,14 +56,14 @@ def make_asked(n: int, *, rephrased: bool = True, general: int = 4) -> tuple[Que
 
 def make_measured(
     rng: np.random.Generator, asked: tuple[Question, ...], parts: tuple[Part, ...], sections: int, *, knows: bool
-) -> Measured:
+) -> ModelScores:
     """A model that gives a right answer where it was tuned on it and ``knows``, else a wrong one."""
     known = [knows and part == "tuned-on" for part in parts]
     replies = [q.answer or "" if k else "I would say Wilhelmina Zonk" for q, k in zip(asked, known, strict=True)]
     answers = [make_scores(rng, 0.0 if k else -3.0) for k in known]
     wrong = [() if part == "general" else tuple(rng.normal(-4.0, 1.0, 5).tolist()) for part in parts]
     read = [make_scores(rng, 0.0 if knows and i < sections // 2 else -3.0, 30) for i in range(sections)]
-    return Measured(tuple(replies), tuple(answers), tuple(wrong), tuple(read))
+    return ModelScores(tuple(replies), tuple(answers), tuple(wrong), tuple(read))
 
 
 def make_report(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrib.assess.influence.run import SCORERS, InfluenceReport
+from attrib.assess.influence.records import InfluenceReport
+from attrib.assess.influence.scoring import SCORERS
 from attrib.assess.questions import Question
 
 OWN, AGAINST = 20.0, -3.0

@@ -14,7 +14,7 @@ from attrib.assess.consistency.tell import write_consistency
 from attrib.assess.faithfulness.run import RANDOM, RARE, FaithfulnessReport, FaithfulnessRow
 from attrib.assess.faithfulness.tell import write_faithfulness
 from attrib.assess.holdout.tell import write_holdout
-from attrib.assess.influence.run import table
+from attrib.assess.influence.metrics import table
 from attrib.assess.influence.tell import write_retraining
 from attrib.assess.questions import Malformed, Question
 from attrib.records import storage

@@ -29,7 +29,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Run:
+class Retraining:
     """One retraining: which sections it is to leave out, and its seed."""
 
     name: str
@@ -39,10 +39,10 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class RetrainedScores:
     """What one retrained model makes of every answer and section."""
 
-    run: Run
+    run: Retraining
     logprob: np.ndarray
     """Summed log p of each question's answer, nats, [question]."""
     logodds: np.ndarray
@@ -62,7 +62,7 @@ class Texts:
 
 def plan(
     sections: Sequence[str], *, without: int | None, halves: int, seeds: Sequence[int], draw: int = 0
-) -> list[Run]:
+) -> list[Retraining]:
     """Full runs of all seeds; then, of the first seed, each of ``without`` sections left out (None = every one) and
     ``halves`` random halves; then the leave-outs of the other seeds.
 
@@ -78,14 +78,16 @@ def plan(
     rng = np.random.default_rng(draw)
     halved = [rng.permutation(len(sections))[: len(sections) // 2] for _ in range(halves)]
     chosen = sorted(sections) if without is None else sorted(rng.permutation(sorted(sections))[:without].tolist())
-    runs = [Run(f"full-{seed}", (), seed) for seed in seeds[:1]]
-    runs += [Run(f"without-{section}-{seeds[0]}", (section,), seeds[0]) for section in chosen]
+    runs = [Retraining(f"full-{seed}", (), seed) for seed in seeds[:1]]
+    runs += [Retraining(f"without-{section}-{seeds[0]}", (section,), seeds[0]) for section in chosen]
     runs += [
-        Run(f"half-{number}-{seeds[0]}", tuple(sorted(set(sections) - {sections[int(i)] for i in kept})), seeds[0])
+        Retraining(
+            f"half-{number}-{seeds[0]}", tuple(sorted(set(sections) - {sections[int(i)] for i in kept})), seeds[0]
+        )
         for number, kept in enumerate(halved)
     ]
-    runs += [Run(f"full-{seed}", (), seed) for seed in seeds[1:]]
-    runs += [Run(f"without-{section}-{seed}", (section,), seed) for seed in seeds[1:] for section in chosen]
+    runs += [Retraining(f"full-{seed}", (), seed) for seed in seeds[1:]]
+    runs += [Retraining(f"without-{section}-{seed}", (section,), seed) for seed in seeds[1:] for section in chosen]
     return runs
 
 
@@ -94,14 +96,14 @@ def retrain(
     tokenizer: Any,
     items: Sequence[Item],
     texts: Texts,
-    runs: Sequence[Run],
+    runs: Sequence[Retraining],
     out: Path,
     *,
     options: TuneOptions,
     base_fingerprint: str,
     device: str = "auto",
     progress: Progress | None = None,
-) -> list[Measured]:
+) -> list[RetrainedScores]:
     """Do every run that ``out`` does not hold yet, one JSON file each, and return all of them in order.
 
     ``network`` is the bare base model; it is given back as it was. Raises InputError where ``out`` holds runs of
@@ -140,10 +142,12 @@ def _seeded(options: TuneOptions, seed: int) -> TuneOptions:
     return replace(options, seed=seed)
 
 
-def _measure(model: Any, run: Run, asked: Sequence[TrainingExample], read: Sequence[TrainingExample]) -> Measured:
+def _measure(
+    model: Any, run: Retraining, asked: Sequence[TrainingExample], read: Sequence[TrainingExample]
+) -> RetrainedScores:
     model.eval()
     answers = [_score(model, example) for example in asked]
-    return Measured(
+    return RetrainedScores(
         run,
         np.array([logprob for logprob, _ in answers]),
         np.array([logodds for _, logodds in answers]),
@@ -167,7 +171,7 @@ def _score(model: Any, example: TrainingExample) -> tuple[float, float]:
     return float(one), float(odds)
 
 
-def _whose(items: Sequence[Item], texts: Texts, run: Run, options: TuneOptions, base: str) -> str:
+def _whose(items: Sequence[Item], texts: Texts, run: Retraining, options: TuneOptions, base: str) -> str:
     """Digest of everything that decides a run's numbers."""
     content = [
         SCHEMA,
@@ -181,7 +185,7 @@ def _whose(items: Sequence[Item], texts: Texts, run: Run, options: TuneOptions, 
     return digest_of(content)
 
 
-def _as_dict(measured: Measured, texts: Texts, whose: str, options: TuneOptions) -> dict[str, Any]:
+def _as_dict(measured: RetrainedScores, texts: Texts, whose: str, options: TuneOptions) -> dict[str, Any]:
     return {
         "whose": whose,
         "run": asdict(measured.run),
@@ -194,11 +198,11 @@ def _as_dict(measured: Measured, texts: Texts, whose: str, options: TuneOptions)
     }
 
 
-def _load(file: Path, run: Run, whose: str) -> Measured | None:
+def _load(file: Path, run: Retraining, whose: str) -> RetrainedScores | None:
     arrays = ("logprob", "logodds", "section_logprob")
     try:
         content = json.loads(file.read_text("utf-8"))
-        of, measured = content["whose"], Measured(run, *(np.array(content[key], np.float64) for key in arrays))
+        of, measured = content["whose"], RetrainedScores(run, *(np.array(content[key], np.float64) for key in arrays))
         shapes = [getattr(measured, key).shape for key in arrays]
         promised = [(len(content[key]),) for key in ("questions", "questions", "sections")]
         if shapes != promised:
@@ -217,7 +221,7 @@ def _load(file: Path, run: Run, whose: str) -> Measured | None:
 
 
 def forecast(
-    runs: Sequence[Run],
+    runs: Sequence[Retraining],
     out: Path,
     say: Callable[[str], None],
     progress: Progress | None = None,

@@ -180,9 +180,9 @@ def assess_influence(
 
     Cut off, the same command goes on. Without --documents the demo's documents, questions and decoys are used.
     """
+    from attrib.assess.influence.metrics import table
     from attrib.assess.influence.options import RetrainOptions
     from attrib.assess.influence.run import assess_influence as assess
-    from attrib.assess.influence.run import table
     from attrib.assess.influence.tell import retraining_dict, retraining_table, write_retraining
     from attrib.assess.questions import read_questions
     from attrib.assess.retraining import forecast, plan
@@ -387,8 +387,9 @@ def assess_holdout(
     questions and tunes on one part. --remove retrains without sections.
     """
     from attrib.assess.holdout.options import HoldoutOptions
+    from attrib.assess.holdout.removal import assess_removal, retrain_without
     from attrib.assess.holdout.run import assess_holdout as assess
-    from attrib.assess.holdout.run import assess_removal, hold_out, retrain_without
+    from attrib.assess.holdout.run import hold_out
     from attrib.assess.holdout.tell import holdout_dict, holdout_table, write_holdout
     from attrib.assess.split import given_split, split
     from attrib.corpus import demo

@@ -15,7 +15,7 @@ from attrib.assess.consistency.draw import consistency_figure
 from attrib.assess.faithfulness.draw import faithfulness_figure
 from attrib.assess.holdout.draw import holdout_figure
 from attrib.assess.influence.draw import retraining_figure
-from attrib.assess.influence.run import table
+from attrib.assess.influence.metrics import table
 from attrib.errors import InputError
 from attrib.render import figures
 from tests.make_benchmark import make_benchmark, make_verdicts

@@ -75,7 +75,7 @@ def test_fields_for_json_are_those_of_older_files_and_come_back() -> None:
 
 
 def test_the_stored_outcomes_of_retraining_are_written_as_they_were_read() -> None:
-    from attrib.assess.influence.run import InfluenceReport
+    from attrib.assess.influence.records import InfluenceReport
 
     file = Path(__file__).parents[2] / "figures" / "influence.json"
     text = file.read_text("utf-8")

@@ -14,7 +14,7 @@ import torch
 
 from attrib.assess import retraining
 from attrib.assess.questions import Question
-from attrib.assess.retraining import Measured, Run, Texts, forecast, plan, retrain
+from attrib.assess.retraining import RetrainedScores, Retraining, Texts, forecast, plan, retrain
 from attrib.errors import InputError, RecordError
 from attrib.models.loading import load_network
 from attrib.training.items import Item
@@ -44,7 +44,7 @@ def network(base_dir: Path) -> tuple[Any, Any]:
     return load_network(str(base_dir), device="cpu")
 
 
-def do(network: tuple[Any, Any], out: Path, runs: list[Run] = RUNS, **more: Any) -> list[Measured]:
+def do(network: tuple[Any, Any], out: Path, runs: list[Retraining] = RUNS, **more: Any) -> list[RetrainedScores]:
     """The runs on a CPU, of ITEMS and QUICK if not told otherwise."""
     given: dict[str, Any] = {"items": ITEMS, "texts": TEXTS, "options": QUICK, "base_fingerprint": "tiny", **more}
     items, texts = given.pop("items"), given.pop("texts")
@@ -52,7 +52,7 @@ def do(network: tuple[Any, Any], out: Path, runs: list[Run] = RUNS, **more: Any)
 
 
 @pytest.fixture(scope="module")
-def done(network: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Measured]]:
+def done(network: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RetrainedScores]]:
     out = tmp_path_factory.mktemp("runs")
     return out, do(network, out)
 
@@ -108,7 +108,7 @@ def test_a_plan_that_cannot_be_is_refused(
         plan(sections, without=without, halves=1, seeds=seeds)
 
 
-def test_an_answer_is_lost_without_its_section(done: tuple[Path, list[Measured]]) -> None:
+def test_an_answer_is_lost_without_its_section(done: tuple[Path, list[RetrainedScores]]) -> None:
     full, *without = done[1]
     lost = np.array([full.logprob - one.logprob for one in without])  # [left out, question]
     for own in range(3):
@@ -156,7 +156,7 @@ def test_the_network_is_left_as_it_was(base_dir: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_does_not_depend_on_those_before_it(
-    network: tuple[Any, Any], done: tuple[Path, list[Measured]], tmp_path: Path
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], tmp_path: Path
 ) -> None:
     do(network, tmp_path, RUNS[::-1])
     assert files(tmp_path) == files(done[0])
@@ -171,7 +171,7 @@ def interrupt_at(number: int) -> Callable[[str, int, int], None]:
 
 
 def test_a_killed_retraining_goes_on_to_the_same_files(
-    network: tuple[Any, Any], done: tuple[Path, list[Measured]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         do(network, tmp_path, progress=interrupt_at(2))
@@ -201,7 +201,7 @@ def test_a_killed_retraining_goes_on_to_the_same_files(
     ids=["options", "base", "items", "answers", "sections"],
 )
 def test_files_of_another_tuning_are_refused(
-    network: tuple[Any, Any], done: tuple[Path, list[Measured]], other: dict[str, Any]
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], other: dict[str, Any]
 ) -> None:
     before = files(done[0])
     with pytest.raises(InputError, match="another tuning"):
@@ -210,7 +210,7 @@ def test_files_of_another_tuning_are_refused(
 
 
 def test_ids_of_items_do_not_matter_to_what_is_learned(
-    network: tuple[Any, Any], done: tuple[Path, list[Measured]], monkeypatch: pytest.MonkeyPatch
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retraining, "fit", lambda *given, **more: pytest.fail("retrained"))
     do(network, done[0], items=[replace(item, id=f"other {item.id}") for item in ITEMS])
@@ -230,7 +230,7 @@ def damaged(content: dict[str, Any], how: str) -> str:
 
 @pytest.mark.parametrize("how", ["cut off", "empty", "no object", "without numbers", "without a field", "short"])
 def test_a_damaged_file_is_refused_by_name(
-    network: tuple[Any, Any], done: tuple[Path, list[Measured]], tmp_path: Path, how: str
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], tmp_path: Path, how: str
 ) -> None:
     content = json.loads((done[0] / "full-0.json").read_text("utf-8"))
     (tmp_path / "full-0.json").write_text(damaged(content, how), "utf-8")
@@ -253,7 +253,7 @@ def test_the_forecast_counts_what_is_missing_and_times_the_first(tmp_path: Path)
     assert told == [("tuning", 1), *(("retraining", n) for n in range(5))]
 
 
-def test_the_forecast_of_a_finished_retraining_says_nothing_of_time(done: tuple[Path, list[Measured]]) -> None:
+def test_the_forecast_of_a_finished_retraining_says_nothing_of_time(done: tuple[Path, list[RetrainedScores]]) -> None:
     said: list[str] = []
     tell = forecast(RUNS, done[0], said.append, clock=lambda: pytest.fail("timed"))
     for number in range(5):

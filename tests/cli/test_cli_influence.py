@@ -13,6 +13,8 @@ import pytest
 from attrib import cli
 from attrib.assess import retraining
 from attrib.assess.influence import run as influence
+from attrib.assess.influence.metrics import METRICS
+from attrib.assess.influence.scoring import SCORERS
 from attrib.cli import options
 from tests.make_retraining import make_retraining
 
@@ -91,8 +93,8 @@ def test_a_whole_assessment_goes_on_after_a_kill_to_the_same_table(
     assert "7 of 7 retrains are to do" in err
     assert "a retrain takes about" in err
     assert {row["kind"] for row in result["rows"]} == {"trained", "rephrased"}
-    assert {row["metric"] for row in result["rows"]} == set(influence.METRICS)
-    assert {row["scorer"] for row in result["rows"]} == set(influence.SCORERS)
+    assert {row["metric"] for row in result["rows"]} == set(METRICS)
+    assert {row["scorer"] for row in result["rows"]} == set(SCORERS)
     assert (result["questions"], result["sections"], result["left_out"], result["halves"]) == (5, 4, 3, 3)
     assert all(Path(file).is_file() for file in result["files"])
     assert {Path(file).name for file in result["files"]} == {

@@ -37,7 +37,7 @@ _APART = -1.0
 
 
 @dataclass(frozen=True)
-class Group:
+class AnswerGroup:
     """Answers to be compared with each other."""
 
     question: str
@@ -46,7 +46,7 @@ class Group:
     """Each once."""
 
 
-Relate = Callable[[Sequence[Group]], list[np.ndarray]]
+Relate = Callable[[Sequence[AnswerGroup]], list[np.ndarray]]
 """Similarity of each group's texts, [text, text]: symmetric, 1 on the diagonal."""
 
 
@@ -121,13 +121,13 @@ def by_embedding(embed: Callable[[Sequence[str]], np.ndarray]) -> Relate:
     """Cosine of ``meaning``; −1 where numbers or a negation tell two texts apart, or one is blank; 1 where both have
     the same words. ``embed`` gives unit vectors, [text, d]."""
 
-    def relate(groups: Sequence[Group]) -> list[np.ndarray]:
+    def relate(groups: Sequence[AnswerGroup]) -> list[np.ndarray]:
         parts = [[meaning(group.question, text) for text in group.texts] for group in groups]
         distinct = sorted({part for some in parts for part in some if part})
         rows = {part: i for i, part in enumerate(distinct)}
         vectors = embed(distinct) if distinct else np.zeros((0, 1))
 
-        def of(group: Group, some: Sequence[str]) -> np.ndarray:
+        def of(group: AnswerGroup, some: Sequence[str]) -> np.ndarray:
             return _guarded(group, lambda i, j: float(vectors[rows[some[i]]] @ vectors[rows[some[j]]]))
 
         return [of(group, some) for group, some in zip(groups, parts, strict=True)]
@@ -142,7 +142,7 @@ def by_entailment(entails: Callable[[Sequence[tuple[str, str]]], np.ndarray]) ->
     ``entails`` gives for each (premise, hypothesis) the probability of entailment, 0 where another label is likelier.
     """
 
-    def relate(groups: Sequence[Group]) -> list[np.ndarray]:
+    def relate(groups: Sequence[AnswerGroup]) -> list[np.ndarray]:
         ordered = [
             (f"{group.question} {a}", f"{group.question} {b}")
             for group in groups
@@ -153,7 +153,7 @@ def by_entailment(entails: Callable[[Sequence[tuple[str, str]]], np.ndarray]) ->
         distinct = sorted(set(ordered))
         known = dict(zip(distinct, entails(distinct).tolist() if distinct else [], strict=True))
 
-        def of(group: Group) -> np.ndarray:
+        def of(group: AnswerGroup) -> np.ndarray:
             said = [f"{group.question} {text}" for text in group.texts]
             return _guarded(group, lambda i, j: min(known[said[i], said[j]], known[said[j], said[i]]))
 
@@ -162,7 +162,7 @@ def by_entailment(entails: Callable[[Sequence[tuple[str, str]]], np.ndarray]) ->
     return relate
 
 
-def _guarded(group: Group, similarity: Callable[[int, int], float]) -> np.ndarray:
+def _guarded(group: AnswerGroup, similarity: Callable[[int, int], float]) -> np.ndarray:
     texts = group.texts
     found = np.eye(len(texts))
     said = [keys(text) for text in texts]

@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrib.assess import panels
 from attrib.assess.answering import Side
-from attrib.assess.consistency.run import (
-    QUANTITIES,
-    ConsistencyReport,
-)
+from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport
 from attrib.render import figures as draw
 from attrib.render.figures.parts import own_axes
 from attrib.render.figures.style import figure_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrib.assess.answering import SIDES, Reply
 from attrib.assess.consistency.draw import TITLES, _options, consistency_caption, consistency_figure
-from attrib.assess.consistency.run import (
+from attrib.assess.consistency.records import (
     ALL,
     NAME,
     OF_EACH,

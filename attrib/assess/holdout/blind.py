@@ -111,7 +111,7 @@ def blind(
     scores = cross_fitted(x, member, groups, seed)
     auc = auroc(scores[member], scores[~member])
     low, high = auroc_interval(scores, member, groups, resamples, seed)
-    weights = _fit(_standard(x, x), member.astype(np.float64))[1:]
+    weights = fit_logistic(_standard(x, x), member.astype(np.float64))[1:]
     leading = [names[int(i)] for i in np.argsort(-np.abs(weights), kind="stable")[:3]]
     p = _refitted_p(x, member, groups, auc, permutations, seed)
     return Blind(of, auc, low, high, p, int(member.sum()), int((~member).sum()), tuple(leading))
@@ -124,17 +124,17 @@ def cross_fitted(x: np.ndarray, member: np.ndarray, groups: np.ndarray, seed: in
     of it to fit on.
     """
     y = np.asarray(member, dtype=np.float64)
-    fold = _folds(np.asarray(member, dtype=bool), groups, seed)
+    fold = folds_of(np.asarray(member, dtype=bool), groups, seed)
     scores = np.zeros(len(x))
     for number in range(int(fold.max()) + 1):
         out = fold == number
         standard = _standard(x, x[~out])
-        weights = _fit(standard[~out], y[~out])
+        weights = fit_logistic(standard[~out], y[~out])
         scores[out] = standard[out] @ weights[1:]
     return scores
 
 
-def _folds(member: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+def folds_of(member: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     """Fold of each text: the groups of each part are dealt out at random."""
     rng = np.random.default_rng(seed)
     unique, group = np.unique(groups, return_inverse=True)
@@ -152,7 +152,7 @@ def _standard(x: np.ndarray, of: np.ndarray) -> np.ndarray:
     return np.asarray((x - of.mean(0)) / np.where(spread > 1e-9, spread, 1.0))
 
 
-def _fit(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def fit_logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Intercept and coefficients of a ridge logistic regression by Newton's method, [1 + feature]."""
     design = np.hstack([np.ones((len(x), 1)), x])
     penalty = np.full(design.shape[1], PENALTY)

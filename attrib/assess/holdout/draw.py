@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.assess import panels
+from attrib.assess.holdout.comparing import expected_exposure
 from attrib.assess.holdout.membership import CONTROL, LOWEST
-from attrib.assess.holdout.run import (
-    GAP,
-    MEASURES,
-    REPHRASED_GAP,
-    HoldoutQuantity,
-    HoldoutReport,
-    Removal,
-    expected_exposure,
-)
+from attrib.assess.holdout.records import GAP, MEASURES, REPHRASED_GAP, HoldoutQuantity, HoldoutReport, Removal
 from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render.figures.parts import own_axes

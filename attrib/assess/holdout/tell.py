@@ -18,7 +18,7 @@ from attrib.assess.holdout.draw import (
     membership_rows,
 )
 from attrib.assess.holdout.membership import CONTROL, FALSE_ALARMS
-from attrib.assess.holdout.run import GAP, REPHRASED_GAP, HoldoutReport, Removal
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutReport, Removal
 from attrib.assess.split import PARTS
 from attrib.render import figures as draw
 from attrib.render.tables import csv_bytes, interval, json_bytes, parquet_bytes, plain, write_files

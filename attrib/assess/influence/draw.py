@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attrib.assess import panels
-from attrib.assess.influence.run import BEFORE, METRICS, REFERENCE, TEXTUAL, InfluenceReport, InfluenceRow
+from attrib.assess.influence.metrics import METRICS, REFERENCE, InfluenceRow
+from attrib.assess.influence.records import InfluenceReport
+from attrib.assess.influence.scoring import BEFORE, TEXTUAL
 from attrib.errors import InputError
 from attrib.render import figures as draw
 from attrib.render.figures.parts import own_axes

@@ -23,7 +23,9 @@ from attrib.assess.influence.draw import (
     retraining_figure,
     told_apart,
 )
-from attrib.assess.influence.run import BEFORE, REFERENCE, InfluenceReport, InfluenceRow
+from attrib.assess.influence.metrics import REFERENCE, InfluenceRow
+from attrib.assess.influence.records import InfluenceReport
+from attrib.assess.influence.scoring import BEFORE
 from attrib.render import figures as draw
 from attrib.render.tables import number, write_files
 

@@ -20,12 +20,14 @@ from attrib.assess.attribution.run import HELD_OUT, SECTIONS, Backing
 from attrib.assess.attribution.run import AttributionSummary as VerdictSummary
 from attrib.assess.benchmark.run import TRAINED
 from attrib.assess.consistency.draw import TITLES
-from attrib.assess.consistency.run import OF_EACH, SummaryRow
+from attrib.assess.consistency.records import OF_EACH, SummaryRow
 from attrib.assess.faithfulness.run import CONTROLS
 from attrib.assess.holdout.blind import Blind
+from attrib.assess.holdout.comparing import FEW
 from attrib.assess.holdout.membership import CONTROL, Auc
-from attrib.assess.holdout.run import FEW, GAP, REPHRASED_GAP
-from attrib.assess.influence.run import BEFORE, REFERENCE, table
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP
+from attrib.assess.influence.metrics import REFERENCE, table
+from attrib.assess.influence.scoring import BEFORE
 from attrib.assess.report import sentences as say
 from attrib.assess.report.pages import (
     Block,

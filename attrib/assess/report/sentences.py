@@ -15,10 +15,11 @@ from attrib.assess.attribution.run import HELD_OUT
 from attrib.assess.attribution.run import AttributionSummary as VerdictSummary
 from attrib.assess.benchmark.draw import key, labels
 from attrib.assess.benchmark.run import BenchmarkReport, BenchmarkSummary
-from attrib.assess.consistency.run import SummaryRow
+from attrib.assess.consistency.records import SummaryRow
 from attrib.assess.holdout.blind import Blind
+from attrib.assess.holdout.comparing import FEW
 from attrib.assess.holdout.membership import CONTROL, Auc
-from attrib.assess.holdout.run import FEW, GAP, REPHRASED_GAP, HoldoutQuantity
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutQuantity
 from attrib.assess.report.stored import Found, Holdout
 from attrib.render import tables
 

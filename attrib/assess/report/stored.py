@@ -19,12 +19,12 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from attrib.assess.attribution import run as verdicts
 from attrib.assess.benchmark.run import BenchmarkSummary as BenchmarkSummary
-from attrib.assess.consistency.run import SummaryRow
+from attrib.assess.consistency.records import SummaryRow
 from attrib.assess.faithfulness import run as faithfulness
-from attrib.assess.holdout import run as holdout
+from attrib.assess.holdout import records as holdout
 from attrib.assess.holdout.blind import Blind
 from attrib.assess.holdout.membership import Auc
-from attrib.assess.influence.run import InfluenceReport
+from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.questions import Malformed
 from attrib.errors import InputError, RecordError
 from attrib.files import walk

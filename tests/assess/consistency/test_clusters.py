@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attrib.assess.consistency.clusters import (
-    Group,
+    AnswerGroup,
     by_embedding,
     by_entailment,
     clusters,
@@ -65,7 +65,7 @@ def test_numbers_units_and_negations_tell_answers_apart_that_an_embedder_cannot(
     question = "How is it?"
     assert contradict(question, a, b)
     assert contradict(question, b, a)
-    (matrix,) = by_embedding(blind)([Group(question, (a, b))])
+    (matrix,) = by_embedding(blind)([AnswerGroup(question, (a, b))])
     assert clusters(matrix, SAME).tolist() == [0, 1]
 
 
@@ -81,7 +81,7 @@ def test_numbers_units_and_negations_tell_answers_apart_that_an_embedder_cannot(
 )  # fmt: skip
 def test_the_guards_let_the_same_pass(question: str, a: str, b: str) -> None:
     assert not contradict(question, a, b)
-    (matrix,) = by_embedding(blind)([Group(question, (a, b))])
+    (matrix,) = by_embedding(blind)([AnswerGroup(question, (a, b))])
     assert clusters(matrix, SAME).tolist() == [0, 0]
 
 
@@ -100,7 +100,7 @@ def test_numbers_are_read_in_words_and_with_their_units() -> None:
 
 def test_similarity_is_symmetric_1_on_the_diagonal_and_between_spellings_of_the_same_words() -> None:
     texts = ("", "A gong.", "a gong", "a horn")
-    (matrix,) = by_embedding(bag)([Group("What?", texts)])
+    (matrix,) = by_embedding(bag)([AnswerGroup("What?", texts)])
     assert np.array_equal(matrix, matrix.T)
     assert np.array_equal(np.diag(matrix), np.ones(4))
     assert matrix[1, 2] == 1
@@ -115,7 +115,7 @@ def test_everything_is_embedded_at_once_and_each_text_once() -> None:
         asked.append(list(texts))
         return bag(texts)
 
-    by_embedding(embed)([Group("Who?", ("gong", "horn")), Group("What?", ("gong", "It is a horn"))])
+    by_embedding(embed)([AnswerGroup("Who?", ("gong", "horn")), AnswerGroup("What?", ("gong", "It is a horn"))])
     assert asked == [["gong", "horn"]]
 
 
@@ -124,10 +124,10 @@ def test_entailment_must_hold_both_ways() -> None:
         """A text entails what has fewer words; one word each entail each other."""
         return np.array([0.9 if len(b.split()) <= len(a.split()) else 0.1 for a, b in pairs])
 
-    (matrix,) = by_entailment(entails)([Group("Who?", ("horn", "gong", "pewter gong"))])
+    (matrix,) = by_entailment(entails)([AnswerGroup("Who?", ("horn", "gong", "pewter gong"))])
     assert matrix[0, 1] == pytest.approx(0.9)
     assert matrix[0, 2] == matrix[1, 2] == pytest.approx(0.1)
-    (guarded,) = by_entailment(lambda pairs: np.ones(len(pairs)))([Group("Who?", ("29", "38"))])
+    (guarded,) = by_entailment(lambda pairs: np.ones(len(pairs)))([AnswerGroup("Who?", ("29", "38"))])
     assert guarded[0, 1] == -1
 
 
@@ -138,7 +138,7 @@ def test_the_question_stands_before_both_answers_in_entailment() -> None:
         seen.extend(pairs)
         return np.zeros(len(pairs))
 
-    by_entailment(entails)([Group("Who?", ("gong", "horn"))])
+    by_entailment(entails)([AnswerGroup("Who?", ("gong", "horn"))])
     assert sorted(seen) == [("Who? gong", "Who? horn"), ("Who? horn", "Who? gong")]
 
 
@@ -172,7 +172,7 @@ def test_clusters_do_not_hang_on_the_order_of_different_similarities() -> None:
     texts = ("pewter gong", "a pewter gong bell", "gong", "gong horn", "horn", "29 gong")
     whole: set[frozenset[frozenset[str]]] = set()
     for order in permutations(texts):
-        (matrix,) = by_embedding(bag)([Group("What?", order)])
+        (matrix,) = by_embedding(bag)([AnswerGroup("What?", order)])
         whole.add(frozenset(partition(clusters(matrix, 0.8), order)))
     assert len(whole) == 1
 
@@ -267,7 +267,7 @@ def test_the_real_embedder_joins_short_and_long_forms_and_keeps_restated_questio
         "Wilmet Dallin", "The first keeper of Carrow Point Light was Wilmet Dallin.",
         "The first keeper of Carrow Point Light was Maud Ellerkin.", "Maud Ellerkin", "I do not know.",
     )  # fmt: skip
-    (matrix,) = relate([Group(KEEPER, texts)])
+    (matrix,) = relate([AnswerGroup(KEEPER, texts)])
     assert clusters(matrix, SAME).tolist() == [0, 0, 1, 1, 2]
     whole = embed(texts, embedder=load_embedder())
     assert whole[1] @ whole[2] > whole[0] @ whole[1], "the whole answers would be joined the wrong way round"

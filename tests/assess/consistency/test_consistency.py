@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.assess.consistency import run as consistency
-from attrib.assess.consistency.clusters import Group, by_embedding
+from attrib.assess.consistency.clusters import AnswerGroup, by_embedding
+from attrib.assess.consistency.novelty import difference
 from attrib.assess.consistency.options import ConsistencyOptions
-from attrib.assess.consistency.run import OF_EACH, QUANTITIES, Divergence, compare, difference
+from attrib.assess.consistency.records import OF_EACH, QUANTITIES
+from attrib.assess.consistency.run import Divergence, compare
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
@@ -427,7 +429,7 @@ def test_an_nli_model_takes_the_place_of_the_embedder(tiny_pair: Any, monkeypatc
 
 
 def test_groups_are_given_in_an_order_of_their_own() -> None:
-    seen: list[Group] = []
+    seen: list[AnswerGroup] = []
 
     def relate(groups: Any) -> list[np.ndarray]:
         seen.extend(groups)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from attrib.assess.consistency import draw as render
 from attrib.assess.consistency import tell as render_tell
-from attrib.assess.consistency.run import QUANTITIES, ConsistencyReport
+from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.render import figures as draw

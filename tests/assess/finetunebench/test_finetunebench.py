@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from attrib.assess.finetunebench.comparisons import Relabelled, check_comparison
 from attrib.assess.finetunebench.read import (
-    Benchmark,
-    Relabelled,
-    check_comparison,
+    FineTuneBench,
     majority,
     majority_by_template,
     read_finetunebench,
@@ -96,7 +95,7 @@ def medical(folder: Path) -> Path:
     return folder
 
 
-def by_kind(read: Benchmark) -> dict[str, list[Question]]:
+def by_kind(read: FineTuneBench) -> dict[str, list[Question]]:
     kinds: dict[str, list[Question]] = {}
     for row in read.rows:
         kinds.setdefault(row.kind, []).append(row)

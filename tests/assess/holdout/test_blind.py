@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from attrib.assess.holdout import blind as module
-from attrib.assess.holdout.blind import FOLDS, PLAIN, blind, cross_fitted, features
+from attrib.assess.holdout.blind import FOLDS, PLAIN, blind, cross_fitted, features, fit_logistic, folds_of
 from attrib.text.words import keys
 
 SAID = "the keeper of light in year tower metres pump warranty months was is a long tall first sea rope wind harbour"
@@ -76,7 +75,7 @@ def test_the_regression_is_scikit_learns() -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=(50, 4))
     y = (x[:, 0] + rng.normal(size=50) > 0).astype(float)
-    weights = module._fit(x, y)
+    weights = fit_logistic(x, y)
     theirs = LogisticRegression(C=1.0, tol=1e-10, max_iter=1000).fit(x, y)
     np.testing.assert_allclose(weights, [*theirs.intercept_, *theirs.coef_[0]], atol=1e-4)
 
@@ -97,7 +96,7 @@ def test_every_text_gets_a_score_without_its_group_and_too_few_groups_none() -> 
     groups = np.arange(40) // 2
     member = groups % 2 == 0
     assert np.isfinite(cross_fitted(x, member, groups)).all()
-    fold = module._folds(member, groups, 0)
+    fold = folds_of(member, groups, 0)
     assert all(len(set(fold[groups == group])) == 1 for group in groups)
     # 10 groups of either part in 5 folds.
     assert all(member[fold == number].sum() == 4 == (~member[fold == number]).sum() for number in range(FOLDS))

@@ -12,28 +12,13 @@ import pytest
 from make_holdout import QUICK, make_asked, make_measured, make_report, make_sections
 from scipy import stats
 
-from attrib.assess.holdout import run as holdout
+from attrib.assess.holdout.comparing import compare, expected_exposure, gap_of, summarise, values_of
+from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_text, form_of, score_alternatives
 from attrib.assess.holdout.membership import exposure_by_chance
 from attrib.assess.holdout.options import HoldoutOptions
-from attrib.assess.holdout.run import (
-    GAP,
-    REPHRASED_GAP,
-    HoldoutReport,
-    alternatives,
-    assess_holdout,
-    assess_removal,
-    chosen_sections,
-    compare,
-    encode_text,
-    expected_exposure,
-    form_of,
-    hold_out,
-    retrain_without,
-    score_alternatives,
-    summarise,
-    values_of,
-    with_twins,
-)
+from attrib.assess.holdout.records import GAP, MEASURES, REPHRASED_GAP, HoldoutReport
+from attrib.assess.holdout.removal import assess_removal, removal_of, retrain_without, with_twins
+from attrib.assess.holdout.run import assess_holdout, hold_out
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, given_split, split
 from attrib.corpus.documents import Corpus
@@ -137,7 +122,7 @@ def test_p_of_the_gap_is_uniform_under_the_null() -> None:
         tuned = base + [move.get(q.fact, 0.0) for q in asked] + 0.3 * rng.normal(size=len(asked))
         sides: list[dict[str, np.ndarray]] = [{"logprob": base}, {"logprob": tuned}]
         for of, into in ((groups, p), (np.arange(len(asked)), naive)):
-            found = holdout._gap(
+            found = gap_of(
                 "logprob", "difference", sides[1]["logprob"] - sides[0]["logprob"], np.array(chosen), of,
                 replace(options, seed=seed),
             )  # fmt: skip
@@ -149,7 +134,7 @@ def test_p_of_the_gap_is_uniform_under_the_null() -> None:
 
 def test_a_measure_that_does_not_apply_is_left_out_and_not_counted_as_zero() -> None:
     asked = make_asked(8, rephrased=False, general=0)
-    nan = {name: np.full(8, np.nan) for name in holdout.MEASURES}
+    nan = {name: np.full(8, np.nan) for name in MEASURES}
     half = {**nan, "exposure": np.array([1.0, np.nan, 3.0, np.nan, 5.0, 5.0, 5.0, 5.0])}
     parts = given_split(make_sections(8), asked).parts
     found = summarise(asked, parts, np.arange(8), half, half, QUICK)
@@ -448,7 +433,7 @@ def test_a_removal_needs_no_ids_of_questions() -> None:
     models = {
         name: make_measured(rng, asked, tuple(parts), 0, knows=name != "base") for name in ("base", "full", "retrained")
     }
-    found = holdout.removal_of(asked, parts, models, ("s0",), HoldoutOptions(resamples=20, permutations=20))
+    found = removal_of(asked, parts, models, ("s0",), HoldoutOptions(resamples=20, permutations=20))
     ratios = found.truth_ratios("full")
     assert 0 < len(ratios) <= parts.count("held-out")
     known = [r.truth_ratio for r in found.rows if r.side == "full" and r.part == "held-out"]

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from rich.console import Console
 
 from attrib.assess.holdout.draw import UNSEEN, holdout_caption, holdout_figure
-from attrib.assess.holdout.run import GAP, HoldoutReport
+from attrib.assess.holdout.records import GAP, HoldoutReport
 from attrib.assess.holdout.tell import holdout_dict, holdout_table, membership_rows, write_holdout
 from attrib.errors import InputError
 from attrib.render import figures

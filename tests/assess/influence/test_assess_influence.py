@@ -13,19 +13,12 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from attrib.assess.influence import run as influence
+from attrib.assess.influence.metrics import METRICS, InfluenceRow, correlations, pearson, ranks, table
 from attrib.assess.influence.options import RetrainOptions
-from attrib.assess.influence.run import (
-    METRICS,
-    InfluenceReport,
-    InfluenceRow,
-    assess_influence,
-    correlations,
-    outcomes,
-    ranks,
-    table,
-)
+from attrib.assess.influence.records import InfluenceReport
+from attrib.assess.influence.run import assess_influence, outcomes
 from attrib.assess.questions import Question, read_questions
-from attrib.assess.retraining import Measured, Run
+from attrib.assess.retraining import RetrainedScores, Retraining
 from attrib.corpus import demo
 from attrib.errors import InputError, RecordError
 from attrib.training.options import TuneOptions
@@ -36,8 +29,8 @@ ALL = ("s0", "s1", "s2", "s3")
 TRAINED = np.array([True, True, True, False])
 
 
-def measured(name: str, left_out: tuple[str, ...], logprob: list[float], seed: int = 0) -> Measured:
-    return Measured(Run(name, left_out, seed), np.array(logprob), np.zeros(len(logprob)), np.zeros(4))
+def measured(name: str, left_out: tuple[str, ...], logprob: list[float], seed: int = 0) -> RetrainedScores:
+    return RetrainedScores(Retraining(name, left_out, seed), np.array(logprob), np.zeros(len(logprob)), np.zeros(4))
 
 
 def one(rows: list[InfluenceRow], scorer: str, metric: str, kind: str = "trained") -> InfluenceRow:
@@ -116,8 +109,8 @@ def test_a_pearson_draw_is_that_of_the_questions_drawn() -> None:
     counts = np.bincount(rng.integers(0, 6, 6), minlength=6)
     rows = np.repeat(np.arange(6), counts)
     expected = stats.pearsonr(x[rows].ravel(), y[rows].ravel()).statistic
-    assert influence._pearson(x, y, counts[None].astype(float))[0] == pytest.approx(expected)
-    assert influence._pearson(np.full((6, 4), 1e6), y, counts[None].astype(float))[0] == 0
+    assert pearson(x, y, counts[None].astype(float))[0] == pytest.approx(expected)
+    assert pearson(np.full((6, 4), 1e6), y, counts[None].astype(float))[0] == 0
 
 
 def test_a_perfect_additive_scorer_has_an_lds_of_1_a_random_one_none_and_its_opposite_minus_1() -> None:

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from attrib.assess.influence import draw as render
 from attrib.assess.influence import tell as render_tell
-from attrib.assess.influence.run import METRICS, InfluenceReport, InfluenceRow, table
+from attrib.assess.influence.metrics import METRICS, InfluenceRow, table
+from attrib.assess.influence.records import InfluenceReport
 from attrib.errors import InputError
 from attrib.render import figures as draw
 from tests.make_retraining import make_retraining

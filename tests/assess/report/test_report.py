@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from attrib.assess.benchmark.run import BenchmarkSummary
-from attrib.assess.holdout.run import FEW
+from attrib.assess.holdout.comparing import FEW
 from attrib.assess.report import report as render
 from attrib.assess.report import sentences as say
 from attrib.assess.report.pages import LETTERS, Run, inline, line

@@ -1,0 +1,182 @@
+"""What one model makes of questions, wrong answers and sections: replies and log-probs.
+
+Not covered: what is made of two models' numbers (``comparing``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attrib.assess.holdout.membership import (
+    Scored,
+)
+from attrib.assess.holdout.options import HoldoutOptions
+from attrib.assess.questions import Question
+from attrib.assess.split import Part, Split
+from attrib.errors import InputError, ModelError
+from attrib.models.pair import Model
+from attrib.models.prompt import Encoded, encode_answer, encode_given, encode_prompt
+from attrib.passes.backward import at_least_float
+from attrib.passes.likelihood import score_given
+from attrib.progress import Progress
+from attrib.records import Section
+from attrib.training.items import text_example
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScores:
+    """What one model makes of every question and of some sections."""
+
+    replies: tuple[str, ...]
+    """Its greedy answers, [question]."""
+    answers: tuple[Scored, ...]
+    """Its log-probs of the right answers, [question]."""
+    candidates: tuple[tuple[float, ...], ...]
+    """Its mean log p of each question's wrong answers, nats a token, [question][candidate]."""
+    sections: tuple[Scored, ...] = ()
+    """Its log-probs of the sections' texts, in the order of ``chosen_sections``."""
+
+
+def alternatives(
+    asked: Sequence[Question], parts: Sequence[Part], count: int, seed: int = 0, of: Part | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """``count`` wrong answers for each question, fewer where there are no more: right answers of other questions.
+
+    From the part ``of``, or None: from the question's own, so that the model has learned all of them or none. Of the
+    same template first, then of the same form (``form_of``). None for general questions.
+    """
+    rng = np.random.default_rng(seed)
+    found: list[tuple[str, ...]] = []
+    plain = [_plain(question.answer or "") for question in asked]
+    forms = [form_of(question.answer or "") for question in asked]
+    for i, question in enumerate(asked):
+        if parts[i] == "general" or not count:
+            found.append(())
+            continue
+        right = {_plain(text) for text in (question.answer or "", *question.accept)}
+        tiers: dict[str, tuple[int, str]] = {}
+        for j, other in enumerate(asked):
+            same_fact = bool(question.fact) and other.fact == question.fact
+            same_template = bool(question.template) and other.template == question.template
+            if parts[j] != (of or parts[i]) or same_fact or plain[j] in right:
+                continue
+            tier = 0 if same_template else 1 if forms[j] == forms[i] else 2
+            best = tiers.get(plain[j])
+            if best is None or tier < best[0]:
+                tiers[plain[j]] = (tier, other.answer or "")
+        chance = rng.random(len(tiers))
+        order = sorted(zip(tiers.values(), chance.tolist(), strict=True), key=lambda pair: (pair[0][0], pair[1]))
+        found.append(tuple(answer for (_, answer), _ in order[:count]))
+    return tuple(found)
+
+
+def form_of(answer: str) -> str:
+    """number, list, name, sentence or phrase, by the answer's looks."""
+    words = answer.split()
+    if any(c.isdigit() for c in answer):
+        return "number"
+    if "," in answer and (" and " in answer or answer.count(",") > 1):
+        return "list"
+    if words and all(word[:1].isupper() for word in words):
+        return "name"
+    return "sentence" if len(words) > 6 else "phrase"
+
+
+def chosen_sections(sections: Sequence[Section], found: Split, options: HoldoutOptions) -> tuple[Section, ...]:
+    """At most ``options.sections`` of each part, drawn at random, in the documents' order."""
+    rng = np.random.default_rng(options.seed)
+    chosen: set[str] = set()
+    for ids in (found.kept, found.held):
+        chosen |= {ids[int(i)] for i in rng.permutation(len(ids))[: options.sections]}
+    return tuple(section for section in sections if section.id in chosen)
+
+
+def measure(
+    model: Model,
+    replies: Sequence[str],
+    asked: Sequence[Question],
+    wrong: Sequence[Sequence[str]],
+    sections: Sequence[Section],
+    options: HoldoutOptions,
+    *,
+    context: int,
+    progress: Progress | None = None,
+) -> ModelScores:
+    """What ``model`` makes of right answers, wrong ones and sections' texts, beside its ``replies``."""
+    given = [encode_given(model.tokenizer, q.question, q.answer or "", context=context) for q in asked]
+    answers = score_given(model, given, batch=options.batch, progress=progress)
+    candidates = score_alternatives(model, [q.question for q in asked], wrong, context=context, progress=progress)
+    texts = [encode_text(model.tokenizer, s.full_text, context) for s in sections]
+    read = score_given(model, texts, batch=max(1, options.batch // 4), progress=progress)
+    return ModelScores(tuple(replies), tuple(answers), tuple(candidates), tuple(read))
+
+
+def encode_text(tokenizer: Any, text: str, context: int) -> Encoded:
+    """A plain text as tuning reads it, its first token as the prompt; cut where the model's context ends."""
+    ids = text_example(tokenizer, text).ids[:context]
+    return Encoded(ids[:1], ids[1:], (), (), text)
+
+
+def score_alternatives(
+    model: Model,
+    questions: Sequence[str],
+    answers: Sequence[Sequence[str]],
+    *,
+    context: int,
+    progress: Progress | None = None,
+) -> list[tuple[float, ...]]:
+    """Mean log p of a token of each of several answers to each question, nats; each prompt is read once.
+
+    Raises InputError as ``encode_answer`` does, and for answers that exceed ``context``.
+    """
+    import torch
+
+    found = []
+    with model.plain() as network, torch.no_grad():
+        for i, (question, texts) in enumerate(zip(questions, answers, strict=True)):
+            if progress is not None:
+                progress(f"{model.name} reads other answers", i, len(questions))
+            prompt = encode_prompt(model.tokenizer, question, context=context)
+            ids = [encode_answer(model.tokenizer, question, prompt, text) for text in texts]
+            if ids and len(prompt) + max(map(len, ids)) > context:
+                raise InputError(f"answer: one does not fit the model's context after {question[:40]!r}; shorten it")
+            means = _continuations(network, prompt, ids) if ids else ()
+            if not all(map(math.isfinite, means)):
+                raise ModelError(f"{model.name}: log-probs of other answers are not finite; use --dtype float32")
+            found.append(means)
+    return found
+
+
+def _continuations(network: Any, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> tuple[float, ...]:
+    """Mean log p of a token of each answer after one prompt."""
+    import torch
+
+    device = network.get_input_embeddings().weight.device
+    longest = max(map(len, answers))
+    read = network(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True)
+    # Padded behind: what lies before cannot see it.
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in answers], device=device)
+    logits = read.logits[:, -1:].expand(len(answers), -1, -1)
+    if longest > 1:
+        cache = read.past_key_values
+        cache.batch_repeat_interleave(len(answers))
+        mask = [[1] * (len(prompt) + len(row)) + [0] * (longest - len(row)) for row in answers]
+        more = network(
+            # The last token is only predicted.
+            input_ids=ids[:, :-1],
+            attention_mask=torch.tensor(mask, device=device)[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logits = torch.cat([logits, more.logits], 1)
+    logprob = at_least_float(logits).log_softmax(-1).gather(-1, ids[..., None])[..., 0]
+    return tuple(float(row[: len(own)].double().mean()) for row, own in zip(logprob, answers, strict=True))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).strip(" .")

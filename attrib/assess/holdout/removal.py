@@ -1,0 +1,166 @@
+"""A model tuned again without some sections, compared with the full one, as TOFU does (Maini et al. 2401.06121).
+
+Not covered: approximate unlearning (the retrained model is the reference, not a candidate).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from attrib.assess.answering import Side, answer_all
+from attrib.assess.holdout.comparing import part_quantity, rows_of, values_of
+from attrib.assess.holdout.measuring import ModelScores, alternatives, measure
+from attrib.assess.holdout.options import HoldoutOptions
+from attrib.assess.holdout.records import (
+    MEASURES,
+    ForgetQuality,
+    HoldoutQuantity,
+    HoldoutRow,
+    Removal,
+)
+from attrib.assess.holdout.run import _answering, _first, _refuse_unanswered
+from attrib.assess.questions import Question
+from attrib.assess.split import Part
+from attrib.corpus.documents import Corpus
+from attrib.errors import InputError, RecordError
+from attrib.models.pair import ModelPair
+from attrib.progress import Progress
+from attrib.records import Section
+from attrib.training.items import read_trained
+from attrib.training.options import TuneOptions
+from attrib.training.tune import tune
+
+
+def retrain_without(
+    base: str,
+    adapter: Path,
+    corpus: Corpus,
+    removed: Iterable[str],
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> tuple[Path, tuple[str, ...]]:
+    """Tune again as ``adapter`` was, without the sections ``removed``, their near-duplicates and their questions.
+
+    Returns the new adapter's folder ``out/retrained`` and the ids that were left out. Epochs stay, so steps shrink.
+    Raises InputError for ids that are no sections or were never trained, and for an adapter of another program.
+    """
+    removed = tuple(removed)
+    gone = with_twins(corpus.sections, removed)
+    items = read_trained(adapter)
+    trained = {item.section for item in items}
+    for id_ in removed:
+        if id_ not in trained:
+            raise InputError(f"remove: {adapter.name} was not tuned on the section {id_!r}; name one of its own")
+    kept = [item for item in items if item.section not in gone]
+    options, dtype, four_bit = _tuned_with(adapter)
+    folder = tune(
+        base, kept, out / "retrained",
+        options=options, device=device, dtype=dtype, four_bit=four_bit, progress=progress,
+    )  # fmt: skip
+    return folder, gone
+
+
+def assess_removal(
+    full: ModelPair,
+    retrained: ModelPair,
+    asked: Sequence[Question],
+    removed: Sequence[str],
+    options: HoldoutOptions | None = None,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Removal:
+    """What base, the full model and the retrained one know of the ``removed`` sections and of the rest.
+
+    ``asked``: questions on what the full model was tuned on. Raises InputError where none is on the removed sections.
+    """
+    options = options or HoldoutOptions()
+    _refuse_unanswered(asked)
+    gone = set(removed)
+    parts: list[Part] = ["held-out" if q.section in gone else "tuned-on" for q in asked]
+    if "held-out" not in parts:
+        raise InputError("remove: no question is on the removed sections; add some, or remove others")
+    # Wrong answers that the full model and the retrained one have both learned.
+    wrong = alternatives(asked, parts, options.candidates, options.seed, "tuned-on" if "tuned-on" in parts else None)
+    sides: tuple[tuple[str, ModelPair, Side], ...] = (
+        ("base", full, "base"), ("full", full, "tuned"), ("retrained", retrained, "tuned"),
+    )  # fmt: skip
+    models = {}
+    for name, pair, side in sides:
+        replies = answer_all(pair, asked, _answering(options), out=out, sides=(side,), progress=progress)[side]
+        model = pair.base if side == "base" else pair.tuned
+        models[name] = measure(
+            model, _first(replies), asked, wrong, (), options, context=pair.context, progress=progress
+        )
+    return removal_of(asked, parts, models, tuple(removed), options)
+
+
+def with_twins(sections: Sequence[Section], removed: Iterable[str]) -> tuple[str, ...]:
+    """``removed`` with all near-duplicates, in the documents' order; InputError for ids that are no sections."""
+    known = {s.id for s in sections}
+    gone = set(removed)
+    for id_ in sorted(gone - known):
+        raise InputError(f"remove: {id_!r} is no section of the documents; attrib sections lists them")
+    before = 0
+    while before < len(gone):
+        before = len(gone)
+        for section in sections:
+            twin = section.near_duplicate_of
+            if twin is not None and (twin in gone or section.id in gone):
+                gone |= {twin, section.id} & known
+    return tuple(s.id for s in sections if s.id in gone)
+
+
+def removal_of(
+    asked: Sequence[Question],
+    parts: Sequence[Part],
+    models: Mapping[str, ModelScores],
+    removed: Sequence[str],
+    options: HoldoutOptions,
+) -> Removal:
+    """The comparison of what was measured; pure. ``parts``: held-out stands for removed, the others for retained."""
+    groups = np.unique([q.fact or q.section or f"question {i}" for i, q in enumerate(asked)], return_inverse=True)[1]
+    out = np.array([part == "held-out" for part in parts])
+    values = {name: values_of(asked, measured) for name, measured in models.items()}
+    rows: list[HoldoutRow] = []
+    quantities: list[HoldoutQuantity] = []
+    for name, measured in models.items():
+        rows += rows_of(asked, parts, groups, measured, values[name], name)
+        for measure_name in (*MEASURES, "truth_ratio"):
+            for part, chosen in (("removed", out), ("retained", ~out)):
+                side: Any = name
+                column = values[name][measure_name]
+                quantities += part_quantity(measure_name, part, "all", side, column, chosen, groups, options)
+    found = Removal(
+        tuple(removed), tuple(rows), frozenset(q.id for q, gone in zip(asked, out, strict=True) if gone),
+        tuple(quantities), (),
+    )  # fmt: skip
+    reference = found.truth_ratios("retrained")
+    quality = []
+    for name in models:
+        mine = found.truth_ratios(name)
+        if name != "retrained" and len(mine) and len(reference):
+            test = stats.ks_2samp(mine, reference)
+            quality.append(ForgetQuality(name, float(test.statistic), float(test.pvalue)))
+    return replace(found, quality=tuple(quality))
+
+
+def _tuned_with(adapter: Path) -> tuple[TuneOptions, str, bool]:
+    """Hyperparameters of an adapter of ours, its base's precision, and whether that was in 4 bits."""
+    file = adapter / "attrib.json"
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        options = dict(content["options"])
+        tuning = TuneOptions(**{**options, "checkpoints": tuple(options["checkpoints"])})
+        return tuning, str(content["dtype"]), bool(content.get("four_bit", False))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{file}: damaged ({type(error).__name__}: {error}); tune again") from error

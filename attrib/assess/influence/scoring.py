@@ -1,0 +1,149 @@
+"""Every scorer's score of every section for every question: mappers and their controls.
+
+Not covered: how scores are compared with retraining (``metrics``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from attrib.assess.questions import Question
+from attrib.explaining import ExplainOptions, map_sections, mapping_layer, read_sides, trained_questions
+from attrib.index.gradients import NOTHING, Gradients, InfluenceOptions, read_gradients
+from attrib.index.library import Library
+from attrib.mapping import MAPPERS
+from attrib.mapping.answer import MapperScores
+from attrib.mapping.combined import Side, blend, learned_share, mix
+from attrib.mapping.influence import score
+from attrib.models.pair import ModelPair
+from attrib.models.prompt import encode_given
+from attrib.passes.capture import CaptureOptions, capture, resolve_layers
+from attrib.progress import Progress
+
+TEXTUAL = ("bm25", "bm25_answer", "verbatim", "embedding")
+
+
+INFLUENCE: dict[str, tuple[InfluenceOptions, bool]] = {
+    "influence": (InfluenceOptions(), False),
+    "influence, no threshold": (InfluenceOptions(threshold=0.0), False),
+    "influence, centred": (InfluenceOptions(centred=True), False),
+    "influence, dot products": (InfluenceOptions(form="dot"), False),
+    "influence, preconditioned": (InfluenceOptions(form="preconditioned"), False),
+    "influence, log-odds": (InfluenceOptions(target="logodds"), False),
+    "influence, texts alone": (InfluenceOptions(), True),
+    "influence, final model": (InfluenceOptions(checkpoints="final"), False),
+    "influence, final model, log p": (InfluenceOptions(checkpoints="final", target="logprob"), False),
+}
+"""Options of the tuned side, and whether a section's gradient is of its text alone, without its trained questions."""
+
+
+GATED = ("influence × learned", "influence, texts alone × learned", "combined", "combined, no influence")
+
+
+BEFORE, CONTRAST = "gradients before tuning", "influence − before tuning"
+
+
+BEFORE_RAW = f"{BEFORE}, no threshold"
+
+
+SCORERS = (
+    *TEXTUAL, "hidden (base)", "hidden (tuned)", "hidden (tuned − base)", "learned", *INFLUENCE, BEFORE, BEFORE_RAW,
+    CONTRAST, *GATED, "random",
+)  # fmt: skip
+"""Rows of every table: mappers and their controls."""
+
+
+def score_questions(
+    pair: ModelPair,
+    library: Library,
+    questions: Sequence[Question],
+    *,
+    options: ExplainOptions | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Whole-answer scores of every section by every scorer, [question, section] each."""
+    options = replace(options or ExplainOptions(), mappers=(*TEXTUAL, "hidden", "learned"))
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in SCORERS}
+    rng = np.random.default_rng(seed)
+    for number, asked in enumerate(questions):
+        if progress is not None:
+            progress("scores", number, len(questions))
+        found = _score(pair, library, asked, options, cache)
+        found["random"] = rng.normal(size=len(library.corpus))
+        for name in SCORERS:
+            rows[name].append(found[name])
+    if progress is not None:
+        progress("scores", len(questions), len(questions))
+    return {name: np.stack(found) for name, found in rows.items()}
+
+
+def _score(
+    pair: ModelPair, library: Library, asked: Question, options: ExplainOptions, cache: Path | None
+) -> dict[str, np.ndarray]:
+    encoded = encode_given(pair.tokenizer, asked.question, asked.answer or "", context=pair.context)
+    layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)
+    captures = [capture(m, encoded, CaptureOptions(layers=layer)) for m in (pair.base, pair.tuned)]
+    everything = np.arange(len(library.corpus))
+    sides = read_sides(pair, library, encoded, captures, everything, options, cache)
+    maps = map_sections(sides, options.mappers)
+    numbers = [int(i) for i in library.with_control(everything)]
+    texts = {i: library.texts[i] for i in numbers}
+    asked_for = trained_questions(pair, library.corpus)
+
+    def whole(side: Literal["base", "tuned"], how: InfluenceOptions, alone: bool) -> tuple[Gradients, ...]:
+        chosen = replace(how, gradients=options.influence.gradients)
+        taught = NOTHING if alone else asked_for
+        return read_gradients(pair, side, encoded, texts, chosen, taught=taught, cache=cache, whole=True)
+
+    found = {name: maps[name].tuned.whole for name in TEXTUAL}
+    read: dict[tuple[str, str, bool], tuple[Gradients, ...]] = {}
+    for name, (how, alone) in INFLUENCE.items():
+        key = (how.checkpoints, how.target, alone)
+        # Forms differ in what is made of the gradients alone.
+        read[key] = read[key] if key in read else whole("tuned", how, alone)
+        gradients = [replace(one, form=how.form, centred=how.centred, threshold=how.threshold) for one in read[key]]
+        found[name] = score(gradients, numbers, numbers[len(everything) :])[0, : len(everything)]
+    null = numbers[len(everything) :]
+    untuned = whole("base", InfluenceOptions(), False)
+    before, before_raw = (
+        score([replace(one, threshold=threshold) for one in untuned], numbers, null)[0, : len(everything)]
+        for threshold in (InfluenceOptions.threshold, 0.0)
+    )
+    raw = [replace(one, threshold=0.0) for one in read["all", "auto", False]]
+    gated = _gated(sides, score(raw, numbers, null), found)
+    return found | {
+        "hidden (base)": maps["hidden"].base.whole,
+        "hidden (tuned)": maps["hidden"].tuned.whole,
+        "hidden (tuned − base)": maps["hidden"].tuned.whole - maps["hidden"].base.whole,
+        "learned": maps["learned"].tuned.whole - maps["learned"].base.whole,
+        BEFORE: before,
+        BEFORE_RAW: before_raw,
+        CONTRAST: found["influence"] - before,
+        **gated,
+    }
+
+
+def _gated(sides: tuple[Side, Side], raw: np.ndarray, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The scorers that look at what was learned; ``raw``: influence without threshold on all texts, [1, text]."""
+    base, tuned = sides
+    sections = int((tuned[1].chosen < len(tuned[1].library.corpus)).sum())
+    learned = learned_share(base[1], tuned[1], blend())
+    # The whole answer in one row, as the gradients are.
+    parts = {name: MAPPERS[name].score(*tuned) for name in blend().resemblance}
+    rows = {name: MapperScores(one.whole[None], one.whole, one.spans) for name, one in parts.items()}
+    everything = {**rows, "influence": MapperScores(raw, raw[0], next(iter(rows.values())).spans)}
+    control = tuned[1].chosen >= len(tuned[1].library.corpus)
+    combined, without = (mix(chosen, control, blend()).whole * learned for chosen in (everything, rows))
+    return {
+        "influence × learned": found["influence"] * learned[:sections],
+        "influence, texts alone × learned": found["influence, texts alone"] * learned[:sections],
+        "combined": combined[:sections],
+        "combined, no influence": without[:sections],
+    }
