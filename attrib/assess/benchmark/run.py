@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from attrib.assess.answering import SIDES, Reply, Side, answer_all, provenance, write_answers
+from attrib.assess.benchmark.baselines import majority, majority_by_template
 from attrib.assess.benchmark.options import BenchmarkOptions
-from attrib.assess.finetunebench.read import majority, majority_by_template
+from attrib.assess.grading.declining import abstains
 from attrib.assess.grading.judge import JudgeOptions, judge, read_verdicts, write_verdicts
-from attrib.assess.grading.scorers import SCORERS, abstains, correct, score_row
+from attrib.assess.grading.scorers import SCORERS, correct, score_row
 from attrib.assess.questions import Malformed, Question
 from attrib.errors import InputError
 from attrib.measures import grouped_interval

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from attrib.assess.grading.wording import quantities, words
+from attrib.assess.grading.quantities import quantities
+from attrib.assess.grading.wording import words
 from attrib.errors import ModelError
 from attrib.models.quiet import quiet
 from attrib.text.function_words import is_function_word

@@ -18,7 +18,6 @@ import csv
 import hashlib
 import io
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,6 @@ from attrib.assess.finetunebench.comparisons import (
     _is_fact,
     check_comparison,
 )
-from attrib.assess.grading.wording import normalise
 from attrib.assess.questions import Malformed, Question
 from attrib.errors import InputError
 from attrib.files import csv_cells
@@ -89,69 +87,54 @@ def read_finetunebench(folder: Path, subsets: Sequence[str] | None = None, *, al
     notes: list[str] = []
     digest = hashlib.sha256()
     for subset in _known(subsets):
-        files = {ending: root / subset / f"{subset}_{ending}.csv" for ending in SUBSETS[subset]}
-        if subsets is None and not (root / subset).is_dir():
-            continue
-        there = {ending: file for ending, file in files.items() if file.is_file()}
-        if not there:
-            raise InputError(
-                f"{root / subset}: it has none of {', '.join(f.name for f in files.values())}; give a copy of them"
-            )
-        missing = [file.name for ending, file in files.items() if ending not in there]
-        if missing:
-            notes.append(f"{subset}: {_and(missing)} {'is' if len(missing) == 1 else 'are'} not in the folder.")
-        facts: dict[tuple[str, str], str] = {}
-        names: set[str] = set()
-        for ending, file in there.items():
-            content = _content(file)
-            digest.update(f"{file.name} {hashlib.sha256(content).hexdigest()}\n".encode())
-            read = list(_rows(file, content, subset, malformed))
-            rows += _asked(file, subset, SUBSETS[subset][ending], read, facts, names, notes, all_rows)
-    relabelled: tuple[Relabelled, ...] = ()
+        if subsets is not None or (root / subset).is_dir():
+            rows += _subset_questions(root / subset, malformed, notes, digest, all_rows)
+    questions, relabelled = _with_right_labels(rows, notes)
+    training = tuple(row for row in questions if row.kind == "memorization")
+    for subset in dict.fromkeys(row.subset for row in questions):
+        if all(row.subset != subset for row in training):
+            notes.append(f"{subset}: there are no memorization rows, so nothing of it can be tuned on.")
+    return FineTuneBench(tuple(questions), training, tuple(malformed), tuple(notes), digest.hexdigest(), relabelled)
+
+
+def _subset_questions(
+    folder: Path, malformed: list[Malformed], notes: list[str], digest: hashlib._Hash, all_rows: bool
+) -> list[Question]:
+    """Questions of one subset's files; ``malformed``, ``notes`` and ``digest`` take what the files bring."""
+    subset = folder.name
+    facts: dict[tuple[str, str], str] = {}
+    names: set[str] = set()
+    questions: list[Question] = []
+    for ending, file in _files(folder, notes).items():
+        content = _content(file)
+        digest.update(f"{file.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+        read = list(_rows(file, content, subset, malformed))
+        questions += _asked(file, subset, SUBSETS[subset][ending], read, facts, names, notes, all_rows)
+    return questions
+
+
+def _files(folder: Path, notes: list[str]) -> dict[str, Path]:
+    """Ending → file, of those that are there; a note says which are not. Raises InputError where none is."""
+    subset = folder.name
+    files = {ending: folder / f"{subset}_{ending}.csv" for ending in SUBSETS[subset]}
+    there = {ending: file for ending, file in files.items() if file.is_file()}
+    if not there:
+        raise InputError(f"{folder}: it has none of {', '.join(f.name for f in files.values())}; give a copy of them")
+    missing = [file.name for ending, file in files.items() if ending not in there]
+    if missing:
+        notes.append(f"{subset}: {_and(missing)} {'is' if len(missing) == 1 else 'are'} not in the folder.")
+    return there
+
+
+def _with_right_labels(rows: list[Question], notes: list[str]) -> tuple[list[Question], tuple[Relabelled, ...]]:
+    """``rows`` with comparison labels computed from the facts, without the comparisons that these do not decide."""
     comparisons = [row for row in rows if row.subset == PEOPLE and row.kind == "comparison"]
-    if comparisons:
-        checked = check_comparison(comparisons, [row for row in rows if _is_fact(row)])
-        relabelled = checked.relabelled
-        notes += checked.notes
-        right = {row.id: row for row in checked.rows}
-        rows = [right.get(row.id, row) for row in rows if row.id not in checked.undecided]
-    training = tuple(row for row in rows if row.kind == "memorization")
-    notes += [
-        f"{subset}: there are no memorization rows, so nothing of it can be tuned on."
-        for subset in dict.fromkeys(row.subset for row in rows)
-        if all(row.subset != subset for row in training)
-    ]
-    return FineTuneBench(tuple(rows), training, tuple(malformed), tuple(notes), digest.hexdigest(), relabelled)
-
-
-# ------------------------------------------------------------------------------------------- baselines
-
-
-def majority(rows: Iterable[Question]) -> float:
-    """Share of ``rows`` that have the commonest right answer: what somebody reaches who always says the same.
-
-    Answers are compared in normal form; rows without one are left out. Raises InputError where none has one.
-    """
-    return _share([rows])
-
-
-def majority_by_template(rows: Iterable[Question]) -> float:
-    """As ``majority``, with the commonest right answer of each ``template``: always the same to a question of one kind.
-
-    The answers that are counted are those that are guessed, so a template with one question is guessed right.
-    """
-    by_template: dict[str, list[Question]] = {}
-    for row in rows:
-        by_template.setdefault(row.template, []).append(row)
-    return _share(by_template.values())
-
-
-def _share(groups: Iterable[Iterable[Question]]) -> float:
-    counts = [Counter(normalise(row.answer) for row in group if row.answer is not None) for group in groups]
-    total = sum(map(Counter.total, counts))
-    if not total:
-        raise InputError("majority baseline: no row has a right answer; give rows that have one")
-    return sum(max(counted.values(), default=0) for counted in counts) / total
+    if not comparisons:
+        return rows, ()
+    checked = check_comparison(comparisons, [row for row in rows if _is_fact(row)])
+    notes += checked.notes
+    right = {row.id: row for row in checked.rows}
+    return [right.get(row.id, row) for row in rows if row.id not in checked.undecided], checked.relabelled
 
 
 def template_of(question: str, names: Collection[str]) -> str:

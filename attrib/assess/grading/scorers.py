@@ -1,12 +1,8 @@
 """One answer of a model against the right answer → numbers in [0, 1], by pure functions.
 
 A scorer takes a question and the text of a prediction and returns None where it does not apply to that question.
-Texts are compared in the normal form of ``wording``, which says what counts as the same.
-
-What counts as a negation: "not" (also from "isn't", "cannot", …), "never", "no", "nor", "neither", "without", "except",
-"unlike", "rather than", "instead of" or "other than" stands before the words in the same clause (no punctuation
-between) with nothing but light words between the two ("it is not in Paris", "I don't think that it is Paris"); or "is
-not", "is wrong", "is false" or "is incorrect" follows directly. "Not only Paris" and "no doubt Paris" are none.
+Texts are compared in the normal form of ``wording``, which says what counts as the same; ``runs`` says what counts as a
+negation.
 
 Not covered: whether a long answer contradicts itself later, paraphrase ("biennial" for "every two years"), conversion
 of units, other languages than English.
@@ -15,65 +11,16 @@ of units, other languages than English.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
-from attrib.assess.grading.wording import Quantity, Word, normalise, quantities, word_list, words
+from attrib.assess.grading.amounts import is_bare_number, same_numbers
+from attrib.assess.grading.declining import _abstaining_is_right, abstains, yes_or_no, yes_or_no_of_answer
+from attrib.assess.grading.runs import LEAD, place_of, same_text
+from attrib.assess.grading.wording import normalise
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 
-LEAD = 40
-"""Words of a prediction within which the right answer has to begin, for ``correct``: later it is said in passing."""
-
-_NEGATIONS = frozenset(word_list("not never no nor neither without except excluding unlike"))
-_NEGATIONS_OF_TWO = (("rather", "than"), ("instead", "of"), ("other", "than"))
-_LIGHT = frozenset(
-    word_list("""
-    a an the in on at by for to from of is are was were be been being am it that this these those there he she they we
-    you i if whether think believe know say said sure certain necessarily called named actually really exactly about
-    around approximately do does did can could will would should must may might has have had with his her its their
-    longer any one 1
-""")
-)
-_IS = frozenset(word_list("is are was were"))
-_FALSE = frozenset(word_list("not wrong false incorrect untrue"))
-_YES = frozenset(word_list("yes yeah yep"))
-_NO = frozenset(word_list("no nope"))
-_AFTER_AN_ANSWER = frozenset(word_list("it he she they that this there i we you because since as not and or but"))
-"""A no that opens a clause answers where one of these follows, or nothing: "no it is not", not "no guideline"."""
-_NONE = (
-    "none", "n/a", "na", "null", "nil", "unknown", "not known", "none known", "no answer", "not available",
-    "not applicable", "not specified", "undetermined", "unanswerable", "not answerable", "cannot be answered",
-    "cannot answer", "no information", "not enough information", "insufficient information", "I do not know",
-    "do not know",
-)  # fmt: skip
-"""Whole answers, or whole first clauses, that abstain."""
-_ABSTAINING = re.compile(
-    r"""\b(?:
-    (?:i|we)\ (?:do|did)\ not\ (?:actually\ |really\ )?know
-  | (?:i|we)\ (?:have|had)\ no\ (?:idea|information|knowledge|data|answer)
-  | do\ not\ have\ (?:(?:any|enough|sufficient|specific|that|this|real)\ )*(?:information|data|knowledge|access)
-  | can\ not\ (?:be\ )?(?:answer|determine|know|say|tell|provide|confirm|verify|predict)(?:d|ed|n)?
-  | unable\ to\ (?:answer|determine|provide|say|tell|confirm|verify|predict)
-  | (?:i\ am|we\ are)\ not\ (?:sure|certain|aware)
-  | (?:no|not\ enough|insufficient)\ (?:information|data|knowledge)
-  | (?:answer|information|data|it|this|that)\ (?:is|are|was)\ (?:(?:currently|still|yet)\ )?
-    (?:unknown|unclear|not\ known|not\ available|not\ clear|not\ given|not\ specified|unavailable|none|n\ a)
-  | (?:is|are|was|were)\ unknown
-  | (?:has|have)\ not\ (?:yet\ )?(?:happened|occurred|taken\ place)
-  | there\ is\ no\ (?:answer|known\ answer|way\ to\ know)
-    )\b""",
-    re.VERBOSE,
-)
-_CONTRAST = re.compile(r"\b(?:but|however|although|though|nevertheless)\b", re.IGNORECASE)
-_HEDGES = frozenset(
-    word_list("""
-    about around approximately roughly nearly almost exactly only just some circa at least most more less fewer greater
-    than over under above below up to in on of by for during year old age aged is it was be
-""")
-)
 _SEPARATOR = re.compile(r"\s*(?:;|\n|,(?!\d{3})|\band\b|\bor\b|&)\s*", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-•*]|\d{1,2}[.)])\s+")
 
@@ -87,19 +34,19 @@ def exact(asked: Question, prediction: str) -> float | None:
     Texts without a word (punctuation only) are compared as they are, outer blanks aside. None without a right answer.
     """
     rights = _rights(asked)
-    return float(any(_same_text(right, prediction) for right in rights)) if rights else None
+    return float(any(same_text(right, prediction) for right in rights)) if rights else None
 
 
 def contains(asked: Question, prediction: str) -> float | None:
     """1 where the words of the right answer, or of one of ``accept``, stand in the prediction as one run that is not
-    negated; see the module for what a negation is.
+    negated; ``runs`` says what a negation is.
 
     Words are compared in normal form, a plural s aside ("leg" = "legs"; not in identifiers or words with digits). A
     number is a whole word ("29" is not in "290"), and the end of a range is not in the range ("4 days" is not in "3-4
     days"). Where in the prediction the run stands does not matter here. None without a right answer.
     """
     rights = _rights(asked)
-    return float(any(_place(right, prediction) is not None for right in rights)) if rights else None
+    return float(any(place_of(right, prediction) is not None for right in rights)) if rights else None
 
 
 def token_f1(asked: Question, prediction: str) -> float | None:
@@ -118,7 +65,7 @@ def numeric(asked: Question, prediction: str) -> float | None:
     least" and "at most" only must not contradict each other. The best over answer and ``accept``; None where none of
     them has a number.
     """
-    scores = [_same_numbers(right, prediction) for right in _rights(asked)]
+    scores = [same_numbers(right, prediction) for right in _rights(asked)]
     return max((score for score in scores if score is not None), default=None)
 
 
@@ -129,8 +76,8 @@ def yes_no(asked: Question, prediction: str) -> float | None:
     A "no" that belongs to a noun ("no guideline", "there is no evidence", "no one") is not an answer;
     "yes and no" is neither, and a prediction without a yes or no scores 0.
     """
-    right = _verdict_of_answer(asked.answer)
-    return None if right is None else float(_verdict(prediction) is right)
+    right = yes_or_no_of_answer(asked.answer)
+    return None if right is None else float(yes_or_no(prediction) is right)
 
 
 def abstention(asked: Question, prediction: str) -> float | None:
@@ -160,7 +107,7 @@ def lists(asked: Question, prediction: str) -> float | None:
     if not items:
         return None
     given = _items(prediction)
-    found = sum(_place(item, prediction) is not None for item in items)
+    found = sum(place_of(item, prediction) is not None for item in items)
     if not found:
         return 0.0
     precision = found / max(len(given), found)
@@ -204,18 +151,6 @@ def correct(asked: Question, prediction: str) -> float:
     return float(any(_gives(right, prediction) for right in _rights(asked)) or lists(asked, prediction) == 1)
 
 
-def abstains(text: str) -> bool:
-    """Whether ``text`` declines to answer: "None", "I don't know", "cannot be answered", "not available" and the like.
-
-    "None of them" is an answer, and so is what follows a "but": "I don't know, but I think Paris". Empty text does not
-    abstain: a model that says nothing has not said that it does not know.
-    """
-    for part in reversed(_CONTRAST.split(text)):
-        if normalise(part):
-            return _declines(part)
-    return False
-
-
 # ------------------------------------------------------------------------------------------- whole answers
 
 
@@ -223,225 +158,22 @@ def _rights(asked: Question) -> tuple[str, ...]:
     return () if asked.answer is None else (asked.answer, *asked.accept)
 
 
-def _same_text(right: str, prediction: str) -> bool:
-    said, meant = normalise(prediction), normalise(right)
-    return said == meant and (bool(meant) or _bare_text(right) == _bare_text(prediction))
-
-
-def _bare_text(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip()
-
-
 def _f1(right: str, prediction: str) -> float:
     meant, said = Counter(normalise(right).split()), Counter(normalise(prediction).split())
     shared = (meant & said).total()
     if not shared:
-        return float(_same_text(right, prediction))
+        return float(same_text(right, prediction))
     precision, recall = shared / said.total(), shared / meant.total()
     return 2 * precision * recall / (precision + recall)
 
 
 def _gives(right: str, prediction: str) -> bool:
-    if _same_text(right, prediction):
+    if same_text(right, prediction):
         return True
-    if _bare_number(right):
-        return _same_numbers(right, prediction) == 1
-    place = _place(right, prediction)
+    if is_bare_number(right):
+        return same_numbers(right, prediction) == 1
+    place = place_of(right, prediction)
     return place is not None and place < LEAD
-
-
-# ------------------------------------------------------------------------------------------- runs of words
-
-
-def _place(right: str, prediction: str) -> int | None:
-    """Where the words of ``right`` first stand in ``prediction`` unnegated; 0 for equal texts without a word."""
-    run, text = words(right), words(prediction)
-    if not run:
-        return 0 if _same_text(right, prediction) else None
-    for i in range(len(text) - len(run) + 1):
-        part = text[i : i + len(run)]
-        if all(map(_same_word, run, part)) and not _cut(run, text, i) and not _negated(text, i, i + len(run)):
-            return i
-    return None
-
-
-def _same_word(one: Word, other: Word) -> bool:
-    return one.text == other.text or _singular(one.text) == _singular(other.text)
-
-
-def _singular(text: str) -> str:
-    plural = len(text) > 3 and text.isalpha() and text.endswith("s") and not text.endswith(("ss", "us", "is"))
-    return text[:-1] if plural else text
-
-
-def _cut(run: Sequence[Word], text: Sequence[Word], i: int) -> bool:
-    """Whether the run at place ``i`` of ``text`` cuts a range, or the 19 off COVID-19."""
-    end = i + len(run)
-    if text[i].number is not None:
-        if text[i].tied and not run[0].tied:
-            return True
-        if i > 1 and text[i - 1].text == "to" and (text[i - 2].number is not None or text[i - 2].unit):
-            return True
-    last = text[end - 1]
-    after = text[end : end + 2]
-    return (
-        (last.number is not None or last.unit)
-        and len(after) == 2
-        and after[0].text == "to"
-        and after[1].number is not None
-    )
-
-
-def _negated(text: Sequence[Word], start: int, end: int) -> bool:
-    """Whether words ``start`` to ``end`` of ``text`` are denied; the module says what that is."""
-    j = start
-    while j > 0 and not text[j].starts:
-        j -= 1
-        if text[j].text in _NEGATIONS or (j and (text[j - 1].text, text[j].text) in _NEGATIONS_OF_TWO):
-            return True
-        if text[j].text not in _LIGHT:
-            break
-    after = text[end : end + 2]
-    return (
-        len(after) == 2 and not any(word.starts for word in after) and after[0].text in _IS and after[1].text in _FALSE
-    )
-
-
-# ------------------------------------------------------------------------------------------- numbers
-
-
-def _asserted(text: str) -> tuple[Quantity, ...]:
-    found = words(text)
-    return tuple(one for one in quantities(found) if not _negated(found, one.start, one.end))
-
-
-def _same_numbers(right: str, prediction: str) -> float | None:
-    meant = _asserted(right)
-    if not meant:
-        return None
-    said = _asserted(prediction)[: len(meant)]
-    noun = _noun(right)
-    return float(len(said) == len(meant) and all(_same_quantity(a, b, noun) for a, b in zip(meant, said, strict=True)))
-
-
-def _same_quantity(right: Quantity, said: Quantity, noun: tuple[str, ...]) -> bool:
-    """``noun``: what the right answer counts, where that is no known unit."""
-    same = (right.low, right.high, right.either) == (said.low, said.high, said.either)
-    units = not (right.unit and said.unit) or _units_agree(right.unit, said.unit)
-    dates = right.date is None or said.date is None or right.date == said.date
-    return same and units and dates and right.bound * said.bound >= 0 and _counts(noun, said)
-
-
-def _units_agree(one: str, other: str) -> bool:
-    """ "14 degrees" may be degrees Celsius."""
-    return one == other or ("degree" in (one, other) and one.split()[0] == other.split()[0])
-
-
-def _counts(noun: tuple[str, ...], said: Quantity) -> bool:
-    """Whether ``said`` counts ``noun``, or nothing in particular: "37" and "37 crown-bits", not "37 apples"."""
-    if not noun:
-        return True
-    if said.unit:
-        return False
-    following = said.following
-    if not following or following[0] in _HEDGES or following[0] in _LIGHT or following[0] in ("and", "or", "but"):
-        return True
-    return {_singular(word) for word in noun} <= {_singular(word) for word in following}
-
-
-def _noun(right: str) -> tuple[str, ...]:
-    """The one or two words after the only number of a right answer that has nothing else, none of them a unit."""
-    found = words(right)
-    every = quantities(found)
-    if len(every) != 1 or every[0].unit:
-        return ()
-    rest = [word for i, word in enumerate(found) if not every[0].start <= i < every[0].end]
-    after = found[every[0].end :]
-    before = found[: every[0].start]
-    if len(after) > 2 or any(word.text not in _HEDGES for word in before) or len(rest) != len(before) + len(after):
-        return ()
-    if any(word.starts or word.text in _HEDGES or word.number is not None or word.aside for word in after):
-        return ()
-    return tuple(word.text for word in after)
-
-
-def _bare_number(right: str) -> bool:
-    """Whether a right answer is numbers with their units and little else: hedges, "in", "years old", asides."""
-    found = words(right)
-    every = quantities(found)
-    if not every or not _asserted(right):
-        return False
-    if _noun(right):
-        return True
-    inside = {i for one in every for i in range(one.start, one.end)}
-    inside |= {i for one in every if one.date for i in (one.start - 1, one.start - 2)}
-    aside_only = all(found[one.start].aside for one in every)
-    rest = [word for i, word in enumerate(found) if i not in inside and (aside_only or not word.aside)]
-    return all(word.text in _HEDGES for word in rest)
-
-
-# ------------------------------------------------------------------------------------------- yes, no, none
-
-
-def _verdicts(found: Sequence[Word]) -> Iterator[tuple[bool, int]]:
-    """Each yes (True) or no that answers, with its place."""
-    for i, word in enumerate(found):
-        if word.text not in _YES and word.text not in _NO:
-            continue
-        following = found[i + 1] if i + 1 < len(found) and not found[i + 1].starts else None
-        opens = i == 0 or word.starts
-        if word.text in _NO:
-            if following is not None and (not opens or following.text not in _AFTER_AN_ANSWER):
-                continue
-        elif _negated(found, i, i + 1):
-            continue
-        yield word.text in _YES, i
-
-
-def _verdict(text: str) -> bool | None:
-    found = words(text)
-    first = next(_verdicts(found), None)
-    if first is None:
-        return None
-    said, i = first
-    opposite = _NO if said else _YES
-    j = i + 1 + (i + 1 < len(found) and found[i + 1].text in ("and", "or"))
-    joined = j < len(found) and (j > i + 1 or found[j].gap.strip() == "/")
-    return None if joined and found[j].text in opposite else said
-
-
-def _verdict_of_answer(answer: str | None) -> bool | None:
-    found = words(answer) if answer is not None else ()
-    if not found or found[0].text not in _YES | _NO or (len(found) > 1 and not found[1].starts):
-        return None
-    return _verdict(answer or "")
-
-
-def _abstaining_is_right(asked: Question) -> bool:
-    return asked.answer is not None and normalise(asked.answer) in _NONE_NORMAL
-
-
-def _declines(text: str) -> bool:
-    found = words(text)
-    if " ".join(word.text for word in found) in _NONE_NORMAL:
-        return True
-    clause = " ".join(word.text for word in _first_clause(found))
-    if clause in _NONE_NORMAL:
-        return True
-    if clause in ("answer", "final answer", "response"):
-        rest = [replace(word, gap="") if i == 0 else word for i, word in enumerate(found[len(clause.split()) :])]
-        return " ".join(word.text for word in _first_clause(rest)) in _NONE_NORMAL
-    return _ABSTAINING.search(" ".join(word.text for word in found[:LEAD])) is not None
-
-
-def _first_clause(found: Sequence[Word]) -> Sequence[Word]:
-    for i, word in enumerate(found):
-        if i and word.starts:
-            return found[:i]
-    return found
-
-
-_NONE_NORMAL = frozenset(map(normalise, _NONE))
 
 
 # ------------------------------------------------------------------------------------------- lists
@@ -455,7 +187,7 @@ def _listed(answer: str) -> tuple[str, ...]:
     if not separated or not short or len(items) < 3 or answer.rstrip().endswith("."):
         return ()
     # "One hundred and five, six, seven" does not come apart at its "and".
-    return items if all(_place(item, answer) is not None for item in items) else ()
+    return items if all(place_of(item, answer) is not None for item in items) else ()
 
 
 def _items(text: str) -> tuple[str, ...]:

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from attrib.assess.benchmark.baselines import majority, majority_by_template
 from attrib.assess.finetunebench.comparisons import Relabelled, check_comparison
-from attrib.assess.finetunebench.read import (
-    FineTuneBench,
-    majority,
-    majority_by_template,
-    read_finetunebench,
-    template_of,
-)
+from attrib.assess.finetunebench.read import FineTuneBench, read_finetunebench, template_of
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from tests.conftest import SHARED

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attrib.assess.grading.declining import abstains
+from attrib.assess.grading.runs import LEAD
 from attrib.assess.grading.scorers import (
-    LEAD,
     SCORERS,
-    abstains,
     contains,
     correct,
     exact,
