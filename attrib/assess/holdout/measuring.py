@@ -21,7 +21,7 @@ from attrib.assess.split import Part, Split
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded, encode_answer, encode_given, encode_prompt
-from attrib.passes.backward import at_least_float
+from attrib.passes.forward import at_least_float
 from attrib.passes.likelihood import score_given
 from attrib.progress import Progress
 from attrib.records import Section
