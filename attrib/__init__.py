@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from attrib.errors import AttribError, InputError, ModelError, RecordError
 
 if TYPE_CHECKING:
-    from attrib.attribution import MethodOptions as MethodOptions
     from attrib.attribution import attribute as attribute
     from attrib.corpus.documents import Corpus as Corpus
-    from attrib.explaining import ExplainOptions as ExplainOptions
     from attrib.explaining import explain as explain
     from attrib.models.pair import ModelPair as ModelPair
+    from attrib.options.explain import ExplainOptions as ExplainOptions
+    from attrib.options.methods import MethodOptions as MethodOptions
     from attrib.records import Explanation as Explanation
     from attrib.records.storage import load as load
     from attrib.records.storage import save as save
@@ -31,9 +31,9 @@ __version__ = "0.1.0"
 # Loaded on first use: torch and transformers take seconds to import.
 _WHERE = {
     "Corpus": "attrib.corpus.documents",
-    "ExplainOptions": "attrib.explaining",
+    "ExplainOptions": "attrib.options.explain",
     "Explanation": "attrib.records",
-    "MethodOptions": "attrib.attribution",
+    "MethodOptions": "attrib.options.methods",
     "ModelPair": "attrib.models.pair",
     "attribute": "attrib.attribution",
     "explain": "attrib.explaining",

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from attrib.attribution import QUICK, MethodOptions, attribute, check_methods, without_template
+from attrib.attribution import attribute, check_methods, without_template
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.encoders import PARTS, check_index, encoders, stored_gradient, stored_reading
-from attrib.index.gradients import (
-    NOTHING,
-    Gradients,
-    InfluenceOptions,
-    TrainedQuestions,
-    has_checkpoints,
-    read_gradients,
-)
+from attrib.index.gradients import NOTHING, Gradients, TrainedQuestions, has_checkpoints, read_gradients
 from attrib.index.index import Index, build
 from attrib.index.library import Library
 from attrib.index.readings import read_texts
 from attrib.mapping import MAPPERS, check_mappers, map_answer
-from attrib.mapping import QUICK as QUICK_MAPPERS
 from attrib.mapping.answer import Answer
 from attrib.mapping.combined import Side
 from attrib.mapping.mixture import settings
@@ -37,6 +29,7 @@ from attrib.models.bundled import cache_dir
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, decode, encode, encode_answer, encode_prompt
+from attrib.options.explain import ExplainOptions
 from attrib.passes.capture import CaptureOptions, TextCapture, capture, resolve_layers
 from attrib.passes.generate import generate
 from attrib.passes.targets import name_of
@@ -61,29 +54,6 @@ from attrib.verdict.judge import judge
 from attrib.verdict.share import share_of_vocabulary
 from attrib.verdict.verbatim import find_verbatim
 from attrib.verdict.vocabulary import Lexicon, find_vocabulary
-
-
-@dataclass(frozen=True)
-class ExplainOptions:
-    """What to compute, how much of it to keep, and from which seed."""
-
-    methods: tuple[str, ...] = QUICK
-    prompt: MethodOptions = field(default_factory=MethodOptions)
-    """How the methods work; the seed and the memory budget below hold for them too."""
-    mappers: tuple[str, ...] = QUICK_MAPPERS
-    influence: InfluenceOptions = field(default_factory=InfluenceOptions)
-    """How the mapper ``influence`` compares gradients."""
-    candidates: int = 24
-    """Sections that are scored, the best of bm25 and embedding; 0 = all. More cost two forward passes each, once."""
-    layer: int | None = None
-    """Layer whose hidden states are compared; None = at the depth chosen on VERI-GRAN (``data/mapping.json``)."""
-    max_new_tokens: int = 64
-    heads: bool = False
-    """Keep the attention of every layer and head in the record."""
-    keep_layers: tuple[int, ...] = ()
-    """Layers whose hidden states stay in the record."""
-    memory_gb: float = 2.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)

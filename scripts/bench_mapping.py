@@ -313,9 +313,10 @@ def gradient_pair() -> Pair:
     """The gradient encoder, and forward + backward of the tuned model into its adapter, a text at a time."""
     from peft import PeftModel
 
-    from attrib.index.gradients import GradientEncoder, InfluenceOptions, stages
+    from attrib.index.gradients import GradientEncoder, stages
     from attrib.models.loading import load_network
     from attrib.models.pair import ModelPair
+    from attrib.options.explain import InfluenceOptions
 
     pair = ModelPair.load(device="cpu")
     (stage,) = stages(pair, "tuned", InfluenceOptions(checkpoints="final"))

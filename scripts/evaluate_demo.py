@@ -22,13 +22,14 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from attrib.corpus import demo
 from attrib.corpus.demo import DemoQuestion
-from attrib.explaining import ExplainOptions, ask, explain
+from attrib.explaining import ask, explain
 from attrib.files import write_atomically
 from attrib.index.library import Library
 from attrib.measures import auroc
 from attrib.models.bundled import cache_dir, get_default_model
 from attrib.models.pair import ModelPair
 from attrib.models.sources import DEMO_ADAPTER
+from attrib.options.explain import ExplainOptions
 from attrib.records import LABELS, Evidence, Explanation, Verdict, storage
 from attrib.text.words import words
 from attrib.verdict.calibration import FEATURES, Calibration

@@ -26,7 +26,7 @@ import numpy as np
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import AttribError, InputError
-from attrib.explaining import ExplainOptions, mapping_layer
+from attrib.explaining import mapping_layer
 from attrib.index.library import Library
 from attrib.index.readings import read_texts
 from attrib.mapping import MAPPERS
@@ -37,6 +37,7 @@ from attrib.measures import bootstrap_interval
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
+from attrib.options.explain import ExplainOptions
 from attrib.passes.capture import CaptureOptions, capture
 
 SCORED = ("bm25", "bm25_answer", "verbatim", "embedding", "hidden")

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from attrib.options.methods import Unit
 from attrib.records import Attribution, Capture, Evidence, Explanation, Mapping, MappingSide, Section, Token, Verdict
-from attrib.text.units import Unit, question_positions, units, words
+from attrib.text.units import question_positions, units, words
 
 ANSWER = (" The", " warranty", " on", " the", " pump", " is", " thirty", "-", "six", " months", ".")
 QUESTION = (" How", " long", " is", " the", " warranty", " on", " the", " pump", "?")

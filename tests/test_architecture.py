@@ -19,9 +19,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "errors", "progress", "printable", "files", "processes", "measures", "records", "store", "text", "corpus", "models",
-    "passes", "attribution", "training", "index", "mapping", "verdict", "explaining", "render", "assess", "server",
-    "cli", "__main__",
+    "errors", "options", "progress", "printable", "files", "processes", "measures", "records", "store", "text",
+    "corpus", "models", "passes", "attribution", "training", "index", "mapping", "verdict", "explaining", "render",
+    "assess", "server", "cli", "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 ASSESSMENTS = ("attribution", "benchmark", "consistency", "faithfulness", "holdout", "influence")

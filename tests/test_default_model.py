@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib.attribution import METHODS, QUICK, MethodOptions, attribute
+from attrib.attribution import METHODS, attribute
 from attrib.corpus import demo
-from attrib.explaining import ExplainOptions, explain
+from attrib.explaining import explain
 from attrib.index.library import Library
 from attrib.models.prompt import encode, encode_answer, encode_prompt
+from attrib.options.explain import QUICK, ExplainOptions
+from attrib.options.methods import MethodOptions
 from attrib.passes.capture import CaptureOptions, capture
 
 pytestmark = pytest.mark.model

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import attrib
-from attrib.attribution import QUICK as QUICK_METHODS
-from attrib.attribution import MethodOptions
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.explaining import ExplainOptions, ask, explain
+from attrib.explaining import ask, explain
 from attrib.index.library import Library
-from attrib.mapping import QUICK as QUICK_MAPPERS
 from attrib.models.pair import ModelPair
+from attrib.options.explain import QUICK as QUICK_METHODS
+from attrib.options.explain import QUICK_MAPPERS, ExplainOptions
+from attrib.options.methods import MethodOptions
 from attrib.records import storage
 
 QUESTION = "Who keeps the light?"

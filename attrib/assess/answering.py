@@ -17,6 +17,7 @@ from attrib.files import digest_of, write_atomically
 from attrib.models.fingerprint import versions
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import decode, encode_prompt
+from attrib.options.answers import AnswerOptions
 from attrib.passes.generate import Generated, generate_batch
 from attrib.progress import Progress
 
@@ -26,19 +27,6 @@ SCHEMA = 2
 """Raised when what is kept changes: older answers are then not found."""
 PART = 4
 """Batches of answers in one file: what a kill costs."""
-
-
-@dataclass(frozen=True)
-class AnswerOptions:
-    """How answers are made."""
-
-    samples: int = 1
-    temperature: float = 0.0
-    """0: greedy."""
-    max_new_tokens: int = 48
-    batch: int = 16
-    """Answers at a time."""
-    seed: int = 0
 
 
 @dataclass(frozen=True)

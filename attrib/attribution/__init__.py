@@ -14,10 +14,11 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from attrib.attribution import attention, flow, gradient, integrated, perturbation, relevance
-from attrib.attribution.job import AttributionJob, Method, MethodOptions, MethodScores
+from attrib.attribution.job import AttributionJob, Method, MethodScores
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded, encode_answer
+from attrib.options.methods import MethodOptions
 from attrib.passes.forward import evaluate
 from attrib.passes.targets import check_target, make_target, name_of
 from attrib.progress import Progress
@@ -25,8 +26,8 @@ from attrib.records import Attribution
 from attrib.text.units import template_positions, units
 
 __all__ = [
-    "METHODS", "PERTURBING", "QUICK", "AttributionJob", "Method", "MethodOptions", "MethodScores", "aggregate",
-    "attribute", "attribute_model", "check_methods", "make_job", "without_template",
+    "METHODS", "PERTURBING", "AttributionJob", "Method", "MethodScores", "aggregate", "attribute", "attribute_model",
+    "check_methods", "make_job", "without_template",
 ]  # fmt: skip
 
 BACKWARD = "1 F + 1 B a row"
@@ -52,8 +53,6 @@ METHODS: dict[str, Method] = {
     "contextcite": Method(perturbation.contextcite, None, perturbation.CONTEXTCITE, "ablations × F", perturbs=True),
     "shapley": Method(perturbation.shapley, None, perturbation.SHAPLEY, "permutations × 1 F a source", perturbs=True),
 }
-QUICK = ("attention", "saliency", "input_x_gradient", "leave_one_out")
-"""What is computed where nothing is named: cheap, and one that changes the prompt to see."""
 PERTURBING = frozenset(name for name, method in METHODS.items() if method.perturbs)
 
 

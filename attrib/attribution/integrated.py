@@ -19,8 +19,9 @@ import numpy as np
 from attrib.attribution.gradient import refuse_without_positions, times_value
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
+from attrib.options.methods import EMBEDDINGS
 from attrib.passes.backward import backpropagate
-from attrib.passes.forward import EMBEDDINGS, Changed, Inputs, at_least_float, evaluate, refuse_unknown
+from attrib.passes.forward import Changed, Inputs, at_least_float, evaluate, refuse_unknown
 from attrib.passes.plan import copies_together
 from attrib.records.kind import ScoreKind
 

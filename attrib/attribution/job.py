@@ -4,70 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
-from attrib.passes.forward import EMBEDDINGS, Inputs
+from attrib.options.methods import MethodOptions, Unit
+from attrib.passes.forward import Inputs
 from attrib.passes.targets import Target
 from attrib.progress import Progress
 from attrib.records.kind import ScoreKind
-from attrib.text.units import Unit, UnitName, question_units, units
-
-SourceName = Literal["token", "word", "sentence"]
-
-
-@dataclass(frozen=True)
-class MethodOptions:
-    """Which quantity is explained, in which pieces, and what each family of methods may spend."""
-
-    target: str | Callable[[Any, Any], Any] = "logprob"
-    """Name in TARGETS, or a function of logits [batch, answer, d_vocab] and answer ids [answer]."""
-    contrast: str | None = None
-    """Answer to compare with, place by place, for the difference targets."""
-    unit: UnitName | tuple[Unit, ...] = "word"
-    """What one row is; spans of your own as tuples of answer tokens."""
-    special: Literal["keep", "exclude"] = "keep"
-    """exclude: no scores for the chat template; the share that they would have had is in the settings."""
-    at: str = EMBEDDINGS
-    """Hook point of gradient methods; value × gradient is summed over all axes but the position."""
-    layer: int | None = None
-    """attention_head: the layer (negative counts from the last)."""
-    head: int | None = None
-    """attention_head: the head; None = mean over the layer's heads."""
-    steps: int | Literal["auto"] = "auto"
-    """integrated_gradients: points on the path; auto = as many as ``tolerance`` takes."""
-    rule: Literal["guided", "gauss"] = "guided"
-    """integrated_gradients: points where the target changes, or Gauss–Legendre points whatever it does."""
-    tolerance: float = 0.05
-    """integrated_gradients: largest completeness gap of a row, as a share of its change (or of the mean row's)."""
-    max_steps: int = 128
-    """integrated_gradients, steps auto: no more points than this."""
-    baseline: Literal["zero", "mean", "pad", "unk", "eos"] | int = "zero"
-    """integrated_gradients, replacement: the embedding or token that is "nothing"; replacement takes a token."""
-    path: Literal["prompt", "prefix"] = "prompt"
-    """integrated_gradients: whether earlier answer tokens are moved too."""
-    samples: int = 16
-    """smoothgrad: noisy copies."""
-    noise: float = 0.1
-    """smoothgrad: standard deviation of the noise as a share of the embeddings' range."""
-    sources: SourceName = "word"
-    """Perturbation: what is taken away together."""
-    ablate: Literal["delete", "replace"] = "delete"
-    """Perturbation: tokens are deleted, or replaced by ``baseline`` (a token)."""
-    ablate_template: bool = False
-    """Perturbation: whether the chat template's tokens are sources too; without them a prompt is none."""
-    ablations: int = 64
-    """contextcite: random subsets."""
-    permutations: int = 8
-    """shapley: random orders."""
-    chunk: int | None = None
-    """Rows in one product; None = automatic."""
-    memory_gb: float = 2.0
-    seed: int = 0
+from attrib.text.units import question_units, units
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ import numpy as np
 from attrib.attribution.integrated import baseline_token
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.errors import InputError
+from attrib.options.methods import Unit
 from attrib.passes.variants import score_variants
 from attrib.records.kind import ScoreKind
-from attrib.text.units import Unit
 
 LEAVE_ONE_OUT = ScoreKind(
     unit="drop of {target}",

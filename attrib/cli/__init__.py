@@ -216,9 +216,10 @@ def explain(
 
     Without --base, --tuned and --documents the demo's model and documents are used.
     """
-    from attrib.attribution import MethodOptions
-    from attrib.explaining import ExplainOptions, check_options
+    from attrib.explaining import check_options
     from attrib.explaining import explain as explain_one
+    from attrib.options.explain import ExplainOptions
+    from attrib.options.methods import MethodOptions
     from attrib.render import export
 
     prompt = MethodOptions(
@@ -352,7 +353,7 @@ def render(
     explanation = storage.load(file)
     folder = out if out is not None else file.parent
     check_writable(folder)
-    options = export.FigureOptions(
+    options = FigureOptions(
         kinds=drawn,
         mapper=mapper,
         method=method,
@@ -541,7 +542,8 @@ def make_index(
     """
     from attrib.corpus import demo
     from attrib.corpus.documents import Corpus
-    from attrib.explaining import ExplainOptions, build_index
+    from attrib.explaining import build_index
+    from attrib.options.explain import ExplainOptions
 
     corpus = Corpus.read(path, text_column=text_column, title_column=title_column, max_tokens=max_tokens)
     null = read_control(control, max_tokens) or demo.control()
@@ -583,10 +585,10 @@ def run_demo(
 ) -> None:
     """Explain one trained, one foundation, one held-out and one updated question of the demo; draw the figures."""
     from attrib.corpus import demo
-    from attrib.explaining import ExplainOptions
     from attrib.explaining import explain as explain_one
     from attrib.index.library import Library
     from attrib.models.bundled import cache_dir
+    from attrib.options.explain import ExplainOptions
     from attrib.render import export
     from attrib.render.terminal import verdict_table
 

@@ -100,9 +100,9 @@ def assess_faithfulness(
     from attrib.assess.faithfulness.run import check_assessment
     from attrib.assess.faithfulness.tell import faithfulness_dict, faithfulness_table, write_faithfulness
     from attrib.assess.questions import demo_questions, read_questions
-    from attrib.attribution import MethodOptions
     from attrib.corpus import demo
     from attrib.corpus.documents import Corpus
+    from attrib.options.methods import MethodOptions
     from attrib.render.figures import width_of
 
     prompt = MethodOptions(
@@ -188,9 +188,9 @@ def assess_influence(
     from attrib.assess.retraining import forecast, plan
     from attrib.corpus import demo
     from attrib.corpus.documents import Corpus
-    from attrib.explaining import ExplainOptions
     from attrib.models import bundled
     from attrib.models.sources import DEFAULT
+    from attrib.options.explain import ExplainOptions
     from attrib.render.figures import width_of
     from attrib.training.options import TuneOptions, check_options
 
@@ -503,13 +503,12 @@ def assess_benchmark(
 
     Beside every accuracy stands what is reached without knowing any answer.
     """
-    from attrib.assess.answering import AnswerOptions
     from attrib.assess.benchmark.options import BenchmarkOptions
     from attrib.assess.benchmark.run import assess_benchmark as assess
     from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
-    from attrib.assess.grading.judge import JudgeOptions
     from attrib.models.sources import DEFAULT
+    from attrib.options.answers import AnswerOptions, JudgeOptions
     from attrib.training.tune import tune as tune_adapter
 
     if (judge_url is None) != (judge_model is None):

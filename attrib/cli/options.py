@@ -14,8 +14,8 @@ import typer
 from attrib.errors import InputError
 
 if TYPE_CHECKING:
-    from attrib.index.gradients import InfluenceOptions
-    from attrib.render.export import Kind as FigureKind
+    from attrib.options.explain import InfluenceOptions
+    from attrib.options.figures import Kind as FigureKind
 
 # Written out: what they name is heavy to import, and must not slow --help.
 Side = Literal["tuned", "base"]
@@ -150,8 +150,7 @@ def parse_steps(text: str) -> int | Literal["auto"]:
 
 
 def parse_influence(form: Form, checkpoints: Checkpoints, layers: str | None) -> InfluenceOptions:
-    from attrib.index.gradients import InfluenceOptions
-    from attrib.passes.gradients import GradientOptions
+    from attrib.options.explain import GradientOptions, InfluenceOptions
 
     try:
         chosen = tuple(int(layer) for layer in split_names(layers)) if layers is not None else None
@@ -234,7 +233,7 @@ def megabytes(size: float) -> int:
 
 def parse_figures(kinds: str | None) -> tuple[FigureKind, ...] | None:
     """Kinds of figures; None, which is all that there can be, where none is named. Raises InputError for others."""
-    from attrib.render.export import KINDS
+    from attrib.options.figures import KINDS
 
     if kinds is None:
         return None

@@ -39,9 +39,9 @@ from attrib.errors import InputError
 
 if TYPE_CHECKING:
     from attrib.corpus.documents import Corpus
-    from attrib.explaining import ExplainOptions
     from attrib.index.library import Library
     from attrib.models.pair import ModelPair
+    from attrib.options.explain import ExplainOptions
     from attrib.progress import Progress
     from attrib.records import Explanation
 
@@ -123,7 +123,8 @@ def serve(
     Without FOLDER, --base, --tuned and --documents the demo's model and documents are used. The address is printed on
     stdout when the server answers; Ctrl-C stops it.
     """
-    from attrib.explaining import ExplainOptions, check_options
+    from attrib.explaining import check_options
+    from attrib.options.explain import ExplainOptions
     from attrib.server.app import LIVE, Lengths, keep, make_app
     from attrib.server.jobs import Jobs, Limits
     from attrib.server.running import bind, run

@@ -16,12 +16,13 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.files import digest
-from attrib.index.gradients import NOTHING, GradientEncoder, InfluenceOptions, TrainedQuestions, Vector, stages
+from attrib.index.gradients import NOTHING, GradientEncoder, TrainedQuestions, Vector, stages
 from attrib.index.index import Encoder, Index
 from attrib.index.library import EMBEDDING
 from attrib.index.passages import passages
 from attrib.models.embedder import load_embedder
 from attrib.models.pair import Model, ModelPair
+from attrib.options.explain import InfluenceOptions
 from attrib.passes.capture import TextCapture, capture_texts
 
 Part = Literal["embedding", "hidden", "gradients"]

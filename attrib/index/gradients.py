@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,8 @@ from attrib.errors import InputError
 from attrib.files import digest, sha256, write_atomically
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
-from attrib.passes.gradients import GradientOptions, GradientReader
+from attrib.options.explain import Form, GradientOptions, InfluenceOptions
+from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
 from attrib.records import Section
 from attrib.training.items import IGNORED, Item, TrainingExample, example_of, text_example
@@ -31,28 +32,6 @@ SCHEMA = 1
 
 
 WEIGHTS = "adapter_model.safetensors"
-
-
-Form = Literal["cosine", "dot", "preconditioned"]
-
-
-@dataclass(frozen=True)
-class InfluenceOptions:
-    """How gradients are compared."""
-
-    form: Form = "cosine"
-    checkpoints: Literal["all", "final"] = "all"
-    target: Literal["auto", "logprob", "logodds"] = "auto"
-    """Of the answer; auto: log-odds with the final model alone, log p else."""
-    centred: bool = False
-    """Take the control texts' mean gradient off every text's."""
-    threshold: float = 5.0
-    """Scores shrink by this many spreads of the control texts' scores, to 0 at most; 0 leaves them as they are."""
-    gradients: GradientOptions = field(default_factory=GradientOptions)
-
-    def __post_init__(self) -> None:
-        if not self.threshold >= 0:
-            raise InputError(f"threshold is {self.threshold}; give a number from 0")
 
 
 @dataclass(frozen=True)

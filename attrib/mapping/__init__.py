@@ -49,8 +49,6 @@ MAPPERS: dict[str, Mapper] = {
 }
 NAMES = (*MAPPERS, "combined")
 """Everything that can be asked for; ``combined`` is made of the others."""
-QUICK = ("bm25", "verbatim", "embedding", "hidden", "learned", "combined")
-"""Those that cost no more than reading the candidate sections once."""
 
 
 def mapper_kind(mapper: str) -> ScoreKind:

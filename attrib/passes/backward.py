@@ -21,17 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attrib.errors import ModelError
-from attrib.passes.forward import (
-    EMBEDDINGS,
-    Inputs,
-    batch_size,
-    checked,
-    goal_of,
-    refuse_unknown,
-)
+from attrib.options.methods import EMBEDDINGS, Unit
+from attrib.passes.forward import Inputs, batch_size, checked, goal_of, refuse_unknown
 from attrib.passes.graph import HeadGradients, KeptGraph, LayeredGraph, Shrink
 from attrib.passes.plan import plan
-from attrib.text.units import Unit
 
 
 @dataclass(frozen=True, eq=False)

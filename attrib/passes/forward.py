@@ -12,9 +12,9 @@ from typing import Any
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
+from attrib.options.methods import EMBEDDINGS
 from attrib.passes.targets import Goal, Target
 
-EMBEDDINGS = "embed.hook_out"
 Hook = tuple[str, Callable[[Any, Any], Any]]
 
 

@@ -19,27 +19,13 @@ from jaxtyping import Float
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
-from attrib.passes.forward import EMBEDDINGS, logits_at
+from attrib.options.explain import GradientOptions
+from attrib.options.methods import EMBEDDINGS
+from attrib.passes.forward import logits_at
 from attrib.passes.targets import Goal, make_target
 
 POSITIONS = 1024
 """Token positions in one batch of rows."""
-
-
-@dataclass(frozen=True)
-class GradientOptions:
-    """Weights whose gradients are taken, and the length of their projections."""
-
-    layers: tuple[int, ...] | None = None
-    """Blocks whose linear layers count; None = the adapter's weights, or all blocks without one."""
-    width: int = 16
-    """Length of each side of a layer's gradient after projection."""
-    seed: int = 0
-    """Seed of the projections."""
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise InputError(f"width is {self.width}; give a number from 1")
 
 
 @dataclass(frozen=True, eq=False)

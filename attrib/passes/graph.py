@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attrib.errors import InputError
-from attrib.passes.forward import EMBEDDINGS, Hook, Inputs, answer_logits, embedding_hooks
+from attrib.options.methods import EMBEDDINGS
+from attrib.passes.forward import Hook, Inputs, answer_logits, embedding_hooks
 
 Shrink = Callable[[Any, Any], Any]
 """(gradient [row, batch, …], value [batch, …]) → the part of the gradient that is kept."""

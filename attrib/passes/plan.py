@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from attrib.errors import InputError
 from attrib.models.pair import Model
-from attrib.passes.forward import EMBEDDINGS, Inputs
+from attrib.options.methods import EMBEDDINGS
+from attrib.passes.forward import Inputs
 
 CHUNK_POSITIONS = {"cpu": 900, "cuda": 16384}
 """Positions in one product: fewer starve the matrix products, more only take memory (measured: docs/log.md)."""

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attrib.errors import InputError
 from attrib.measures import bits
+from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
 from attrib.records import Attribution, Explanation, storage
 from attrib.render import figures as draw
 from attrib.render import view
@@ -24,34 +25,6 @@ from attrib.render.view import Side, Special
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-Kind = Literal["sections", "prompt", "comparison", "heads", "strip", "track"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Figures that an explanation can have."""
-
-
-@dataclass(frozen=True)
-class FigureOptions:
-    """What to draw of a record."""
-
-    kinds: tuple[Kind, ...] | None = None
-    """None: all that the record can have; one that is named and that it lacks is refused."""
-    mapper: str | None = None
-    """Of sections and track; None: sections by every mapper, the track by the record's last."""
-    method: str | None = None
-    """Of the prompt; None: every method, and their comparison."""
-    preset: str = "neurips-double"
-    top: int | None = None
-    """Sections in the heatmap; None: 12, or as many as the preset has room for."""
-    special: Special = "fold"
-    """The chat template's tokens in the prompt heatmap."""
-    document: str | None = None
-    """Of the track; None: all."""
-    answer_part: str | None = None
-    """Words of the answer that heads and track are about; None: all of it."""
-    question_part: str | None = None
-    """Words of the question that heads look at; None: all of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +101,7 @@ def _free(name: str, taken: set[str]) -> str:
     return made
 
 
-_USES: dict[str, tuple[Kind, ...]] = {
+_USES: dict[str, tuple[FigureKind, ...]] = {
     "mapper": ("sections", "track"),
     "method": ("prompt",),
     "top": ("sections",),
@@ -139,7 +112,7 @@ _USES: dict[str, tuple[Kind, ...]] = {
 """Option that may be left out → figures that it changes."""
 
 
-def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Kind]) -> None:
+def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[FigureKind]) -> None:
     """InputError for an option that names what the record lacks, or that none of ``kinds`` uses."""
     if options.mapper is not None:
         view.mapping_of(explanation, options.mapper)
@@ -157,11 +130,11 @@ def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Kind
             raise InputError(f"--{flag}: no figure that is drawn uses it; leave it out or draw {' or '.join(users)}")
 
 
-def _able(explanation: Explanation, options: FigureOptions) -> list[Kind]:
+def _able(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
     """What the record can have; one method alone is not compared."""
     answered = bool(explanation.answer_tokens)
     scored = bool(explanation.mappings) and bool(explanation.sections)
-    able: dict[Kind, bool] = {
+    able: dict[FigureKind, bool] = {
         "sections": scored and answered,
         "prompt": bool(explanation.attributions) and answered,
         "comparison": len(explanation.attributions) > 1 and options.method is None and answered,
@@ -169,7 +142,7 @@ def _able(explanation: Explanation, options: FigureOptions) -> list[Kind]:
         "strip": answered,
         "track": scored,
     }
-    return [kind for kind in KINDS if able[kind]]
+    return [kind for kind in FIGURE_KINDS if able[kind]]
 
 
 def _sections(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:

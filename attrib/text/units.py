@@ -9,15 +9,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from attrib.errors import InputError
+from attrib.options.methods import Unit, UnitName
 from attrib.records import Token
 
-UnitName = Literal["token", "word", "sentence", "answer"]
-Unit = tuple[int, ...]
 # A line's end belongs to the sentence that it ends; full-width marks need no blank after them.
 _SENTENCE_END = re.compile(
     r"""(?:[.!?…]+["'”’)\]]*(?=\s|$)|[。！？][.!?…。！？]*["'”’」』）)\]]*)(?:\s*\n)?|\n(?:\s*\n)?"""

@@ -10,32 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from attrib.errors import InputError
-
-
-@dataclass(frozen=True)
-class TuneOptions:
-    """Hyperparameters, stored beside the adapter."""
-
-    epochs: int = 8
-    """Passes over the training examples."""
-    learning_rate: float = 8e-4
-    """Peak learning rate."""
-    rank: int = 4
-    """Rank of the adapter (LoRA)."""
-    alpha: int = 16
-    """The adapter is scaled by alpha / rank."""
-    dropout: float = 0.05
-    """Dropout before the adapter."""
-    batch: int = 8
-    """Examples a step and process: two processes learn from twice as many a step, in half as many steps."""
-    warmup: int = 20
-    """Steps of linear warm-up to the peak learning rate; it falls linearly to 0 from there."""
-    checkpoints: tuple[float, ...] = (1 / 12, 1 / 6, 1 / 3, 7 / 12, 1.0)
-    """Shares of all steps after which the adapter is saved; the last is the result."""
-    seed: int = 0
-    """Seed of the adapter's initial weights, the order of the examples and dropout."""
-    bf16: bool = True
-    """Compute in bf16 where the hardware can; the adapter's weights are fp32 while they are trained."""
+from attrib.options.fields import everyday, internal
 
 
 def spaced(count: int) -> tuple[float, ...]:
@@ -50,6 +25,33 @@ def spaced(count: int) -> tuple[float, ...]:
         gaps.append(gaps[-1] + gaps[-2])
     ends = [sum(gaps[: i + 1]) for i in range(count)]
     return tuple(end / ends[-1] for end in ends)
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """Hyperparameters, stored beside the adapter."""
+
+    epochs: int = everyday(8, "Adapter")
+    """Passes over the training examples."""
+    learning_rate: float = everyday(8e-4, "Adapter")
+    """Peak learning rate; it falls to 0 in a line from there."""
+    rank: int = everyday(4, "Adapter")
+    """Rank of the adapter (LoRA)."""
+    alpha: int = everyday(16, "Adapter")
+    """LoRA alpha; the adapter's scale is alpha / rank."""
+    dropout: float = everyday(0.05, "Adapter")
+    """Dropout before the adapter."""
+    batch: int = everyday(8, "Adapter", flag="--train-batch")
+    """Training examples a step and process: two processes learn from twice as many a step, in half as many steps."""
+    warmup: int = everyday(20, "Adapter")
+    """Warm-up steps until the peak learning rate."""
+    checkpoints: tuple[float, ...] = everyday(spaced(5), "Adapter", count=spaced)
+    """Checkpoints to save: how many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1; the last is the
+    result."""
+    seed: int = internal(0)
+    """Seed of weights, order and dropout."""
+    bf16: bool = True
+    """Compute in bf16 where the hardware can; the adapter's weights are fp32 while they are trained."""
 
 
 def check_options(options: TuneOptions) -> None:

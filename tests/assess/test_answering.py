@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from attrib.assess import answering
-from attrib.assess.answering import AnswerOptions, answer_all, greedy, questions_sha256, write_answers
+from attrib.assess.answering import answer_all, greedy, questions_sha256, write_answers
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.models.prompt import decode, encode_prompt
+from attrib.options.answers import AnswerOptions
 from attrib.passes.generate import generate_batch
 
 ASKED = [

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib.attribution import MethodOptions, attribute, attribute_model
+from attrib.attribution import attribute, attribute_model
 from attrib.attribution.job import MethodScores
 from attrib.errors import AttribError, InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
+from attrib.options.methods import MethodOptions
 from tests.conftest import save_model
 from tests.oracles import ARCHITECTURES, Loop, bare, encoded, loop, save_architecture
 

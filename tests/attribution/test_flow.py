@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute, attribute_model, flow
+from attrib.attribution import attribute, attribute_model, flow
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
+from attrib.options.methods import MethodOptions
 from tests.oracles import bare, encoded, save_architecture
 
 FLOW = ("rollout", "value_norm", "information_flow")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute, attribute_model
+from attrib.attribution import attribute, attribute_model
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
+from attrib.options.methods import MethodOptions
 from attrib.passes.graph import LayeredGraph
 from attrib.text.units import words
 from tests.oracles import ANSWER, ARCHITECTURES, LONG, QUESTION, Loop, bare, encoded, loop, save_architecture

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute, attribute_model
+from attrib.attribution import attribute, attribute_model
 from attrib.attribution.integrated import FIRST_PANELS, spread
 from attrib.attribution.job import MethodScores
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
+from attrib.options.methods import MethodOptions
 from tests.conftest import tiny_network, tiny_tokenizer
 from tests.oracles import bare, encoded
 

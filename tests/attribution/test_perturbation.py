@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute, attribute_model, make_job, perturbation
+from attrib.attribution import attribute, attribute_model, make_job, perturbation
 from attrib.attribution.job import MethodScores
 from attrib.errors import InputError
 from attrib.models.prompt import Encoded
+from attrib.options.methods import MethodOptions
 from attrib.passes.variants import score_variants
 from attrib.text.units import question_positions, sentences, words
 from tests.oracles import bare, encoded

@@ -10,13 +10,15 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from attrib.attribution import METHODS, QUICK, MethodOptions, aggregate, attribute, attribute_model, check_methods
+from attrib.attribution import METHODS, aggregate, attribute, attribute_model, check_methods
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode
+from attrib.options.explain import QUICK
+from attrib.options.methods import MethodOptions, UnitName
 from attrib.passes.targets import TARGETS
 from attrib.records import Attribution
-from attrib.text.units import UnitName, question_positions, words
+from attrib.text.units import question_positions, words
 from tests.oracles import encoded
 
 CHEAP = MethodOptions(unit="token", layer=1, steps=2, samples=2, ablations=8, permutations=1)

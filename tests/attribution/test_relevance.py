@@ -12,15 +12,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from attrib.attribution import MethodOptions, make_job, relevance
+from attrib.attribution import make_job, relevance
 from attrib.attribution.gradient import differentiated, times_value
 from attrib.attribution.job import AttributionJob, MethodScores
 from attrib.attribution.relevance import Kind, attnlrp, fixed_attention, propagated, rules
 from attrib.errors import ModelError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
+from attrib.options.methods import EMBEDDINGS, MethodOptions
 from attrib.passes.backward import backpropagate
-from attrib.passes.forward import EMBEDDINGS, logits_at
+from attrib.passes.forward import logits_at
 from attrib.passes.plan import plan
 from attrib.text.units import units
 from tests.conftest import save_model, tiny_tokenizer

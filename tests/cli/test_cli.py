@@ -15,7 +15,7 @@ import pytest
 
 from attrib import cli
 from attrib.cli import common
-from attrib.mapping import QUICK as QUICK_MAPPERS
+from attrib.options.explain import QUICK_MAPPERS
 from tests.programs import Program, attrib
 
 QUESTION = "Who keeps the light?"

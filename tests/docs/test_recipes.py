@@ -64,7 +64,8 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from attrib import Corpus, ModelPair, explain
-from attrib.attribution import METHODS, attribute, check_methods, MethodOptions
+from attrib.attribution import METHODS, attribute, check_methods
+from attrib.options.methods import MethodOptions
 from attrib.explaining import ExplainOptions
 from attrib.mapping import MAPPERS, check_mappers
 from attrib.models.prompt import encode, encode_answer, encode_prompt

@@ -13,7 +13,7 @@ import pytest
 from attrib import explaining
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.explaining import ExplainOptions, build_index, explain, trained_questions
+from attrib.explaining import build_index, explain, trained_questions
 from attrib.index import encoders as indexing
 from attrib.index.encoders import (
     PARTS,
@@ -24,12 +24,12 @@ from attrib.index.encoders import (
     stored_gradient,
     stored_reading,
 )
-from attrib.index.gradients import GradientEncoder, InfluenceOptions
+from attrib.index.gradients import GradientEncoder
 from attrib.index.index import Encoder, Index
 from attrib.mapping import reading
 from attrib.models.pair import ModelPair
+from attrib.options.explain import ExplainOptions, GradientOptions, InfluenceOptions
 from attrib.passes.capture import capture_texts
-from attrib.passes.gradients import GradientOptions
 from attrib.records import Explanation
 from tests.conftest import save_adapter
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter

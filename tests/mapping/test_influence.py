@@ -18,10 +18,8 @@ import torch
 from attrib.errors import InputError
 from attrib.index.gradients import (
     NOTHING,
-    Form,
     GradientEncoder,
     Gradients,
-    InfluenceOptions,
     Stage,
     TrainedQuestions,
     Vector,
@@ -36,7 +34,8 @@ from attrib.mapping.influence import DAMPING, influence, products, score, shrunk
 from attrib.mapping.reading import Reading
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
-from attrib.passes.gradients import GradientOptions, GradientReader
+from attrib.options.explain import Form, GradientOptions, InfluenceOptions
+from attrib.passes.gradients import GradientReader
 from attrib.training.items import answer_example, read_trained, text_example
 from attrib.training.schedule import Schedule, read_schedule
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter

@@ -12,8 +12,9 @@ import torch
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import ModelPair
+from attrib.options.explain import GradientOptions
 from attrib.passes import gradients as module
-from attrib.passes.gradients import GradientOptions, GradientReader
+from attrib.passes.gradients import GradientReader
 from tests.models.test_pair import save_neox
 
 IDS = (60, 61, 70, 62, 63, 64, 65, 66, 67)

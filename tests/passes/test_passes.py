@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
+from attrib.options.methods import EMBEDDINGS
 from attrib.passes.backward import Values, backpropagate
-from attrib.passes.forward import EMBEDDINGS, Changed, Inputs, evaluate, watch
+from attrib.passes.forward import Changed, Inputs, evaluate, watch
 from attrib.passes.plan import RowGroup, plan, split_rows
 from attrib.passes.targets import make_target
 from tests.conftest import save_model

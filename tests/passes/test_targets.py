@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from attrib.attribution import MethodOptions, attribute
+from attrib.attribution import attribute
 from attrib.errors import InputError
+from attrib.options.methods import MethodOptions
 from attrib.passes.targets import CONTRASTIVE, TARGETS, Goal, make_target
 from tests.oracles import encoded
 

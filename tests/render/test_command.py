@@ -10,11 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from attrib import cli
-from attrib.attribution import MethodOptions
 from attrib.corpus import demo
-from attrib.explaining import ExplainOptions
-from attrib.index.gradients import InfluenceOptions
-from attrib.passes.gradients import GradientOptions
+from attrib.options.explain import ExplainOptions, GradientOptions, InfluenceOptions
+from attrib.options.methods import MethodOptions
 from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.command import FLAGS, LOADING, READING, command

@@ -12,6 +12,7 @@ import pytest
 
 from attrib.attribution import METHODS
 from attrib.errors import InputError
+from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
 from attrib.records import Explanation, storage
 from attrib.render import export, view
 from attrib.render.figures import PRESETS
@@ -61,7 +62,7 @@ def test_settings_of_any_kind_become_json() -> None:
 def test_every_figure_of_a_record_is_written_with_what_goes_beside_it(tmp_path: Path) -> None:
     methods = ("attention", "leave_one_out")
     explanation = make_explanation(methods=methods, unit="word")
-    options = export.FigureOptions(mapper="bm25", preset="acl-single", top=4, special="hide")
+    options = FigureOptions(mapper="bm25", preset="acl-single", top=4, special="hide")
     files = export.figures(explanation, tmp_path, ["png", "svg"], options)
     assert {Path(file).name for file in files} == {file.name for file in tmp_path.iterdir()}
     stems = ("sections-bm25", "prompt-attention", "prompt-leave_one_out", "prompt-comparison", "answer", "track-bm25")
@@ -77,7 +78,7 @@ def test_a_stored_record_draws_the_same_comparison(tmp_path: Path) -> None:
     explanation = make_explanation(methods=("attention", "integrated_gradients", "leave_one_out"), unit="word")
     again = storage.load(storage.save(explanation, tmp_path / "record"))
     one, two = (
-        export.figures(e, tmp_path / name, ["svg"], export.FigureOptions(kinds=("comparison",), preset="acl-single"))
+        export.figures(e, tmp_path / name, ["svg"], FigureOptions(kinds=("comparison",), preset="acl-single"))
         for name, e in (("one", explanation), ("two", again))
     )
     assert [Path(file).read_bytes() for file in one] == [Path(file).read_bytes() for file in two]
@@ -86,8 +87,8 @@ def test_a_stored_record_draws_the_same_comparison(tmp_path: Path) -> None:
 def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks_them() -> None:
     explanation = with_heads(make_explanation(methods=("attention",)))
 
-    def stems(kinds: tuple[export.Kind, ...] | None, of: Explanation = explanation) -> list[str]:
-        return [drawing.name for drawing in export.drawings(of, export.FigureOptions(kinds=kinds))]
+    def stems(kinds: tuple[FigureKind, ...] | None, of: Explanation = explanation) -> list[str]:
+        return [drawing.name for drawing in export.drawings(of, FigureOptions(kinds=kinds))]
 
     assert stems(("heads", "strip")) == ["heads", "answer"]
     assert stems(None) == ["sections-bm25", "sections-hidden", "prompt-attention", "heads", "answer", "track-hidden"]
@@ -101,21 +102,21 @@ def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks
     assert stems(None, make_explanation(answer_texts=[], mappers=(), methods=())) == []
 
 
-@pytest.mark.parametrize("kind", export.KINDS)
+@pytest.mark.parametrize("kind", FIGURE_KINDS)
 @pytest.mark.parametrize(
     "lacking",
     [{"answer": 0}, {"sections": 0}, {"mappers": ()}, {"methods": ()}, {"sections": 0, "mappers": (), "methods": ()}],
     ids=lambda lacking: "-".join(lacking),
 )
 def test_a_figure_is_drawn_or_refused_in_one_line_whatever_the_record_lacks(
-    kind: export.Kind, lacking: dict[str, Any]
+    kind: FigureKind, lacking: dict[str, Any]
 ) -> None:
     explanation = with_heads(make_explanation(**lacking))
     needs = {
         "sections": {"answer", "sections", "mappers"}, "prompt": {"answer", "methods"},
         "comparison": {"answer", "methods"}, "heads": {"answer"}, "strip": {"answer"}, "track": {"sections", "mappers"},
     }[kind]  # fmt: skip
-    options = export.FigureOptions(kinds=(kind,))
+    options = FigureOptions(kinds=(kind,))
     if needs & set(lacking):
         with pytest.raises(InputError) as refused:
             list(export.drawings(explanation, options))
@@ -127,19 +128,19 @@ def test_a_figure_is_drawn_or_refused_in_one_line_whatever_the_record_lacks(
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_figures_that_nothing_was_asked_of_are_drawn_in_every_preset(preset: str) -> None:
     explanation = with_heads(make_explanation(sections=30, documents=9))
-    drawn = [drawing.name for drawing in export.drawings(explanation, export.FigureOptions(preset=preset))]
+    drawn = [drawing.name for drawing in export.drawings(explanation, FigureOptions(preset=preset))]
     assert {"sections-bm25", "sections-hidden", "heads", "answer", "track-hidden"} <= set(drawn)
 
 
 def test_what_is_refused_leaves_no_file_of_the_others(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not have it"):
-        export.figures(make_explanation(), tmp_path, ["png"], export.FigureOptions(answer_part="no such words"))
+        export.figures(make_explanation(), tmp_path, ["png"], FigureOptions(answer_part="no such words"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_parts_and_document_reach_the_figures() -> None:
     explanation = with_heads(make_explanation())
-    options = export.FigureOptions(
+    options = FigureOptions(
         kinds=("heads", "track"), mapper="hidden", document="manual-2.md", answer_part="warranty on",
         question_part="warranty",
     )  # fmt: skip
@@ -153,7 +154,7 @@ def test_parts_and_document_reach_the_figures() -> None:
 def test_names_from_a_record_never_leave_the_folder(tmp_path: Path) -> None:
     mapper = "../../x\\y:*?"
     explanation = make_explanation(mappers=(mapper,), methods=())
-    files = export.figures(explanation, tmp_path / "out", ["png"], export.FigureOptions())
+    files = export.figures(explanation, tmp_path / "out", ["png"], FigureOptions())
     assert {Path(file).parent for file in files} == {tmp_path / "out"}
     assert (tmp_path / "out" / "sections-..-..-x-y-.png").is_file()
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
@@ -161,5 +162,5 @@ def test_names_from_a_record_never_leave_the_folder(tmp_path: Path) -> None:
 
 def test_two_names_that_are_one_as_a_files_name_get_two_files() -> None:
     explanation = make_explanation(mappers=("hidden v2", "hidden/v2", "Hidden-v2"), methods=())
-    drawn = export.drawings(explanation, export.FigureOptions(kinds=("sections",)))
+    drawn = export.drawings(explanation, FigureOptions(kinds=("sections",)))
     assert [drawing.name for drawing in drawn] == ["sections-hidden-v2", "sections-hidden-v2-2", "sections-Hidden-v2-3"]

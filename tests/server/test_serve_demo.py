@@ -10,7 +10,7 @@ import pytest
 
 from attrib.cli.serve import explainer, ready_library
 from attrib.corpus import demo
-from attrib.explaining import ExplainOptions
+from attrib.options.explain import ExplainOptions
 from attrib.records import storage
 from tests.server.live import serving
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import InputError
+from attrib.options.methods import UnitName
 from attrib.records import Token
-from attrib.text.units import UnitName, question_positions, sentences, units, words
+from attrib.text.units import question_positions, sentences, units, words
 from tests.make import ODD_TOKENS, make_tokens
 from tests.oracles import encoded
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attrib.assess.answering import AnswerOptions
-from attrib.explaining import ExplainOptions
+from attrib.options.answers import AnswerOptions
+from attrib.options.explain import ExplainOptions
+from attrib.options.fields import bounded, everyday
 
 BASELINES = ("bm25", "embedding")
 """Mappers that know nothing of the models."""
@@ -21,7 +22,8 @@ class AttributionOptions:
     """How each answer is explained, and how often chance is drawn."""
 
     explain: ExplainOptions = field(default_factory=_verdicts_alone)
-    batch: int = AnswerOptions.batch
-    """Answers at a time."""
-    resamples: int = 1000
+    """How each answer is explained."""
+    batch: int = bounded(AnswerOptions.batch, low=1)
+    """Answers generated at a time."""
+    resamples: int = everyday(1000, "Run", low=1)
     """Bootstrap draws of the intervals."""

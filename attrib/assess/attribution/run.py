@@ -15,20 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess.answering import AnswerOptions, Reply, answer_all, provenance, questions_sha256
+from attrib.assess.answering import Reply, answer_all, provenance, questions_sha256
 from attrib.assess.attribution.options import BASELINES, AttributionOptions
 from attrib.assess.grading.scorers import correct
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
-from attrib.explaining import ExplainOptions, check_options, explain, make_library
 from attrib.explaining import OwnAnswers as Own
+from attrib.explaining import check_options, explain, make_library
 from attrib.files import digest
 from attrib.index.library import Library
 from attrib.measures import bits, bootstrap_interval
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_prompt
+from attrib.options.answers import AnswerOptions
+from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
 from attrib.records import LABELS, Explanation, storage
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attrib.assess.answering import AnswerOptions
-from attrib.assess.grading.judge import JudgeOptions
+from attrib.options.answers import AnswerOptions, JudgeOptions
+from attrib.options.fields import everyday, internal
 from attrib.training.options import TuneOptions
 
 FINETUNEBENCH_TOKENS = 100
@@ -19,7 +19,8 @@ class BenchmarkOptions:
     """How questions are asked and answers judged."""
 
     answers: AnswerOptions = field(default_factory=AnswerOptions)
-    judge: JudgeOptions | None = None
+    """How answers are made."""
+    judge: JudgeOptions | None = internal(None)
     """A language model that judges beside the scorers; None: none is asked."""
-    resamples: int = 1000
+    resamples: int = everyday(1000, "Run", low=1)
     """Bootstrap draws of the intervals."""

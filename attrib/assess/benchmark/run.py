@@ -20,12 +20,13 @@ from attrib.assess.answering import SIDES, Reply, Side, answer_all, provenance, 
 from attrib.assess.benchmark.baselines import majority, majority_by_template
 from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.grading.declining import abstains
-from attrib.assess.grading.judge import JudgeOptions, judge, read_verdicts, write_verdicts
+from attrib.assess.grading.judge import judge, read_verdicts, write_verdicts
 from attrib.assess.grading.scorers import SCORERS, correct, score_row
 from attrib.assess.questions import Malformed, Question
 from attrib.errors import InputError
 from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
+from attrib.options.answers import JudgeOptions
 from attrib.progress import Progress
 from attrib.training.items import Item
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attrib.assess.answering import AnswerOptions
+from attrib.options.answers import AnswerOptions
+from attrib.options.explain import LARGEST_SEED
+from attrib.options.fields import bounded, everyday
 
 SAME = 0.75
 """Cosine from which two answers mean the same; ``clusters`` says what it was chosen by."""
@@ -16,20 +18,21 @@ ENTAILED = 0.5
 class ConsistencyOptions:
     """How answers are sampled and compared."""
 
-    samples: int = 5
+    samples: int = everyday(5, "Answer", low=2)
     """Sampled answers to each question."""
-    temperature: float = 0.7
-    """Temperature of the samples."""
-    max_new_tokens: int = AnswerOptions.max_new_tokens
-    """Longest answer in tokens."""
+    temperature: float = everyday(0.7, "Answer", low=0.01)
+    """Sampling temperature."""
+    max_new_tokens: int = everyday(AnswerOptions.max_new_tokens, "Answer", low=1)
+    """Longest generated answer, in tokens."""
     threshold: float | None = None
-    """Similarity from which two answers mean the same; None: ``SAME`` for embeddings, ``ENTAILED`` for NLI."""
+    """Similarity from which two answers mean the same; none takes 0.75 for embeddings, 0.5 for NLI."""
     nli: str | None = None
-    """Folder or hub id of an NLI model that compares answers in place of the embedder."""
-    seed: int = 0
-    batch: int = AnswerOptions.batch
-    """Answers at a time."""
-    resamples: int = 1000
+    """NLI model that compares answers in place of the embedder: folder or hub id."""
+    seed: int = everyday(AnswerOptions.seed, "Run", low=0, high=LARGEST_SEED)
+    """Random seed, stored in the report."""
+    batch: int = bounded(AnswerOptions.batch, low=1)
+    """Answers generated at a time."""
+    resamples: int = everyday(1000, "Run", low=1)
     """Bootstrap draws of the intervals."""
 
     @property

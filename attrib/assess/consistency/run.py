@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, AnswerOptions, Reply, answer_all, greedy, provenance
+from attrib.assess.answering import SIDES, Reply, answer_all, greedy, provenance
 from attrib.assess.consistency.clusters import Relate, by_embedding, by_entailment, load_nli
 from attrib.assess.consistency.meanings import Meanings, Replies, answers_of, distinct_texts
 from attrib.assess.consistency.novelty import difference, new_terms, novelty_of
@@ -42,6 +42,7 @@ from attrib.measures import (
 from attrib.models.embedder import embed, load_embedder
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode, encode_prompt
+from attrib.options.answers import AnswerOptions
 from attrib.passes.likelihood import kl_given
 from attrib.progress import Progress
 from attrib.text.words import keys

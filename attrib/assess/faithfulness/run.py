@@ -42,11 +42,12 @@ from attrib.measures import bootstrap_interval
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
+from attrib.options.methods import Unit
 from attrib.passes.generate import generate
 from attrib.passes.targets import CONTRASTIVE, name_of
 from attrib.passes.variants import score_variants
 from attrib.progress import Progress
-from attrib.text.units import Unit, question_units
+from attrib.text.units import question_units
 from attrib.text.words import words as text_words
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)

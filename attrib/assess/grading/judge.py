@@ -17,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.files import write_atomically
+from attrib.options.answers import JudgeOptions
 
 _INSTRUCTION = (
     "You grade answers to questions. You get a JSON object with a question, the reference answer, sometimes other "
@@ -39,48 +39,6 @@ _LIMIT = 1 << 20
 """Bytes of a reply that are read."""
 _LONGEST_PAUSE = 60.0
 """Seconds."""
-
-
-@dataclass(frozen=True)
-class JudgeOptions:
-    """Where and whom to ask. There is no key here."""
-
-    url: str
-    """Address of the API, such as ``https://host/v1``, or of its ``…/chat/completions``."""
-    model: str
-    key_from: str = "ATTRIB_JUDGE_KEY"
-    """Environment variable that holds the key. Where it is not set, the request has none: local servers need none."""
-    timeout: float = 60.0
-    """Seconds without a byte."""
-    retries: int = 4
-    """Further attempts after a 429, a 5xx, a time-out or a broken connection."""
-
-    def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or not all("!" <= sign <= "~" for sign in self.url):
-            raise InputError("judge url: not an http(s) address; give one such as https://host/v1")
-        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-            raise InputError(
-                f"judge url of {parts.hostname}: it has a user, a query or a fragment, which could hold a secret; give "
-                "the address only, and the key in the environment"
-            )
-        if not self.model.strip():
-            raise InputError("judge model: no name; give the one that the endpoint knows")
-        if self.timeout <= 0 or self.retries < 0:
-            raise InputError(
-                f"judge: timeout {self.timeout} and retries {self.retries}; the first has to be positive, the "
-                "second not negative"
-            )
-
-    @property
-    def endpoint(self) -> str:
-        """Address that requests go to."""
-        url = self.url.rstrip("/")
-        return url if url.endswith("/chat/completions") else f"{url}/chat/completions"
 
 
 def judge(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrib.assess.answering import AnswerOptions, Reply, Side, answer_all, provenance, write_answers
+from attrib.assess.answering import Reply, Side, answer_all, provenance, write_answers
 from attrib.assess.holdout.comparing import compare
 from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_text, measure
 from attrib.assess.holdout.options import HoldoutOptions
@@ -25,6 +25,7 @@ from attrib.assess.split import Split, learned
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
+from attrib.options.answers import AnswerOptions
 from attrib.progress import Progress
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attrib.options.fields import bounded, everyday
 from attrib.training.options import TuneOptions
 
 TUNING = TuneOptions(learning_rate=1e-3, rank=8, dropout=0.0, batch=4, warmup=5)
@@ -15,11 +16,12 @@ class RetrainOptions:
     """How often to retrain, and how to tune."""
 
     tune: TuneOptions = TUNING
-    without: int | None = None
-    """Sections left out one at a time, drawn at random; None: each."""
-    halves: int = 48
-    """Random halves to train on."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of tuning; the first one's adapter is scored."""
-    draw: int = 0
+    """How each adapter is tuned."""
+    without: int | None = everyday(None, "Retraining", flag="--sections", low=0)
+    """Sections left out one at a time, drawn at random; default: each."""
+    halves: int = everyday(48, "Retraining", low=0)
+    """Random halves of the sections to train on."""
+    seeds: tuple[int, ...] = everyday((TuneOptions.seed,), "Retraining")
+    """Seeds of tuning, comma-separated; the first one's adapter is scored."""
+    draw: int = bounded(0, low=0)
     """Seed of the choice of sections and halves."""

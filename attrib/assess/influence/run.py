@@ -23,11 +23,12 @@ from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Texts, plan, retrain
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
-from attrib.explaining import ExplainOptions, mapping_layer
+from attrib.explaining import mapping_layer
 from attrib.index.library import Library
 from attrib.models.fingerprint import fingerprint, versions
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
+from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
 from attrib.training.items import Item, corpus_items, read_trained
 from attrib.training.options import TuneOptions

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from attrib.assess.questions import Question
-from attrib.explaining import ExplainOptions, map_sections, mapping_layer, read_sides, trained_questions
-from attrib.index.gradients import NOTHING, Gradients, InfluenceOptions, read_gradients
+from attrib.explaining import map_sections, mapping_layer, read_sides, trained_questions
+from attrib.index.gradients import NOTHING, Gradients, read_gradients
 from attrib.index.library import Library
 from attrib.mapping import MAPPERS
 from attrib.mapping.answer import MapperScores
@@ -22,6 +22,7 @@ from attrib.mapping.combined import Side, blend, learned_share, mix
 from attrib.mapping.influence import score
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
+from attrib.options.explain import ExplainOptions, InfluenceOptions
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.progress import Progress
 

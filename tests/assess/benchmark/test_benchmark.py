@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from attrib.assess import answering
-from attrib.assess.answering import AnswerOptions
 from attrib.assess.benchmark import run as benchmark
 from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.benchmark.run import (
@@ -25,9 +24,9 @@ from attrib.assess.benchmark.run import (
     score,
     summarise,
 )
-from attrib.assess.grading.judge import JudgeOptions
 from attrib.assess.questions import Malformed, Question
 from attrib.errors import InputError
+from attrib.options.answers import AnswerOptions, JudgeOptions
 from tests.assess.grading.test_judge import Server, said, server
 from tests.make_benchmark import asked, make_benchmark, make_report, replies
 

@@ -27,10 +27,11 @@ from attrib.assess.faithfulness.run import (
     measure,
 )
 from attrib.assess.questions import Question
-from attrib.attribution import MethodOptions, MethodScores
+from attrib.attribution import MethodScores
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.prompt import encode_answer, encode_prompt
+from attrib.options.methods import MethodOptions
 from attrib.text.units import question_units
 
 METHODS = ("attention", "input_x_gradient", "leave_one_out", "shapley")

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from attrib.assess.grading.judge import JudgeOptions, digest, judge, read_verdicts, write_verdicts
+from attrib.assess.grading.judge import digest, judge, read_verdicts, write_verdicts
 from attrib.assess.questions import Question
 from attrib.errors import InputError
+from attrib.options.answers import JudgeOptions
 
 KEY = "sk-a-secret-of-this-test"
 ASKED = Question("What is the capital of France?", "Belmarche", accept=("La Belmarche",))

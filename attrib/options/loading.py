@@ -1,0 +1,95 @@
+"""Where models and documents come from, and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrib.options.fields import bounded, everyday
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where models run, and in which numbers."""
+
+    device: str = everyday("auto", "Models")
+    """Device to run on: auto, cpu, cuda or mps."""
+    dtype: str = "auto"
+    """Number format of the weights: auto, float32, bfloat16, float16 or float64."""
+
+
+@dataclass(frozen=True)
+class BaseToTune:
+    """The model that is tuned."""
+
+    base: str | None = everyday(None, "Models")
+    """Base model to tune: hub id, folder or GGUF file; default: the demo's."""
+
+
+@dataclass(frozen=True)
+class TunableModel(Device, BaseToTune):
+    """The model that is tuned, and where."""
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """A base model and the model tuned from it; without both, the demo's."""
+
+    base: str | None = everyday(None, "Models")
+    """Base model: hub id, folder or GGUF file; an adapter knows its own."""
+    tuned: str | None = everyday(None, "Models")
+    """Tuned model: hub id, folder, GGUF file or PEFT adapter."""
+    device_map: str | None = None
+    """Device map for models beyond one GPU, handed to transformers."""
+    revision: str | None = None
+    """Revision of the base model on the hub."""
+    tuned_revision: str | None = None
+    """Revision of the tuned model on the hub."""
+    trust_remote_code: bool = everyday(False, "Models")
+    """Run code that comes with a model."""
+
+
+@dataclass(frozen=True)
+class Models(Device, ModelNames):
+    """A base model and the model tuned from it, and where they run."""
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How documents are cut into sections."""
+
+    text_column: str | None = None
+    """Text column of JSONL, CSV and Parquet files."""
+    title_column: str | None = None
+    """Title column of JSONL, CSV and Parquet files."""
+    max_tokens: int = bounded(256, low=8)
+    """Longest section, in words and punctuation marks."""
+
+
+@dataclass(frozen=True)
+class Documents(ReadingOptions):
+    """The fine-tuning documents."""
+
+    path: Path | None = everyday(None, "Documents", flag="--documents")
+    """Folder or file that the model was tuned on."""
+
+
+@dataclass(frozen=True)
+class Control(ReadingOptions):
+    """Texts beside the documents, as a control."""
+
+    control: Path | None = everyday(None, "Documents")
+    """Control texts that neither model was tuned on; default: texts of the package."""
+
+
+@dataclass(frozen=True)
+class ControlledDocuments(Control, Documents):
+    """The fine-tuning documents, and control texts."""
+
+
+@dataclass(frozen=True)
+class IndexedDocuments(ControlledDocuments):
+    """The same, with an index of them."""
+
+    index: Path | None = everyday(None, "Documents")
+    """Folder that attrib index made of the same documents."""
