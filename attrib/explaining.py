@@ -302,7 +302,7 @@ def _capture_options(options: ExplainOptions, layer: int, keep: Sequence[int]) -
 
 def mapping_layer(pair: ModelPair, options: ExplainOptions) -> int:
     """The layer whose states are compared."""
-    return options.layer if options.layer is not None else settings().layer(pair.base.n_layers)
+    return options.hidden.layer if options.hidden.layer is not None else settings().layer(pair.base.n_layers)
 
 
 def read_sides(
@@ -317,7 +317,7 @@ def read_sides(
 ) -> tuple[Side, Side]:
     """What base and tuned make of the answer (``captures``: base, tuned) and of the chosen sections and the control."""
     layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)[0]
-    named = layer if options.layer is not None else None
+    named = layer if options.hidden.layer is not None else None
     numbers = library.with_control(chosen)
     texts = {int(i): library.texts[i] for i in numbers}
     wanted = {MAPPERS[mapper].needs for mapper in options.mappers if mapper in MAPPERS}

@@ -80,7 +80,7 @@ def make_faithfulness(seed: int = 0) -> FaithfulnessReport:
             for metric in ("comprehensiveness", "sufficiency", "area", "leave_one_out"):
                 ends = gain - 0.2, gain + 0.2
                 rows.append(FaithfulnessRow(method, side, metric, gain, *ends, gain, *ends, 24))
-    prompt = {"ablate": "delete", "target": "logprob"}
+    prompt = {"perturbation": {"ablate": "delete"}, "target": "logprob"}
     provenance: dict[str, object] = {
         "base": PAIR["base"]["sha256"], "tuned": PAIR["tuned"]["sha256"], "versions": VERSIONS,
         "options": {"prompt": prompt, "random_orders": 10, "seed": seed},

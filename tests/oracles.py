@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
+from attrib.options.fields import options_of, with_values
+from attrib.options.methods import MethodOptions
 from tests.conftest import tiny_tokenizer
 
 QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keeper"
@@ -24,6 +26,14 @@ that TransformerLens does not list."""
 
 TargetOf = Callable[[Any, int], Any]
 """(logits [d_vocab], answer token's index) → the number that is explained."""
+
+
+def knobs(options: MethodOptions | None = None, **values: Any) -> MethodOptions:
+    """The options with each knob by its own name, whichever group it stands in."""
+    options = options or MethodOptions()
+    paths = {option.name: option.path for option in options_of(options, "prompt")}
+    changed: MethodOptions = with_values(options, {paths.get(name, (name,)): value for name, value in values.items()})
+    return changed
 
 
 def encoded(pair: Any, question: str = QUESTION, answer: str = ANSWER) -> Encoded:

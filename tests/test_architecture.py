@@ -44,7 +44,6 @@ CONVENIENCE = ("attrib.records.explanation", "Explanation")
 
 LEFT = {
     "assess": 12,
-    "cli": 13,
     "corpus": 1,
     "explaining": 2,
     "index": 1,

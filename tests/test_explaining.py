@@ -16,7 +16,7 @@ from attrib.explaining import ask, explain
 from attrib.index.library import Library
 from attrib.models.pair import ModelPair
 from attrib.options.explain import QUICK as QUICK_METHODS
-from attrib.options.explain import QUICK_MAPPERS, ExplainOptions
+from attrib.options.explain import QUICK_MAPPERS, ExplainOptions, HiddenOptions
 from attrib.options.methods import MethodOptions
 from attrib.records import storage
 
@@ -31,7 +31,7 @@ CONTROL = Corpus.from_texts(
     ["Turn the screw until the wheel hangs straight.", "The board met at noon and agreed.", "Rain is likely later."],
     name="control",
 )
-QUICK = ExplainOptions(candidates=3, max_new_tokens=6, layer=1)
+QUICK = ExplainOptions(candidates=3, max_new_tokens=6, hidden=HiddenOptions(1))
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +185,10 @@ def test_odd_questions_are_text_like_any_other(tiny_pair: Any, question: str) ->
         ({"methods": ("magic",)}, "method 'magic' is unknown"),
         ({"mappers": ("magic",)}, "mapper 'magic' is unknown"),
         ({"candidates": -1}, "candidates is -1"),
-        ({"layer": 99}, "layer 99"),
+        ({"hidden": HiddenOptions(99)}, "layer 99"),
         ({"seed": -1}, "seed is -1"),
         ({"answer": "  \n"}, "only blanks"),
-        ({"memory_gb": 1e-9}, "raise --memory"),
+        ({"memory_gb": 1e-9}, "raise memory_gb"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(

@@ -14,12 +14,11 @@ from typing import Literal
 
 import numpy as np
 
+from attrib.assess.holdout.options import By, SplitOptions, Stratify
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.records import Section
 
-By = Literal["section", "document", "column"]
-Stratify = Literal["document", "kind", "none"]
 Part = Literal["tuned-on", "held-out", "general"]
 PARTS: tuple[Part, Part, Part] = ("tuned-on", "held-out", "general")
 """Learned, kept out, and what no section says."""
@@ -56,9 +55,9 @@ def split(
     sections: Sequence[Section],
     asked: Sequence[Question],
     *,
-    by: By = "section",
-    share: float = 0.5,
-    stratify: Stratify = "document",
+    by: By = SplitOptions.by,
+    share: float = SplitOptions.share,
+    stratify: Stratify = SplitOptions.stratify,
     seed: int = 0,
 ) -> Split:
     """Part ``sections`` and ``asked``; the same arguments give the same parts.

@@ -36,7 +36,9 @@ METHODS: dict[str, Method] = {
     "attention": Method(attention.looked, attention.mean, attention.ATTENTION, "1 F"),
     "attention_last": Method(attention.looked, attention.last_layer, attention.ATTENTION_LAST, "1 F"),
     "attention_max": Method(attention.looked, attention.largest, attention.ATTENTION_MAX, "1 F"),
-    "attention_head": Method(attention.looked, attention.one_head, attention.ATTENTION_HEAD, "1 F"),
+    "attention_head": Method(
+        attention.looked, attention.one_head, attention.ATTENTION_HEAD, "1 F", knobs=("attention_head",)
+    ),
     "rollout": Method(flow.propagated, flow.rollout, flow.ROLLOUT, "1 F"),
     "value_norm": Method(flow.propagated, flow.value_norm, flow.VALUE_NORM, "1 F"),
     "information_flow": Method(flow.propagated, flow.information_flow, flow.INFORMATION_FLOW, "1 F"),
@@ -44,14 +46,31 @@ METHODS: dict[str, Method] = {
     "saliency": Method(gradient.differentiated, gradient.l2, gradient.SALIENCY, BACKWARD),
     "saliency_l1": Method(gradient.differentiated, gradient.l1, gradient.SALIENCY_L1, BACKWARD),
     "input_x_gradient": Method(gradient.differentiated, gradient.times_value, gradient.INPUT_X_GRADIENT, BACKWARD),
-    "smoothgrad": Method(gradient.smoothed, gradient.l2, gradient.SMOOTHGRAD, "samples × (1 F + 1 B)"),
+    "smoothgrad": Method(
+        gradient.smoothed, gradient.l2, gradient.SMOOTHGRAD, "samples × (1 F + 1 B)", knobs=("smoothgrad",)
+    ),
     "integrated_gradients": Method(
-        integrated.integrated, None, integrated.INTEGRATED_GRADIENTS, "steps × (1 F + 1 B a row) + survey"
+        integrated.integrated,
+        None,
+        integrated.INTEGRATED_GRADIENTS,
+        "steps × (1 F + 1 B a row) + survey",
+        knobs=("integrated_gradients",),
     ),
     "relevance": Method(relevance.propagated, relevance.attnlrp, relevance.RELEVANCE, BACKWARD),
-    "leave_one_out": Method(perturbation.left_out, None, perturbation.LEAVE_ONE_OUT, "1 F a source", perturbs=True),
-    "contextcite": Method(perturbation.contextcite, None, perturbation.CONTEXTCITE, "ablations × F", perturbs=True),
-    "shapley": Method(perturbation.shapley, None, perturbation.SHAPLEY, "permutations × 1 F a source", perturbs=True),
+    "leave_one_out": Method(
+        perturbation.left_out, None, perturbation.LEAVE_ONE_OUT, "1 F a source", True, ("perturbation",)
+    ),
+    "contextcite": Method(
+        perturbation.contextcite, None, perturbation.CONTEXTCITE, "ablations × F", True, ("perturbation", "contextcite")
+    ),
+    "shapley": Method(
+        perturbation.shapley,
+        None,
+        perturbation.SHAPLEY,
+        "permutations × 1 F a source",
+        True,
+        ("perturbation", "shapley"),
+    ),
 }
 PERTURBING = frozenset(name for name, method in METHODS.items() if method.perturbs)
 
@@ -229,22 +248,28 @@ def check_methods(methods: Sequence[str], options: MethodOptions | None = None) 
     if options is None:
         return
     _check_choices(options)
-    if "attention_head" in methods and options.layer is None:
-        raise InputError("attention_head: which layer? add --attention-layer (and --attention-head for one head)")
-    if options.ablate == "replace" and options.baseline in ("zero", "mean") and PERTURBING & set(methods):
-        raise InputError("ablate: a token is replaced by a token; add --baseline eos, pad, unk or a token's id")
+    if "attention_head" in methods and options.attention_head.layer is None:
+        raise InputError("attention_head: which layer? add -o attention_head.layer=5 (and attention_head.head for one)")
+    replaced = options.perturbation.ablate == "replace" and PERTURBING & set(methods)
+    if replaced and options.baseline in ("zero", "mean"):
+        raise InputError(
+            "perturbation.ablate: a token is replaced by a token; add -o prompt.baseline=eos, or pad, unk, a token's id"
+        )
 
 
 def _check_choices(options: MethodOptions) -> None:
     """InputError for a word or number that is none of the choices."""
-    hints = get_type_hints(MethodOptions)
-    for name in ("special", "rule", "path", "sources", "ablate"):
-        allowed = get_args(hints[name])
-        if getattr(options, name) not in allowed:
-            raise InputError(f"{name} {getattr(options, name)!r} is unknown; choose {' or '.join(allowed)}")
-    if options.steps != "auto" and options.steps < 1:
-        raise InputError(f"steps={options.steps}: integrated gradients need a step or more")
-    if not options.tolerance > 0 or options.max_steps < 1:
-        raise InputError(f"tolerance={options.tolerance}, max_steps={options.max_steps}: give numbers above 0")
+    for group in (options, options.integrated_gradients, options.perturbation):
+        hints = get_type_hints(type(group))
+        for name in ("special", "rule", "path", "sources", "ablate"):
+            if name in hints and getattr(group, name) not in (allowed := get_args(hints[name])):
+                raise InputError(f"{name} {getattr(group, name)!r} is unknown; choose {' or '.join(allowed)}")
+    path = options.integrated_gradients
+    if path.steps != "auto" and path.steps < 1:
+        raise InputError(f"integrated_gradients.steps is {path.steps}: integrated gradients need a step or more")
+    if not path.tolerance > 0 or path.max_steps < 1:
+        raise InputError(
+            f"integrated_gradients: tolerance={path.tolerance}, max_steps={path.max_steps}: give numbers above 0"
+        )
     if isinstance(options.target, str):
         check_target(options.target, contrast=options.contrast is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -69,10 +69,11 @@ def largest(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
 
 def one_head(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
     """One layer, one head, or the mean over that layer's heads where no head is named."""
-    assert job.options.layer is not None
-    if layer != resolve_layers((job.options.layer,), job.model.n_layers)[0]:
+    chosen = job.options.attention_head
+    assert chosen.layer is not None
+    if layer != resolve_layers((chosen.layer,), job.model.n_layers)[0]:
         return so_far
-    head = job.options.head
+    head = chosen.head
     if head is not None and not -len(pattern) <= head < len(pattern):
         raise InputError(f"attention_head: head {head}: the model has heads 0 to {len(pattern) - 1}")
     return pattern.mean(0) if head is None else pattern[head]
@@ -96,7 +97,7 @@ def looked(job: AttributionJob, parts: Mapping[str, Part]) -> dict[str, MethodSc
     # The pattern ends one position before the last answer token, which nothing predicts from.
     wide = {n: np.pad(v.double().cpu().numpy(), ((0, 0), (0, job.positions - v.shape[1]))) for n, v in found.items()}
     scores = own(job, list(wide), [np.stack([v[list(row)].mean(0) for row in job.rows]) for v in wide.values()])
-    chosen = {"layer": job.options.layer, "head": job.options.head}
+    chosen = asdict(job.options.attention_head)
     return {name: replace(s, settings=chosen) if parts[name] is one_head else s for name, s in scores.items()}
 
 

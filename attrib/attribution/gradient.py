@@ -83,9 +83,11 @@ def smoothed(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, Met
     """The mean gradient over noisy copies of the embeddings, then its reduction."""
     import torch
 
-    samples, noise = job.options.samples, job.options.noise
+    samples, noise = job.options.smoothgrad.samples, job.options.smoothgrad.noise
     if samples < 1 or noise < 0:
-        raise InputError(f"samples={samples}, noise={noise}: SmoothGrad needs a sample or more and no negative noise")
+        raise InputError(
+            f"smoothgrad: samples={samples}, noise={noise}: SmoothGrad needs a sample or more and no negative noise"
+        )
     generator = torch.Generator().manual_seed(job.options.seed)
     ranges: list[float] = []
 
@@ -124,7 +126,7 @@ def _room(job: AttributionJob, width: int) -> np.ndarray:
     if size > job.options.memory_gb:
         raise InputError(
             f"smoothgrad: mean gradients of {len(job.rows)} rows need {size:.1f} GB, the budget is "
-            f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise --memory"
+            f"{job.options.memory_gb:g} GB; explain words or the whole answer, or raise memory_gb"
         )
     return np.zeros((len(job.rows), job.positions, width), np.float32)
 

@@ -65,7 +65,7 @@ class _Line:
 
     def start(self, value: Any) -> Any:
         """The embeddings at α = 0: the baseline at the positions that move."""
-        moved = self.job.prompt if self.job.options.path == "prompt" else self.job.positions
+        moved = self.job.prompt if self.job.options.integrated_gradients.path == "prompt" else self.job.positions
         start = value.clone()
         start[:, :moved] = self.nothing.to(value)
         return start
@@ -119,25 +119,26 @@ def integrated(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, Meth
     line = _Line(*given) if options.at == EMBEDDINGS else _LayerLine(*given).begin()
     ends = job.by_row(_along(job, line, (0.0, 1.0)))
     change = ends[1] - ends[0]
-    steps = options.steps
+    path = options.integrated_gradients
+    steps = path.steps
     if steps == "auto":
         scores, used = _adaptive(job, line, change)
-    elif options.rule == "gauss":
+    elif path.rule == "gauss":
         scores, used = _quadrature(job, line, *_gauss(steps))[0], steps
     else:
         edges = spread(*_survey(job, line, steps), steps)
         scores, used = _quadrature(job, line, (edges[1:] + edges[:-1]) / 2, np.diff(edges))[0], steps
     settings: dict[str, object] = {
         "steps": used,
-        "rule": options.rule if steps != "auto" else "guided, refined",
+        "rule": path.rule if steps != "auto" else "guided, refined",
         "baseline": options.baseline,
-        "path": options.path,
+        "path": path.path,
         "at": options.at,
-        "tolerance": options.tolerance,
+        "tolerance": path.tolerance,
         "change": [float(c) for c in change],
     }
     gap = scores.sum(1) - change
-    settings["converged"] = bool((np.abs(gap) <= _allowed(options.tolerance, change)).all())
+    settings["converged"] = bool((np.abs(gap) <= _allowed(path.tolerance, change)).all())
     return dict.fromkeys(parts, MethodScores(scores, job.every_position, gap, settings))
 
 
@@ -254,15 +255,16 @@ def _adaptive(job: AttributionJob, line: _Line, change: np.ndarray) -> tuple[np.
     The middle third keeps the panel's own point, so that nothing computed is thrown away. A panel's gap is its scores'
     sum − the target's change over it, which forwards alone tell; gaps that cancel by chance must not be large.
     """
-    allowed = _allowed(job.options.tolerance, change)
-    first = min(FIRST_PANELS, job.options.max_steps)
+    allowed = _allowed(job.options.integrated_gradients.tolerance, change)
+    most = job.options.integrated_gradients.max_steps
+    first = min(FIRST_PANELS, most)
     edges = spread(*_survey(job, line, first), first)
     values = job.by_row(_along(job, line, list(edges)))
     scores = _quadrature(job, line, (edges[1:] + edges[:-1]) / 2, np.diff(edges), apart=True)
     used = len(scores)
     while True:
         gaps = scores.sum(-1, dtype=np.float64) - np.diff(values, axis=0)
-        room = (job.options.max_steps - used) // 2
+        room = (most - used) // 2
         within = (np.abs(gaps.sum(0)) <= allowed) & (np.abs(gaps).sum(0) <= CANCELLING * allowed)
         if within.all() or room < 1:
             return scores.sum(0, dtype=np.float64), used

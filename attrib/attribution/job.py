@@ -72,8 +72,8 @@ class AttributionJob:
 
     def sources(self) -> tuple[Unit, ...]:
         """Prompt positions that perturbation takes away together."""
-        encoded, name = self.encoded, self.options.sources
-        if self.options.ablate_template:
+        encoded, name = self.encoded, self.options.perturbation.sources
+        if self.options.perturbation.template:
             return units(encoded.prompt_tokens, name)
         return question_units(encoded.prompt_tokens, encoded.question, name)
 
@@ -106,6 +106,8 @@ class Method:
     """In forwards (F) and backwards (B)."""
     perturbs: bool = False
     """Whether it takes parts of the prompt away, so that options about sources hold for it."""
+    knobs: tuple[str, ...] = ()
+    """Groups of ``MethodOptions`` that it heeds, beside those that every method does."""
 
 
 def own(job: AttributionJob, names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, MethodScores]:

@@ -58,7 +58,7 @@ def contextcite(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, Met
     """
     from sklearn.linear_model import Lasso
 
-    sources, n = _sources(job), job.options.ablations
+    sources, n = _sources(job), job.options.contextcite.ablations
     if n < 4:
         raise InputError(f"ablations={n}: a surrogate needs at least 4 random subsets; give more")
     rng = np.random.default_rng(job.options.seed)
@@ -86,7 +86,7 @@ def shapley(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodS
 
     Rows sum to target with all sources − target with none, whatever the number of orders.
     """
-    sources, orders = _sources(job), job.options.permutations
+    sources, orders = _sources(job), job.options.shapley.permutations
     if orders < 1:
         raise InputError(f"permutations={orders}: Shapley values need an order or more")
     rng = np.random.default_rng(job.options.seed)
@@ -111,7 +111,7 @@ def without(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray) -> t
     """
     gone = {i for source, stays in zip(sources, kept, strict=True) if not stays for i in source}
     ids = job.encoded.prompt_ids
-    if job.options.ablate == "delete":
+    if job.options.perturbation.ablate == "delete":
         tokenizer = job.model.tokenizer
         begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         left = tuple(token for i, token in enumerate(ids) if i not in gone)
@@ -124,7 +124,8 @@ def _sources(job: AttributionJob) -> tuple[Unit, ...]:
     sources = job.sources()
     if not sources:
         raise InputError(
-            "sources: the prompt has nothing to take away but its chat template; allow that with --ablate-template"
+            "sources: the prompt has nothing to take away but its chat template; allow that with "
+            "-o perturbation.template=true"
         )
     return sources
 
@@ -146,10 +147,10 @@ def _values(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray, what
 
 
 def _settings(job: AttributionJob, forwards: int) -> dict[str, object]:
-    options = job.options
+    options = job.options.perturbation
     return {
         "sources": options.sources,
         "ablate": options.ablate,
-        "baseline": options.baseline if options.ablate == "replace" else None,
+        "baseline": job.options.baseline if options.ablate == "replace" else None,
         "forwards": forwards,
     }

@@ -11,11 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
+from attrib.options.loading import Control, Documents, Models, ReadingOptions
 from attrib.printable import can_print
 
 if TYPE_CHECKING:
@@ -124,71 +126,53 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
 
 
-def check_placement(device: str, device_map: str | None) -> None:
+def check_placement(models: Models) -> None:
     """InputError where two options say where the model goes."""
-    if device_map is not None and device != "auto":
-        raise InputError("device: --device-map places the model by itself; leave --device out")
+    if models.device_map is not None and models.device != Models.device:
+        raise InputError("device: models.device_map places the model by itself; leave --device out")
 
 
-def load_pair(
-    base: str | None,
-    tuned: str | None,
-    device: str,
-    dtype: str,
-    device_map: str | None,
-    revision: str | None,
-    tuned_revision: str | None,
-    trust_remote_code: bool,
-    progress: Progress,
-) -> ModelPair:
+def load_pair(models: Models, progress: Progress) -> ModelPair:
+    """Both models, with the demo's fetched first where they are meant."""
     from attrib.models import bundled
     from attrib.models.pair import ModelPair
     from attrib.models.sources import DEFAULT
 
     progress("loading models", 0, 1)
-    if base == DEFAULT or (base is None and tuned is None):
+    if models.base == DEFAULT or (models.base is None and models.tuned is None):
         # Here rather than inside load, to show its progress.
         bundled.get_default_model(lambda line: progress(line, 0, 1))
-    pair = ModelPair.load(
-        base,
-        tuned,
-        device=device,
-        dtype=dtype,
-        device_map=device_map,
-        revision=revision,
-        tuned_revision=tuned_revision,
-        trust_remote_code=trust_remote_code,
-    )
+    pair = ModelPair.load(**asdict(models))
     progress("loading models", 1, 1)
     return pair
 
 
-def read_corpus(
-    base: str | None,
-    tuned: str | None,
-    documents: Path | None,
-    text_column: str | None,
-    title_column: str | None,
-    max_tokens: int,
-) -> tuple[Corpus, bool]:
+def read_corpus(models: Models, documents: Documents) -> tuple[Corpus, bool]:
     """The documents, read before any model is loaded, and whether they are the demo's."""
     from attrib.corpus import demo
-    from attrib.corpus.documents import Corpus
 
-    if documents is None:
-        if base is None and tuned is None:
-            if text_column or title_column:
-                raise InputError("text-column: the demo's documents have no columns; name yours with --documents")
-            return demo.corpus(max_tokens), True
+    if documents.path is None:
+        if models.base is None and models.tuned is None:
+            if documents.text_column or documents.title_column:
+                raise InputError("documents: the demo's have no columns; name yours with --documents")
+            return demo.corpus(documents.max_tokens), True
         raise InputError("documents: none named for these models; add --documents with what the model was tuned on")
-    if tuned is None:
+    if models.tuned is None:
         raise InputError("tuned: documents without a model that was tuned on them; add --tuned")
-    return Corpus.read(documents, text_column=text_column, title_column=title_column, max_tokens=max_tokens), False
+    return read_documents(documents.path, documents), False
 
 
-def read_control(path: Path | None, max_tokens: int) -> Corpus | None:
+def read_documents(path: Path, reading: ReadingOptions) -> Corpus:
+    """The sections of a folder or file."""
     from attrib.corpus.documents import Corpus
 
-    if path is None:
-        return None
-    return Corpus.read(path, max_tokens=max_tokens)
+    return Corpus.read(
+        path, text_column=reading.text_column, title_column=reading.title_column, max_tokens=reading.max_tokens
+    )
+
+
+def read_control(documents: Control) -> Corpus | None:
+    """The control texts that are named; None: those of the package."""
+    from attrib.corpus.documents import Corpus
+
+    return None if documents.control is None else Corpus.read(documents.control, max_tokens=documents.max_tokens)

@@ -9,18 +9,21 @@ from typing import Annotated
 import typer
 
 from attrib.cli.common import check_writable, note, show_progress
-from attrib.cli.options import Budget, Json, megabytes
+from attrib.cli.groups import Budget, Json
+from attrib.cli.texts import megabytes
+
+EXAMPLE = "attrib gallery attrib-demo --out attrib-demo/gallery"
 
 
 def gallery(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folders with records, at any depth: of explain, demo, assess attribution.")
+        list[Path], typer.Argument(help="Folders with records of explain, demo or assess attribution, at any depth.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of index.html and the pages.")],
+    out: Annotated[Path, typer.Option(help="Folder for index.html and the pages.")],
     budget: Budget = 10.0,
     as_json: Json = False,
 ) -> None:
-    """One page for each explanation, and an index to search and filter them; needs no model."""
+    """Write a page for each record and an index; needs no model."""
     from attrib.render import gallery as pages
 
     for folder in folders:

@@ -7,35 +7,18 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from attrib.cli.common import check_placement, check_writable, load_pair, note, read_control, read_corpus, show_progress
-from attrib.cli.options import (
-    BaseName,
-    Candidates,
-    ControlTexts,
-    Device,
-    DeviceMap,
-    Dtype,
-    IndexFolder,
-    KeepHeads,
-    MaxTokens,
-    Memory,
-    Methods,
-    Revision,
-    TextColumn,
-    TitleColumn,
-    TrustRemoteCode,
-    TunedName,
-    TunedOn,
-    TunedRevision,
-    split_names,
-)
+from attrib.cli.groups import Given
 from attrib.errors import InputError
+from attrib.options.explain import ExplainOptions
+from attrib.options.fields import bounded, everyday
+from attrib.options.loading import IndexedDocuments, Models
 
 if TYPE_CHECKING:
     from attrib.corpus.documents import Corpus
@@ -45,30 +28,47 @@ if TYPE_CHECKING:
     from attrib.progress import Progress
     from attrib.records import Explanation
 
-
-SHOWING = ("folder", "out", "host", "port", "allow_host")
-"""Options that mean something without a model."""
+    Explainer = Callable[[str, str | None, Progress], Explanation]
 
 
-class Serve(TyperCommand):
-    """The command: what only a model heeds must not be given in vain."""
-
-    def invoke(self, ctx: Any) -> Any:
-        given = [n for n in ctx.params if n not in SHOWING and ctx.get_parameter_source(n).name == "COMMANDLINE"]
-        if given and not asks(ctx.params["folder"], ctx.params["base"], ctx.params["tuned"], ctx.params["documents"]):
-            raise InputError(
-                f"--{given[0].replace('_', '-')}: FOLDER alone is shown without a model; name --base, --tuned and "
-                "--documents too, or leave it out"
-            )
-        return super().invoke(ctx)
+EXAMPLE = "attrib serve --tuned ./adapter --documents ./docs --out ./explanations"
+SHOWING = "server."
+"""Group of the options that mean something without a model."""
 
 
-def asks(folder: Path | None, base: str | None, tuned: str | None, documents: Path | str | None) -> bool:
-    """Whether there is a model to ask."""
-    return folder is None or (base, tuned, documents) != (None, None, None)
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where the page is served, and what it accepts."""
+
+    out: Path | None = everyday(None, "Server")
+    """Folder that keeps new explanations; default: FOLDER, else a temporary one, gone at the end."""
+    host: str = everyday("127.0.0.1", "Server")
+    """Address to listen on; beyond this machine a token is needed, and printed."""
+    port: int = everyday(8000, "Server", low=0, high=65535)
+    """Port to listen on; 0 takes any free one."""
+    allow_host: tuple[str, ...] = everyday((), "Server")
+    """Other names that browsers use, of a proxy in front, comma-separated; a token is then needed."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What visitors may ask."""
+
+    queue: int = bounded(16, low=0, high=1000)
+    """Questions that may wait behind the running one."""
+    max_question: int = bounded(2000, low=1)
+    """Longest question, in characters."""
+    max_answer: int = bounded(4000, low=1)
+    """Longest answer that may be given, in characters."""
 
 
 def serve(
+    models: Models,
+    documents: IndexedDocuments,
+    explain: ExplainOptions,
+    server: ServerOptions,
+    requests: Requests,
+    given: Given,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -77,78 +77,30 @@ def serve(
             "and --documents new explanations are kept there too.",
         ),
     ] = None,
-    base: BaseName = None,
-    tuned: TunedName = None,
-    documents: TunedOn = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that keeps new explanations; default: FOLDER, else a temporary one, gone at the end."
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. Elsewhere than on this machine a token is needed, and printed.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 8000,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="Another name that browsers use, of a proxy in front; a token is then needed. Repeatable."),
-    ] = None,
-    queue: Annotated[int, typer.Option(min=0, max=1000, help="Questions that may wait behind the running one.")] = 16,
-    max_question: Annotated[int, typer.Option(min=1, help="Longest question, characters.")] = 2000,
-    max_answer: Annotated[int, typer.Option(min=1, help="Longest answer that may be given, characters.")] = 4000,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer of a model in tokens.")] = 64,
-    methods: Methods = "attention,saliency,input_x_gradient,leave_one_out",
-    mappers: Annotated[
-        str, typer.Option(help="Section mappers, comma-separated, as in attrib explain.")
-    ] = "bm25,verbatim,embedding,hidden,learned,combined",
-    index: IndexFolder = None,
-    candidates: Candidates = 24,
-    heads: KeepHeads = False,
-    control: ControlTexts = None,
-    text_column: TextColumn = None,
-    title_column: TitleColumn = None,
-    max_tokens: MaxTokens = 256,
-    memory: Memory = 2.0,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    device_map: DeviceMap = None,
-    revision: Revision = None,
-    tuned_revision: TunedRevision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed, stored in every record.")] = 0,
 ) -> None:
-    """Ask questions in the browser: the page of each explanation, live, one question at a time.
+    """Ask questions in the browser, one at a time.
 
-    Without FOLDER, --base, --tuned and --documents the demo's model and documents are used. The address is printed on
-    stdout when the server answers; Ctrl-C stops it.
+    Each answer gets its page. Without FOLDER, --base, --tuned and --documents the demo's model and documents are used.
+    The address is printed on stdout when the server answers; Ctrl-C stops it.
     """
     from attrib.explaining import check_options
-    from attrib.options.explain import ExplainOptions
     from attrib.server.app import LIVE, Lengths, keep, make_app
     from attrib.server.jobs import Jobs, Limits
     from attrib.server.running import bind, run
     from attrib.server.shelf import Shelf
 
-    model = asks(folder, base, tuned, documents)
-    if folder is not None and out is not None:
+    model = folder is None or (models.base, models.tuned, documents.path) != (None, None, None)
+    if not model:
+        _refuse_vain(given)
+    if folder is not None and server.out is not None:
         raise InputError("out: new explanations are kept in FOLDER already; leave one of the two out")
-    check_placement(device, device_map)
-    options = ExplainOptions(
-        methods=split_names(methods),
-        mappers=split_names(mappers),
-        candidates=candidates,
-        heads=heads,
-        max_new_tokens=max_new_tokens,
-        memory_gb=memory,
-        seed=seed,
-    )
-    check_options(options)
-    place = bind(host, port, tuple(allow_host or ()))
+    check_placement(models)
+    check_options(explain)
+    place = bind(server.host, server.port, server.allow_host)
     with ExitStack() as left:
-        kept = folder or out or Path(left.enter_context(tempfile.TemporaryDirectory(prefix="attrib-")))
-        if out is not None:
-            check_writable(out)
+        kept = folder or server.out or Path(left.enter_context(tempfile.TemporaryDirectory(prefix="attrib-")))
+        if server.out is not None:
+            check_writable(server.out)
         with show_progress() as progress:
             shelf = Shelf(kept, LIVE if model else None, progress)
         if not model and not len(shelf):
@@ -156,25 +108,40 @@ def serve(
         jobs = None
         if model:
             check_writable(kept)
-            corpus, use_demo = read_corpus(base, tuned, documents, text_column, title_column, max_tokens)
-            null = read_control(control, max_tokens)
-            if use_demo:
-                note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
-            if folder is None and out is None:
+            if folder is None and server.out is None:
                 note("explanations are gone when the server stops; --out FOLDER keeps them")
-            with show_progress() as progress:
-                pair = load_pair(
-                    base, tuned, device, dtype, device_map, revision, tuned_revision, trust_remote_code, progress
-                )
-                library = ready_library(pair, corpus, null, index, progress)
-            jobs = Jobs(keep(explainer(pair, library, options), shelf), Limits(waiting=queue))
-        served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=Lengths(max_question, max_answer))
+            explain_one = _ready(models, documents, explain)
+            jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
+        lengths = Lengths(requests.max_question, requests.max_answer)
+        served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=lengths)
         run(served, jobs, place, lambda url: print(url, flush=True))
         # A step of the models, and a page in the making, cannot be cut short and are not waited for; a record that is
         # being written becomes whole.
         shelf.writing.acquire()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _refuse_vain(given: Given) -> None:
+    """What only a model heeds must not be given in vain."""
+    for key in sorted(given):
+        if not key.startswith(SHOWING):
+            raise InputError(
+                f"{given[key]}: FOLDER alone is shown without a model; name --base, --tuned and --documents too, or "
+                "leave it out"
+            )
+
+
+def _ready(models: Models, documents: IndexedDocuments, options: ExplainOptions) -> Explainer:
+    """Models and documents loaded, with everything made that the first question would wait for."""
+    corpus, use_demo = read_corpus(models, documents)
+    control = read_control(documents)
+    if use_demo:
+        note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
+    with show_progress() as progress:
+        pair = load_pair(models, progress)
+        library = ready_library(pair, corpus, control, documents.index, progress)
+    return explainer(pair, library, options)
 
 
 def ready_library(
@@ -189,9 +156,7 @@ def ready_library(
     return library
 
 
-def explainer(
-    pair: ModelPair, library: Library, options: ExplainOptions
-) -> Callable[[str, str | None, Progress], Explanation]:
+def explainer(pair: ModelPair, library: Library, options: ExplainOptions) -> Explainer:
     from attrib.explaining import explain
 
     # Where a model lies on this machine is not a listener's business.

@@ -95,7 +95,7 @@ def stages(pair: ModelPair, side: Literal["base", "tuned"], options: InfluenceOp
     if folder is None or not found:
         raise InputError(
             f"influence: {pair.tuned.name} has no checkpoints; tune it with attrib tune, or use "
-            "--influence-checkpoints final, which is weaker"
+            "-o influence.checkpoints=final, which is weaker"
         )
     folders = [*found, folder]
     weights = _spent(schedule, len(folders))
@@ -234,7 +234,7 @@ class GradientEncoder:
             if len(example.ids) > model.context:
                 raise InputError(
                     f"section {text[:40]!r}: {len(example.ids):,} tokens, the model reads {model.context:,}; "
-                    "cut sections with a smaller --max-tokens"
+                    "cut sections with a smaller documents.max_tokens"
                 )
             learned = [i for i in range(1, len(example.ids)) if example.labels[i] != IGNORED]
             if learned:

@@ -30,6 +30,10 @@ class Mapper:
     needs: Literal["texts", "states", "gradients"]
     """Deepest part of a reading that ``score`` uses."""
     kind: ScoreKind
+    cost: str
+    """In forwards (F) and backwards (B) a section, for the documentation."""
+    knobs: tuple[str, ...] = ()
+    """Groups of ``ExplainOptions`` that this mapper heeds."""
 
     @property
     def uses_model(self) -> bool:
@@ -38,14 +42,22 @@ class Mapper:
 
 
 MAPPERS: dict[str, Mapper] = {
-    "bm25": Mapper(lexical.bm25, "texts", lexical.BM25),
-    "bm25_answer": Mapper(lexical.bm25_answer, "texts", lexical.BM25),
-    "verbatim": Mapper(verbatim.verbatim, "texts", verbatim.VERBATIM),
-    "embedding": Mapper(embedding.embedding, "texts", embedding.EMBEDDING),
-    "hidden": Mapper(hidden.hidden, "states", hidden.HIDDEN),
-    "hidden_context": Mapper(hidden_context.hidden_context, "states", hidden_context.HIDDEN_CONTEXT),
-    "learned": Mapper(learned.learned, "states", learned.LEARNED),
-    "influence": Mapper(influence.influence, "gradients", influence.INFLUENCE),
+    "bm25": Mapper(lexical.bm25, "texts", lexical.BM25, "no pass"),
+    "bm25_answer": Mapper(lexical.bm25_answer, "texts", lexical.BM25, "no pass"),
+    "verbatim": Mapper(verbatim.verbatim, "texts", verbatim.VERBATIM, "no pass"),
+    "embedding": Mapper(embedding.embedding, "texts", embedding.EMBEDDING, "1 F of the embedder"),
+    "hidden": Mapper(hidden.hidden, "states", hidden.HIDDEN, "1 F under each model", ("hidden",)),
+    "hidden_context": Mapper(
+        hidden_context.hidden_context, "states", hidden_context.HIDDEN_CONTEXT, "2 F under each model", ("hidden",)
+    ),
+    "learned": Mapper(learned.learned, "states", learned.LEARNED, "1 F under each model"),
+    "influence": Mapper(
+        influence.influence,
+        "gradients",
+        influence.INFLUENCE,
+        "1 F + 1 B for each checkpoint",
+        ("influence", "gradients"),
+    ),
 }
 NAMES = (*MAPPERS, "combined")
 """Everything that can be asked for; ``combined`` is made of the others."""

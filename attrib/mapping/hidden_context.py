@@ -96,7 +96,7 @@ def _make_context(
     if len(ids) + len(answer_ids) > context:
         raise InputError(
             f"sections: with question and answer they have {len(ids) + len(answer_ids):,} tokens, the model's context "
-            f"is {context:,}; cut sections with a smaller --max-tokens"
+            f"is {context:,}; cut sections with a smaller documents.max_tokens"
         )
     prompt = prompt_text(tokenizer, content)
     read = tokenizer(prompt, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True)

@@ -62,7 +62,7 @@ def score(
     if not spent and any(found.form != "dot" for found in gradients):
         raise InputError(
             "influence: the learning rate was 0 in every step that the adapter's checkpoints stand for; tune with fewer"
-            " --warmup steps, or compare gradients with --influence-form dot"
+            " --warmup steps, or compare gradients with -o influence.form=dot"
         )
     for found in gradients:
         read = products(found, [found.texts[i] for i in numbers], [found.texts[i] for i in control])

@@ -107,5 +107,5 @@ def _refuse_infinite(inputs: Inputs, gradients: Mapping[str, Any]) -> None:
         if not bool(gradient.isfinite().all()):
             raise ModelError(
                 f"{inputs.model.name}: the gradient of the target {inputs.target.name!r} at {name} is not finite; use "
-                "--dtype float32 or another target"
+                "-o models.dtype=float32 or another target"
             )

@@ -59,7 +59,7 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
         rank = (logprobs > logprob[:, None]).sum(1)
         entropy = -(logprobs.exp() * logprobs).nan_to_num(0.0).sum(1)
     if not bool(logprob.isfinite().all()):
-        raise ModelError(f"{model.name}: log-probs of the answer are not finite; use --dtype float32")
+        raise ModelError(f"{model.name}: log-probs of the answer are not finite; use -o models.dtype=float32")
     return Capture(
         logprob=_numpy(logprob),
         rank=_numpy(rank),
@@ -144,7 +144,7 @@ def capture_texts(
         if not 1 <= len(bos) + len(encoding.input_ids) <= model.context:
             raise InputError(
                 f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, from 1 to {model.context:,} can be read; "
-                "cut sections with a smaller --max-tokens"
+                "cut sections with a smaller documents.max_tokens"
             )
     order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
     out: dict[int, TextCapture] = {}
@@ -193,7 +193,7 @@ def _capture_batch(
             logprob = float(logprobs.gather(1, target).cpu().double().sum())
             state = torch.nn.functional.normalize(states[0][row, len(bos) : length].float(), dim=-1)
             if not (np.isfinite(logprob) and bool(state.isfinite().all())):
-                raise ModelError(f"{model.name}: its numbers for a section are not finite; use --dtype float32")
+                raise ModelError(f"{model.name}: its numbers for a section are not finite; use -o models.dtype=float32")
             offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
             out.append(
                 TextCapture(
@@ -233,7 +233,7 @@ def _refuse_over_budget(model: Model, n: int, total: int, options: CaptureOption
         largest = max(floats, key=lambda name: floats[name])
         raise InputError(
             f"capture of {n} answer tokens needs {gigabytes:.1f} GB, most of it for {largest}; the budget is "
-            f"{options.memory_gb:g} GB: raise --memory or leave out {largest}"
+            f"{options.memory_gb:g} GB: raise memory_gb or leave out {largest}"
         )
 
 

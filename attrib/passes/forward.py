@@ -67,7 +67,9 @@ def watch(inputs: Inputs, hooks: Sequence[Hook]) -> None:
         logits = answer_logits(bridge, inputs, length, range(n - 1, n), hooks)
     # Logits of −∞ are a masked vocabulary, which log p survives.
     if bool(logits.log_softmax(-1).isnan().any()):
-        raise ModelError(f"{inputs.model.name}: its logits are not finite; use --dtype float32 or another model")
+        raise ModelError(
+            f"{inputs.model.name}: its logits are not finite; use -o models.dtype=float32 or another model"
+        )
 
 
 def refuse_unknown(bridge: Any, points: Sequence[str]) -> None:
@@ -147,7 +149,7 @@ def checked(model: Model, target: Target, values: Any, logits: Any) -> Any:
         )
     if not bool(values.isfinite().all()):
         raise ModelError(
-            f"{model.name}: the target {target.name!r} is not finite; use --dtype float32 or another target"
+            f"{model.name}: the target {target.name!r} is not finite; use -o models.dtype=float32 or another target"
         )
     return values
 

@@ -277,7 +277,7 @@ class _GenerationRun:
         # In place: the logits are not needed any more.
         found = (own - best - logits.sub_(best).exp_().sum(-1, keepdim=True).log())[:, 0]
         if not bool(found.isfinite().all()):
-            raise ModelError("generation: the model's logits are not finite; use --dtype float32")
+            raise ModelError("generation: the model's logits are not finite; use -o models.dtype=float32")
         steps = zip(rows, chosen[:, 0].tolist(), found.tolist(), tied, strict=True)
         for row, token, logprob, tie in steps:
             row.logprob += logprob

@@ -84,7 +84,7 @@ class GradientReader:
         for start in range(0, len(rows), step):
             out[start : start + step] = self._batch(ids, rows[start : start + step], target)
         if not bool(out.isfinite().all()):
-            raise ModelError(f"{self.model.name}: gradients are not finite; use --dtype float32")
+            raise ModelError(f"{self.model.name}: gradients are not finite; use -o models.dtype=float32")
         return np.asarray(out.numpy())
 
     def _batch(self, ids: Sequence[int], rows: Sequence[Sequence[int]], target: str) -> Any:

@@ -108,7 +108,7 @@ def _scores(model: Model, steps: Any, ids: Sequence[int]) -> TokenScores:
 
     logprob = steps.gather(-1, torch.tensor(ids, device=steps.device)[:, None])[:, 0]
     if not bool(logprob.isfinite().all()):
-        raise ModelError(f"{model.name}: log-probs of an answer are not finite; use --dtype float32")
+        raise ModelError(f"{model.name}: log-probs of an answer are not finite; use -o models.dtype=float32")
     p = steps.exp()
     # Impossible tokens: 0 × −inf.
     mean = (p * steps).nan_to_num(0.0).sum(-1)

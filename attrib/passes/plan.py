@@ -55,7 +55,7 @@ def plan(inputs: Inputs, lengths: Sequence[int], batch: int, points: Sequence[st
     if need > budget:
         raise InputError(
             f"memory: {longest:,} positions need {need / 1e9:.2g} GB even one row at a time, the budget is "
-            f"{inputs.memory_gb:g} GB; raise --memory"
+            f"{inputs.memory_gb:g} GB; raise memory_gb"
         )
     while chunk > 1 and fixed + size.product(batch, longest, min(chunk, n), at_once) > budget:
         chunk //= 2

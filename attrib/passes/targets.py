@@ -111,7 +111,7 @@ def check_target(target: str, *, contrast: bool) -> None:
     if target not in TARGETS:
         raise InputError(f"target {target!r} is unknown; choose from {', '.join(TARGETS)}")
     if target in CONTRASTIVE and not contrast:
-        raise InputError(f"target {target!r}: it needs a contrast answer; add --contrast")
+        raise InputError(f"target {target!r}: it needs a contrast answer; add -o prompt.contrast=ANSWER")
     if target not in CONTRASTIVE and contrast:
         raise InputError(f"contrast: target {target!r} compares with nothing; use --target probability_difference")
 

@@ -1,98 +1,126 @@
-"""A record's provenance → the command that makes the record again.
+"""A record's provenance → the command, and the file of options, that make the record again.
 
-Models are named as the record names them, a folder of some machine by its last part; documents, control texts and
-index by a placeholder: a record holds their digests, not where they lay.
-Not covered: options that only Python has (a target of one's own).
+Documents, control texts and index are placeholders: a record holds their digests, not where they lay. In the command,
+which the page shows, models on some machine are named by the last part of their folder.
+Not covered: options that only Python has (a target or spans of one's own).
 """
 
 from __future__ import annotations
 
+import json
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from attrib.corpus import demo
+from attrib.options.explain import ExplainedAnswer, ExplainOptions
+from attrib.options.fields import Option, options_of, written
+from attrib.options.loading import IndexedDocuments, Models
 from attrib.records import Explanation
 from attrib.render import view
 
-FLAGS: dict[str, tuple[str, object]] = {
-    "methods": ("--methods", "attention,saliency,input_x_gradient,leave_one_out"),
-    "prompt.target": ("--target", "logprob"),
-    "prompt.contrast": ("--contrast", None),
-    "prompt.unit": ("--unit", "word"),
-    "prompt.special": ("--special", "keep"),
-    "prompt.at": ("--at", "embed.hook_out"),
-    "prompt.layer": ("--attention-layer", None),
-    "prompt.head": ("--attention-head", None),
-    "prompt.steps": ("--steps", "auto"),
-    "prompt.rule": ("--rule", "guided"),
-    "prompt.tolerance": ("--tolerance", 0.05),
-    "prompt.baseline": ("--baseline", "zero"),
-    "prompt.path": ("--path", "prompt"),
-    "prompt.samples": ("--samples", 16),
-    "prompt.noise": ("--noise", 0.1),
-    "prompt.sources": ("--sources", "word"),
-    "prompt.ablate": ("--ablate", "delete"),
-    "prompt.ablate_template": ("--ablate-template", False),
-    "prompt.ablations": ("--ablations", 64),
-    "prompt.permutations": ("--permutations", 8),
-    "mappers": ("--mappers", "bm25,verbatim,embedding,hidden,learned,combined"),
-    "influence.form": ("--influence-form", "cosine"),
-    "influence.checkpoints": ("--influence-checkpoints", "all"),
-    "influence.gradients.layers": ("--influence-layers", None),
-    "candidates": ("--candidates", 24),
-    "layer": ("--layer", None),
-    "heads": ("--heads", False),
-    "max_new_tokens": ("--max-new-tokens", 64),
-    "memory_gb": ("--memory", 2.0),
-}
-"""Option of ``ExplainOptions`` → flag of ``attrib explain`` and its default there."""
-READING: dict[str, tuple[str, object]] = {
-    "max_tokens": ("--max-tokens", 256),
-    "text_column": ("--text-column", None),
-    "title_column": ("--title-column", None),
-}
-"""How documents were read → flag and its default."""
-
-
-LOADING: dict[str, tuple[str, object]] = {
-    "revision": ("--revision", None),
-    "tuned_revision": ("--tuned-revision", None),
-    "device_map": ("--device-map", None),
-    "trust_remote_code": ("--trust-remote-code", False),
-}
-"""How models were loaded → flag and its default."""
+Setting = tuple[Option, object]
+"""An option and the value that the record has for it."""
 
 
 def command(explanation: Explanation) -> str | None:
     """``attrib explain …`` with every option that is not the default; None where the record lacks its options."""
     said = explanation.provenance
-    options, base, tuned, documents = (said.get(name) for name in ("options", "base", "tuned", "documents"))
-    if not all(isinstance(part, Mapping) for part in (options, base, tuned, documents)):
+    if not _is_complete(said):
         return None
-    flags: list[str] = []
-    if not _is_demo(said):
-        names = (view.model_name(str(_at(side, "name"))) for side in (base, tuned))
-        flags += [part for flag, name in zip(("--base", "--tuned"), names, strict=True) for part in (flag, name)]
-        flags += ["--documents", "DOCUMENTS"]
-    if (control := _at(said, "control.sha256")) is not _ABSENT and control != _own_control():
-        flags += ["--control", "CONTROL"]
-    if explanation.answer_source == "given":
-        flags += ["--answer", explanation.answer]
-    elif explanation.answer_source == "base":
-        flags += ["--answer-from", "base"]
-    flags += _flags(said.get("loading"), LOADING)
-    flags += _flags(documents, READING)
-    flags += _flags(options, FLAGS)
-    # A device map places the model by itself.
-    placed = _at(said, "loading.device_map") is not _ABSENT
-    for name in ("device", "dtype", "seed"):
-        if name in said and not (name == "device" and placed):
-            flags += [f"--{name}", str(said[name])]
+    words = ["attrib", "explain"]
+    for option, value in _settings(explanation):
+        names_model = option.key in ("models.base", "models.tuned")
+        # Where and in which numbers it ran is said always: the defaults depend on the machine.
+        always = option.key in ("models.device", "models.dtype", "explain.seed")
+        if value != option.default or always:
+            words += _words(option, view.model_name(str(value)) if names_model else value)
     # A question may start like an option.
-    asked = ["--", explanation.question] if explanation.question.startswith("-") else [explanation.question]
-    return " ".join(map(_quoted, ["attrib", "explain", *flags, *asked]))
+    question = explanation.question
+    words += ["--", question] if question.startswith("-") else [question]
+    return " ".join(map(_quoted, words))
+
+
+def options_file(explanation: Explanation) -> str:
+    """TOML for ``attrib explain QUESTION --options FILE``: every option of the run, defaults included."""
+    lines = [
+        f"# attrib explain {_quoted(explanation.question)} --options THIS_FILE",
+        "# The record holds digests of documents, control texts and index, not where they lay: fill in what is open.",
+    ]
+    group = ""
+    for option, value in _settings(explanation) if _is_complete(explanation.provenance) else ():
+        if option.group != group:
+            group = option.group
+            lines += ["", f"[{group}]"]
+        if value is PLACE:
+            lines.append(f'# {option.name} = "…"')
+        elif value is not None:
+            lines.append(f"{option.name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+class _Place:
+    """Stands for a path that the record does not know."""
+
+
+PLACE = _Place()
+
+
+def _settings(explanation: Explanation) -> Iterator[Setting]:
+    """Every option that the record knows or that must be filled in, in the order of the help."""
+    said = explanation.provenance
+    is_demo, own_control = _is_demo(said), _at(said, "control.sha256") in (_ABSENT, _own_control())
+    # A device map places the model by itself.
+    placed = _at(said, "loading.device_map") not in (_ABSENT, None)
+    known: dict[str, object] = {
+        "models.base": _ABSENT if is_demo else _at(said, "base.name"),
+        "models.tuned": _ABSENT if is_demo else _at(said, "tuned.name"),
+        "models.device": _ABSENT if placed else _at(said, "device"),
+        "models.dtype": _at(said, "dtype"),
+        "documents.path": _ABSENT if is_demo else PLACE,
+        "documents.control": _ABSENT if own_control else PLACE,
+        "answer.text": explanation.answer if explanation.answer_source == "given" else _ABSENT,
+        "answer.source": "base" if explanation.answer_source == "base" else _ABSENT,
+    }
+    for option in options_of(Models, "models"):
+        yield from _known(option, known.get(option.key, _at(said, f"loading.{option.name}")))
+    for option in options_of(IndexedDocuments, "documents"):
+        yield from _known(option, known.get(option.key, _at(said, f"documents.{option.name}")))
+    for option in options_of(ExplainedAnswer, "answer"):
+        yield from _known(option, known[option.key])
+    recorded = sorted(options_of(ExplainOptions(), "explain"), key=lambda option: len(option.path) > 1)
+    for option in recorded:
+        yield from _known(option, _at(said, f"options.{'.'.join(option.path)}"))
+
+
+def _known(option: Option, value: object) -> Iterator[Setting]:
+    if isinstance(value, list | tuple):
+        if any(isinstance(part, list | tuple) for part in value):
+            return
+        value = tuple(value)
+    if value is not _ABSENT:
+        yield option, value
+
+
+def _words(option: Option, value: object) -> list[str]:
+    """The option as it is typed."""
+    text = option.name.upper() if option.name != "path" else "DOCUMENTS"
+    text = text if value is PLACE else written(value)
+    if not option.flag:
+        return ["-o", f"{option.key}={text}"]
+    return [option.flag] if value is True else [option.flag, text]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    # TOML wants this character escaped; JSON does not.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _is_complete(said: Mapping[str, object]) -> bool:
+    return all(isinstance(said.get(name), Mapping) for name in ("options", "base", "tuned", "documents"))
 
 
 def _quoted(word: str) -> str:
@@ -132,18 +160,6 @@ def _own_documents() -> list[dict[str, str]]:
 @cache
 def _own_control() -> str:
     return demo.control().sha256
-
-
-def _flags(options: object, known: Mapping[str, tuple[str, object]]) -> list[str]:
-    flags: list[str] = []
-    for path, (flag, default) in known.items():
-        value = _at(options, path)
-        if isinstance(value, list | tuple):
-            value = ",".join(map(str, value))
-        if value is _ABSENT or value == default:
-            continue
-        flags += [flag] if value is True else [flag, str(value)]
-    return flags
 
 
 _ABSENT = object()

@@ -34,7 +34,7 @@ INTERVAL = 0.05
 """Least seconds between two progress states of the same work."""
 INTERNAL = "internal error, see the server's log"
 ELSEWHERE = "this cannot be done here, see the server's log"
-MEMORY = "the models ran out of memory; ask something shorter, or start the server with a lower --memory"
+MEMORY = "the models ran out of memory; ask something shorter, or start the server with a lower -o explain.memory_gb"
 ASKERS = ("question:", "answer:", "memory:")
 """First words of the errors that the client can mend; other errors may name files of this machine."""
 

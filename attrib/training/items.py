@@ -123,7 +123,7 @@ def checked_example(tokenizer: Any, item: Item, context: int) -> TrainingExample
     if not example.ids:
         raise InputError(f"{name}: it has no tokens; leave it out")
     if len(example.ids) > context:
-        mend = "shorten it" if item.question is not None else "read the documents with a smaller --max-tokens"
+        mend = "shorten it" if item.question is not None else "read the documents with a smaller documents.max_tokens"
         raise InputError(f"{name}: {len(example.ids):,} tokens, the model's context is {context:,}; {mend}")
     return example
 

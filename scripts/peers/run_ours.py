@@ -38,7 +38,13 @@ def load(task: Task) -> Any:
     pairs, tokens = library("attrib.models.pair"), library("attrib.models.prompt")
     pair = pairs.ModelPair.load(task.model, task.tuned, device="cpu", dtype=task.dtype)
     encoded = tokens.encode(pair.tokenizer, task.prompt_ids, task.answer_ids, context=pair.context)
-    return SimpleNamespace(pair=pair, encoded=encoded, scores=None, attribution=library("attrib.attribution"))
+    return SimpleNamespace(
+        pair=pair,
+        encoded=encoded,
+        scores=None,
+        attribution=library("attrib.attribution"),
+        options=library("attrib.options.methods"),
+    )
 
 
 def warm(tool: Any, task: Task) -> None:
@@ -50,9 +56,10 @@ def warm(tool: Any, task: Task) -> None:
 def attribute(tool: Any, task: Task) -> np.ndarray:
     """[row, column]; columns are positions, or the prompt's tokens where each was left out."""
     name, changes = OPTIONS.get(task.method, (task.method, {}))
-    options = tool.attribution.MethodOptions(
-        **{"unit": "token", "steps": task.steps, "tolerance": task.tolerance} | changes
-    )
+    named = {"unit": "token", "steps": task.steps, "tolerance": task.tolerance} | changes
+    of_path = {name: named.pop(name) for name in ("steps", "tolerance", "rule", "path") if name in named}
+    path = tool.options.IntegratedGradientsOptions(**of_path)
+    options = tool.options.MethodOptions(**named, integrated_gradients=path)
     tool.scores = tool.attribution.attribute_model(tool.pair, tool.encoded, (name,), options)[name]
     return np.asarray(tool.scores.values)
 

@@ -13,9 +13,8 @@ from attrib.attribution.job import MethodScores
 from attrib.errors import AttribError, InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
-from attrib.options.methods import MethodOptions
 from tests.conftest import save_model
-from tests.oracles import ARCHITECTURES, Loop, bare, encoded, loop, save_architecture
+from tests.oracles import ARCHITECTURES, Loop, bare, encoded, knobs, loop, save_architecture
 
 LOOKED = ("attention", "attention_last", "attention_max", "attention_head")
 
@@ -28,7 +27,7 @@ def wanted(tiny_pair64: Any, base_dir: Path, adapter_dir: Path) -> dict[str, Loo
 
 
 def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> MethodScores:
-    given = MethodOptions(**{"unit": "token", "layer": 1, **options})
+    given = knobs(**{"unit": "token", "layer": 1, **options})
     return attribute_model(pair, text, (method,), given, tuned=tuned)[method]
 
 
@@ -45,7 +44,7 @@ def expected(attention: np.ndarray, layer: int = 1, head: int | None = None) -> 
 
 @pytest.mark.parametrize("side", ["base", "tuned"])
 def test_attention_is_the_bare_networks(tiny_pair64: Any, wanted: dict[str, Loop], side: str) -> None:
-    found = attribute(tiny_pair64, encoded(tiny_pair64), LOOKED, MethodOptions(unit="token", layer=1))
+    found = attribute(tiny_pair64, encoded(tiny_pair64), LOOKED, knobs(unit="token", layer=1))
     for method, want in expected(wanted[side].attention).items():
         np.testing.assert_allclose(getattr(found[method], side), want, atol=1e-6, err_msg=method)
     assert np.abs(found["attention"].difference).max() > 0.01
@@ -56,7 +55,7 @@ def test_attention_is_the_bare_networks_in_every_family(name: str, tmp_path: Pat
     folder = save_architecture(tmp_path, name)
     pair = ModelPair.load(folder, folder, device="cpu", dtype="float64")
     text = encoded(pair)
-    found = attribute_model(pair, text, LOOKED, MethodOptions(unit="token", layer=1))
+    found = attribute_model(pair, text, LOOKED, knobs(unit="token", layer=1))
     for method, want in expected(loop(bare(folder), text).attention).items():
         np.testing.assert_allclose(found[method].values, want, atol=1e-6, err_msg=method)
 
@@ -81,8 +80,8 @@ def test_layers_and_heads_that_do_not_exist_are_refused(tiny_pair: Any, options:
 @pytest.mark.parametrize("unit", ["token", "word", "answer", ((0, 3), (2, 1))])
 def test_rows_are_shares_and_a_words_row_is_the_mean_of_its_tokens(tiny_pair64: Any, unit: Any) -> None:
     text = encoded(tiny_pair64)
-    tokens = attribute(tiny_pair64, text, LOOKED, MethodOptions(unit="token", layer=1))
-    for method, found in attribute(tiny_pair64, text, LOOKED, MethodOptions(unit=unit, layer=1)).items():
+    tokens = attribute(tiny_pair64, text, LOOKED, knobs(unit="token", layer=1))
+    for method, found in attribute(tiny_pair64, text, LOOKED, knobs(unit=unit, layer=1)).items():
         want = np.stack([tokens[method].tuned[list(row)].mean(0) for row in found.rows])
         np.testing.assert_allclose(found.tuned, want, atol=1e-7)
         if method == "attention_max":
@@ -112,7 +111,7 @@ def test_attention_x_gradient_is_autograd_on_the_patterns(tiny_pair64: Any, want
 def test_progress_counts_every_row(tiny_pair: Any) -> None:
     seen: list[tuple[str, int, int]] = []
     text = encoded(tiny_pair)
-    given = MethodOptions(unit="token", chunk=5)
+    given = knobs(unit="token", chunk=5)
     attribute_model(tiny_pair, text, ("attention_x_gradient",), given, progress=lambda *told: seen.append(told))
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
     assert seen[-1][1:] == (len(text.answer_ids), len(text.answer_ids))

@@ -12,15 +12,14 @@ import torch
 from attrib.attribution import attribute, attribute_model
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
-from attrib.options.methods import MethodOptions
 from attrib.passes.graph import LayeredGraph
 from attrib.text.units import words
-from tests.oracles import ANSWER, ARCHITECTURES, LONG, QUESTION, Loop, bare, encoded, loop, save_architecture
+from tests.oracles import ANSWER, ARCHITECTURES, LONG, QUESTION, Loop, bare, encoded, knobs, loop, save_architecture
 
 SIGNED = ("input_x_gradient", "attention_x_gradient")
 NORMS = ("saliency", "saliency_l1")
 GRADIENTS = (*SIGNED, *NORMS)
-TOKENS = MethodOptions(unit="token")
+TOKENS = knobs(unit="token")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,7 @@ def test_every_target_equals_the_same_function_in_a_loop(tiny_pair64: Any, plain
         "logprob_difference": lambda logits, i: logits.log_softmax(-1)[ids[i]] - logits.log_softmax(-1)[foil[i]],
     }
     for name, function in functions.items():
-        options = MethodOptions(unit="token", target=name, contrast=contrast if name.endswith("difference") else None)
+        options = knobs(unit="token", target=name, contrast=contrast if name.endswith("difference") else None)
         found = attribute(tiny_pair64, text, ("input_x_gradient",), options)["input_x_gradient"]
         want = loop(plain["tuned"], text, function)
         np.testing.assert_allclose(found.tuned, expected(want)["input_x_gradient"], atol=1e-5, err_msg=name)
@@ -106,7 +105,7 @@ def test_a_function_of_ones_own(tiny_pair64: Any, plain: dict[str, Any]) -> None
     def margin(logits: Any, ids: Any) -> Any:
         return logits.gather(-1, ids[None, :, None])[..., 0] - logits.amax(-1)
 
-    options = MethodOptions(unit="token", target=margin)
+    options = knobs(unit="token", target=margin)
     found = attribute(tiny_pair64, text, ("input_x_gradient",), options)["input_x_gradient"]
     want = loop(plain["base"], text, lambda logits, i: logits[text.answer_ids[i]] - logits.amax())
     np.testing.assert_allclose(found.base, expected(want)["input_x_gradient"], atol=1e-5)
@@ -120,7 +119,7 @@ def test_a_function_of_ones_own(tiny_pair64: Any, plain: dict[str, Any]) -> None
 def test_signed_rows_of_words_are_sums_of_their_tokens_and_norms_are_not(tiny_pair64: Any, unit: Any) -> None:
     text = encoded(tiny_pair64)
     by_token = attribute(tiny_pair64, text, GRADIENTS, TOKENS)
-    by_unit = attribute(tiny_pair64, text, GRADIENTS, MethodOptions(unit=unit))
+    by_unit = attribute(tiny_pair64, text, GRADIENTS, knobs(unit=unit))
     for method in GRADIENTS:
         rows = by_unit[method].rows
         assert sorted(i for row in rows for i in row) == list(range(len(text.answer_ids)))
@@ -150,7 +149,7 @@ def test_nothing_is_attributed_to_the_token_itself_or_after_it(tiny_pair: Any) -
     text = encoded(tiny_pair)
     prompt = len(text.prompt_ids)
     methods = (*GRADIENTS, "smoothgrad")
-    for scores in attribute(tiny_pair, text, methods, MethodOptions(unit="token", samples=2)).values():
+    for scores in attribute(tiny_pair, text, methods, knobs(unit="token", samples=2)).values():
         for row in range(len(text.answer_ids)):
             assert not np.any(scores.tuned[row, prompt + row :]), scores.method
             assert np.count_nonzero(scores.tuned[row, : prompt + row]) == prompt + row, scores.method
@@ -171,17 +170,17 @@ def test_chunks_and_memory_do_not_change_the_numbers(
             return super().forward(rows)
 
     monkeypatch.setattr("attrib.passes.backward.LayeredGraph", Spy)
-    want = attribute_model(tiny_pair64, text, GRADIENTS, MethodOptions(unit="token", chunk=1000), tuned=True)
+    want = attribute_model(tiny_pair64, text, GRADIENTS, knobs(unit="token", chunk=1000), tuned=True)
     assert not used
-    got = attribute_model(tiny_pair64, text, GRADIENTS, MethodOptions(unit="token", **changes), tuned=True)
+    got = attribute_model(tiny_pair64, text, GRADIENTS, knobs(unit="token", **changes), tuned=True)
     assert bool(used) == ("memory_gb" in changes)
     for method in GRADIENTS:
         np.testing.assert_allclose(got[method].values, want[method].values, atol=2e-5, err_msg=method)
 
 
 def test_too_little_memory_is_refused(tiny_pair: Any) -> None:
-    with pytest.raises(InputError, match=r"GB.*--memory"):
-        attribute_model(tiny_pair, encoded(tiny_pair), ("saliency",), MethodOptions(memory_gb=1e-6))
+    with pytest.raises(InputError, match=r"GB.*memory_gb"):
+        attribute_model(tiny_pair, encoded(tiny_pair), ("saliency",), knobs(memory_gb=1e-6))
 
 
 # Any hook point
@@ -194,7 +193,7 @@ def test_layer_wise_scores_equal_autograd_on_the_bare_network(tiny_pair64: Any, 
     points |= {"blocks.1.mlp.hook_out": network.layers[1].mlp, "ln_final.hook_out": network.norm}
     want = loop(plain["tuned"], text, modules=list(points.values()))
     for number, point in enumerate(points):
-        options = MethodOptions(unit="token", at=point)
+        options = knobs(unit="token", at=point)
         found = attribute_model(tiny_pair64, text, ("input_x_gradient",), options, tuned=True)["input_x_gradient"]
         np.testing.assert_allclose(found.values, want.outputs[number], atol=1e-5, err_msg=point)
         np.testing.assert_allclose(found.values.sum(1), want.outputs[number].sum(1), atol=1e-5)
@@ -207,7 +206,7 @@ def test_layer_wise_scores_equal_autograd_on_the_bare_network(tiny_pair64: Any, 
     "point", ["blocks.9.hook_out", "blocks.1.attn.hook_pattern", "blocks.1.attn.hook_attn_scores", "unembed.hook_in"]
 )
 def test_a_point_without_a_vector_a_position_is_refused(tiny_pair: Any, point: str) -> None:
-    options = MethodOptions(at=point)
+    options = knobs(at=point)
     for method in ("saliency", "input_x_gradient"):
         with pytest.raises(InputError) as caught:
             attribute_model(tiny_pair, encoded(tiny_pair), (method,), options)
@@ -220,7 +219,7 @@ def test_a_point_without_a_vector_a_position_is_refused(tiny_pair: Any, point: s
 
 def test_smoothgrad_without_noise_is_saliency(tiny_pair64: Any) -> None:
     text = encoded(tiny_pair64)
-    options = MethodOptions(unit="token", noise=0.0, samples=2)
+    options = knobs(unit="token", noise=0.0, samples=2)
     found = attribute(tiny_pair64, text, ("smoothgrad", "saliency"), options)
     np.testing.assert_allclose(found["smoothgrad"].tuned, found["saliency"].tuned, atol=1e-5)
 
@@ -229,7 +228,7 @@ def test_smoothgrad_is_seeded(tiny_pair: Any) -> None:
     text = encoded(tiny_pair)
 
     def scores(seed: int) -> np.ndarray:
-        options = MethodOptions(unit="token", samples=3, seed=seed)
+        options = knobs(unit="token", samples=3, seed=seed)
         return attribute_model(tiny_pair, text, ("smoothgrad",), options)["smoothgrad"].values
 
     np.testing.assert_array_equal(scores(0), scores(0))
@@ -238,7 +237,7 @@ def test_smoothgrad_is_seeded(tiny_pair: Any) -> None:
 
 def test_smoothgrad_is_the_norm_of_the_mean_gradient_of_noisy_copies(tiny_pair64: Any, plain: dict[str, Any]) -> None:
     text, network = encoded(tiny_pair64), plain["base"]
-    options = MethodOptions(unit="token", samples=3, noise=0.1, seed=7, chunk=2)
+    options = knobs(unit="token", samples=3, noise=0.1, seed=7, chunk=2)
     found = attribute_model(tiny_pair64, text, ("smoothgrad",), options)["smoothgrad"]
     table = network.get_input_embeddings()
     embeddings = table(torch.tensor([text.ids])).detach()
@@ -263,7 +262,7 @@ def test_smoothgrad_is_the_norm_of_the_mean_gradient_of_noisy_copies(tiny_pair64
 @pytest.mark.parametrize("bad", [{"samples": 0}, {"noise": -0.1}])
 def test_smoothgrads_options_are_checked(tiny_pair: Any, bad: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="SmoothGrad needs"):
-        attribute_model(tiny_pair, encoded(tiny_pair), ("smoothgrad",), MethodOptions(**bad))
+        attribute_model(tiny_pair, encoded(tiny_pair), ("smoothgrad",), knobs(**bad))
 
 
 # Captum

@@ -17,11 +17,11 @@ from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
 from attrib.options.methods import MethodOptions
 from tests.conftest import tiny_network, tiny_tokenizer
-from tests.oracles import bare, encoded
+from tests.oracles import bare, encoded, knobs
 
 
 def scores_of(pair: Any, text: Encoded, *, tuned: bool = True, **options: Any) -> MethodScores:
-    given = MethodOptions(**{"unit": "token", "baseline": "eos", "rule": "gauss", **options})
+    given = knobs(**{"unit": "token", "baseline": "eos", "rule": "gauss", **options})
     return attribute_model(pair, text, ("integrated_gradients",), given, tuned=tuned)["integrated_gradients"]
 
 
@@ -95,7 +95,7 @@ def test_the_gap_is_the_sum_less_the_change_of_the_bare_network(
 
 def test_the_gap_is_in_the_record_of_both_models(tiny_pair: Any) -> None:
     text = encoded(tiny_pair)
-    found = attribute(tiny_pair, text, ("integrated_gradients",), MethodOptions(steps=2))["integrated_gradients"]
+    found = attribute(tiny_pair, text, ("integrated_gradients",), knobs(steps=2))["integrated_gradients"]
     for side, gap in (("base", found.gap_base), ("tuned", found.gap_tuned)):
         assert gap is not None
         (settings,) = [value for name, value in found.settings.items() if name == side]
@@ -297,7 +297,7 @@ def test_a_budget_that_holds_one_point_is_enough(tiny_pair64: Any) -> None:
 def fits(pair: Any, text: Encoded, budget: float) -> bool:
     """Whether one gradient of the whole answer fits into the budget, GB."""
     try:
-        attribute_model(pair, text, ("input_x_gradient",), MethodOptions(unit="answer", memory_gb=budget))
+        attribute_model(pair, text, ("input_x_gradient",), knobs(unit="answer", memory_gb=budget))
     except InputError:
         return False
     return True
@@ -308,7 +308,7 @@ def test_rows_of_words_are_sums_of_their_tokens(tiny_pair64: Any, rule: Any) -> 
     text = encoded(tiny_pair64)
     tokens = scores_of(tiny_pair64, text, steps=4, rule=rule)
     for unit in ("word", "answer"):
-        given = MethodOptions(unit=unit, steps=4, baseline="eos", rule=rule)
+        given = knobs(unit=unit, steps=4, baseline="eos", rule=rule)
         found = attribute(tiny_pair64, text, ("integrated_gradients",), given)["integrated_gradients"]
         want = np.stack([tokens.values[list(row)].sum(0) for row in found.rows])
         np.testing.assert_allclose(found.tuned, want, atol=1e-4)

@@ -20,7 +20,7 @@ from attrib.models.prompt import Encoded
 from attrib.options.methods import MethodOptions
 from attrib.passes.variants import score_variants
 from attrib.text.units import question_positions, sentences, words
-from tests.oracles import bare, encoded
+from tests.oracles import bare, encoded, knobs
 
 TWO = "How long is it? Who keeps the light?"
 FEW = "keeper of the light"
@@ -28,7 +28,7 @@ FEW = "keeper of the light"
 
 
 def scores_of(pair: Any, text: Encoded, method: str, *, tuned: bool = True, **options: Any) -> MethodScores:
-    given = MethodOptions(**{"unit": "token", **options})
+    given = knobs(**{"unit": "token", **options})
     return attribute_model(pair, text, (method,), given, tuned=tuned)[method]
 
 
@@ -86,9 +86,7 @@ def test_leave_one_out_equals_captum(tiny_pair64: Any, networks: dict[str, Any])
     from captum.attr import FeatureAblation
 
     text, by = encoded(tiny_pair64), 11
-    got = scores_of(
-        tiny_pair64, text, "leave_one_out", sources="token", ablate="replace", baseline=by, ablate_template=True
-    )
+    got = scores_of(tiny_pair64, text, "leave_one_out", sources="token", ablate="replace", baseline=by, template=True)
     assert got.columns == tuple((i,) for i in range(len(text.prompt_ids)))
     ids = torch.tensor([text.prompt_ids])
     for i in (0, 3, len(text.answer_ids) - 1):
@@ -108,7 +106,7 @@ def test_a_row_is_the_sum_of_its_tokens(tiny_pair64: Any) -> None:
 
 def test_kl_is_the_same_number_from_both_sides(tiny_pair64: Any) -> None:
     text = encoded(tiny_pair64, FEW)
-    found = attribute(tiny_pair64, text, ("leave_one_out", "shapley"), MethodOptions(target="kl", permutations=2))
+    found = attribute(tiny_pair64, text, ("leave_one_out", "shapley"), knobs(target="kl", permutations=2))
     for name, one in found.items():
         np.testing.assert_allclose(one.base, one.tuned, atol=1e-5, err_msg=name)
         assert np.abs(one.tuned).max() > 0.01
@@ -129,7 +127,7 @@ def test_the_template_is_no_source_unless_asked_for(tiny_pair: Any, method: str)
     }
     question = question_positions(text.prompt_tokens, text.question)
     assert scores_of(tiny_pair, text, method, **few).columns == tuple((i,) for i in question)
-    every = scores_of(tiny_pair, text, method, ablate_template=True, **few)
+    every = scores_of(tiny_pair, text, method, template=True, **few)
     assert every.columns == tuple((i,) for i in range(len(text.prompt_ids)))
     assert len(question) < len(text.prompt_ids)
 
@@ -138,16 +136,18 @@ def test_nothing_to_take_away_is_refused(tiny_pair: Any) -> None:
     text = encoded(tiny_pair, FEW)
     marked = replace(text, prompt_tokens=tuple(replace(token, special=True) for token in text.prompt_tokens))
     for method in ("leave_one_out", "contextcite", "shapley"):
-        with pytest.raises(InputError, match=r"sources: the prompt has nothing to take away .*--ablate-template"):
+        with pytest.raises(
+            InputError, match=r"sources: the prompt has nothing to take away .*-o perturbation.template=true"
+        ):
             scores_of(tiny_pair, marked, method)
         assert scores_of(
-            tiny_pair, marked, method, ablate_template=True, ablate="replace", baseline="eos", permutations=1
+            tiny_pair, marked, method, template=True, ablate="replace", baseline="eos", permutations=1
         ).columns
 
 
 def test_of_a_prompt_that_is_deleted_altogether_the_begin_of_text_is_left(tiny_pair: Any) -> None:
     text = encoded(tiny_pair, FEW)
-    found = scores_of(tiny_pair, text, "shapley", ablate_template=True, permutations=1, unit="answer")
+    found = scores_of(tiny_pair, text, "shapley", template=True, permutations=1, unit="answer")
     job = make_job(tiny_pair, text, (tuple(range(len(text.answer_ids))),), MethodOptions(), tuned=True)
     prompts = [text.prompt_ids, (tiny_pair.tokenizer.bos_token_id,)]
     full, empty = score_variants(tiny_pair.tuned, text, prompts, job.target).sum(1)
@@ -156,7 +156,7 @@ def test_of_a_prompt_that_is_deleted_altogether_the_begin_of_text_is_left(tiny_p
 
 def test_a_replacement_must_be_a_token(tiny_pair: Any) -> None:
     text = encoded(tiny_pair, FEW)
-    with pytest.raises(InputError, match="a token is replaced by a token; add --baseline eos"):
+    with pytest.raises(InputError, match=r"a token is replaced by a token; add -o prompt\.baseline=eos"):
         scores_of(tiny_pair, text, "leave_one_out", ablate="replace", baseline="zero")
     with pytest.raises(InputError, match="baseline: token 100000 is not in the vocabulary"):
         scores_of(tiny_pair, text, "leave_one_out", ablate="replace", baseline=100_000)

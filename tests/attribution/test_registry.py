@@ -19,9 +19,9 @@ from attrib.options.methods import MethodOptions, UnitName
 from attrib.passes.targets import TARGETS
 from attrib.records import Attribution
 from attrib.text.units import question_positions, words
-from tests.oracles import encoded
+from tests.oracles import encoded, knobs
 
-CHEAP = MethodOptions(unit="token", layer=1, steps=2, samples=2, ablations=8, permutations=1)
+CHEAP = knobs(unit="token", layer=1, steps=2, samples=2, ablations=8, permutations=1)
 """Every method in a moment."""
 
 
@@ -142,26 +142,26 @@ def test_unknown_methods_and_missing_options_are_refused() -> None:
         ({"unit": ((0, 0),)}, "different answer tokens"),
         ({"unit": ()}, "at least one"),
         ({"target": "loss"}, "choose from"),
-        ({"target": "probability_difference"}, "--contrast"),
+        ({"target": "probability_difference"}, "prompt.contrast"),
         ({"target": "logprob", "contrast": "two years"}, "compares with nothing"),
         ({"target": "logprob_difference", "contrast": "two"}, "tokens"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tiny_pair: Any, changes: dict[str, Any], mend: str) -> None:
-    assert mend in refused(lambda: attribute(tiny_pair, short(tiny_pair), ("saliency",), MethodOptions(**changes)))
+    assert mend in refused(lambda: attribute(tiny_pair, short(tiny_pair), ("saliency",), knobs(**changes)))
 
 
 @pytest.mark.parametrize("method", ["attention", "saliency", "leave_one_out"])
 @pytest.mark.parametrize("unit", ["token", "answer"])
 def test_an_answer_without_tokens_is_refused(tiny_pair: Any, method: str, unit: Any) -> None:
     empty = encode(tiny_pair.tokenizer, short(tiny_pair).prompt_ids, (), context=tiny_pair.context)
-    refused(lambda: attribute(tiny_pair, empty, (method,), MethodOptions(unit=unit)))
+    refused(lambda: attribute(tiny_pair, empty, (method,), knobs(unit=unit)))
 
 
 def test_a_contrast_needs_the_questions_text(tiny_pair: Any) -> None:
     text = short(tiny_pair)
     ids_alone = encode(tiny_pair.tokenizer, text.prompt_ids, text.answer_ids, context=tiny_pair.context)
-    options = MethodOptions(target="logprob_difference", contrast="twenty-two years, from the first use of it")
+    options = knobs(target="logprob_difference", contrast="twenty-two years, from the first use of it")
     assert "question" in refused(lambda: attribute(tiny_pair, ids_alone, ("input_x_gradient",), options))
     assert attribute(tiny_pair, text, ("input_x_gradient",), options)
 
@@ -172,7 +172,7 @@ def test_a_contrast_needs_the_questions_text(tiny_pair: Any) -> None:
 @pytest.mark.parametrize("unit", get_args(UnitName))
 def test_units_cover_the_answer(tiny_pair: Any, unit: Any) -> None:
     text = short(tiny_pair)
-    found = attribute_model(tiny_pair, text, ("attention", "saliency"), MethodOptions(unit=unit))
+    found = attribute_model(tiny_pair, text, ("attention", "saliency"), knobs(unit=unit))
     sizes = {"token": len(text.answer_ids), "word": len(words(text.answer_tokens)), "answer": 1, "sentence": 1}
     assert {len(scores.values) for scores in found.values()} == {sizes[unit]}
 
@@ -182,8 +182,8 @@ def test_spans_of_ones_own_may_overlap_and_come_in_any_order(tiny_pair: Any) -> 
     last = len(text.answer_ids) - 1
     unit = ((last, 0), (2,), (1, 2, 3), (2, 1))
     methods = ("input_x_gradient", "attention", "relevance", "attention_x_gradient", "integrated_gradients")
-    tokens = attribute(tiny_pair, text, methods, replace(CHEAP, path="prefix"))
-    for name, found in attribute(tiny_pair, text, methods, replace(CHEAP, path="prefix", unit=unit)).items():
+    tokens = attribute(tiny_pair, text, methods, knobs(CHEAP, path="prefix"))
+    for name, found in attribute(tiny_pair, text, methods, knobs(CHEAP, path="prefix", unit=unit)).items():
         assert found.rows == ((0, last), (2,), (1, 2, 3), (1, 2))
         by_token = tokens[name]
         reduce = np.mean if name == "attention" else np.sum

@@ -19,19 +19,19 @@ from attrib.attribution.relevance import Kind, attnlrp, fixed_attention, propaga
 from attrib.errors import ModelError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
-from attrib.options.methods import EMBEDDINGS, MethodOptions
+from attrib.options.methods import EMBEDDINGS
 from attrib.passes.backward import backpropagate
 from attrib.passes.forward import logits_at
 from attrib.passes.plan import plan
 from attrib.text.units import units
 from tests.conftest import save_model, tiny_tokenizer
-from tests.oracles import ARCHITECTURES, QUESTION, bare, encoded, save_architecture
+from tests.oracles import ARCHITECTURES, QUESTION, bare, encoded, knobs, save_architecture
 
 KINDS: tuple[Kind, Kind] = (attnlrp, fixed_attention)
 
 
 def job_of(pair: Any, text: Encoded, *, tuned: bool = False, **options: Any) -> AttributionJob:
-    given = MethodOptions(**{"unit": "token", "target": "logit", **options})
+    given = knobs(**{"unit": "token", "target": "logit", **options})
     return make_job(pair, text, units(text.answer_tokens, given.unit), given, tuned=tuned)
 
 

@@ -324,7 +324,7 @@ def test_a_click_on_the_map_jumps_to_the_section(ready: Visit, explanation: Expl
 
 def test_without_heads_the_reason_is_said(ready: Visit, explanation: Explanation) -> None:
     tab = ready(explanation)
-    assert "--heads" in tab.locator("#toolbar").inner_text()
+    assert "explain.heads" in tab.locator("#toolbar").inner_text()
     assert tab.locator("#heads").count() == 0
 
 

@@ -129,7 +129,8 @@ def test_models_list_needs_no_model(capsys: Any, monkeypatch: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["explain"], ["show"], ["render"], ["sections"], ["serve"], ["demo"], ["models", "get"]]
+    "command",
+    [[], ["explain"], ["show"], ["render"], ["sections"], ["serve"], ["demo"], ["methods"], ["models", "get"]],
 )
 def test_help_has_an_example(capsys: Any, monkeypatch: Any, command: list[str]) -> None:
     status, out, err = run(capsys, monkeypatch, *command, "--help")
@@ -199,7 +200,7 @@ def test_bad_models_are_refused(
     assert str(foreign) in refused(capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(foreign))
     assert "no such" in refused(capsys, monkeypatch, *explain, "--base", "./nowhere", "--tuned", str(adapter_dir))
     assert "dtype" in refused(
-        capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(adapter_dir), "--dtype", "int3"
+        capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(adapter_dir), "-o", "models.dtype=int3"
     )
 
 
@@ -217,8 +218,8 @@ def test_bad_outputs_and_records_are_refused(
     assert "format" in refused(capsys, monkeypatch, *explain, "--format", "gif")
     assert "method 'magic'" in refused(capsys, monkeypatch, *explain, "--methods", "magic")
     assert "mapper 'magic'" in refused(capsys, monkeypatch, *explain, "--mappers", "magic")
-    assert "contradict" in refused(capsys, monkeypatch, *explain, "--answer", "x", "--answer-from", "base")
-    assert "--device-map" in refused(capsys, monkeypatch, *explain, "--device-map", "auto")
+    assert "contradict" in refused(capsys, monkeypatch, *explain, "--answer", "x", "-o", "answer.source=base")
+    assert "models.device_map places" in refused(capsys, monkeypatch, *explain, "-o", "models.device_map=auto")
     assert "no such file" in refused(capsys, monkeypatch, "show", str(tmp_path / "nothing.safetensors"))
     assert str(file) in refused(capsys, monkeypatch, "render", str(file))
 
@@ -226,15 +227,15 @@ def test_bad_outputs_and_records_are_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", "²"], "give a number of points"),
-        (["--baseline", "9" * 30], "a token's id"),
+        (["-o", "integrated_gradients.steps=²"], "give a whole number or auto"),
+        (["-o", f"prompt.baseline={'9' * 30}"], "give zero, mean, pad, unk or eos or a whole number"),
         (["--target", "magic"], "target 'magic' is unknown"),
-        (["--target", "probability_difference"], "add --contrast"),
-        (["--contrast", "x"], "compares with nothing"),
-        (["--methods", "attention_head"], "add --attention-layer"),
-        (["--attention-layer", "1"], "attention_head"),
-        (["--methods", "shapley", "--ablate", "replace"], "add --baseline eos"),
-        (["--tolerance", "0"], "above 0"),
+        (["--target", "probability_difference"], "add -o prompt.contrast="),
+        (["-o", "prompt.contrast=x"], "compares with nothing"),
+        (["--methods", "attention_head"], "add -o attention_head.layer=5"),
+        (["-o", "attention_head.layer=1"], "add it to --methods"),
+        (["--methods", "shapley", "-o", "perturbation.ablate=replace"], "add -o prompt.baseline=eos"),
+        (["-o", "integrated_gradients.tolerance=0"], "above 0"),
     ],
 )
 def test_options_of_methods_are_checked_before_models_are_loaded(
@@ -251,7 +252,7 @@ def test_options_of_methods_are_checked_before_models_are_loaded(
         (["--methods", "magic"], "unknown"),
         (["--target", "logprob_difference"], "does not fit all questions"),
         (["--preset", "bad"], "no preset"),
-        (["--ablate", "replace"], "add --baseline eos"),
+        (["-o", "perturbation.ablate=replace"], "add -o prompt.baseline=eos"),
         (["--documents", "/nonexistent"], "does not exist"),
         (["--questions", "/nonexistent.csv"], "cannot be read"),
     ],

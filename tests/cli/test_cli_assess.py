@@ -156,7 +156,7 @@ def test_each_says_one_object_writes_files_and_does_nothing_twice(
 
 def benchmark(models: tuple[str, ...], asked: Path, out: Path) -> list[str]:
     """Two parts of answers a side."""
-    return ["benchmark", *models, "--questions", str(asked), *QUICK, "--batch", "1", "--out", str(out)]
+    return ["benchmark", *models, "--questions", str(asked), *QUICK, "-o", "answers.batch=1", "--out", str(out)]
 
 
 def test_an_interrupted_run_says_where_it_goes_on_and_ends_with_the_same_bytes(
@@ -176,7 +176,7 @@ def test_an_interrupted_run_says_where_it_goes_on_and_ends_with_the_same_bytes(
     monkeypatch.setattr(answering, "generate_batch", dies)
     status, printed, err = run(capsys, monkeypatch, *benchmark(models, asked, out))
     assert (status, printed) == (1, "")
-    assert f"what is done lies in {out}; the same command goes on from there" in err
+    assert f"finished work is kept in {out}; rerun the same command to resume" in err
     assert "Traceback" not in err
     assert not (out / "benchmark.json").exists()
     status, _, err = run(capsys, monkeypatch, *benchmark(models, asked, out))
@@ -336,7 +336,7 @@ def test_one_command_tunes_and_asks(capsys: Any, monkeypatch: Any, base_dir: Pat
     assert status == 0, err
     assert json.loads(again) == result
     # Other kinds are another adapter.
-    status, again, err = run(capsys, monkeypatch, *command, "--train-kinds", "rephrased,held-out", "--limit", "1")
+    status, again, err = run(capsys, monkeypatch, *command, "-o", "learning.kinds=rephrased,held-out", "--limit", "1")
     assert status == 0, err
     assert "tuning" in err
     assert [item.id for item in read_trained(out / "adapter")] == ["q:q1", "q:q3", "q:q4"]
@@ -511,4 +511,4 @@ def test_help_has_an_example_and_names_its_flags(capsys: Any, monkeypatch: Any, 
 def test_what_only_tuning_heeds_is_not_ignored(capsys: Any, monkeypatch: Any, tmp_path: Path, command: str) -> None:
     status, _, err = run(capsys, monkeypatch, command, "--out", str(tmp_path / "out"), "--learning-rate", "1e-3")
     assert status == 2
-    assert err.strip().splitlines()[-1] == "attrib: learning-rate: it is for --tune; add that, or leave it out"
+    assert err.strip().splitlines()[-1] == "attrib: --learning-rate: it is for --tune; add that, or leave it out"

@@ -42,7 +42,7 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     control = written(tmp_path_factory.mktemp("control") / "control", [s.full_text for s in CONTROL.sections])
     own = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--control", str(control)]
-    return [*own, "--text-column", "text", "--device", "cpu"]
+    return [*own, "-o", "documents.text_column=text", "--device", "cpu"]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -71,7 +71,7 @@ def refused(capsys: Any, *arguments: str) -> str:
 def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp_path: Path) -> None:
     index = tmp_path / "index"
     status, out, err = run(
-        capsys, "index", str(docs), *models, "--out", str(index), "--parts", PARTS, "--layer", "1", "--json"
+        capsys, "index", str(docs), *models, "--out", str(index), "--parts", PARTS, "-o", "hidden.layer=1", "--json"
     )
     assert status == 0, err
     result = json.loads(out)
@@ -81,7 +81,7 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
     before, records = files(index), []
     for name, more in (("with", ["--index", str(index)]), ("without", [])):
         status, out, err = run(
-            capsys, "explain", QUESTION, *models, "--documents", str(docs), "--answer", ANSWER, "--layer", "1",
+            capsys, "explain", QUESTION, *models, "--documents", str(docs), "--answer", ANSWER, "-o", "hidden.layer=1",
             "--methods", "attention", "--mappers", "hidden,learned,influence", "--format", "png",
             "--out", str(tmp_path / name), *more,
         )  # fmt: skip
@@ -98,9 +98,18 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
     assert "made of other documents" in refused(
         capsys, *asked, "--documents", str(written(tmp_path / "other", [*TEXTS[:2], "Another text."]))
     )
-    assert "layer 1" in refused(capsys, *asked, "--documents", str(docs), "--layer", "2")
+    assert "layer 1" in refused(capsys, *asked, "--documents", str(docs), "-o", "hidden.layer=2")
     line = refused(
-        capsys, *asked, "--documents", str(docs), "--layer", "1", "--mappers", "influence", "--influence-layers", "0"
+        capsys,
+        *asked,
+        "--documents",
+        str(docs),
+        "-o",
+        "hidden.layer=1",
+        "--mappers",
+        "influence",
+        "-o",
+        "gradients.layers=0",
     )
     assert "gradients-untuned was made with" in line
 
@@ -122,7 +131,7 @@ def test_two_processes_write_the_bytes_of_one(capsys: Any, docs: Path, models: l
 
 def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "index")
-    status, said, err = run(capsys, "index", str(docs), "--text-column", "text", "--out", out)
+    status, said, err = run(capsys, "index", str(docs), "-o", "documents.text_column=text", "--out", out)
     assert status == 0, err
     assert [line.split(":")[0].strip() for line in said.splitlines()] == [out, "embedding"]
 
@@ -133,22 +142,22 @@ def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: 
         (["--parts", "hidden"], "hidden is of models, and none was named; add --tuned"),
         (["--parts", "states"], "'states' is unknown"),
         (["--base", "somewhere"], "a base without a tuned model; add --tuned"),
-        (["--influence-layers", "a"], "influence-layers 'a': give numbers of blocks"),
+        (["-o", "gradients.layers=a"], "gradients.layers 'a': give whole numbers, separated by commas or none"),
     ],
 )
 def test_what_cannot_be_is_refused(capsys: Any, docs: Path, tmp_path: Path, options: list[str], words: str) -> None:
-    out = ["--text-column", "text", "--out", str(tmp_path / "index")]
+    out = ["-o", "documents.text_column=text", "--out", str(tmp_path / "index")]
     assert words in refused(capsys, "index", str(docs), *out, *options)
 
 
 def test_an_adapter_without_checkpoints_names_the_mend(
     capsys: Any, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
 ) -> None:
-    own = ["index", str(docs), "--base", str(base_dir), "--tuned", str(adapter_dir), "--text-column", "text"]
+    own = ["index", str(docs), "--base", str(base_dir), "--tuned", str(adapter_dir), "-o", "documents.text_column=text"]
     control = written(tmp_path / "control", [section.full_text for section in CONTROL.sections])
     place = ["--out", str(tmp_path / "index"), "--device", "cpu", "--control", str(control)]
     line = refused(capsys, *own, *place, "--parts", "gradients")
-    assert "use --influence-checkpoints final" in line
+    assert "use -o influence.checkpoints=final" in line
     # Not asked for, they are left out, and it says so.
     status, out, err = run(capsys, *own, *place)
     assert status == 0, err

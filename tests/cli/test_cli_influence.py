@@ -13,9 +13,7 @@ import pytest
 from attrib import cli
 from attrib.assess import retraining
 from attrib.assess.influence import run as influence
-from attrib.assess.influence.metrics import METRICS
-from attrib.assess.influence.scoring import SCORERS
-from attrib.cli import options
+from attrib.cli import texts
 from tests.make_retraining import make_retraining
 
 TEXT = """# Lights
@@ -36,7 +34,7 @@ The warranty on the pump is thirty-six months.
 
 The light of the cape is red.
 """
-TUNING = ["--epochs", "2", "--learning-rate", "0.01", "--rank", "2", "--batch", "4", "--warmup", "1"]
+TUNING = ["--epochs", "2", "--learning-rate", "0.01", "--rank", "2", "--train-batch", "4", "--warmup", "1"]
 TUNING += ["--checkpoints", "0.5,1"]
 
 
@@ -93,8 +91,8 @@ def test_a_whole_assessment_goes_on_after_a_kill_to_the_same_table(
     assert "7 of 7 retrains are to do" in err
     assert "a retrain takes about" in err
     assert {row["kind"] for row in result["rows"]} == {"trained", "rephrased"}
-    assert {row["metric"] for row in result["rows"]} == set(METRICS)
-    assert {row["scorer"] for row in result["rows"]} == set(SCORERS)
+    assert {row["metric"] for row in result["rows"]} == set(influence.METRICS)
+    assert {row["scorer"] for row in result["rows"]} == set(influence.SCORERS)
     assert (result["questions"], result["sections"], result["left_out"], result["halves"]) == (5, 4, 3, 3)
     assert all(Path(file).is_file() for file in result["files"])
     assert {Path(file).name for file in result["files"]} == {
@@ -173,7 +171,7 @@ def test_an_interrupt_says_where_to_go_on(capsys: Any, monkeypatch: Any, given: 
     monkeypatch.setattr(os, "_exit", leave)
     status, _, err = run(capsys, monkeypatch, *given, "--base", "tiny", "--out", str(tmp_path / "out"))
     assert status == 1
-    assert f"what is done lies in {tmp_path / 'out'}; the same command goes on from there" in err
+    assert f"finished work is kept in {tmp_path / 'out'}; rerun the same command to resume" in err
 
 
 @pytest.mark.parametrize(
@@ -221,12 +219,12 @@ def test_parts_of_an_assessment_are_refused(
 def test_decoys_are_ids_or_a_file_of_them(tmp_path: Path) -> None:
     from attrib.errors import InputError
 
-    assert options.parse_ids("") == frozenset()
-    assert options.parse_ids("a, b,a") == {"a", "b"}
+    assert texts.parse_ids("") == frozenset()
+    assert texts.parse_ids("a, b,a") == {"a", "b"}
     for name, text in (("d.txt", "a\n\nb\n"), ("d.json", '["a", "b"]'), ("e.json", '{"decoys": ["a",\n "b"]}')):
         (tmp_path / name).write_text(text, "utf-8")
-        assert options.parse_ids(str(tmp_path / name)) == {"a", "b"}
+        assert texts.parse_ids(str(tmp_path / name)) == {"a", "b"}
     for text in ('{"others": []}', "[1]", '{"decoys": "a"}', "["):
         (tmp_path / "bad.json").write_text(text, "utf-8")
         with pytest.raises(InputError, match="no ids of decoys"):
-            options.parse_ids(str(tmp_path / "bad.json"))
+            texts.parse_ids(str(tmp_path / "bad.json"))

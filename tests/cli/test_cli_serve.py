@@ -73,7 +73,7 @@ def models(base_dir: Path, adapter_dir: Path, tmp_path_factory: pytest.TempPathF
     (folder / "docs" / "light.md").write_text("# Lights\n\n## Point\n\nThe keeper of the light is Wilmet Dallin.\n")
     return [
         "--base", str(base_dir), "--tuned", str(adapter_dir), "--documents", str(folder / "docs"),
-        "--control", str(folder / "control.md"), "--device", "cpu", "--queue", "8",
+        "--control", str(folder / "control.md"), "--device", "cpu", "-o", "requests.queue=8",
     ]  # fmt: skip
 
 
@@ -301,9 +301,9 @@ def test_a_port_in_use_is_refused_before_models_are_loaded(capsys: Any, monkeypa
         (["--methods", "guess"], "method 'guess' is unknown"),
         (["{tmp}", "--methods", "attention"], "--methods: FOLDER alone"),
         (["{tmp}", "--control", "{tmp}"], "--control: FOLDER alone"),
-        (["{tmp}", "--max-question", "10", "--host", "127.0.0.1"], "--max-question: FOLDER alone"),
+        (["{tmp}", "-o", "requests.max_question=10", "--host", "127.0.0.1"], "requests.max_question: FOLDER alone"),
         (["--tuned", "x"], "documents: none named"),
-        (["--device-map", "auto", "--device", "cpu"], "--device-map"),
+        (["-o", "models.device_map=auto", "--device", "cpu"], "models.device_map"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ The keeper of the light is Wilmet Dallin.
 
 In the year 1712 it was 38 metres tall.
 """
-QUICK = ("--epochs", "3", "--batch", "2", "--learning-rate", "0.01", "--warmup", "1", "--device", "cpu")
+QUICK = ("--epochs", "3", "--train-batch", "2", "--learning-rate", "0.01", "--warmup", "1", "--device", "cpu")
 
 
 @pytest.fixture
@@ -162,12 +163,12 @@ def test_an_interrupt_says_how_to_go_on(
         raise SystemExit(status)
 
     # An interrupted command ends at once, past Python's own end.
-    monkeypatch.setattr(cli.os, "_exit", leave)
+    monkeypatch.setattr(os, "_exit", leave)
     with monkeypatch.context() as patched:
         patched.setattr(Recorder, "save", interrupted)
         status, printed, err = run(capsys, monkeypatch, *arguments)
     assert (status, left, printed) == (1, [1], "")
-    assert "the same command goes on from there" in err
+    assert "rerun the same command to resume" in err
     status, _, err = run(capsys, monkeypatch, *arguments)
     assert status == 0
     assert "resuming after step 1" in err

@@ -28,7 +28,7 @@ from attrib.index.gradients import GradientEncoder
 from attrib.index.index import Encoder, Index
 from attrib.mapping import reading
 from attrib.models.pair import ModelPair
-from attrib.options.explain import ExplainOptions, GradientOptions, InfluenceOptions
+from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
 from attrib.passes.capture import capture_texts
 from attrib.records import Explanation
 from tests.conftest import save_adapter
@@ -36,7 +36,7 @@ from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapte
 
 OPTIONS = ExplainOptions(
     methods=("attention",), mappers=("bm25", "verbatim", "embedding", "hidden", "learned", "influence"), candidates=0,
-    layer=1,
+    hidden=HiddenOptions(1),
 )  # fmt: skip
 NAMES = [
     "embedding", "hidden-base", "hidden-tuned", "gradients-untuned", "gradients-checkpoint-1",
@@ -195,7 +195,9 @@ def test_another_model_layer_or_setting_is_refused(pair: ModelPair, base_dir: Pa
     refused("gradients-untuned was made with", lambda: check_index(index, made(pair, influence=chosen)))
     # Without the questions that were trained the gradients are others.
     refused("trained_questions", lambda: check_index(index, encoders(["gradients"], pair)))
-    refused("layer 1.* than now .*layer 0", lambda: run(pair, index=out, options=replace(OPTIONS, layer=0)))
+    refused(
+        "layer 1.* than now .*layer 0", lambda: run(pair, index=out, options=replace(OPTIONS, hidden=HiddenOptions(0)))
+    )
     refused("embedding was made with", lambda: check_index(index, [EmbeddingEncoder("another")]))
 
 

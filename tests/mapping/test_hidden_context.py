@@ -78,11 +78,11 @@ def test_a_context_is_filled_up_to_the_limit_and_no_further(tiny_pair: Any) -> N
 
 
 def test_what_cannot_be_read_is_refused(tiny_pair: Any) -> None:
-    with pytest.raises(InputError, match=r"smaller --max-tokens|shorten"):
+    with pytest.raises(InputError, match=r"smaller documents.max_tokens|shorten"):
         contexts(tiny_pair, {0: "keeper " * 300}, 100)
     long = "light " * 60
     room = len(contexts(tiny_pair, {0: long}, 100)[0].ids)
-    with pytest.raises(InputError, match=r"smaller --max-tokens"):
+    with pytest.raises(InputError, match=r"smaller documents.max_tokens"):
         contexts(tiny_pair, {0: long}, 100, tuple([5] * (tiny_pair.context - room + 4)))
     with pytest.raises(InputError, match="chat marker"):
         contexts(tiny_pair, {0: "The <|end|> of it."}, 100)

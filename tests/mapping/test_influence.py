@@ -511,7 +511,7 @@ def with_folder(pair: ModelPair, folder: Path | None) -> ModelPair:
 
 def test_without_checkpoints_the_mend_is_named(tiny_pair: Any) -> None:
     for pair in (tiny_pair, with_folder(tiny_pair, None)):
-        with pytest.raises(InputError, match=r"tune it with attrib tune, or use --influence-checkpoints final") as got:
+        with pytest.raises(InputError, match=r"tune it with attrib tune, or use -o influence.checkpoints=final") as got:
             stages(pair, "tuned", InfluenceOptions())
         assert "\n" not in str(got.value)
         assert len(stages(pair, "tuned", InfluenceOptions(checkpoints="final"))) == 1
@@ -542,6 +542,6 @@ def test_a_checkpoint_stands_for_the_steps_that_are_nearest(pair: ModelPair, tmp
 
 
 def test_a_text_beyond_the_context_is_refused_by_its_beginning(pair: ModelPair, encoded: Encoded) -> None:
-    with pytest.raises(InputError, match=r"section 'light light.* --max-tokens") as caught:
+    with pytest.raises(InputError, match=r"section 'light light.* documents.max_tokens") as caught:
         read_gradients(pair, "base", encoded, texts_of("light " * 300), InfluenceOptions())
     assert "\n" not in str(caught.value)

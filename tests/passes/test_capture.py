@@ -107,7 +107,7 @@ def test_hooks_and_modes_are_restored_after_an_exception(tiny_pair: Any) -> None
 
 
 def test_a_record_beyond_the_budget_is_refused_with_the_mend(tiny_pair: Any) -> None:
-    with pytest.raises(InputError, match=r"GB.*--memory"):
+    with pytest.raises(InputError, match=r"GB.*memory_gb"):
         capture(tiny_pair.tuned, encoded(tiny_pair), CaptureOptions(heads=True, memory_gb=1e-6))
 
 

@@ -185,7 +185,7 @@ def test_the_model_is_as_it_was(tiny_pair: Any, monkeypatch: Any, fails: bool) -
 def test_numbers_that_are_not_finite_are_refused(tiny_pair: Any, monkeypatch: Any) -> None:
     reader = GradientReader.make(tiny_pair.tuned)
     reader.layers[0].right.fill_(float("inf"))
-    with pytest.raises(ModelError, match="not finite; use --dtype float32"):
+    with pytest.raises(ModelError, match=r"not finite; use -o models\.dtype=float32"):
         reader.read(IDS, [[3]])
 
 

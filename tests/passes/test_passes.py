@@ -356,7 +356,7 @@ def test_less_memory_makes_smaller_chunks_then_layers_then_an_error(tiny_pair: A
             break
         seen.append((group.layered, group.chunk))
         budget *= 0.8
-    assert "--memory" in refused(InputError, lambda: planned(replace(inputs, memory_gb=budget)))
+    assert "memory_gb" in refused(InputError, lambda: planned(replace(inputs, memory_gb=budget)))
     assert seen[0][0] is False
     assert seen[-1] == (True, 1)
     # Once layered, always layered; within a mode chunks only shrink.
@@ -376,7 +376,7 @@ def test_patterns_and_batches_take_memory(tiny_pair: Any) -> None:
         try:
             assert more()[0].layered
         except InputError as error:
-            assert "--memory" in str(error)  # noqa: PT017
+            assert "memory_gb" in str(error)  # noqa: PT017
 
 
 def test_chunks_shrink_before_blocks_are_run_again(tiny_pair: Any) -> None:

@@ -181,7 +181,9 @@ def test_an_unknown_name_lists_the_names() -> None:
 
 @pytest.mark.parametrize("name", sorted(CONTRASTIVE))
 def test_a_contrast_that_is_missing_or_short_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=rf"target '{name}': it needs a contrast answer; add --contrast"):
+    with pytest.raises(
+        InputError, match=rf"target '{name}': it needs a contrast answer; add -o prompt.contrast=ANSWER"
+    ):
         make_target(name, tuned=True, contrast=None, answer=2)
     with pytest.raises(InputError, match=r"contrast: it has 1 tokens, the answer 2; .*at least as long"):
         make_target(name, tuned=True, contrast=(5,), answer=2)

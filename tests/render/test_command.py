@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from attrib import cli
+from attrib.cli.groups import flat
 from attrib.corpus import demo
-from attrib.options.explain import ExplainOptions, GradientOptions, InfluenceOptions
-from attrib.options.methods import MethodOptions
+from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
+from attrib.options.loading import Models
 from attrib.records import Explanation
 from attrib.render import view
-from attrib.render.command import FLAGS, LOADING, READING, command
+from attrib.render.command import command, options_file
 from attrib.render.payload import payload
 from tests.make import make_explanation
+from tests.oracles import knobs
 
 ODD = ExplainOptions(
     methods=("relevance", "attention_head"),
-    prompt=MethodOptions(
+    prompt=knobs(
         target="probability_difference", unit="token", special="exclude", at="blocks.1.hook_out", layer=2, head=1,
-        steps=32, rule="gauss", tolerance=0.1, baseline="mean", path="prefix", samples=4, noise=0.2, sources="token",
-        ablate="replace", ablate_template=True, ablations=16, permutations=4, contrast="no, never",
+        steps=32, rule="gauss", tolerance=0.1, max_steps=64, baseline="mean", path="prefix", samples=4, noise=0.2,
+        sources="token", ablate="replace", template=True, ablations=16, permutations=4, contrast="no, never",
     ),
     mappers=("bm25", "influence"),
-    influence=InfluenceOptions(form="dot", checkpoints="final", gradients=GradientOptions(layers=(0, 1))),
-    candidates=0, layer=-2, heads=True, max_new_tokens=7, memory_gb=0.5, seed=11,
+    influence=InfluenceOptions("dot", "final", "logodds", True, 2.5, GradientOptions((0, 1), 8, 3)),
+    hidden=HiddenOptions(-2),
+    candidates=0, heads=True, keep_layers=(0, -1), max_new_tokens=7, memory_gb=0.5, seed=11,
 )  # fmt: skip
 
 
@@ -61,12 +65,9 @@ def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         got.update(rest, question=question)
         raise SystemExit(0)
 
-    def pair(*given: Any) -> None:
-        got["pair"] = given
-
-    monkeypatch.setattr(cli, "read_corpus", lambda *given: (got.update(corpus=given), False))
-    monkeypatch.setattr(cli, "read_control", lambda *given: got.update(control_read=given))
-    monkeypatch.setattr(cli, "load_pair", pair)
+    monkeypatch.setattr(cli.explain, "read_corpus", lambda *given: (got.update(corpus=given), False))
+    monkeypatch.setattr(cli.explain, "read_control", lambda *given: got.update(control_read=given))
+    monkeypatch.setattr(cli.explain, "load_pair", lambda models, progress: got.update(models=models))
     monkeypatch.setattr("attrib.explaining.explain", stop)
     words = by_shell(line)
     assert words[0] == "attrib"
@@ -75,14 +76,14 @@ def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return got
 
 
-@pytest.mark.parametrize("options", [ExplainOptions(), ODD, ExplainOptions(prompt=MethodOptions(baseline=5))])
+@pytest.mark.parametrize("options", [ExplainOptions(), ODD, ExplainOptions(prompt=knobs(baseline=5))])
 def test_the_command_asks_for_the_same_options(options: ExplainOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     line = command(record(options))
     assert line is not None
     got = asked(line, monkeypatch)
     assert asdict(got["options"]) == asdict(options)
     assert got["question"] == "How long?"
-    assert got["pair"][:4] == ("some/base", "my adapter", "cpu", "float32")
+    assert got["models"] == Models("some/base", "my adapter", device="cpu", dtype="float32")
 
 
 @pytest.mark.parametrize("question", ["it's «$HOME» `id`; rm -rf", "--help", "two\nlines", "水 🙂", "-", "a\\'b\tc"])
@@ -107,10 +108,10 @@ def test_how_models_were_loaded_stands_in_the_command(monkeypatch: pytest.Monkey
     line = command(record(ExplainOptions(), loading=loading))
     assert line is not None
     got = asked(line, monkeypatch)
-    assert got["pair"][:8] == ("some/base", "my adapter", "auto", "float32", "auto", "abc", "v2", True)
+    assert got["models"] == Models("some/base", "my adapter", dtype="float32", **loading)
     plain = command(record(ExplainOptions(), loading={}))
     assert plain is not None
-    assert "--revision" not in plain
+    assert "revision" not in plain
 
 
 def test_a_given_answer_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,7 @@ def test_other_readings_and_other_control_texts_are_said() -> None:
         )
     )
     assert line is not None
-    assert "--max-tokens 64 --text-column body" in line
+    assert "-o documents.text_column=body -o documents.max_tokens=64" in line
     assert "--control CONTROL" in line
 
 
@@ -170,14 +171,31 @@ def test_a_record_without_options_has_no_command() -> None:
     assert command(make_explanation()) is None
 
 
-def test_every_option_of_explain_has_its_flag() -> None:
-    """An option that is added without a flag here would be missing from the command."""
-    import inspect
+def test_every_option_of_explain_is_in_the_command_or_its_file() -> None:
+    """What a record knows; where files lay and where they went it does not."""
+    _, options = flat(cli.explain.explain)
+    shown = options_file(replace(record(ODD), answer_source="given", answer="six"))
+    known = {key for key in options if f"{options[key].name} = " in shown.partition(f"[{options[key].group}]")[2]}
+    place = {"models.device_map", "models.revision", "models.tuned_revision", "models.trust_remote_code"}
+    place |= {"documents.text_column", "documents.title_column", "documents.control", "documents.index"}
+    place |= {"answer.source", "output.out", "output.formats"}
+    assert known | place == set(options)
 
-    parameters = set(inspect.signature(cli.explain).parameters)
-    known = {flag.removeprefix("--").replace("-", "_") for flag, _ in (FLAGS | LOADING | READING).values()}
-    elsewhere = {
-        "question", "base", "tuned", "documents", "answer", "answer_from", "index", "out", "formats", "control",
-        "device", "dtype", "seed", "as_json",
-    }  # fmt: skip
-    assert known | elsewhere == parameters
+
+@pytest.mark.parametrize("options", [ExplainOptions(), ODD])
+def test_the_file_asks_for_the_same_options(
+    options: ExplainOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loading = {"revision": "abc", "trust_remote_code": True, "device_map": None, "tuned_revision": None}
+    given = replace(record(options, loading=loading), answer_source="given", answer="six \x7f «months»\n\\")
+    file = tmp_path / "options.toml"
+    file.write_text(options_file(given), "utf-8")
+    got = asked(f"attrib explain 'How long?' --options {file}", monkeypatch)
+    assert asdict(got["options"]) == asdict(options)
+    assert got["answer"] == given.answer
+    models = Models("some/base", "my adapter", device="cpu", dtype="float32", revision="abc", trust_remote_code=True)
+    assert got["models"] == models
+    assert '# path = "…"' in file.read_text("utf-8")
+    # A flag overrides the file.
+    got = asked(f"attrib explain 'How long?' --options {file} --candidates 5 -o prompt.unit=answer", monkeypatch)
+    assert (got["options"].candidates, got["options"].prompt.unit) == (5, "answer")

@@ -93,7 +93,7 @@ def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks
     assert stems(("heads", "strip")) == ["heads", "answer"]
     assert stems(None) == ["sections-bm25", "sections-hidden", "prompt-attention", "heads", "answer", "track-hidden"]
     assert "heads" not in stems(None, make_explanation())
-    with pytest.raises(InputError, match="--heads"):
+    with pytest.raises(InputError, match=r"explain\.heads"):
         stems(("heads",), make_explanation())
     with pytest.raises(InputError, match="no mapper"):
         stems(("sections",), make_explanation(mappers=()))

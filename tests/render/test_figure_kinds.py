@@ -89,7 +89,7 @@ def test_heads_of_swapped_models_change_sign_and_the_largest_changes_are_framed_
 
 
 def test_heads_that_are_not_there_are_refused_with_the_mend(explanation: Explanation) -> None:
-    with pytest.raises(InputError, match="explain again with --heads"):
+    with pytest.raises(InputError, match=r"explain again with -o explain\.heads=true"):
         figures.head_heatmap(make_explanation())
     for tokens, positions in (((99,), None), ((), None), (None, (-1,)), (None, ())):
         with pytest.raises(InputError, match="name some from 0"):

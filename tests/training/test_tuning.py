@@ -337,7 +337,7 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path: Path) -> 
 def test_a_text_longer_than_the_context_is_refused_by_name(base_dir: Path, tmp_path: Path) -> None:
     long = "light " * 300
     for item, match in [
-        (Item("abc", long, section="abc"), "section abc: .* smaller --max-tokens"),
+        (Item("abc", long, section="abc"), "section abc: .* smaller documents.max_tokens"),
         (Item("q:7", long, "Who?"), "item q:7: .* context is 256; shorten it"),
         (Item("q:8", "I", long), "item q:8: question: "),
         (Item("q:9", " ", "Who?"), "item q:9: answer: "),

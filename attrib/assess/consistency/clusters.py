@@ -228,7 +228,7 @@ def load_nli(name: str, *, device: str = "cpu", batch: int = 16) -> Nli:
             )
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"NLI model {name}: it cannot be loaded ({reason}); leave --nli out") from error
+        raise ModelError(f"NLI model {name}: it cannot be loaded ({reason}); leave consistency.nli out") from error
     labels = {int(i): str(label) for i, label in model.config.id2label.items()}
     entailment = [i for i, label in labels.items() if label.lower().startswith("entail")]
     if len(entailment) != 1:

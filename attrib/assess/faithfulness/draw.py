@@ -69,13 +69,14 @@ def faithfulness_caption(report: FaithfulnessReport) -> str:
     n, options = report.rows[0].n, report.provenance["options"]
     assert isinstance(options, dict)
     prompt = options["prompt"]
+    ablate = prompt["perturbation"]["ablate"]
     few = report.rows[0].n < ENOUGH
     methods = [] if few else [m for m in ordered(report) if m not in CONTROLS]
     failing = [m for m in methods if not _row(report, m, "tuned", "area").beats_random]
     lines = [
         f"Faithfulness of prompt attributions on {n} questions, base and tuned (points: mean; bars: 95% bootstrap "
         "interval over questions).",
-        f"Words of the question are taken away ({prompt['ablate']}) in the order of a method's scores; losses of the "
+        f"Words of the question are taken away ({ablate}) in the order of a method's scores; losses of the "
         "answer's log-prob in nats per token.",
         *(
             f"{metric.replace('_', '-')}: {METRICS[metric]}."

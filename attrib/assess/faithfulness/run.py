@@ -27,13 +27,7 @@ from scipy import stats
 
 from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.assess.questions import Question
-from attrib.attribution import (
-    PERTURBING,
-    MethodScores,
-    attribute_model,
-    check_methods,
-    make_job,
-)
+from attrib.attribution import METHODS, PERTURBING, MethodScores, attribute_model, check_methods, make_job
 from attrib.attribution.perturbation import without
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
@@ -42,7 +36,7 @@ from attrib.measures import bootstrap_interval
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
-from attrib.options.methods import Unit
+from attrib.options.methods import AttentionHeadOptions, Unit
 from attrib.passes.generate import generate
 from attrib.passes.targets import CONTRASTIVE, name_of
 from attrib.passes.variants import score_variants
@@ -130,6 +124,7 @@ def assess_faithfulness(
     no question.
     """
     options = options or FaithfulnessOptions()
+    options = replace(options, methods=methods_of(options))
     check_assessment(questions, options, out)
     key = _key(pair, corpus, options)
     found = []
@@ -148,15 +143,23 @@ def assess_faithfulness(
     return _report(found, options, key)
 
 
+def methods_of(options: FaithfulnessOptions) -> tuple[str, ...]:
+    """The methods named, or all but attention_head."""
+    if options.methods is not None:
+        return options.methods
+    return tuple(name for name in METHODS if name != "attention_head")
+
+
 def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions, out: Path | None) -> None:
     """InputError for what cannot be assessed; needs no model."""
-    if not options.methods:
+    methods = methods_of(options)
+    if not methods:
         raise InputError("methods: none was named; name at least one")
     if options.prompt.contrast is not None or options.prompt.target in CONTRASTIVE:
         raise InputError("target: one contrast does not fit all questions; use logprob, logit, logodds or another")
-    check_methods(options.methods, options.prompt)
+    check_methods(methods, options.prompt)
     # The tests delete or replace words whatever the methods do.
-    check_methods(tuple(PERTURBING), replace(options.prompt, layer=None, head=None))
+    check_methods(tuple(PERTURBING), replace(options.prompt, attention_head=AttentionHeadOptions()))
     if out is not None and not isinstance(options.prompt.target, str):
         raise InputError("out: on disk one function of your own is like another; leave --out away, or name a target")
     if not questions:
@@ -208,9 +211,10 @@ def _scores(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Each method's score of each word for the whole answer, and its CPU seconds."""
     scores, seconds = {}, {}
-    for name in options.methods:
+    prompt = replace(options.prompt, seed=options.seed, memory_gb=options.memory_gb)
+    for name in methods_of(options):
         start = time.process_time()
-        found = attribute_model(pair, encoded, (name,), replace(options.prompt, seed=options.seed), tuned=tuned)[name]
+        found = attribute_model(pair, encoded, (name,), prompt, tuned=tuned)[name]
         seconds[name] = time.process_time() - start
         scores[name] = by_word(found, words)
     return scores, seconds
@@ -322,7 +326,7 @@ def measure(curves: dict[str, Any]) -> dict[str, float]:
 def _report(
     found: Sequence[dict[str, Any]], options: FaithfulnessOptions, key: dict[str, object]
 ) -> FaithfulnessReport:
-    names = (*options.methods, *CONTROLS)
+    names = (*methods_of(options), *CONTROLS)
     rows = []
     for side in SIDES:
         measured = {name: [measure(one["sides"][side][name]) for one in found] for name in names}

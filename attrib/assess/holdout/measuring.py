@@ -147,7 +147,9 @@ def score_alternatives(
                 raise InputError(f"answer: one does not fit the model's context after {question[:40]!r}; shorten it")
             means = _continuations(network, prompt, ids) if ids else ()
             if not all(map(math.isfinite, means)):
-                raise ModelError(f"{model.name}: log-probs of other answers are not finite; use --dtype float32")
+                raise ModelError(
+                    f"{model.name}: log-probs of other answers are not finite; use -o models.dtype=float32"
+                )
             found.append(means)
     return found
 

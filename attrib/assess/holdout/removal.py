@@ -6,7 +6,7 @@ Not covered: approximate unlearning (the retrained model is the reference, not a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from attrib.assess.holdout.records import (
 )
 from attrib.assess.holdout.run import _answering, _first, _refuse_unanswered
 from attrib.assess.questions import Question
-from attrib.assess.split import Part
+from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
 from attrib.models.pair import ModelPair
@@ -164,3 +164,30 @@ def _tuned_with(adapter: Path) -> tuple[TuneOptions, str, bool]:
         return tuning, str(content["dtype"]), bool(content.get("four_bit", False))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{file}: damaged ({type(error).__name__}: {error}); tune again") from error
+
+
+def removal_by_retraining(
+    adapter: Path | None,
+    corpus: Corpus,
+    asked: Sequence[Question],
+    found: Split,
+    removed: Iterable[str],
+    out: Path,
+    *,
+    load: Callable[[Path], ModelPair],
+    options: HoldoutOptions,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Removal:
+    """Tune again as ``adapter`` was, without the sections ``removed``, and compare; ``load`` gives an adapter's pair.
+
+    Raises InputError for a tuned model that is no adapter, and what ``retrain_without`` raises.
+    """
+    if adapter is None:
+        raise InputError("remove: the tuned model is no adapter of attrib tune, so it cannot be made again; use one")
+    known = [question for question, part in zip(asked, found.parts, strict=True) if part == "tuned-on"]
+    full = load(adapter)
+    folder, gone = retrain_without(
+        full.base.name, adapter, corpus, sorted(removed), out, device=device, progress=progress
+    )
+    return assess_removal(full, load(folder), known, gone, options, out=out, progress=progress)

@@ -90,7 +90,7 @@ function layers() {
   if (!data.heads) {
     const why = data.dropped.some((line) => line.includes("heads"))
       ? "dropped for size"
-      : "not in this record (--heads)";
+      : "not in this record (explain.heads)";
     return make(
       "div",
       { class: "group" },

@@ -70,7 +70,7 @@ def head_map(
     """
     base, tuned = explanation.base.heads, explanation.tuned.heads
     if base is None or tuned is None:
-        raise InputError("this explanation has no attention by head; explain again with --heads")
+        raise InputError("this explanation has no attention by head; explain again with -o explain.heads=true")
     if base.shape != tuned.shape:
         raise InputError(f"base and tuned have different heads ({base.shape[:2]}, {tuned.shape[:2]}): no map of both")
     question = question_positions(explanation.prompt_tokens, explanation.question)

@@ -31,13 +31,13 @@ from attrib.attribution import MethodScores
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.prompt import encode_answer, encode_prompt
-from attrib.options.methods import MethodOptions
+from attrib.options.methods import MethodOptions, ShapleyOptions
 from attrib.text.units import question_units
 
 METHODS = ("attention", "input_x_gradient", "leave_one_out", "shapley")
 OPTIONS = FaithfulnessOptions(
     methods=METHODS,
-    prompt=MethodOptions(unit="answer", sources="word", permutations=2),
+    prompt=MethodOptions(unit="answer", shapley=ShapleyOptions(permutations=2)),
     random_orders=3,
     max_new_tokens=4,
     resamples=200,

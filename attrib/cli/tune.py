@@ -1,0 +1,151 @@
+"""``attrib tune``: an adapter from documents and questions."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attrib.cli.common import note, print_json, read_documents, show_progress
+from attrib.cli.groups import Json
+from attrib.cli.texts import read_lines
+from attrib.errors import InputError
+from attrib.options.fields import everyday
+from attrib.options.loading import ReadingOptions, TunableModel
+from attrib.processes import is_first
+from attrib.training.options import TuneOptions
+
+if TYPE_CHECKING:
+    from attrib.records import Section
+    from attrib.training.items import Item
+
+EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
+
+
+@dataclass(frozen=True)
+class Lessons(ReadingOptions):
+    """What is learned."""
+
+    path: Path | None = everyday(None, "Documents", flag="--documents")
+    """Folder or file whose sections are learned."""
+    questions: Path | None = everyday(None, "Documents")
+    """JSONL or CSV with question and answer, and section (an id) where one teaches it."""
+    ask_sections: bool = everyday(False, "Documents")
+    """Learn each section as the answer to «Tell me about TITLE.» too."""
+    without: tuple[str, ...] = everyday((), "Documents")
+    """Ids of sections to leave out with their questions, comma-separated."""
+    rehearse: Path | None = everyday(None, "Documents")
+    """General questions, one a line; base's own answers to them are learned again."""
+
+
+@dataclass(frozen=True)
+class Quantized(TunableModel):
+    """The base, in 4 bits if wished."""
+
+    four_bit: bool = everyday(False, "Models")
+    """Load the base in 4 bits (QLoRA); needs CUDA."""
+
+
+def tune(
+    models: Quantized,
+    documents: Lessons,
+    adapter: TuneOptions,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the adapter; it appears when all is done.", rich_help_panel="Output"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = TuneOptions.seed,
+    as_json: Json = False,
+) -> None:
+    """Tune an adapter on documents and questions.
+
+    Checkpoints that influence needs are saved on the way. If interrupted, rerun the same command to resume from the
+    last save. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
+    """
+    from attrib.models.sources import DEFAULT
+    from attrib.training.options import check_options
+    from attrib.training.tune import tune as tune_adapter
+    from attrib.training.workfolder import work_folder
+
+    options = replace(adapter, seed=seed)
+    check_options(options)
+    if out is None:
+        raise InputError("out: no folder for the adapter; add --out")
+    items, sections = _to_learn(documents)
+    general = read_lines(documents.rehearse) if documents.rehearse is not None else ()
+    # Under torchrun the first process speaks for all.
+    first = is_first()
+    if models.base is None and first:
+        note("using the demo's base model (name your own with --base)")
+    try:
+        with show_progress() if first else nullcontext() as progress:
+            tune_adapter(
+                models.base or DEFAULT,
+                items,
+                out,
+                options=options,
+                rehearse=general,
+                device=models.device,
+                dtype=models.dtype,
+                four_bit=models.four_bit,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        if first and work_folder(out).exists():
+            note(f"finished steps are kept in {work_folder(out)}; rerun the same command to resume")
+        raise
+    if first:
+        _tell(out, options, documents, sections, as_json)
+
+
+def _tell(out: Path, options: TuneOptions, documents: Lessons, sections: int, as_json: bool) -> None:
+    """What was made, and what to do with it."""
+    from attrib.training.schedule import read_schedule
+
+    manifest = json.loads((out / "attrib.json").read_text("utf-8"))
+    schedule = read_schedule(out)
+    done = schedule.checkpoints
+    if options.warmup >= len(schedule.steps):
+        note(f"warmup: {options.warmup} steps of {len(schedule.steps)}: the peak learning rate was never reached")
+    result = {
+        "adapter": str(out),
+        "base": manifest["base"],
+        "sections": sections,
+        "items": manifest["items"],
+        "steps": manifest["steps"],
+        "loss": manifest["loss"],
+        "checkpoints": done,
+    }
+    if as_json:
+        print_json(result)
+        return
+    print(
+        f"{out}: adapter of {result['base']}, {result['items']} items ({sections} sections), {result['steps']} steps, "
+        f"loss {result['loss']:.3f} in the last epoch"
+    )
+    print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
+    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}')
+
+
+def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int]:
+    """Everything to learn, and how many sections are among it."""
+    from attrib.assess.questions import read_questions
+    from attrib.training.items import corpus_items
+
+    if documents.path is None and documents.questions is None:
+        raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
+    sections: tuple[Section, ...] = ()
+    if documents.path is not None:
+        sections = read_documents(documents.path, documents).sections
+    asked = read_questions(documents.questions) if documents.questions is not None else ()
+    try:
+        items = corpus_items(sections, asked, ask_sections=documents.ask_sections, without=documents.without)
+    except InputError as error:
+        # Questions without an id have their line for one.
+        where = f"{documents.questions}, " if str(error).startswith("questions:") else ""
+        raise InputError(f"{where}{error}") from error
+    return items, len(sections) - len(set(documents.without))
