@@ -13,7 +13,7 @@ import torch
 from attrib.errors import InputError
 from attrib.models.prompt import encode_prompt, strip_end
 from attrib.passes import generate as module
-from attrib.passes.generate import generate, generate_batch
+from attrib.passes.generate import Generated, generate, generate_batch
 
 QUESTIONS = ["How long is the warranty?", "Who keeps the light?", "In the year 1712"]
 
@@ -147,13 +147,20 @@ def prompts_of(pair: Any, n: int = 24) -> list[tuple[int, ...]]:
     return [prompt_of(pair, f"{texts[i % 4]} {'light ' * (i % 7)}{i}") for i in range(n)]
 
 
-@pytest.mark.parametrize("side", ["base", "tuned"])
+@pytest.fixture(scope="module", params=["base", "tuned"])
+def one_by_one(request: pytest.FixtureRequest, tiny_pair: Any) -> tuple[Any, list[Generated]]:
+    """A model, and its answer to each prompt alone."""
+    model = getattr(tiny_pair, request.param)
+    return model, [generate_batch(model, [p], max_new_tokens=24, batch=1)[0][0] for p in prompts_of(tiny_pair)]
+
+
 @pytest.mark.parametrize("batch", [3, 16])
-def test_a_batch_answers_as_each_prompt_alone(tiny_pair: Any, side: str, batch: int) -> None:
-    model, prompts = getattr(tiny_pair, side), prompts_of(tiny_pair)
-    together = generate_batch(model, prompts, max_new_tokens=24, batch=batch)
-    for prompt, some in zip(prompts, together, strict=True):
-        alone = generate_batch(model, [prompt], max_new_tokens=24, batch=1)[0][0]
+def test_a_batch_answers_as_each_prompt_alone(
+    tiny_pair: Any, one_by_one: tuple[Any, list[Generated]], batch: int
+) -> None:
+    model, every = one_by_one
+    together = generate_batch(model, prompts_of(tiny_pair), max_new_tokens=24, batch=batch)
+    for alone, some in zip(every, together, strict=True):
         assert [answer.ids for answer in some] == [alone.ids]
         assert (some[0].tokens, some[0].ended) == (alone.tokens, alone.ended)
         assert some[0].logprob == pytest.approx(alone.logprob, abs=1e-3)
