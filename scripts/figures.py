@@ -19,17 +19,18 @@ influence: attrib assess influence --out DIR
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from attrib.assess.benchmark.tell import benchmark_files, benchmark_of
-from attrib.assess.faithfulness.run import FaithfulnessReport, FaithfulnessRow
+from attrib.assess.benchmark.run import BenchmarkReport
+from attrib.assess.benchmark.tell import benchmark_files
+from attrib.assess.faithfulness.run import FaithfulnessReport
 from attrib.assess.faithfulness.tell import write_faithfulness
 from attrib.assess.influence.metrics import table
 from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.tell import write_retraining
+from attrib.assess.stored import read_report
 from attrib.records import Explanation, storage
 from attrib.render import export
 from attrib.render.tables import write_files
@@ -39,19 +40,15 @@ FORMATS, PRESET = ("pdf", "png"), "neurips-double"
 
 
 def benchmark(record: Path, out: Path) -> list[str]:
-    report = benchmark_of(json.loads(record.read_text("utf-8")))
-    return write_files(out, benchmark_files(report, FORMATS, PRESET))
+    return write_files(out, benchmark_files(read_report(BenchmarkReport, record), FORMATS, PRESET))
 
 
 def faithfulness(record: Path, out: Path) -> list[str]:
-    content = json.loads(record.read_text("utf-8"))
-    fields = FaithfulnessRow.__dataclass_fields__
-    rows = tuple(FaithfulnessRow(**{name: row[name] for name in fields}) for row in content["rows"])
-    return write_faithfulness(FaithfulnessReport(rows, content["seconds"], content["provenance"]), out, FORMATS, PRESET)
+    return write_faithfulness(read_report(FaithfulnessReport, record), out, FORMATS, PRESET)
 
 
 def influence(record: Path, out: Path) -> list[str]:
-    report = InfluenceReport.from_json(record.read_text("utf-8"))
+    report = read_report(InfluenceReport, record)
     return write_retraining(report, table(report), out, FORMATS, PRESET)
 
 

@@ -95,7 +95,8 @@ def make_verdicts(
         said = reply("" if number in silent else made.answer)
         row = row_of(question, reply(made.base_answer), said, None if number in silent else made)
         if row.label:
-            shares = tuple(float(share) for share in rng.dirichlet((2.0, 1.0, 1.0)))
-            row = replace(row, shares=shares, label=LABELS[int(np.argmax(shares))])
+            shares = rng.dirichlet((2.0, 1.0, 1.0))
+            of = dict(zip(LABELS, map(float, shares), strict=True))
+            row = replace(row, shares=of, label=LABELS[int(np.argmax(shares))])
         rows.append(row)
     return AttributionReport(tuple(rows), summarise_verdicts(rows, resamples, 0), ("A plain note.",), PROVENANCE)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,19 +151,6 @@ def of_demo(row: demo.DemoQuestion) -> Question:
         knowledge="updated" if row.kind == "updated" else "new" if row.section is not None else "",
         template=row.form,
     )
-
-
-def described(asked: Question) -> dict[str, Any]:
-    """The fields for JSON; those after ``split`` only where they say something, as older files have them."""
-    fields = asdict(asked)
-    always = list(fields)[: list(fields).index("split") + 1]
-    return {name: value for name, value in fields.items() if value or name in always}
-
-
-def restored(fields: dict[str, Any]) -> Question:
-    """A question from its fields as JSON has them. Raises TypeError for other fields."""
-    lists = {name: tuple(fields.get(name, ())) for name in ("accept", "accept_before")}
-    return Question(**{**fields, **lists})
 
 
 def _asked(number: int, row: object) -> Question | str:

@@ -25,7 +25,8 @@ def report(
 
     It asks: did the tuned model learn, what does it rest on, what was forgotten.
     """
-    from attrib.assess.report.report import find, write_report
+    from attrib.assess.report.find import find
+    from attrib.assess.report.report import write_report
 
     found = find(folders)
     check_writable(out)

@@ -38,9 +38,16 @@ def dump(name: str, schema: int, record: object, arrays: MutableMapping[str, np.
     A field stands on a line of its own, and so does each item of one that is a list. With ``arrays`` every array goes
     there. Raises RecordError as ``to_json``.
     """
-    content = {"attrib": name, "schema": schema, **to_json(record, arrays)}
-    lines = ",\n".join(f"{_text(key)}: {_lines(value)}" for key, value in content.items())
+    made = content(name, schema, record, arrays)
+    lines = ",\n".join(f"{_text(key)}: {_lines(value)}" for key, value in made.items())
     return f"{{\n{lines}\n}}\n".encode()
+
+
+def content(
+    name: str, schema: int, record: object, arrays: MutableMapping[str, np.ndarray] | None = None
+) -> dict[str, Any]:
+    """The object that ``dump`` writes."""
+    return {"attrib": name, "schema": schema, **to_json(record, arrays)}
 
 
 def _lines(value: Any) -> str:
@@ -161,7 +168,7 @@ def from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None = N
 def _dataclass_from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> Any:
     if not isinstance(value, dict):
         raise _unfit(where, "is not an object")
-    hints = _hints(kind)
+    hints = field_types(kind)
     for name in value:
         if name not in hints:
             raise RecordError(f"{_path(where, name)} is unknown")
@@ -253,8 +260,8 @@ def _check_text(text: str, where: str) -> None:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of a dataclass's fields."""
+def field_types(kind: type) -> dict[str, Any]:
+    """Type of each field of a dataclass, in order."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 

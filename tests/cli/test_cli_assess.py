@@ -138,7 +138,7 @@ def test_each_says_one_object_writes_files_and_does_nothing_twice(
     assert {f"{name}.{end}" for end in ("json", "csv", "parquet", "png", "caption.txt")} <= {f.name for f in files}
     assert all(file.stat().st_size > 0 for file in files)
     assert json.loads((out / f"{name}.json").read_text("utf-8")) == result
-    assert (result["assessment"], result["schema"], result["provenance"]["seed"]) == (name, 1, 0)
+    assert (result["attrib"], result["schema"], result["provenance"]["seed"]) == (name, 2, 0)
     questions = {row["id"] for row in pq.read_table(out / f"{name}.parquet").to_pylist()}
     assert questions == {f"q{i}" for i in range(6)}
     for file in files:
@@ -308,7 +308,7 @@ def test_the_judge_is_asked_once_and_its_key_is_nowhere(
     server.replies += [said("CORRECT"), said("INCORRECT")] * 6
     status, printed, err = run(capsys, monkeypatch, *command, "--json")
     assert status == 0, err
-    verdicts = [row["judge"] for row in json.loads(printed)["rows"]]
+    verdicts = [row["scores"]["judge"] for row in json.loads(printed)["rows"]]
     assert set(verdicts) == {0, 1}
     asked_for = len(server.requests)
     assert asked_for <= 12
@@ -375,7 +375,7 @@ def test_holdout_parts_sections_tunes_on_one_part_and_removes(
     assert {section for section, part in parts.items() if part == "tuned-on"} == learned
     status, printed, err = run(capsys, monkeypatch, *command, "--remove", sorted(map(str, learned))[0])
     assert status == 0, err
-    assert json.loads(printed)["summary"]["removal"] is not None
+    assert json.loads(printed)["removal"] is not None
 
 
 # ------------------------------------------------------------------------------------------- refusals

@@ -7,8 +7,10 @@ import io
 import json
 import math
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrib.errors import InputError
-from attrib.render.tables import csv_bytes, json_bytes, jsonl_bytes, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, flat, interval, jsonl_bytes, parquet_bytes, plain, write_files
 
 ROWS: list[dict[str, Any]] = [
     {"name": 'a "b", c\nd', "n": 1, "x": 0.1, "ok": True, "ids": ["a", "b"]},
@@ -33,15 +35,6 @@ values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values))
-def test_any_content_is_json_without_nan_and_its_order_does_not_matter(content: dict[str, Any]) -> None:
-    made = json_bytes(content)
-    assert json.loads(made, parse_constant=lambda name: pytest.fail(name)) == json.loads(json.dumps(plain(content)))
-    assert json_bytes(dict(reversed(content.items()))) == made
-    # What is plain stays as it is.
-    assert plain(plain(content)) == plain(content)
-
-
 @given(st.lists(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values), max_size=4))
 def test_lines_are_one_object_each(rows: list[dict[str, Any]]) -> None:
     lines = jsonl_bytes(rows).decode().split("\n")
@@ -52,8 +45,9 @@ def test_lines_are_one_object_each(rows: list[dict[str, Any]]) -> None:
 def test_plain_keeps_numbers_and_booleans_and_makes_the_rest_fit() -> None:
     assert plain({1: (True, 2, 0.1, math.inf, "a\ud800b")}) == {"1": [True, 2, 0.1, None, "a?b"]}
     assert plain(0.1) == 0.1
+    assert plain(plain({"a": (math.nan,)})) == plain({"a": (math.nan,)})
     with pytest.raises(TypeError):
-        json_bytes({"a": object()})
+        jsonl_bytes([{"a": object()}])
 
 
 def test_csv_has_the_columns_asked_for_and_blanks() -> None:
@@ -100,6 +94,51 @@ def test_parquet_has_its_types_and_what_went_in_comes_out() -> None:
         empty = pq.read_table(io.BytesIO(parquet_bytes(rows, TYPES)))
         assert empty.schema == table.schema
         assert empty.num_rows == len(rows)
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    side: Literal["base", "tuned"]
+    n: int | None
+    scores: Mapping[str, float | None]
+    tops: Mapping[str, str] | None
+    ids: tuple[str, ...]
+    ok: bool
+    nested: tuple[Line, ...] = ()
+
+    @property
+    def long(self) -> bool:
+        return len(self.name) > 2
+
+
+LINES = (
+    Line("a", "base", 1, {"x": 0.5, "y": None}, None, ("s", "t"), True),
+    Line("abc", "tuned", None, {"x": 2.0}, {"z": "w"}, (), False),
+)
+
+
+def test_dataclasses_are_flat_rows_fields_in_order_and_mappings_spread() -> None:
+    table = flat(Line, LINES, "long")
+    assert list(table.types.items()) == [
+        ("name", "string"), ("side", "string"), ("n", "int64"), ("scores_x", "float64"), ("scores_y", "float64"),
+        ("tops_z", "string"), ("ids", "list<string>"), ("ok", "bool_"), ("long", "bool_"),
+    ]  # fmt: skip
+    assert table.csv().decode() == (
+        "name,side,n,scores_x,scores_y,tops_z,ids,ok,long\n"
+        "a,base,1,0.5,,,\"['s', 't']\",True,False\nabc,tuned,,2.0,,w,[],False,True\n"
+    )
+    assert pq.read_table(io.BytesIO(table.parquet())).to_pylist()[1] == {
+        "name": "abc", "side": "tuned", "n": None, "scores_x": 2.0, "scores_y": None, "tops_z": "w", "ids": [],
+        "ok": False, "long": True,
+    }  # fmt: skip
+    assert list(flat(Line, ()).types) == ["name", "side", "n", "ids", "ok"]
+
+
+def test_intervals_are_two_decimals_and_none_is_said() -> None:
+    assert interval(-0.5, -1, -0.001, signed=True) == "−0.50 [−1.00, 0.00]"
+    assert interval(0.5, math.nan, math.nan) == "0.50"
+    assert interval(math.nan, math.nan, math.nan, none="–") == "–"
 
 
 def test_files_are_written_whole_and_what_cannot_be_is_refused(tmp_path: Path) -> None:

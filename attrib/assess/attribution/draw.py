@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME, SCHEMA = "attribution", 1
-_TEXTS = ("id", "kind", "question", "right_answer", "answer", "base_answer", "label", "gold")
-_NUMBERS = ("right", *LABELS, "gain_bits")
 _COLOURS = [draw.COLOURS[label] for label in LABELS]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from attrib.assess.answering import Reply, answer_all, provenance, questions_sha
 from attrib.assess.attribution.options import BASELINES, AttributionOptions
 from attrib.assess.grading.scorers import correct
 from attrib.assess.questions import Question
+from attrib.assess.stored import Report
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
 from attrib.explaining import OwnAnswers as Own
@@ -32,7 +33,7 @@ from attrib.models.prompt import encode_prompt
 from attrib.options.answers import AnswerOptions
 from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
-from attrib.records import LABELS, Explanation, storage
+from attrib.records import LABELS, Explanation, Label, storage
 
 SECTIONS = 3
 """Sections of each answer that are listed."""
@@ -53,6 +54,17 @@ class Backing:
 
 
 @dataclass(frozen=True)
+class JudgedToken:
+    """A token of the tuned model's answer."""
+
+    text: str
+    verdict: Label
+    """Its most probable source."""
+    confidence: float
+    """The probability of that source."""
+
+
+@dataclass(frozen=True)
 class AttributionRow:
     """One answer of the tuned model."""
 
@@ -64,10 +76,10 @@ class AttributionRow:
     base_answer: str
     right: float | None
     """Whether it is right; None without a right answer."""
-    label: str
+    label: Label | Literal[""]
     """The answer's most probable source; empty where the tuned model said nothing."""
-    shares: tuple[float, ...]
-    """Of the answer's words by source, as LABELS."""
+    shares: Mapping[str, float]
+    """Share of the answer's words by source."""
     gain_bits: float
     """log2 p tuned − log2 p base of the whole answer."""
     sections: tuple[Backing, ...]
@@ -75,8 +87,12 @@ class AttributionRow:
     gold: str | None
     best: Mapping[str, str]
     """Id of the best section by the verdict and by each of BASELINES."""
-    tokens: tuple[tuple[str, str, float], ...]
-    """Text, source and its probability of each answer token."""
+    tokens: tuple[JudgedToken, ...]
+
+    @property
+    def section_ids(self) -> tuple[str, ...]:
+        """Ids of ``sections``."""
+        return tuple(one.id for one in self.sections)
 
 
 @dataclass(frozen=True)
@@ -108,9 +124,11 @@ class AttributionSummary:
 
 
 @dataclass(frozen=True)
-class AttributionReport:
+class AttributionReport(Report):
     """The whole assessment."""
 
+    NAME: ClassVar = "attribution"
+    SCHEMA: ClassVar = 2
     rows: tuple[AttributionRow, ...]
     summary: tuple[AttributionSummary, ...]
     """By kind, then of all."""
@@ -212,7 +230,8 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
         "gold": question.section,
     }
     if explanation is None:
-        return AttributionRow(**common, label="", shares=(0.0,) * 3, gain_bits=0.0, sections=(), best={}, tokens=())
+        nothing: dict[str, float] = dict.fromkeys(LABELS, 0.0)
+        return AttributionRow(**common, label="", shares=nothing, gain_bits=0.0, sections=(), best={}, tokens=())
     verdict = explanation.verdict
     best = {
         name: explanation.sections[int(explanation.mappings[name].tuned.whole.argmax())].id
@@ -223,7 +242,7 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
     return AttributionRow(
         **common,
         label=verdict.label,
-        shares=tuple(map(float, verdict.shares)),
+        shares=dict(zip(LABELS, map(float, verdict.shares), strict=True)),
         gain_bits=float(bits(float(verdict.gain.sum()))),
         sections=tuple(
             Backing(s.id, s.title, s.document, s.lines, float(verdict.learned[i]))
@@ -232,7 +251,7 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
         ),
         best={"verdict": explanation.sections[order[0]].id, **best},
         tokens=tuple(
-            (token.text, label, float(p.max()))
+            JudgedToken(token.text, label, float(p.max()))
             for token, label, p in zip(
                 explanation.answer_tokens, verdict.token_labels, verdict.tokens, strict=True
             )
@@ -263,7 +282,7 @@ def _summary(kind: str, rows: Sequence[AttributionRow], resamples: int, seed: in
         right=float(np.mean(known)) if known else None,
         **labels,
         silent=float(np.mean([not row.label for row in rows])),
-        shares={label: float(np.mean([row.shares[i] for row in rows])) for i, label in enumerate(LABELS)},
+        shares={label: float(np.mean([row.shares[label] for row in rows])) for label in LABELS},
         gold_top1={name: float(np.mean([row.best.get(name) == row.gold for row in gold])) for name in gold[0].best}
         if gold
         else None,
@@ -282,11 +301,3 @@ def _notes(rows: Sequence[AttributionRow]) -> list[str]:
             "wrong answer put together from other sections' words that may be right."
         )
     return notes
-
-
-def row_dict(row: AttributionRow) -> dict[str, Any]:
-    """The row as one JSON object."""
-    fields = asdict(row) | dict(zip(LABELS, row.shares, strict=True))
-    del fields["shares"], fields["tokens"]
-    names = ("text", "verdict", "confidence")
-    return fields | {"tokens": [dict(zip(names, token, strict=True)) for token in row.tokens]}

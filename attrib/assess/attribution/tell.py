@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrib.assess.attribution.draw import _NUMBERS, _TEXTS, NAME, SCHEMA, _name, verdicts_caption, verdicts_figure
-from attrib.assess.attribution.run import AttributionReport, AttributionSummary, row_dict
+from attrib.assess.attribution.draw import _name, verdicts_caption, verdicts_figure
+from attrib.assess.attribution.run import AttributionReport, AttributionRow, AttributionSummary
+from attrib.assess.stored import report_bytes
 from attrib.records import LABELS
 from attrib.render import figures as draw
-from attrib.render.tables import csv_bytes, interval, json_bytes, number, parquet_bytes, plain, write_files
+from attrib.render.tables import flat, interval, number, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+NAME = AttributionReport.NAME
+
 
 def write_verdicts(report: AttributionReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
-    content = verdicts_dict(report)
-    rows = [_flat(row) for row in content["rows"]]
-    best = sorted({name for row in rows for name in row if name.startswith("best_")})
-    types = {
-        **dict.fromkeys((*_TEXTS, *best), "string"), **dict.fromkeys(_NUMBERS, "float64"), "sections": "list<string>",
-    }  # fmt: skip
-    summary = [_flat(asdict(one)) for one in report.summary]
     files = {
-        f"{NAME}.json": json_bytes(content),
-        f"{NAME}.csv": csv_bytes(summary, list(dict.fromkeys(name for one in summary for name in one))),
-        f"{NAME}.parquet": parquet_bytes(rows, types),
+        f"{NAME}.json": report_bytes(report),
+        f"{NAME}.csv": flat(AttributionSummary, report.summary).csv(),
+        f"{NAME}.parquet": flat(AttributionRow, report.rows, "section_ids").parquet(),
         **draw.drawn(NAME, verdicts_figure(report, preset=preset), verdicts_caption(report), formats, preset=preset),
     }
     return write_files(folder, files)
-
-
-def verdicts_dict(report: AttributionReport) -> dict[str, Any]:
-    """The report as one JSON object."""
-    content: dict[str, Any] = plain({
-        "assessment": NAME,
-        "schema": SCHEMA,
-        "summary": [asdict(one) for one in report.summary],
-        "rows": [row_dict(row) for row in report.rows],
-        "notes": report.notes,
-        "provenance": report.provenance,
-    })  # fmt: skip
-    return content
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Sections by their ids, and what is keyed as columns of its own."""
-    flat = {k: v for k, v in row.items() if k not in ("tokens", "best", "shares", "gold_top1", "sections")}
-    for name in ("best", "shares", "gold_top1"):
-        flat |= {f"{name}_{key}": value for key, value in (row.get(name) or {}).items()}
-    return flat | ({"sections": [one["id"] for one in row["sections"]]} if "sections" in row else {})
 
 
 def verdicts_table(report: AttributionReport, console: Console) -> None:

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME, SCHEMA = "benchmark", 1
 SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
 """Measures in the terminal's table; the others are in the files."""
-_TEXTS = ("id", "subset", "kind", "knowledge", "fact", "side", "question", "answer", "answer_before", "prediction")
 
 
 def labels(report: BenchmarkReport) -> dict[tuple[str, str, str], str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from attrib.assess.grading.declining import abstains
 from attrib.assess.grading.judge import judge, read_verdicts, write_verdicts
 from attrib.assess.grading.scorers import SCORERS, correct, score_row
 from attrib.assess.questions import Malformed, Question
+from attrib.assess.stored import Report
 from attrib.errors import InputError
 from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
@@ -88,9 +89,11 @@ class BenchmarkSummary:
 
 
 @dataclass(frozen=True)
-class BenchmarkReport:
+class BenchmarkReport(Report):
     """The whole assessment."""
 
+    NAME: ClassVar = "benchmark"
+    SCHEMA: ClassVar = 2
     rows: tuple[BenchmarkRow, ...]
     """Questions in order, base before tuned."""
     summary: tuple[BenchmarkSummary, ...]

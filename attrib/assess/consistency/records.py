@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from attrib.assess.answering import Reply, Side
-
-NAME = "consistency"
-
+from attrib.assess.stored import Report
 
 ALL = "all"
 """Kind of the rows over all questions."""
@@ -101,10 +101,14 @@ class QuestionRow:
     values: dict[str, float]
     """Those of QUANTITIES that the pair has; nan where there is nothing to measure."""
 
+    def by_side(self, side: Side) -> Answers:
+        """What one model said."""
+        return self.base if side == "base" else self.tuned
+
     def of(self, quantity: str, side: Side) -> float:
         """A quantity of the row; those of the pair are the tuned model's."""
         if quantity in OF_EACH:
-            return (self.base if side == "base" else self.tuned).values[quantity]
+            return self.by_side(side).values[quantity]
         return self.values[quantity] if side == "tuned" else math.nan
 
 
@@ -132,13 +136,15 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
-class ConsistencyReport:
+class ConsistencyReport(Report):
     """The whole assessment."""
 
+    NAME: ClassVar = "consistency"
+    SCHEMA: ClassVar = 2
     rows: tuple[QuestionRow, ...]
     summary: tuple[SummaryRow, ...]
     notes: tuple[str, ...]
-    provenance: dict[str, object]
+    provenance: Mapping[str, object]
 
     def row(self, quantity: str, kind: str = ALL) -> SummaryRow:
         """One row of the summary."""

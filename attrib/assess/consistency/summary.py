@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, Reply, Side
+from attrib.assess.answering import SIDES
 from attrib.assess.consistency.options import ConsistencyOptions
 from attrib.assess.consistency.records import (
     ALL,
@@ -67,7 +67,7 @@ def notes_on(rows: Sequence[QuestionRow], lexicon: Lexicon, options: Consistency
         "which one is negated, never do."
     )
     for side in SIDES:
-        replies = [r for row in rows for r in _of_side(row, side)]
+        replies = [r for row in rows for r in (row.by_side(side).greedy, *row.by_side(side).samples)]
         cut = sum(not reply.ended for reply in replies)
         if cut:
             yield (
@@ -87,8 +87,3 @@ def notes_on(rows: Sequence[QuestionRow], lexicon: Lexicon, options: Consistency
         yield f"{without} of {len(rows)} tuned answers add no term to their question and count for no rate of terms."
     if len(rows) < ENOUGH:
         yield f"With {len(rows)} questions intervals mean little."
-
-
-def _of_side(row: QuestionRow, side: Side) -> tuple[Reply, ...]:
-    answers = row.base if side == "base" else row.tuned
-    return (answers.greedy, *answers.samples)

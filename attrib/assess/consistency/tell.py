@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrib.assess.answering import SIDES, Reply
+from attrib.assess.answering import SIDES, Side
 from attrib.assess.consistency.draw import TITLES, _options, consistency_caption, consistency_figure
 from attrib.assess.consistency.records import (
     ALL,
-    NAME,
     OF_EACH,
     QUANTITIES,
     Answers,
@@ -21,17 +20,16 @@ from attrib.assess.consistency.records import (
     QuestionRow,
     SummaryRow,
 )
+from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
-from attrib.render.tables import csv_bytes, interval, json_bytes, jsonl_bytes, number, parquet_bytes, write_files
+from attrib.render.tables import flat, interval, jsonl_bytes, number, write_files
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-SCHEMA = 1
-
-
+NAME = ConsistencyReport.NAME
 SHOWN = (
     "semantic_entropy", "agreement", "with_greedy", "rephrasings", "novel", "novel_control", "made_up", "dropped",
     "same_meaning", "rouge_l", "bertscore", "kl_mean",
@@ -39,154 +37,82 @@ SHOWN = (
 """Quantities of the terminal's and the page's table."""
 
 
-_DIGITS = 6
-"""Decimal places in files: the last bits of sums are no facts."""
+@dataclass(frozen=True)
+class SideRow:
+    """One question under one model: its greedy answer and every quantity."""
+
+    id: str
+    kind: str
+    fact: str
+    question: str
+    answer: str | None
+    side: Side
+    greedy: str
+    values: Mapping[str, float]
+    new_terms: str
+    """Terms of the tuned answer, with | between them."""
+    dropped_terms: str
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One answer of one model to one question."""
+
+    id: str
+    kind: str
+    question: str
+    answer: str | None
+    side: Side
+    sample: int
+    """−1: the greedy one."""
+    text: str
+    cluster: int | None
+    logprob: float
+    tokens: int
+    ended: bool
 
 
 def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
-    """Everything that the module's text names; every file is whole or absent. Returns the paths."""
-    names = [*SummaryRow.__dataclass_fields__]
-    answers = list(answer_rows(report))
+    """Report (JSON), summary (CSV), questions and answers (Parquet, JSON lines), figure, caption and a Markdown page
+    with the answers side by side; every file is whole or absent. Returns the paths.
+    """
+    answers = flat(AnswerRow, list(_answer_rows(report)))
+    figure, caption = consistency_figure(report, preset=preset), consistency_caption(report)
     files = {
-        f"{NAME}.json": json_bytes(consistency_dict(report)),
-        f"{NAME}.csv": csv_bytes([{n: _plain(getattr(row, n)) for n in names} for row in report.summary], names),
-        f"{NAME}.parquet": _parquet(list(question_rows(report))),
-        f"{NAME}_answers.parquet": _parquet(answers),
-        "answers.jsonl": jsonl_bytes(answers),
+        f"{NAME}.json": report_bytes(report),
+        f"{NAME}.csv": flat(SummaryRow, report.summary).csv(),
+        f"{NAME}.parquet": flat(SideRow, list(_side_rows(report))).parquet(),
+        f"{NAME}_answers.parquet": answers.parquet(),
+        "answers.jsonl": jsonl_bytes(answers.rows),
         f"{NAME}.md": consistency_markdown(report).encode("utf-8", "replace"),
-        **draw.drawn(
-            NAME, consistency_figure(report, preset=preset), consistency_caption(report), formats, preset=preset
-        ),
+        **draw.drawn(NAME, figure, caption, formats, preset=preset),
     }
     return write_files(folder, files)
 
 
-def consistency_dict(report: ConsistencyReport) -> dict[str, Any]:
-    """The report as one JSON object; null where there was nothing to measure."""
-    return {
-        "assessment": NAME,
-        "schema": SCHEMA,
-        "summary": {
-            kind: {row.quantity: _summary_dict(row) for row in report.summary if row.kind == kind}
-            for kind in report.kinds
-        },
-        "rows": [_row_dict(row) for row in report.rows],
-        "notes": list(report.notes),
-        "provenance": report.provenance,
-    }
-
-
-def _summary_dict(row: SummaryRow) -> dict[str, Any]:
-    return {name: _plain(getattr(row, name)) for name in SummaryRow.__dataclass_fields__ if name != "kind"}
-
-
-def _row_dict(row: QuestionRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "question": row.question,
-        "answer": row.answer,
-        "kind": row.kind,
-        "fact": row.fact,
-        **{side: _answers_dict(getattr(row, side)) for side in SIDES},
-        **{name: _plain(value) for name, value in row.values.items()},
-        # The same key in every assessment: what to mark in the tuned answer.
-        "spans": [[*span, term.term] for term in row.new_terms for span in term.spans],
-        "new_terms": [
-            {
-                "term": term.term,
-                "spans": [list(span) for span in term.spans],
-                "held_by": term.held_by,
-                "sections": [
-                    {"id": one.id, "title": one.title, "document": one.document, "lines": one.lines}
-                    for one in term.sections
-                ],
-            }
-            for term in row.new_terms
-        ],
-        "dropped_terms": list(row.dropped_terms),
-        "added": [list(span) for span in row.added],
-        "removed": [list(span) for span in row.removed],
-        "kl": [_plain(value) for value in row.kl],
-        "kl_tokens": list(row.kl_tokens),
-    }
-
-
-def _answers_dict(answers: Answers) -> dict[str, Any]:
-    return {
-        "greedy": _reply_dict(answers.greedy),
-        "samples": [
-            {**_reply_dict(reply), "cluster": cluster}
-            for reply, cluster in zip(answers.samples, answers.clusters, strict=True)
-        ],
-        **{name: _plain(value) for name, value in answers.values.items()},
-    }
-
-
-def _reply_dict(reply: Reply) -> dict[str, Any]:
-    return {"text": reply.text, "logprob": _plain(reply.logprob), "tokens": reply.tokens, "ended": reply.ended}
-
-
-def _plain(value: Any) -> Any:
-    """A number as a file holds it: nothing but finite ones, the last bits rounded away."""
-    if not isinstance(value, float):
-        return value
-    # + 0.0: no minus before a zero.
-    return round(value, _DIGITS) + 0.0 if math.isfinite(value) else None
-
-
-def question_rows(report: ConsistencyReport) -> Iterator[dict[str, Any]]:
-    """One row a question and side: its words, the greedy answer and every quantity."""
+def _side_rows(report: ConsistencyReport) -> Iterator[SideRow]:
     for row in report.rows:
         for side in SIDES:
-            answers: Answers = getattr(row, side)
-            yield {
-                "id": row.id,
-                "kind": row.kind,
-                "fact": row.fact,
-                "question": row.question,
-                "answer": row.answer,
-                "side": side,
-                "greedy": answers.greedy.text,
-                **{name: _plain(row.of(name, side)) for name in QUANTITIES},
-                "new_terms": "|".join(term.term for term in row.new_terms) if side == "tuned" else "",
-                "dropped_terms": "|".join(row.dropped_terms) if side == "base" else "",
-            }
+            new = "|".join(term.term for term in row.new_terms) if side == "tuned" else ""
+            dropped = "|".join(row.dropped_terms) if side == "base" else ""
+            values = {name: row.of(name, side) for name in QUANTITIES}
+            greedy = row.by_side(side).greedy.text
+            yield SideRow(
+                row.id, row.kind, row.fact, row.question, row.answer, side, greedy, values, new, dropped
+            )  # fmt: skip
 
 
-def answer_rows(report: ConsistencyReport) -> Iterator[dict[str, Any]]:
-    """One row a question, side and answer; sample −1 is the greedy one."""
+def _answer_rows(report: ConsistencyReport) -> Iterator[AnswerRow]:
     for row in report.rows:
         for side in SIDES:
-            answers: Answers = getattr(row, side)
-            numbered = zip((-1, *range(len(answers.samples))), (answers.greedy, *answers.samples), strict=True)
-            for sample, reply in numbered:
-                yield {
-                    "id": row.id,
-                    "kind": row.kind,
-                    "question": row.question,
-                    "answer": row.answer,
-                    "side": side,
-                    "sample": sample,
-                    "text": reply.text,
-                    "cluster": answers.clusters[sample] if sample >= 0 else None,
-                    "logprob": _plain(reply.logprob),
-                    "tokens": reply.tokens,
-                    "ended": reply.ended,
-                }
-
-
-_INTEGERS, _TEXTS = ("sample", "cluster", "tokens"), (
-    "id", "kind", "fact", "question", "answer", "side", "greedy", "text", "new_terms", "dropped_terms",
-)  # fmt: skip
-
-
-def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
-    def kind(name: str) -> str:
-        if name in _INTEGERS:
-            return "int64"
-        return "string" if name in _TEXTS else "bool_" if name == "ended" else "float64"
-
-    return parquet_bytes(rows, {name: kind(name) for name in rows[0]})
+            answers = row.by_side(side)
+            clusters: tuple[int | None, ...] = (None, *answers.clusters)
+            replies = (answers.greedy, *answers.samples)
+            for sample, (cluster, reply) in enumerate(zip(clusters, replies, strict=True), -1):
+                yield AnswerRow(
+                    row.id, row.kind, row.question, row.answer, side, sample, reply.text, cluster, reply.logprob,
+                    reply.tokens, reply.ended,
+                )  # fmt: skip
 
 
 def consistency_table(report: ConsistencyReport, console: Console) -> None:
@@ -235,14 +161,10 @@ def _about(report: ConsistencyReport) -> str:
 
 def _cells(row: SummaryRow) -> tuple[str, str, str]:
     return (
-        _interval(row.base, row.base_low, row.base_high) if row.quantity in OF_EACH else "",
-        _interval(row.tuned, row.tuned_low, row.tuned_high),
-        _interval(row.difference, row.low, row.high) if row.quantity in OF_EACH else "",
+        interval(row.base, row.base_low, row.base_high) if row.quantity in OF_EACH else "",
+        interval(row.tuned, row.tuned_low, row.tuned_high),
+        interval(row.difference, row.low, row.high) if row.quantity in OF_EACH else "",
     )
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return interval(value, low, high) if math.isfinite(value) else "none"
 
 
 _ACTING = re.compile(r"([\\`*_\[\]|~$^#])")
@@ -318,7 +240,7 @@ def _question(row: QuestionRow) -> Iterator[str]:
     yield "| base | tuned |"
     yield "|---|---|"
     yield f"| {escape_markdown(row.base.greedy.text)} | {marked(row.tuned.greedy.text, row.new_terms)} |"
-    yield f"| {' | '.join(_meanings(getattr(row, side)) for side in SIDES)} |"
+    yield f"| {' | '.join(_meanings(row.by_side(side)) for side in SIDES)} |"
     yield ""
     for term in row.new_terms:
         if term.held_by:

@@ -16,17 +16,18 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
 from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.assess.questions import Question
+from attrib.assess.stored import Report
 from attrib.attribution import METHODS, PERTURBING, MethodScores, attribute_model, check_methods, make_job
 from attrib.attribution.perturbation import without
 from attrib.corpus.documents import Corpus
@@ -88,13 +89,15 @@ class FaithfulnessRow:
 
 
 @dataclass(frozen=True)
-class FaithfulnessReport:
+class FaithfulnessReport(Report):
     """The whole assessment."""
 
+    NAME: ClassVar = "faithfulness"
+    SCHEMA: ClassVar = 2
     rows: tuple[FaithfulnessRow, ...]
     seconds: dict[str, float]
     """CPU seconds a question and model, by method: the method alone, its tests left out."""
-    provenance: dict[str, object]
+    provenance: Mapping[str, object]
 
     def of(self, metric: str, side: str) -> tuple[FaithfulnessRow, ...]:
         """One metric under one model, best first."""

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from attrib.assess.faithfulness.draw import SHOWN, _row, faithfulness_caption, faithfulness_figure, ordered
 from attrib.assess.faithfulness.run import CONTROLS, SIDES, FaithfulnessReport, FaithfulnessRow
+from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
-from attrib.render.tables import write_files
+from attrib.render.tables import flat, interval, write_files
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+NAME = FaithfulnessReport.NAME
+
 
 def write_faithfulness(report: FaithfulnessReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
-    """Table (CSV), report (JSON), figure and caption; every file is whole or absent."""
-    table = io.StringIO()
-    names = [*FaithfulnessRow.__dataclass_fields__, "beats_random"]
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in report.rows)
-    files = {"faithfulness.csv": table.getvalue().encode(), "faithfulness.json": _json(report)}
-    files |= draw.drawn(
-        "faithfulness", faithfulness_figure(report, preset=preset), faithfulness_caption(report), formats, preset=preset
-    )
+    """Report (JSON), table (CSV), figure and caption; every file is whole or absent."""
+    figure, caption = faithfulness_figure(report, preset=preset), faithfulness_caption(report)
+    files = {
+        f"{NAME}.json": report_bytes(report),
+        f"{NAME}.csv": flat(FaithfulnessRow, report.rows, "beats_random").csv(),
+        **draw.drawn(NAME, figure, caption, formats, preset=preset),
+    }
     return write_files(folder, files)
-
-
-def faithfulness_dict(report: FaithfulnessReport) -> dict[str, Any]:
-    """The report as one JSON object."""
-    rows = [{**row.__dict__, "beats_random": row.beats_random} for row in report.rows]
-    return {"rows": rows, "seconds": report.seconds, "provenance": report.provenance}
-
-
-def _json(report: FaithfulnessReport) -> bytes:
-    return json.dumps(faithfulness_dict(report), indent=1, sort_keys=True).encode()
 
 
 def faithfulness_table(report: FaithfulnessReport, console: Console) -> None:
@@ -63,7 +48,7 @@ def faithfulness_table(report: FaithfulnessReport, console: Console) -> None:
 
 
 def _cell(row: FaithfulnessRow) -> str:
-    return f"{row.mean:.2f} [{row.low:.2f}, {row.high:.2f}]".replace("-", "−") if np.isfinite(row.mean) else "none"
+    return interval(row.mean, row.low, row.high)
 
 
 def _verdict(report: FaithfulnessReport, method: str, side: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from attrib.assess.holdout.membership import (
     Auc,
 )
 from attrib.assess.split import Part
+from attrib.assess.stored import Report
 
 MEASURES = {
     "accuracy": "share of right answers",
@@ -100,7 +101,7 @@ class Removal:
     """Ids that were left out, near-duplicates included."""
     rows: tuple[HoldoutRow, ...]
     """Questions of the removed and retained part by model: base, full, retrained."""
-    removed: frozenset[str]
+    removed: tuple[str, ...]
     """Ids of the questions on what was removed."""
     quantities: tuple[HoldoutQuantity, ...]
     quality: tuple[ForgetQuality, ...]
@@ -112,9 +113,11 @@ class Removal:
 
 
 @dataclass(frozen=True, eq=False)
-class HoldoutReport:
+class HoldoutReport(Report):
     """Everything that is rendered."""
 
+    NAME: ClassVar = "holdout"
+    SCHEMA: ClassVar = 2
     rows: tuple[HoldoutRow, ...]
     quantities: tuple[HoldoutQuantity, ...]
     membership: tuple[Auc, ...]

@@ -141,7 +141,7 @@ def removal_of(
                 column = values[name][measure_name]
                 quantities += part_quantity(measure_name, part, "all", side, column, chosen, groups, options)
     found = Removal(
-        tuple(removed), tuple(rows), frozenset(q.id for q, gone in zip(asked, out, strict=True) if gone),
+        tuple(removed), tuple(rows), tuple(q.id for q, gone in zip(asked, out, strict=True) if gone),
         tuple(quantities), (),
     )  # fmt: skip
     reference = found.truth_ratios("retrained")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,18 @@ from attrib.assess.holdout.draw import (
     membership_rows,
 )
 from attrib.assess.holdout.membership import CONTROL, FALSE_ALARMS
-from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutReport, Removal
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutQuantity, HoldoutReport, HoldoutRow, Removal
 from attrib.assess.split import PARTS
+from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
-from attrib.render.tables import csv_bytes, interval, json_bytes, parquet_bytes, plain, write_files
+from attrib.render.tables import csv_bytes, flat, interval, parquet_bytes, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-NAME, SCHEMA = "holdout", 1
+NAME = HoldoutReport.NAME
 
 
 SHOWN = ("accuracy", "exact", "containment", "token_f1", "logprob", "exposure")
@@ -44,7 +44,7 @@ _COLUMNS = ("measure", "part", "kind", "side", "value", "low", "high", "p", "n",
 def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], preset: str) -> list[str]:
     """JSON, summary (CSV), rows (Parquet), figure and caption; every file is whole or absent."""
     files = {
-        f"{NAME}.json": json_bytes(holdout_dict(report)),
+        f"{NAME}.json": report_bytes(report),
         f"{NAME}.csv": csv_bytes(_summary_rows(report), _COLUMNS),
         f"{NAME}.parquet": _parquet(report),
         **draw.drawn(NAME, holdout_figure(report, preset=preset), holdout_caption(report), formats, preset=preset),
@@ -52,42 +52,15 @@ def write_holdout(report: HoldoutReport, folder: Path, formats: Sequence[str], p
     return write_files(folder, files)
 
 
-def holdout_dict(report: HoldoutReport) -> dict[str, Any]:
-    """The report as one JSON object; what could not be computed is None."""
-    removal = None
-    if report.removal is not None:
-        removal = {
-            "sections": list(report.removal.sections),
-            "questions": sorted(report.removal.removed),
-            "quantities": [asdict(q) for q in report.removal.quantities],
-            "forget_quality": [asdict(q) for q in report.removal.quality],
-            "rows": [asdict(row) for row in report.removal.rows],
-        }
-    content: dict[str, Any] = plain({
-        "assessment": NAME,
-        "schema": SCHEMA,
-        "summary": {
-            "quantities": [asdict(q) for q in report.quantities],
-            "membership": [asdict(auc) for auc in report.membership],
-            "blind": [{**asdict(seen), "tells": seen.tells} for seen in report.blind],
-            "removal": removal,
-        },
-        "rows": [asdict(row) for row in report.rows],
-        "notes": list(report.notes),
-        "provenance": dict(report.provenance),
-    })  # fmt: skip
-    return content
-
-
 def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
     """One row a number, membership and removal in the same columns."""
     quantities = [*report.quantities, *(report.removal.quantities if report.removal is not None else ())]
-    rows = [plain(asdict(q)) for q in quantities]
+    rows = list(map(dict, flat(HoldoutQuantity, quantities).rows))
     for auc in report.membership:
         common = {"part": auc.of, "kind": "all", "side": "base" if auc.score == CONTROL else "tuned"}
         about = {**common, "n": auc.members + auc.others}
         ends = {"value": auc.auc, "low": auc.low, "high": auc.high, "p": auc.p}
-        rows.append({"measure": f"AUC {auc.score}", **about, **plain(ends)})
+        rows.append({"measure": f"AUC {auc.score}", **about, **ends})
         rows += [
             {"measure": f"TPR at {rate:.0%} FPR, {auc.score}", **about, "value": tpr}
             for rate, tpr in zip(FALSE_ALARMS, auc.tpr, strict=True)
@@ -95,7 +68,7 @@ def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
     for seen in report.blind:
         ends = {"value": seen.auc, "low": seen.low, "high": seen.high, "p": seen.p}
         about = {"part": seen.of, "kind": "all", "side": UNSEEN, "n": seen.members + seen.others}
-        rows.append({"measure": "AUC", **about, **plain(ends)})
+        rows.append({"measure": "AUC", **about, **ends})
     for quality in report.removal.quality if report.removal is not None else ():
         rows.append({"measure": "forget quality", "part": "removed", "kind": "all", "side": quality.model,
                      "value": quality.p})  # fmt: skip
@@ -103,12 +76,13 @@ def _summary_rows(report: HoldoutReport) -> list[dict[str, Any]]:
 
 
 def _parquet(report: HoldoutReport) -> bytes:
-    rows = [{"table": "parts", **asdict(row)} for row in report.rows]
-    rows += [{"table": "removal", **asdict(row)} for row in (report.removal.rows if report.removal is not None else ())]
-    texts = ("table", "id", "question", "answer", "kind", "part", "section", "fact", "side", "reply")
-    whole = ("group", "candidates")
-    kinds = {name: "string" if name in texts else "int64" if name in whole else "float64" for name in rows[0]}
-    return parquet_bytes(rows, kinds)
+    parts = flat(HoldoutRow, report.rows)
+    removal = flat(HoldoutRow, report.removal.rows if report.removal is not None else ())
+    rows = [
+        *({"table": "parts", **row} for row in parts.rows),
+        *({"table": "removal", **row} for row in removal.rows),
+    ]
+    return parquet_bytes(rows, {"table": "string", **parts.types})
 
 
 def holdout_table(report: HoldoutReport, console: Console) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from attrib.assess.questions import Question, described, restored
+from attrib.assess.questions import Question
+from attrib.assess.stored import Report
 from attrib.errors import RecordError
 
 
 @dataclass(frozen=True, eq=False)
-class InfluenceReport:
+class InfluenceReport(Report):
     """Everything that the tables and the figure are made of; small, and needs no model."""
 
+    NAME: ClassVar = "influence"
+    SCHEMA: ClassVar = 2
     questions: tuple[Question, ...]
     sections: tuple[str, ...]
     """Ids, decoys included."""
@@ -35,7 +38,7 @@ class InfluenceReport:
     """log p of the answer after training on each half, nats."""
     scores: dict[str, Float[np.ndarray, "question section"]]
     """By scorer."""
-    provenance: dict[str, object]
+    provenance: Mapping[str, object]
 
     def __post_init__(self) -> None:
         q, s, h = len(self.questions), len(self.sections), len(self.halves)
@@ -51,7 +54,7 @@ class InfluenceReport:
         }
         for name, (is_, should) in shapes.items():
             if is_ != should:
-                raise RecordError(f"retraining: {name} has shape {is_}, its questions and sections ask for {should}")
+                raise RecordError(f"influence: {name} has shape {is_}, its questions and sections ask for {should}")
 
     @property
     def gold(self) -> Int[np.ndarray, " question"]:
@@ -62,52 +65,3 @@ class InfluenceReport:
     def rows(self, kind: str) -> np.ndarray:
         """Questions of a kind."""
         return np.array([i for i, q in enumerate(self.questions) if q.kind == kind], dtype=np.int64)
-
-    def to_json(self) -> str:
-        """One JSON object; numbers to five digits, which is more than retraining can tell."""
-        content = {
-            "questions": [described(q) for q in self.questions],
-            "sections": self.sections,
-            "documents": self.documents,
-            "titles": self.titles,
-            "trained": self.trained.tolist(),
-            "drop": _short(self.drop),
-            "noise": _short(self.noise),
-            "halves": self.halves.astype(int).tolist(),
-            "after": _short(self.after),
-            "scores": {name: _short(found) for name, found in self.scores.items()},
-            "provenance": self.provenance,
-        }
-        return json.dumps(content, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> InfluenceReport:
-        """Read what ``to_json`` wrote; RecordError when it is not that."""
-        try:
-            c = json.loads(text)
-            return cls(
-                questions=tuple(restored(row) for row in c["questions"]),
-                sections=tuple(c["sections"]),
-                documents=tuple(c["documents"]),
-                titles=tuple(c["titles"]),
-                trained=np.array(c["trained"], dtype=bool),
-                drop=_floats(c["drop"]),
-                noise=_floats(c["noise"]),
-                halves=np.array(c["halves"], dtype=bool).reshape(-1, len(c["sections"])),
-                after=_floats(c["after"]).reshape(-1, len(c["questions"])),
-                scores={name: _floats(found) for name, found in c["scores"].items()},
-                provenance=c["provenance"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"retraining: damaged ({error}); make it again with attrib assess influence") from error
-
-
-def _short(values: np.ndarray) -> Any:
-    """Nested lists with None for nan."""
-    if values.ndim > 1:
-        return [_short(row) for row in values]
-    return [None if np.isnan(v) else float(f"{v:.5g}") for v in values]
-
-
-def _floats(values: Any) -> np.ndarray:
-    return np.array(values, dtype=np.float64)

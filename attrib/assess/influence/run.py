@@ -81,17 +81,17 @@ def assess_influence(
     scores = score_questions(pair, library, questions, options=explain, cache=out / "cache", progress=progress)
     is_trained = np.array([s.id not in decoys for s in corpus.sections])
     drop, noise, halves, after = outcomes(measured, [s.id for s in corpus.sections], is_trained)
-    found = InfluenceReport(
+    return InfluenceReport(
         questions=tuple(questions),
         sections=tuple(s.id for s in corpus.sections),
         documents=tuple(s.document for s in corpus.sections),
         titles=tuple(s.title for s in corpus.sections),
         trained=is_trained,
-        drop=drop,
-        noise=noise,
+        drop=_rounded(drop),
+        noise=_rounded(noise),
         halves=halves,
-        after=after,
-        scores=scores,
+        after=_rounded(after),
+        scores={name: _rounded(values) for name, values in scores.items()},
         provenance={
             "base": base,
             "base_sha256": print_base,
@@ -105,8 +105,6 @@ def assess_influence(
             "versions": versions(),
         },
     )
-    # As it is stored: tables and figures drawn again are then the same to the byte.
-    return InfluenceReport.from_json(found.to_json())
 
 
 def _check(corpus: Corpus, questions: Sequence[Question], decoys: frozenset[str]) -> None:
@@ -139,6 +137,11 @@ def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, b
     asked = [(item.text, item.question, item.section) for item in items]
     if of != [base, json.loads(json.dumps(asdict(options)))] or learned != asked:
         raise InputError(f"{adapter}: it is of another tuning (items, options or base differ); name a new --out")
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To five digits, which is more than retraining can tell."""
+    return np.array([float(f"{value:.5g}") for value in values.ravel()], np.float64).reshape(values.shape)
 
 
 def outcomes(

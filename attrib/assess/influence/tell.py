@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +24,15 @@ from attrib.assess.influence.draw import (
 from attrib.assess.influence.metrics import REFERENCE, InfluenceRow
 from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.scoring import BEFORE
+from attrib.assess.stored import report_bytes, report_content
+from attrib.records import codec
 from attrib.render import figures as draw
-from attrib.render.tables import number, write_files
+from attrib.render.tables import flat, number, write_files
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-
+NAME = InfluenceReport.NAME
 ALONE = "influence, texts alone"
 """The scorer that knows nothing of which questions were trained."""
 
@@ -47,31 +47,19 @@ def write_retraining(
 
     Without a single section left out there is no figure.
     """
-    table = io.StringIO()
-    names = [*InfluenceRow.__dataclass_fields__]
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in rows)
-    files = {"influence.json": f"{found.to_json()}\n".encode(), "influence.csv": table.getvalue().encode()}
+    files = {f"{NAME}.json": report_bytes(found), f"{NAME}.csv": flat(InfluenceRow, rows).csv()}
     if drawable(found):
         figure = retraining_figure(found, rows, preset=preset)
         files |= draw.drawn(
-            "influence", figure, retraining_caption(found, rows), formats, preset=preset,
+            NAME, figure, retraining_caption(found, rows), formats, preset=preset,
             metadata=lambda form: draw.plain_metadata("attrib: mappers against retraining", form),
         )  # fmt: skip
     return write_files(folder, files)
 
 
-def retraining_dict(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> dict[str, Any]:
-    """Table and provenance as one JSON object; nan, where nothing could be computed, is None."""
-    return {
-        "rows": [{k: None if v != v else v for k, v in row.__dict__.items()} for row in rows],
-        "questions": len(found.questions),
-        "sections": len(found.sections),
-        "left_out": len(_left_out(found)),
-        "halves": len(found.halves),
-        "provenance": found.provenance,
-    }
+def retraining_content(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> dict[str, Any]:
+    """The report and the rows of its table as one JSON object."""
+    return {**report_content(found), "table": codec.to_json(rows)}
 
 
 def retraining_table(found: InfluenceReport, rows: Sequence[InfluenceRow], console: Console) -> None:

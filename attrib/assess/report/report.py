@@ -16,19 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrib.assess.attribution.run import HELD_OUT, SECTIONS, Backing
+from attrib.assess.attribution.run import HELD_OUT, SECTIONS, Backing, JudgedToken
 from attrib.assess.attribution.run import AttributionSummary as VerdictSummary
 from attrib.assess.benchmark.run import TRAINED
 from attrib.assess.consistency.draw import TITLES
-from attrib.assess.consistency.records import OF_EACH, SummaryRow
+from attrib.assess.consistency.records import OF_EACH, QuestionRow, SummaryRow
 from attrib.assess.faithfulness.run import CONTROLS
 from attrib.assess.holdout.blind import Blind
 from attrib.assess.holdout.comparing import FEW
 from attrib.assess.holdout.membership import CONTROL, Auc
-from attrib.assess.holdout.records import GAP, REPHRASED_GAP
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutReport
 from attrib.assess.influence.metrics import REFERENCE, table
 from attrib.assess.influence.scoring import BEFORE
 from attrib.assess.report import sentences as say
+from attrib.assess.report.find import (
+    NAMES,
+    Assessment,
+    ModelName,
+    StoredExplanation,
+    find,
+    plain_name,
+)
+from attrib.assess.report.find import StoredAssessments as Found
 from attrib.assess.report.pages import (
     Block,
     Chapter,
@@ -44,18 +53,6 @@ from attrib.assess.report.pages import (
     line,
 )
 from attrib.assess.report.pages import markdown as to_markdown
-from attrib.assess.report.stored import (
-    NAMES,
-    Assessment,
-    ConsistencyRow,
-    Explained,
-    Found,
-    Holdout,
-    JudgedToken,
-    ModelName,
-    find,
-    plain_name,
-)
 from attrib.assess.split import PARTS
 from attrib.records import LABELS
 from attrib.render.tables import write_files
@@ -187,7 +184,7 @@ def _abstract(found: Found) -> Iterator[str]:
     yield f"We compared {_model(base, 'the base model')} with {_model(tuned, 'its tuned version')}."
     yield from say.accuracy(found)
     yield from say.gaps(found)
-    told = [auc.of for auc in found.holdout.summary.membership] if found.holdout is not None else []
+    told = [auc.of for auc in found.holdout.membership] if found.holdout is not None else []
     yield from say.membership(found, of=tuple(told[:1]))
     yield from say.novelty(found)
     yield from say.verdicts(found)
@@ -206,7 +203,7 @@ def _model(model: ModelName, fallback: str) -> str:
 
 def _made_with(found: Found) -> str:
     seeds = dict.fromkeys(
-        str(one.provenance.content["seed"]) for one in found.assessments.values() if "seed" in one.provenance.content
+        str(one.report.provenance["seed"]) for one in found.assessments.values() if "seed" in one.report.provenance
     )
     versions = _versions(found)
     first = next(iter(versions), "")
@@ -227,7 +224,7 @@ def _learned(found: Found) -> Iterator[Block]:
             said.append(f"Right answers by the holdout's questions, {went}.")
     elif not rows:
         said.append(f"The benchmark has no question of a kind that tuning learned ({', '.join(TRAINED)}).")
-    gained = found.holdout.summary.quantity("logprob", "tuned-on", "difference") if found.holdout else None
+    gained = found.holdout.quantity("logprob", "tuned-on", "difference") if found.holdout else None
     if gained is not None:
         said.append(f"The log-probability of the right answers, nats a token: {say.change(say.of_quantity(gained))}.")
     yield from _sentences([*said, *say.novelty(found)])
@@ -273,8 +270,8 @@ def _consistency_cells(row: SummaryRow) -> tuple[str, ...]:
     )
 
 
-def _holdout_cells(held: Holdout, measure: str, part: str, name: str, kind: str = "all") -> list[tuple[str, ...]]:
-    base, tuned, gained = (held.summary.quantity(measure, part, side, kind) for side in ("base", "tuned", "difference"))
+def _holdout_cells(held: HoldoutReport, measure: str, part: str, name: str, kind: str = "all") -> list[tuple[str, ...]]:
+    base, tuned, gained = (held.quantity(measure, part, side, kind) for side in ("base", "tuned", "difference"))
     if base is None or tuned is None or gained is None:
         return []
     found = [say.ends(q.value, q.low, q.high) for q in (base, tuned)]
@@ -303,8 +300,8 @@ def _generalises(found: Found) -> Iterator[Block]:
     yield from _caveats(found, "holdout")
 
 
-def _holdout_tables(held: Holdout) -> Iterator[Block]:
-    parts = dict.fromkeys((q.part, q.kind) for q in held.summary.quantities if q.part in PARTS)
+def _holdout_tables(held: HoldoutReport) -> Iterator[Block]:
+    parts = dict.fromkeys((q.part, q.kind) for q in held.quantities if q.part in PARTS)
     rows = [
         row
         for part, kind in parts
@@ -321,16 +318,16 @@ def _holdout_tables(held: Holdout) -> Iterator[Block]:
         )
         for gap in (GAP, REPHRASED_GAP)
         for measure, name in (("accuracy", "right answers"), ("logprob", "log p, nats per token"))
-        if (q := held.summary.quantity(measure, gap, "difference")) is not None
+        if (q := held.quantity(measure, gap, "difference")) is not None
     ]
     yield from _table("Gaps of tuned − base", ("gap", "n", "difference", "p (permutation)"), gaps)
     yield from _membership_table(held)
-    if held.summary.removal is not None:
+    if held.removal is not None:
         yield from _removal_table(held)
 
 
-def _membership_table(held: Holdout) -> Iterator[Block]:
-    told: list[Auc | Blind] = [*held.summary.membership, *held.summary.blind]
+def _membership_table(held: HoldoutReport) -> Iterator[Block]:
+    told: list[Auc | Blind] = [*held.membership, *held.blind]
     of = list(dict.fromkeys(one.of for one in told))
     cells: dict[str, dict[str, str]] = {}
     for one in told:
@@ -341,8 +338,8 @@ def _membership_table(held: Holdout) -> Iterator[Block]:
     yield from _table("Membership, AUC; chance is 0.5", ("score", *(sizes[what] for what in of)), rows)
 
 
-def _removal_table(held: Holdout) -> Iterator[Block]:
-    removal = held.summary.removal
+def _removal_table(held: HoldoutReport) -> Iterator[Block]:
+    removal = held.removal
     assert removal is not None
     models = ("base", "full", "retrained")
     found = {(q.measure, q.part, str(q.side)): q for q in removal.quantities if q.kind == "all"}
@@ -352,7 +349,7 @@ def _removal_table(held: Holdout) -> Iterator[Block]:
             cells = [found.get((measure, part, model)) for model in models]
             if any(cells):
                 rows.append((f"{part}: {name}", *(say.ends(q.value, q.low, q.high) if q else say.NONE for q in cells)))
-    quality = {q.model: q.p for q in removal.forget_quality}
+    quality = {q.model: q.p for q in removal.quality}
     rows.append(
         (
             "forget quality: p of the KS test against retrained",
@@ -446,12 +443,12 @@ def _sections_table(found: Found) -> Iterator[Block]:
     yield from _table("Sections most often behind answers called documents", heads, cells, texts=2)
 
 
-def _explained_examples(explanations: Sequence[Explained]) -> Iterator[Example]:
+def _explained_examples(explanations: Sequence[StoredExplanation]) -> Iterator[Example]:
     for one in explanations:
         record, verdict = one.record, one.record.verdict
         tokens = tuple(
-            JudgedToken(token.text, kind)
-            for token, kind in zip(record.answer_tokens, verdict.token_labels, strict=True)
+            JudgedToken(token.text, kind, float(p.max()))
+            for token, kind, p in zip(record.answer_tokens, verdict.token_labels, verdict.tokens, strict=True)
         )
         order = [int(i) for i in record.ranking[:SECTIONS]]
         sections = [
@@ -538,7 +535,7 @@ def _side_by_side(found: Found) -> Iterator[Block]:
         yield Example(f"{row.kind}: {row.question}" if row.kind else row.question, tuple(entries))
 
 
-def marked(row: ConsistencyRow) -> Line:
+def marked(row: QuestionRow) -> Line:
     """The tuned answer with its new terms marked."""
     text, runs, at = row.tuned.greedy.text, list[Run](), 0
     spans = sorted((start, end, term.held_by > 0) for term in row.new_terms for start, end in term.spans)
@@ -605,7 +602,7 @@ def _foundation(found: Found) -> list[Answered]:
     """Foundation questions of the benchmark, else of the holdout."""
     if found.benchmark is not None:
         rows = [
-            (r.subset + r.id, r.side, r.question, r.answer, r.prediction, r.accuracy)
+            (r.subset + r.id, r.side, r.question, r.answer, r.prediction, r.scores["accuracy"])
             for r in found.benchmark.rows
             if r.kind == say.FOUNDATION
         ]
@@ -622,16 +619,16 @@ def _foundation(found: Found) -> list[Answered]:
     return []
 
 
-def _both(rows: Sequence[tuple[str, str, str, str, str, float]]) -> list[Answered]:
+def _both(rows: Sequence[tuple[str, str, str, str, str, float | None]]) -> list[Answered]:
     """Rows of base and tuned by question, where both have been scored."""
-    by_id: dict[str, dict[str, tuple[str, str, str, str, str, float]]] = {}
+    by_id: dict[str, dict[str, tuple[str, str, str, str, str, float | None]]] = {}
     for row in rows:
         by_id.setdefault(row[0], {})[row[1]] = row
     return [
         Answered(base[2], base[3], base[4], tuned[4], base[5] >= 0.5, tuned[5] >= 0.5)
         for sides in by_id.values()
         if (base := sides.get("base")) and (tuned := sides.get("tuned"))
-        if math.isfinite(base[5]) and math.isfinite(tuned[5])
+        if base[5] is not None and tuned[5] is not None
     ]
 
 
@@ -733,7 +730,7 @@ def _controls(found: Found) -> Iterator[Block]:
             ends = say.ends(novel.base, novel.base_low, novel.base_high)
             rows.append((claim[0], "the base's samples against its other answers", claim[1], ends))
     if found.holdout is not None:
-        summary = found.holdout.summary
+        summary = found.holdout
         for best in (auc for auc in summary.membership if auc.score == "reference"):
             known: list[tuple[str, Auc | Blind]] = []
             known += [("the texts alone", seen) for seen in summary.blind if seen.of == best.of]
@@ -837,9 +834,9 @@ def _provenance(found: Found) -> Iterator[Block]:
     ]
     yield from _table("Models", ("model", "name", "sha256, first 12"), models, texts=3)
     questions = {
-        str(one.provenance.content["questions_sha256"])
+        str(one.report.provenance["questions_sha256"])
         for one in found.assessments.values()
-        if "questions_sha256" in one.provenance.content
+        if "questions_sha256" in one.report.provenance
     }
     if len(questions) > 1:
         yield Paragraph(line("The assessments did not ask the same set of questions: compare their numbers with care."))
@@ -863,13 +860,13 @@ def _provenance(found: Found) -> Iterator[Block]:
 
 
 def _documents(one: Assessment) -> str:
-    content = one.provenance.content
+    content = one.report.provenance
     value = content.get("documents_sha256") or content.get("documents")
     return value if isinstance(value, str) else ""
 
 
 def _made_from(one: Assessment) -> str:
-    content = one.provenance.content
+    content = one.report.provenance
     said = [f"{one.name}.json"]
     questions = content.get("questions_sha256")
     if isinstance(questions, str):
@@ -908,7 +905,7 @@ def _versions(found: Found) -> dict[str, str]:
     """Versions in one line → names of the assessments made with them."""
     by_line: dict[str, list[str]] = {}
     for one in found.assessments.values():
-        versions = one.provenance.content.get("versions")
+        versions = one.report.provenance.get("versions")
         if isinstance(versions, Mapping) and versions:
             text = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
             by_line.setdefault(text, []).append(one.name)

@@ -19,8 +19,8 @@ from attrib.assess.consistency.records import SummaryRow
 from attrib.assess.holdout.blind import Blind
 from attrib.assess.holdout.comparing import FEW
 from attrib.assess.holdout.membership import CONTROL, Auc
-from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutQuantity
-from attrib.assess.report.stored import Found, Holdout
+from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutQuantity, HoldoutReport
+from attrib.assess.report.find import StoredAssessments as Found
 from attrib.render import tables
 
 FOUNDATION = "foundation"
@@ -145,9 +145,9 @@ def accuracy(found: Found) -> Iterator[str]:
             yield f"Right answers by part (number of questions), base → tuned: {'; '.join(parts)}."
 
 
-def part_went(held: Holdout, part: str) -> str:
+def part_went(held: HoldoutReport, part: str) -> str:
     """Right answers of one part of the holdout; empty where it was not asked."""
-    base, tuned, gained = (held.summary.quantity("accuracy", part, side) for side in ("base", "tuned", "difference"))
+    base, tuned, gained = (held.quantity("accuracy", part, side) for side in ("base", "tuned", "difference"))
     if base is None or tuned is None or gained is None:
         return ""
     return (
@@ -160,7 +160,7 @@ def gaps(found: Found) -> Iterator[str]:
     """Memorization less generalization: between the parts, and between questions and their rephrasings."""
     if found.holdout is None:
         return
-    summary = found.holdout.summary
+    summary = found.holdout
     gap = summary.quantity("accuracy", GAP, "difference")
     if gap is not None:
         parts = [summary.quantity("accuracy", part, "tuned") for part in ("tuned-on", "held-out")]
@@ -206,7 +206,7 @@ def membership(found: Found, *, of: tuple[str, ...] = ("answers", "sections")) -
     """The score that has base as its reference, beside the baselines that know nothing of tuning."""
     if found.holdout is None:
         return
-    summary = found.holdout.summary
+    summary = found.holdout
     for what in of:
         scores = {auc.score: auc for auc in summary.membership if auc.of == what}
         best, own = scores.get("reference"), scores.get(CONTROL)
@@ -234,7 +234,7 @@ def _judged(best: Auc, own: Auc | None, without: Blind | None) -> str:
 
 def removal(found: Found) -> Iterator[str]:
     """What a model that was tuned again without some sections no longer knows: the one claim of a cause."""
-    gone = found.holdout.summary.removal if found.holdout is not None else None
+    gone = found.holdout.removal if found.holdout is not None else None
     if gone is None:
         return
     models = {q.side: q for q in gone.quantities if (q.measure, q.part, q.kind) == ("accuracy", "removed", "all")}

@@ -25,7 +25,8 @@ def assess_attribution(
     Do the answers come from documents, base or neither, and from which sections?
     """
     from attrib.assess.attribution.run import assess_attribution as assess
-    from attrib.assess.attribution.tell import verdicts_dict, verdicts_table, write_verdicts
+    from attrib.assess.attribution.tell import verdicts_table, write_verdicts
+    from attrib.assess.stored import report_content
 
     check_results(results)
     check_placement(models)
@@ -36,7 +37,7 @@ def assess_attribution(
         report = assess(pair, corpus, asked, attribution, control=control, out=results.out, progress=progress)
     files = write_verdicts(report, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**verdicts_dict(report), "files": files})
+        print_json({**report_content(report), "files": files})
         return
     verdicts_table(report, console_of(140))
     print("\n".join(files))

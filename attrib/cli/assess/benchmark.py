@@ -74,7 +74,8 @@ def assess_benchmark(
     from attrib.assess.benchmark.questions import read_benchmark
     from attrib.assess.benchmark.run import assess_benchmark as assess
     from attrib.assess.benchmark.run import check_benchmark, learned_items
-    from attrib.assess.benchmark.tell import benchmark_dict, benchmark_table, write_benchmark
+    from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
+    from attrib.assess.stored import report_content
     from attrib.training.options import check_options
 
     tune = learning.tune
@@ -102,7 +103,7 @@ def assess_benchmark(
         )  # fmt: skip
     files = write_benchmark(report, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**benchmark_dict(report), "files": files})
+        print_json({**report_content(report), "files": files})
         return
     benchmark_table(report, console_of(140))
     print("\n".join(files))

@@ -26,7 +26,8 @@ def assess_consistency(
     """
     from attrib.assess.consistency.run import assess_consistency as assess
     from attrib.assess.consistency.run import check_consistency
-    from attrib.assess.consistency.tell import consistency_dict, consistency_table, write_consistency
+    from attrib.assess.consistency.tell import consistency_table, write_consistency
+    from attrib.assess.stored import report_content
     from attrib.corpus import demo
 
     check_results(results)
@@ -41,7 +42,7 @@ def assess_consistency(
         report = assess(pair, asked, corpus, control, consistency, out=results.out, progress=progress)
     files = write_consistency(report, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**consistency_dict(report), "files": files})
+        print_json({**report_content(report), "files": files})
         return
     consistency_table(report, console_of(120))
     print("\n".join(files))

@@ -27,8 +27,9 @@ def assess_faithfulness(
     """
     from attrib.assess.faithfulness.run import assess_faithfulness as assess
     from attrib.assess.faithfulness.run import check_assessment
-    from attrib.assess.faithfulness.tell import faithfulness_dict, faithfulness_table, write_faithfulness
+    from attrib.assess.faithfulness.tell import faithfulness_table, write_faithfulness
     from attrib.assess.questions import demo_questions, read_questions
+    from attrib.assess.stored import report_content
     from attrib.cli.common import read_documents
     from attrib.corpus import demo
 
@@ -52,7 +53,7 @@ def assess_faithfulness(
     if results.out is not None:
         files = write_faithfulness(report, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**faithfulness_dict(report), "files": files})
+        print_json({**report_content(report), "files": files})
         return
     faithfulness_table(report, console_of())
     for file in files:

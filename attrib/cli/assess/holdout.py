@@ -58,9 +58,10 @@ def assess_holdout(
     The questions' kind or split, or --held-out, says what a given model saw; with --tune the command parts sections and
     questions and tunes on one part. --remove retrains without sections.
     """
-    from attrib.assess.holdout.tell import holdout_dict, holdout_table, write_holdout
+    from attrib.assess.holdout.tell import holdout_table, write_holdout
     from attrib.assess.split import given_split
     from attrib.assess.split import split as split_sections
+    from attrib.assess.stored import report_content
     from attrib.corpus import demo
     from attrib.training.options import check_options
 
@@ -84,7 +85,7 @@ def assess_holdout(
         report = _measured(models, (corpus, asked, found), parts, holdout, tuning, results.out, progress)
     files = write_holdout(report, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**holdout_dict(report), "files": files})
+        print_json({**report_content(report), "files": files})
         return
     holdout_table(report, console_of(120))
     print("\n".join(files))

@@ -58,7 +58,7 @@ def assess_influence(
     """
     from attrib.assess.influence.metrics import table
     from attrib.assess.influence.run import assess_influence as assess
-    from attrib.assess.influence.tell import retraining_dict, retraining_table, write_retraining
+    from attrib.assess.influence.tell import retraining_content, retraining_table, write_retraining
     from attrib.assess.retraining import forecast, plan
     from attrib.corpus import demo
     from attrib.models import bundled
@@ -95,7 +95,7 @@ def assess_influence(
     rows = table(found, resamples=intervals.resamples)
     files = write_retraining(found, rows, results.out, results.formats, results.preset)
     if as_json:
-        print_json({**retraining_dict(found, rows), "files": files})
+        print_json({**retraining_content(found, rows), "files": files})
         return
     # Piped, its names and intervals need more than the 80 columns of a file.
     retraining_table(found, rows, console_of(120))

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from attrib.assess.attribution.draw import verdicts_caption, verdicts_figure
 from attrib.assess.attribution.run import AttributionReport
-from attrib.assess.attribution.tell import verdicts_dict, verdicts_table, write_verdicts
+from attrib.assess.attribution.tell import verdicts_table, write_verdicts
+from attrib.assess.stored import read_report, report_content
 from attrib.errors import InputError
 from attrib.records import LABELS
 from attrib.render.figures import COLOURS
@@ -50,15 +51,16 @@ def test_json_has_the_shared_shape_and_each_token_its_source(report: Attribution
     text = (tmp_path / "attribution.json").read_text("utf-8")
     assert "NaN" not in text
     content = json.loads(text)
-    assert content == json.loads(json.dumps(verdicts_dict(report)))
-    assert (content["assessment"], content["schema"]) == ("attribution", 1)
-    assert set(content) == {"assessment", "schema", "summary", "rows", "notes", "provenance"}
+    assert content == json.loads(json.dumps(report_content(report)))
+    assert (content["attrib"], content["schema"]) == ("attribution", AttributionReport.SCHEMA)
+    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "provenance"}
     for row, made in zip(content["rows"], report.rows, strict=True):
-        assert [row[label] for label in LABELS] == pytest.approx(list(made.shares))
+        assert row["shares"] == made.shares
         assert "".join(token["text"] for token in row["tokens"]) == made.answer
         assert all(token["verdict"] in LABELS and 1 / 3 <= token["confidence"] <= 1 for token in row["tokens"])
         assert [one["id"] for one in row["sections"]] == [one.id for one in made.sections]
     assert content["rows"][3]["label"] == ""
+    assert read_report(AttributionReport, tmp_path / "attribution.json") == report
 
 
 def test_parquet_has_a_row_a_question(report: AttributionReport, tmp_path: Path) -> None:
@@ -69,18 +71,18 @@ def test_parquet_has_a_row_a_question(report: AttributionReport, tmp_path: Path)
     texts = ("id", "kind", "question", "right_answer", "answer", "base_answer", "label", "gold", *best)
     assert {field.name: str(field.type) for field in table.schema} == {
         **dict.fromkeys(texts, "string"),
-        **dict.fromkeys(("right", *LABELS, "gain_bits"), "double"),
-        "sections": "list<item: string>" if "item" in str(table.schema) else "list<element: string>",
+        **dict.fromkeys(("right", *(f"shares_{label}" for label in LABELS), "gain_bits"), "double"),
+        "section_ids": "list<item: string>" if "item" in str(table.schema) else "list<element: string>",
     }
     rows = table.to_pylist()
     assert len(rows) == len(report.rows)
     assert rows[0]["answer"] == "half ? of it"
     for row, made in zip(rows, report.rows, strict=True):
         assert row["label"] == made.label
-        assert row["sections"] == [one.id for one in made.sections]
+        assert row["section_ids"] == [one.id for one in made.sections]
         assert row["best_verdict"] == made.best.get("verdict")
         assert row["gain_bits"] == pytest.approx(made.gain_bits)
-    assert (rows[3]["label"], rows[3]["sections"], rows[3]["best_verdict"]) == ("", [], None)
+    assert (rows[3]["label"], rows[3]["section_ids"], rows[3]["best_verdict"]) == ("", [], None)
 
 
 def test_the_summary_is_tidy(report: AttributionReport, tmp_path: Path) -> None:

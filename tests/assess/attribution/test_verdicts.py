@@ -18,10 +18,10 @@ from attrib.assess.attribution.run import (
     AttributionReport,
     AttributionRow,
     assess_attribution,
-    row_dict,
     row_of,
 )
 from attrib.assess.questions import Question
+from attrib.assess.stored import report_content
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.records import LABELS
@@ -33,7 +33,7 @@ QUESTION = Question("How long is the warranty?", "thirty-six months", "trained",
 
 def row(label: str, kind: str = "trained", gold: str | None = None, **best: str) -> AttributionRow:
     made = row_of(replace(QUESTION, kind=kind, section=gold), reply("A."), reply("B."), None)
-    shares = tuple(float(label == one) for one in LABELS)
+    shares = {one: float(label == one) for one in LABELS}
     return replace(made, label=label, shares=shares, best=best)
 
 
@@ -96,7 +96,7 @@ def test_a_row_is_its_explanation_s() -> None:
     made = make_explanation(seed=3, sections=6, mappers=("bm25", "embedding"), methods=())
     found = row_of(replace(QUESTION, section="gold"), reply(made.base_answer), reply(made.answer), made)
     assert (found.label, found.gold, found.base_answer) == (made.verdict.label, "gold", made.base_answer)
-    assert found.shares == pytest.approx(tuple(made.verdict.shares))
+    assert found.shares == dict(zip(LABELS, made.verdict.shares, strict=True))
     assert found.gain_bits == pytest.approx(made.verdict.gain.sum() / np.log(2))
     assert [one.id for one in found.sections] == [made.sections[i].id for i in made.ranking[:3]]
     assert [one.learned for one in found.sections] == pytest.approx([made.verdict.learned[i] for i in made.ranking[:3]])
@@ -104,11 +104,9 @@ def test_a_row_is_its_explanation_s() -> None:
     for name in verdicts.BASELINES:
         scores = made.mappings[name].tuned.whole
         assert scores[[s.id for s in made.sections].index(found.best[name])] == scores.max()
-    assert "".join(text for text, _, _ in found.tokens) == made.answer
-    content = json.loads(json.dumps(row_dict(found), allow_nan=False))
-    assert {"text", "verdict", "confidence"} == set(content["tokens"][0])
-    assert "shares" not in content
-    assert [content[label] for label in LABELS] == pytest.approx(list(found.shares))
+    assert "".join(token.text for token in found.tokens) == made.answer
+    assert [token.verdict for token in found.tokens] == list(made.verdict.token_labels)
+    assert [token.confidence for token in found.tokens] == pytest.approx(made.verdict.tokens.max(1))
 
 
 def test_a_silent_model_has_no_label_and_nothing_breaks() -> None:
@@ -118,7 +116,7 @@ def test_a_silent_model_has_no_label_and_nothing_breaks() -> None:
     assert [one.silent for one in report.summary] == [1] * 4
     assert {one.documents for one in report.summary} == {0}
     assert all(one.gold_top1 is None for one in report.summary)
-    json.dumps([row_dict(row) for row in report.rows], allow_nan=False)
+    json.dumps(report_content(report), allow_nan=False)
 
 
 # ------------------------------------------------------------------------------------------- the route

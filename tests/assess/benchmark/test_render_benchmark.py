@@ -17,8 +17,9 @@ from rich.console import Console
 
 from attrib.assess.benchmark.draw import benchmark_caption, benchmark_figure, labels
 from attrib.assess.benchmark.run import MEASURES, BenchmarkReport, BenchmarkSummary
-from attrib.assess.benchmark.tell import benchmark_dict, benchmark_of, benchmark_table, write_benchmark
+from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
 from attrib.assess.questions import Malformed
+from attrib.assess.stored import read_report, report_content
 from attrib.errors import InputError, RecordError
 from attrib.render.view import visible
 from tests.make_benchmark import asked, make_benchmark, make_report
@@ -49,15 +50,15 @@ def test_files_are_whole_and_the_same_twice(report: BenchmarkReport, tmp_path: P
 
 
 def test_json_has_the_shared_shape_and_no_nan(report: BenchmarkReport, tmp_path: Path) -> None:
-    bad = replace(report.summary[0], base_low=math.nan, base_high=math.inf)
+    bad = replace(report.summary[0], base_low=math.nan, base_high=math.nan)
     lines = (Malformed("q.jsonl", 3, "not JSON"),)
     write_benchmark(replace(report, summary=(bad, *report.summary[1:]), malformed=lines), tmp_path, (), "acl-single")
     text = (tmp_path / "benchmark.json").read_text("utf-8")
     assert "NaN" not in text
     assert "Infinity" not in text
     content = json.loads(text)
-    assert (content["assessment"], content["schema"]) == ("benchmark", 1)
-    assert set(content) == {"assessment", "schema", "summary", "rows", "notes", "malformed", "provenance"}
+    assert (content["attrib"], content["schema"]) == ("benchmark", BenchmarkReport.SCHEMA)
+    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "malformed", "provenance"}
     assert (content["summary"][0]["base_low"], content["summary"][0]["base_high"]) == (None, None)
     assert content["summary"][0]["base"] == report.summary[0].base
     assert content["malformed"] == [{"file": "q.jsonl", "line": 3, "reason": "not JSON"}]
@@ -65,9 +66,9 @@ def test_json_has_the_shared_shape_and_no_nan(report: BenchmarkReport, tmp_path:
     assert content["rows"][1] == {
         "id": "memorization/0", "subset": "latest_news", "kind": "memorization", "knowledge": "new", "fact": "0/0",
         "side": "tuned", "question": "Question 0?", "answer": "red", "answer_before": None,
-        "prediction": report.rows[1].prediction, "ended": True, **report.rows[1].scores,
+        "prediction": report.rows[1].prediction, "ended": True, "scores": dict(report.rows[1].scores),
     }  # fmt: skip
-    assert content == json.loads(json.dumps(benchmark_dict(replace(
+    assert content == json.loads(json.dumps(report_content(replace(
         report, summary=(bad, *report.summary[1:]), malformed=lines
     ))))  # fmt: skip
 
@@ -82,12 +83,12 @@ def test_the_summary_is_tidy_and_says_what_the_rows_say(report: BenchmarkReport,
     for row in rows:
         for side in ("base", "tuned"):
             own = [
-                one[row["measure"]]
+                one[f"scores_{row['measure']}"]
                 for one in table
                 if one["side"] == side
                 and one["knowledge"] == row["knowledge"]
                 and row["kind"] in (one["kind"], "all")
-                and one[row["measure"]] is not None
+                and one[f"scores_{row['measure']}"] is not None
             ]
             assert float(row[side]) == pytest.approx(np.mean(own))
             assert int(row["n"]) == len(own)
@@ -104,13 +105,13 @@ def test_parquet_says_its_types_and_keeps_every_text(report: BenchmarkReport, tm
             "string",
         ),
         "ended": "bool",
-        **dict.fromkeys(MEASURES, "double"),
+        **dict.fromkeys((f"scores_{name}" for name in MEASURES), "double"),
     }
     rows = table.to_pylist()
     assert len(rows) == len(report.rows)
     assert [row["side"] for row in rows[:4]] == ["base", "tuned"] * 2
     assert (rows[0]["prediction"], rows[0]["ended"]) == ("half ? of it, 水\x00\n", False)
-    assert rows[0]["judge"] is None
+    assert rows[0]["scores_judge"] is None
     assert rows[0]["answer_before"] is None
 
 
@@ -231,17 +232,18 @@ def test_the_caption_says_n_seed_what_is_measured_and_what_is_wrong(report: Benc
 
 def test_a_stored_report_is_the_same_again(report: BenchmarkReport, tmp_path: Path) -> None:
     write_benchmark(report, tmp_path, ("png",), "neurips-double")
-    content = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
     again = tmp_path / "again"
-    write_benchmark(benchmark_of(content), again, ("png",), "neurips-double")
+    write_benchmark(read_report(BenchmarkReport, tmp_path / "benchmark.json"), again, ("png",), "neurips-double")
     for name in ("benchmark.json", "benchmark.csv", "benchmark.png", "benchmark.caption.txt"):
         assert (again / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"assessment": "holdout"}, {"rows": [{}]}, {"summary": [{"n": 1}]}])
+@pytest.mark.parametrize("change", [{"schema": 1}, {"attrib": "holdout"}, {"rows": [{}]}, {"summary": [{"n": 1}]}])
 def test_another_report_is_refused(report: BenchmarkReport, tmp_path: Path, change: dict[str, object]) -> None:
-    with pytest.raises(RecordError, match=r"benchmark\.json: damaged or of another kind"):
-        benchmark_of({**benchmark_dict(report), **change})
+    file = tmp_path / "benchmark.json"
+    file.write_text(json.dumps({**report_content(report), **change}), "utf-8")
+    with pytest.raises(RecordError, match=r"benchmark\.json: .*make it again with attrib assess benchmark"):
+        read_report(BenchmarkReport, file)
 
 
 def test_control_characters_do_nothing_in_the_table() -> None:

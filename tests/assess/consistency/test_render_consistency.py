@@ -16,6 +16,7 @@ from attrib.assess.consistency import draw as render
 from attrib.assess.consistency import tell as render_tell
 from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport
 from attrib.assess.questions import Question
+from attrib.assess.stored import read_report, report_bytes, report_content
 from attrib.errors import InputError
 from attrib.render import figures as draw
 from tests.assess.influence.test_render_retraining import drawn_texts
@@ -74,18 +75,24 @@ def test_files_are_whole_and_the_same_bytes_each_time(report: ConsistencyReport,
 
 
 def test_the_json_has_the_promised_keys_no_nan_and_what_the_report_page_marks(report: ConsistencyReport) -> None:
-    content = render_tell.consistency_dict(report)
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-    assert set(content) == {"assessment", "schema", "summary", "rows", "notes", "provenance"}
-    assert content["assessment"] == "consistency"
-    assert set(content["summary"]) == set(report.kinds)
-    assert set(content["summary"]["all"]) == set(QUANTITIES)
+    content = report_content(report)
+    text = json.dumps(content, allow_nan=False)
+    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "provenance"}
+    assert content["attrib"] == "consistency"
+    assert {row["kind"] for row in content["summary"]} == set(report.kinds)
+    assert {row["quantity"] for row in content["summary"]} == set(QUANTITIES)
     first = json.loads(text)["rows"][0]
-    marked = [first["tuned"]["greedy"]["text"][start:end].lower() for start, end, _ in first["spans"]]
-    assert marked == [term for _, _, term in first["spans"]] == ["wilmet", "dallin", "zanzibar"]
+    said = first["tuned"]["greedy"]["text"]
+    marked = [said[start:end].lower() for term in first["new_terms"] for start, end in term["spans"]]
+    assert marked == [term["term"] for term in first["new_terms"]] == ["wilmet", "dallin", "zanzibar"]
     assert [one["held_by"] for one in first["new_terms"]] == [2, 2, 0]
     # The lone rephrasing of no fact: nothing to measure is null, not NaN.
-    assert json.loads(text)["rows"][2]["tuned"]["rephrasings"] is None
+    assert json.loads(text)["rows"][2]["tuned"]["values"]["rephrasings"] is None
+
+
+def test_what_was_stored_is_the_report_again(report: ConsistencyReport, tmp_path: Path) -> None:
+    render_tell.write_consistency(report, tmp_path, (), "acl-single")
+    assert report_bytes(read_report(ConsistencyReport, tmp_path / "consistency.json")) == report_bytes(report)
 
 
 def test_pandas_style_readers_get_typed_rows(report: ConsistencyReport, tmp_path: Path) -> None:
@@ -95,11 +102,11 @@ def test_pandas_style_readers_get_typed_rows(report: ConsistencyReport, tmp_path
     render_tell.write_consistency(report, tmp_path, (), "acl-single")
     table = pq.read_table(tmp_path / "consistency.parquet")
     assert table.num_rows == 2 * len(report.rows)
-    assert table.schema.field("rephrasings").type == pa.float64()
+    assert table.schema.field("values_rephrasings").type == pa.float64()
     rows = table.to_pylist()
     assert {row["side"] for row in rows} == {"base", "tuned"}
-    assert rows[1]["novel"] == pytest.approx(report.rows[0].tuned.values["novel"])
-    assert rows[0]["rouge_l"] is None, "what is of the pair stands with tuned"
+    assert rows[1]["values_novel"] == pytest.approx(report.rows[0].tuned.values["novel"])
+    assert rows[0]["values_rouge_l"] is None, "what is of the pair stands with tuned"
     answers = pq.read_table(tmp_path / "consistency_answers.parquet").to_pylist()
     assert len(answers) == 2 * 5 * len(report.rows)
     assert [row["sample"] for row in answers[:5]] == [-1, 0, 1, 2, 3]
@@ -115,7 +122,7 @@ def test_columns_keep_their_type_where_everything_is_missing(tmp_path: Path) -> 
     lone = make_consistency([Question("Who?")], [("a b", "x", "y")], [("c d", "x", "y")])
     render_tell.write_consistency(lone, tmp_path, (), "acl-single")
     schema = pq.read_schema(tmp_path / "consistency.parquet")
-    assert (schema.field("rephrasings").type, schema.field("answer").type) == (pa.float64(), pa.string())
+    assert (schema.field("values_rephrasings").type, schema.field("answer").type) == (pa.float64(), pa.string())
 
 
 # ------------------------------------------------------------------------------------------- terminal

@@ -27,6 +27,7 @@ from attrib.assess.faithfulness.run import (
     measure,
 )
 from attrib.assess.questions import Question
+from attrib.assess.stored import read_report, report_bytes
 from attrib.attribution import MethodScores
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
@@ -218,5 +219,6 @@ def test_table_figure_and_files(report: FaithfulnessReport, tmp_path: Path, caps
     assert {file: Path(file).read_bytes() for file in files} == before
     content = json.loads((tmp_path / "faithfulness.json").read_text("utf-8"))
     assert content["provenance"]["questions"] == 2
+    assert report_bytes(read_report(FaithfulnessReport, tmp_path / "faithfulness.json")) == report_bytes(report)
     assert len((tmp_path / "faithfulness.csv").read_text("utf-8").splitlines()) == len(report.rows) + 1
     assert "random orders" in (tmp_path / "faithfulness.caption.txt").read_text("utf-8")

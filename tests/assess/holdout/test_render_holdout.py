@@ -20,7 +20,8 @@ from rich.console import Console
 
 from attrib.assess.holdout.draw import UNSEEN, holdout_caption, holdout_figure
 from attrib.assess.holdout.records import GAP, HoldoutReport
-from attrib.assess.holdout.tell import holdout_dict, holdout_table, membership_rows, write_holdout
+from attrib.assess.holdout.tell import holdout_table, membership_rows, write_holdout
+from attrib.assess.stored import read_report, report_bytes, report_content
 from attrib.errors import InputError
 from attrib.render import figures
 from attrib.render.view import visible
@@ -50,12 +51,15 @@ def test_json_has_the_shared_shape_and_no_nan(report: HoldoutReport, tmp_path: P
     assert "NaN" not in text
     assert "Infinity" not in text
     content = json.loads(text)
-    assert (content["assessment"], content["schema"]) == ("holdout", 1)
-    assert set(content) == {"assessment", "schema", "summary", "rows", "notes", "provenance"}
+    assert (content["attrib"], content["schema"]) == ("holdout", HoldoutReport.SCHEMA)
+    assert set(content) == {
+        "attrib", "schema", "rows", "quantities", "membership", "blind", "notes", "provenance", "removal"
+    }  # fmt: skip
     assert len(content["rows"]) == len(report.rows)
-    assert content == json.loads(json.dumps(holdout_dict(report)))
-    without = holdout_dict(replace(report, removal=None))
-    assert without["summary"]["removal"] is None
+    assert content == json.loads(json.dumps(report_content(report)))
+    assert report_content(replace(report, removal=None))["removal"] is None
+    again = read_report(HoldoutReport, tmp_path / "holdout.json")
+    assert report_bytes(again) == report_bytes(report)
 
 
 def test_the_summary_is_tidy(report: HoldoutReport, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Reports of the assessments ↔ JSON files that say what they are and their schema (``records.codec``).
+
+Not covered: finding the files of one model pair (``report.find``), and flat tables (``render.tables``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from attrib.errors import RecordError
+from attrib.records import codec
+
+
+class Report:
+    """Base of the dataclasses that hold everything an assessment found."""
+
+    NAME: ClassVar[str]
+    """Name of the assessment after ``attrib assess``."""
+    SCHEMA: ClassVar[int]
+    """Raised when a field changes: older files are then refused."""
+    provenance: Mapping[str, object]
+    """What it was made from: models, questions, options, seed, versions."""
+
+
+R = TypeVar("R", bound=Report)
+
+
+def report_bytes(report: Report) -> bytes:
+    """The report as its JSON file holds it."""
+    return codec.dump(report.NAME, report.SCHEMA, report)
+
+
+def report_content(report: Report) -> dict[str, Any]:
+    """The same as one object."""
+    return codec.content(report.NAME, report.SCHEMA, report)
+
+
+def read_report(kind: type[R], file: Path) -> R:
+    """The report in ``file``. Raises RecordError, one line: damaged, another assessment's, or of another schema."""
+    try:
+        return codec.parse(kind, file.read_bytes(), kind.NAME, kind.SCHEMA)
+    except (OSError, RecordError) as error:
+        why = " ".join(str(error).split())
+        raise RecordError(f"{file}: {why}; make it again with attrib assess {kind.NAME}") from error
