@@ -175,7 +175,12 @@ def _dataclass_from_json(kind: Any, value: Any, arrays: Mapping[str, np.ndarray]
     for name in hints:
         if name not in value:
             raise RecordError(f"{_path(where, name)} is missing")
-    return kind(**{name: from_json(hint, value[name], arrays, _path(where, name)) for name, hint in hints.items()})
+    inner = {name: from_json(hint, value[name], arrays, _path(where, name)) for name, hint in hints.items()}
+    try:
+        return kind(**inner)
+    except (TypeError, ValueError) as error:
+        # Of its own checks; RecordErrors pass.
+        raise _unfit(where, f"does not fit together: {' '.join(str(error).split())[:200]}") from error
 
 
 def _union_from_json(inner: tuple[Any, ...], value: Any, arrays: Mapping[str, np.ndarray] | None, where: str) -> Any:

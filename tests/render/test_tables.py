@@ -136,7 +136,7 @@ def test_dataclasses_are_flat_rows_fields_in_order_and_mappings_spread() -> None
 
 
 def test_intervals_are_two_decimals_and_none_is_said() -> None:
-    assert interval(-0.5, -1, -0.001, signed=True) == "−0.50 [−1.00, 0.00]"
+    assert interval(-0.5, -1.0, -0.001, signed=True) == "−0.50 [−1.00, 0.00]"
     assert interval(0.5, math.nan, math.nan) == "0.50"
     assert interval(math.nan, math.nan, math.nan, none="–") == "–"
 

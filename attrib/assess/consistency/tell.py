@@ -55,7 +55,7 @@ class SideRow:
 
 
 @dataclass(frozen=True)
-class AnswerRow:
+class SampledAnswer:
     """One answer of one model to one question."""
 
     id: str
@@ -76,7 +76,7 @@ def write_consistency(report: ConsistencyReport, folder: Path, formats: Sequence
     """Report (JSON), summary (CSV), questions and answers (Parquet, JSON lines), figure, caption and a Markdown page
     with the answers side by side; every file is whole or absent. Returns the paths.
     """
-    answers = flat(AnswerRow, list(_answer_rows(report)))
+    answers = flat(SampledAnswer, list(_sampled_answers(report)))
     figure, caption = consistency_figure(report, preset=preset), consistency_caption(report)
     files = {
         f"{NAME}.json": report_bytes(report),
@@ -102,14 +102,14 @@ def _side_rows(report: ConsistencyReport) -> Iterator[SideRow]:
             )  # fmt: skip
 
 
-def _answer_rows(report: ConsistencyReport) -> Iterator[AnswerRow]:
+def _sampled_answers(report: ConsistencyReport) -> Iterator[SampledAnswer]:
     for row in report.rows:
         for side in SIDES:
             answers = row.by_side(side)
             clusters: tuple[int | None, ...] = (None, *answers.clusters)
             replies = (answers.greedy, *answers.samples)
             for sample, (cluster, reply) in enumerate(zip(clusters, replies, strict=True), -1):
-                yield AnswerRow(
+                yield SampledAnswer(
                     row.id, row.kind, row.question, row.answer, side, sample, reply.text, cluster, reply.logprob,
                     reply.tokens, reply.ended,
                 )  # fmt: skip

@@ -155,8 +155,8 @@ def test_records_are_kept_and_used_again_and_a_damaged_one_is_made_again(
     assert [row.id for row in report.rows] == ["a/1", "b"]
     for row in report.rows:
         assert row.label in LABELS
-        assert "".join(text for text, _, _ in row.tokens) == row.answer
-        assert sum(row.shares) == pytest.approx(1)
+        assert "".join(token.text for token in row.tokens) == row.answer
+        assert sum(row.shares.values()) == pytest.approx(1)
         assert set(row.best) == {"verdict", "bm25", "embedding"}
     assert any("Control: of 1 answers" in note for note in report.notes)
     assert str(tmp_path) not in str(report)
