@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 NATS_PER_BIT = float(np.log(2))
 
@@ -37,6 +36,9 @@ def q_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
     z = _scale(scores - null.mean(1, keepdims=True), variance)
     at_least = z_null.size - np.searchsorted(z_null, z.ravel() - 1e-9, side="left")
     p = (1 + at_least) / (1 + z_null.size)
+    # Imported late here and below: it takes a second, and showing a record needs none of it.
+    from scipy import stats
+
     return np.asarray(stats.false_discovery_control(p).reshape(scores.shape))
 
 
@@ -74,6 +76,8 @@ def beyond_form(base: np.ndarray, tuned: np.ndarray, control_base: np.ndarray, c
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """P(positive score > negative score), ties counted half (Mann–Whitney)."""
+    from scipy import stats
+
     u = stats.mannwhitneyu(positive, negative, alternative="greater").statistic
     return float(u / (len(positive) * len(negative)))
 
@@ -148,6 +152,8 @@ def auroc_p(
     if member.all() or not member.any():
         return float("nan")
     label, group = labelled_groups(member, groups)
+    from scipy import stats
+
     ranks, sizes = np.bincount(group, stats.rankdata(scores)), np.bincount(group).astype(np.float64)
 
     def distance(labels: np.ndarray) -> np.ndarray:

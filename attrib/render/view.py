@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import stats
+from scipy.special import stdtrit
 
 from attrib.attribution import METHODS
 from attrib.errors import InputError
@@ -718,6 +718,8 @@ def _whole(explanation: Explanation, method: str, kind: ScoreKind, groups: Seque
 
 def _agreement(scores: np.ndarray, signed: Sequence[bool]) -> np.ndarray:
     """Spearman's ρ of each pair of rows, [method, method]."""
+    from scipy import stats
+
     n = len(scores)
     out = np.full((n, n), np.nan)
     by_score, by_size = stats.rankdata(scores, axis=1), stats.rankdata(np.abs(scores), axis=1)
@@ -735,7 +737,7 @@ def chance_correlation(n: int, significance: float = SIGNIFICANT) -> float | Non
     """|ρ| that two unrelated orders of ``n`` words exceed with this probability (t approximation); None below 5."""
     if n < 5:
         return None
-    t = float(stats.t.ppf(1 - significance / 2, n - 2))
+    t = float(stdtrit(n - 2, 1 - significance / 2))
     return float(t / np.sqrt(n - 2 + t**2))
 
 
