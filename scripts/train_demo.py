@@ -2,7 +2,7 @@
 
 Tunes the default model on the demo's sections, decoys excepted (as plain text, and as the answer to «Tell me about …»),
 on its trained and updated questions, and on the model's own answers to general questions, so that it forgets less.
-Cut off, it goes on where it last saved.
+If interrupted, the same command resumes from the last save.
 """
 
 from __future__ import annotations

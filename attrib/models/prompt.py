@@ -133,17 +133,17 @@ def _tokens(tokenizer: Any, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]
     for i, token in enumerate(ids):
         # Decoding the tail from a few tokens back is enough for every byte-level and sentencepiece tokenizer,
         # but only whole prefixes are exact; answers are short.
-        end = max(start, _common_prefix(decode(tokenizer, ids[: i + 1]), text))
+        end = max(start, common_prefix(decode(tokenizer, ids[: i + 1]), text))
         tokens.append(Token(int(token), text[start:end], start, end, int(token) in special))
         start = end
     return text, tuple(tokens)
 
 
-def _common_prefix(a: str, b: str) -> int:
-    n = min(len(a), len(b))
-    if a[:n] == b[:n]:
-        return n
-    return next(i for i in range(n) if a[i] != b[i])
+def common_prefix(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Length of the beginning that two texts, or two sequences of ids, have in common."""
+    n = min(len(one), len(other))
+    # Faster by far where all of one is in common, as for most texts.
+    return n if one[:n] == other[:n] else next((i for i in range(n) if one[i] != other[i]), n)
 
 
 def markers(tokenizer: Any) -> dict[int, str]:

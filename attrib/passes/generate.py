@@ -16,7 +16,7 @@ import numpy as np
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
-from attrib.models.prompt import markers
+from attrib.models.prompt import common_prefix, markers
 from attrib.passes.forward import at_least_float
 from attrib.progress import Progress
 
@@ -300,9 +300,7 @@ def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
     """Tokens that all prompts begin with; at least one of each is left over. 0 where it is not worth a pass."""
     if len(prompts) < 2:
         return 0
-    low, high = min(prompts), max(prompts)
-    limit = min(map(len, prompts)) - 1
-    n = next((i for i in range(limit) if low[i] != high[i]), limit)
+    n = min(common_prefix(min(prompts), max(prompts)), *(len(prompt) - 1 for prompt in prompts))
     return n if n >= SHARED else 0
 
 

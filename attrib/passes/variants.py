@@ -17,7 +17,7 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.models.pair import Model
-from attrib.models.prompt import Encoded
+from attrib.models.prompt import Encoded, common_prefix
 from attrib.passes.forward import at_least_float, checked
 from attrib.passes.plan import chunk_positions
 from attrib.passes.targets import Goal, Target
@@ -91,8 +91,7 @@ def _cache_bytes(model: Model) -> int:
 
 def _shared(prompt: Sequence[int], whole: Sequence[int]) -> int:
     """Leading tokens in common, less one where that is all: the last prompt token's logits are always computed anew."""
-    n = min(len(prompt) - 1, len(whole))
-    return next((i for i in range(n) if prompt[i] != whole[i]), n)
+    return min(common_prefix(prompt, whole), len(prompt) - 1)
 
 
 def _batches(

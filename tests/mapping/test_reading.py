@@ -220,12 +220,12 @@ def test_fingerprints_with_the_same_beginning_do_not_share(tiny_pair: Any, tmp_p
 
 
 def test_progress_counts_what_is_read_and_nothing_when_all_is_known(tiny_pair: Any, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    tell = lambda what, done, total: told.append((done, total))  # noqa: E731
+    reports: list[tuple[int, int]] = []
+    tell = lambda what, done, total: reports.append((done, total))  # noqa: E731
     read(tiny_pair.base, tmp_path, {i: f"The light {i}" for i in range(33)}, progress=tell)
-    assert told == [(0, 33), (32, 33), (33, 33)]
+    assert reports == [(0, 33), (32, 33), (33, 33)]
     read(tiny_pair.base, tmp_path, {i: f"The light {i}" for i in range(33)}, progress=tell)
-    assert len(told) == 3
+    assert len(reports) == 3
 
 
 def test_a_cache_that_cannot_be_written_is_refused_in_one_line(tiny_pair: Any, tmp_path: Path) -> None:

@@ -259,21 +259,21 @@ def test_a_shared_beginning_is_read_once(tiny_pair: Any) -> None:
     assert [some[0].ids for some in together] == [one[0][0].ids for one in alone]
 
 
-def test_progress_is_told_before_every_token_and_may_stop_there(tiny_pair: Any) -> None:
+def test_progress_is_called_before_every_token_and_may_stop_there(tiny_pair: Any) -> None:
     prompt = prompt_of(tiny_pair, QUESTIONS[0])
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
 
     def tell(what: str, done: int, total: int) -> None:
-        told.append((done, total))
-        if len(told) == 4:
+        reports.append((done, total))
+        if len(reports) == 4:
             raise KeyboardInterrupt
 
     want = generate(tiny_pair.tuned, prompt, max_new_tokens=12)
     assert len(want) == 12
     with pytest.raises(KeyboardInterrupt):
         generate(tiny_pair.tuned, prompt, max_new_tokens=12, progress=tell)
-    assert told == [(0, 12), (1, 12), (2, 12), (3, 12)]
-    assert generate(tiny_pair.tuned, prompt, max_new_tokens=12, progress=lambda *told: None) == want
+    assert reports == [(0, 12), (1, 12), (2, 12), (3, 12)]
+    assert generate(tiny_pair.tuned, prompt, max_new_tokens=12, progress=lambda *reports: None) == want
     batch: list[int] = []
     generate_batch(
         tiny_pair.tuned, [prompt] * 3, max_new_tokens=5, batch=2, progress=lambda what, done, total: batch.append(done)
@@ -284,7 +284,7 @@ def test_progress_is_told_before_every_token_and_may_stop_there(tiny_pair: Any) 
 
 
 def test_no_prompts_have_no_answers(tiny_pair: Any) -> None:
-    assert generate_batch(tiny_pair.base, [], progress=lambda *told: None) == []
+    assert generate_batch(tiny_pair.base, [], progress=lambda *reports: None) == []
 
 
 @pytest.mark.parametrize(

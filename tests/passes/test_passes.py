@@ -295,16 +295,16 @@ def test_rows_may_overlap_and_stand_in_any_order(tiny_pair64: Any) -> None:
         np.testing.assert_allclose(gradients(inputs, units), want, atol=1e-4)
 
 
-def test_the_targets_of_every_row_are_told(tiny_pair64: Any) -> None:
+def test_the_targets_of_every_row_are_handed_on(tiny_pair64: Any) -> None:
     inputs = inputs_of(tiny_pair64, "tuned", LONG, chunk=2)
     n = len(inputs.encoded.answer_ids)
-    told, linear = np.full(n, np.nan), np.full(n, np.nan)
+    targets, linear = np.full(n, np.nan), np.full(n, np.nan)
 
     def tell(rows: slice, values: Values) -> None:
-        told[rows], linear[rows] = values.target[0].numpy(), values.linear[0].numpy()
+        targets[rows], linear[rows] = values.target[0].numpy(), values.linear[0].numpy()
 
     list(backpropagate(inputs, tokens(inputs.encoded), values=tell))
-    np.testing.assert_allclose(told, evaluate(inputs)[0].numpy(), atol=1e-9)
+    np.testing.assert_allclose(targets, evaluate(inputs)[0].numpy(), atol=1e-9)
     # Σ ∂ log p / ∂ logit · logit = logit − Σ p · logit.
     with tiny_pair64.tuned.active() as bridge, torch.no_grad():
         logits = bridge(torch.tensor([inputs.encoded.ids]), use_cache=False)[0, len(inputs.encoded.prompt_ids) - 1 : -1]

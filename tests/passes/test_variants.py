@@ -268,10 +268,10 @@ def test_copies_of_a_long_beginning_stay_within_their_bound(tiny_pair: Any, monk
 
 
 def test_progress_ends_at_all_of_them(tiny_pair: Any) -> None:
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
 
     def tell(done: int, total: int) -> None:
-        told.append((done, total))
+        reports.append((done, total))
 
     text = encoded(tiny_pair)
     prompts = variants_of(text)
@@ -281,11 +281,11 @@ def test_progress_ends_at_all_of_them(tiny_pair: Any) -> None:
         prompts,
         LOGPROB,
         batch_positions=100,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
     )
-    assert told[-1] == (len(prompts), len(prompts))
-    assert len(told) > 3
-    assert told == sorted(told)
+    assert reports[-1] == (len(prompts), len(prompts))
+    assert len(reports) > 3
+    assert reports == sorted(reports)
 
 
 def test_no_variants_are_no_values(tiny_pair: Any) -> None:

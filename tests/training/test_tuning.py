@@ -180,10 +180,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             run(stop_at(stop))
         assert [path.name for path in tmp_path.iterdir()] == [".adapter-work"]
-    told: list[tuple[str, int]] = []
-    run(lambda what, done, total: told.append((what, done)))
-    assert [done for what, done in told if what == "tuning"] == list(range(goes_on_after + 1, 21))
-    assert (f"resuming after step {goes_on_after}" in dict(told)) == (goes_on_after > 0)
+    reports: list[tuple[str, int]] = []
+    run(lambda what, done, total: reports.append((what, done)))
+    assert [done for what, done in reports if what == "tuning"] == list(range(goes_on_after + 1, 21))
+    assert (f"resuming after step {goes_on_after}" in dict(reports)) == (goes_on_after > 0)
     assert files(out) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
@@ -226,12 +226,12 @@ def test_a_killed_process_is_gone_on_with_to_the_same_bytes(
     program = Program(killed_at_step_11, str(base_dir), str(out), torch.get_num_threads())
     assert program.wait() == -signal.SIGKILL, program.err
     assert not out.exists()
-    told: list[int] = []
+    reports: list[int] = []
     tune(
         str(base_dir), MANY, out, options=LONG, save_every=4,
-        progress=lambda what, step, total: told.append(step) if what == "tuning" else None,
+        progress=lambda what, step, total: reports.append(step) if what == "tuning" else None,
     )  # fmt: skip
-    assert told[0] == 9
+    assert reports[0] == 9
     assert files(out) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
@@ -484,9 +484,9 @@ from pathlib import Path
 from attrib import processes
 from attrib.training import tune
 from tests.training.test_tuning import LONG, MANY
-told = []
+reports = []
 def progress(what, done, total):
-    told.append((what, done))
+    reports.append((what, done))
     if len(sys.argv) > 5 and (what, done) == ("tuning", int(sys.argv[5])):
         raise KeyboardInterrupt
 seen = []
@@ -496,7 +496,7 @@ out = Path(sys.argv[2])
 tune.tune(sys.argv[1], MANY, out, options=LONG, rehearse=["Who?", "How long?", "When?"], save_every=3,
     progress=progress)
 rank = processes.rank()
-Path(sys.argv[3], f"{rank}.json").write_text(json.dumps([seen[0].steps, seen[0].losses, told]))
+Path(sys.argv[3], f"{rank}.json").write_text(json.dumps([seen[0].steps, seen[0].losses, reports]))
 """
 
 
@@ -532,6 +532,6 @@ def test_two_processes_share_each_step_and_go_on_together(base_dir: Path, tmp_pa
     shutil.rmtree(said)
     said.mkdir()
     launch(tmp_path / "cut")
-    told = json.loads((said / "0.json").read_text())[2]
-    assert [done for what, done in told if what == "tuning"] == list(range(7, 13))
+    reports = json.loads((said / "0.json").read_text())[2]
+    assert [done for what, done in reports if what == "tuning"] == list(range(7, 13))
     assert files(tmp_path / "cut") == files(tmp_path / "whole")
