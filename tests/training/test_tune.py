@@ -483,7 +483,7 @@ sys.path.insert(0, sys.argv[4])
 from pathlib import Path
 from attrib import processes
 from attrib.training import tune
-from tests.training.test_tuning import LONG, MANY
+from tests.training.test_tune import LONG, MANY
 reports = []
 def progress(what, done, total):
     reports.append((what, done))
