@@ -66,7 +66,7 @@ class Recorder:
     def save(self, folder: Path, *, within_epoch: bool) -> None:
         """Write the journal into a save of the Trainer, then remove older saves. Called in every process."""
         everyone = processes.gather(tuple(self.steps))
-        if processes.rank() == 0:
+        if processes.is_first():
             journal = Journal(tuple(everyone), self.order, within_epoch)
             write_atomically(folder / "journal.json", (json.dumps(to_json(journal)) + "\n").encode())
             for other in folder.parent.glob("checkpoint-*"):

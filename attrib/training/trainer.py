@@ -63,7 +63,7 @@ def fit(
         arguments = training_arguments(options, folder / "trainer" if folder is not None else Path(scratch), device)
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
-        checkpoints = folder / "checkpoints" if folder is not None and processes.rank() == 0 else None
+        checkpoints = folder / "checkpoints" if folder is not None and processes.is_first() else None
         if checkpoints is not None:
             save_adapter(model, checkpoints / "0")
         resumable = folder is not None and save_every is not None

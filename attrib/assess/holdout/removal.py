@@ -5,7 +5,6 @@ Not covered: approximate unlearning (the retrained model is the reference, not a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +28,13 @@ from attrib.assess.holdout.run import _answering, _first, _refuse_unanswered
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.progress import Progress
 from attrib.records import Section
 from attrib.training.items import read_trained
-from attrib.training.options import TuneOptions
 from attrib.training.tune import tune
+from attrib.training.workfolder import read_manifest
 
 
 def retrain_without(
@@ -61,10 +60,10 @@ def retrain_without(
         if id_ not in trained:
             raise InputError(f"remove: {adapter.name} was not tuned on the section {id_!r}; name one of its own")
     kept = [item for item in items if item.section not in gone]
-    options, dtype, four_bit = _tuned_with(adapter)
+    made = read_manifest(adapter)
     folder = tune(
         base, kept, out / "retrained",
-        options=options, device=device, dtype=dtype, four_bit=four_bit, progress=progress,
+        options=made.options, device=device, dtype=made.dtype, four_bit=made.four_bit, progress=progress,
     )  # fmt: skip
     return folder, gone
 
@@ -152,18 +151,6 @@ def removal_of(
             test = stats.ks_2samp(mine, reference)
             quality.append(ForgetQuality(name, float(test.statistic), float(test.pvalue)))
     return replace(found, quality=tuple(quality))
-
-
-def _tuned_with(adapter: Path) -> tuple[TuneOptions, str, bool]:
-    """Hyperparameters of an adapter of ours, its base's precision, and whether that was in 4 bits."""
-    file = adapter / "attrib.json"
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        options = dict(content["options"])
-        tuning = TuneOptions(**{**options, "checkpoints": tuple(options["checkpoints"])})
-        return tuning, str(content["dtype"]), bool(content.get("four_bit", False))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{file}: damaged ({type(error).__name__}: {error}); tune again") from error
 
 
 def removal_by_retraining(

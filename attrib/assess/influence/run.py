@@ -9,7 +9,6 @@ Not covered: significance across tunings (one adapter is scored; seeds of the re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from attrib.assess.influence.scoring import score_questions
 from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Texts, plan, retrain
 from attrib.corpus.documents import Corpus
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError
 from attrib.explaining import mapping_layer
 from attrib.index.library import Library
 from attrib.models.fingerprint import fingerprint, versions
@@ -33,6 +32,7 @@ from attrib.progress import Progress
 from attrib.training.items import Item, corpus_items, read_trained
 from attrib.training.options import TuneOptions
 from attrib.training.tune import tune
+from attrib.training.workfolder import MANIFEST, read_manifest
 
 
 def assess_influence(
@@ -61,7 +61,7 @@ def assess_influence(
     items = corpus_items(trained, [q for q in questions if q.kind == "trained"])
     adapter = out / "adapter"
     first = replace(options.tune, seed=options.seeds[0])
-    if not (adapter / "attrib.json").is_file():
+    if not (adapter / MANIFEST).is_file():
         # The retrains' precision, whatever the device.
         tune(base, items, adapter, options=first, device=device, dtype="float32", progress=progress)
     network, tokenizer = load_network(base, device=device)
@@ -128,14 +128,10 @@ def _check(corpus: Corpus, questions: Sequence[Question], decoys: frozenset[str]
 
 def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, base: str) -> None:
     """An adapter that lay there already must be of the same tuning as the retrains."""
-    try:
-        manifest = json.loads((adapter / "attrib.json").read_text("utf-8"))
-        of = [manifest["base_fingerprint"], manifest["options"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{adapter}: damaged ({type(error).__name__}: {error}); delete it and start again") from error
+    manifest = read_manifest(adapter)
     learned = [(item.text, item.question, item.section) for item in read_trained(adapter)]
     asked = [(item.text, item.question, item.section) for item in items]
-    if of != [base, json.loads(json.dumps(asdict(options)))] or learned != asked:
+    if manifest.base_fingerprint != base or manifest.options != options or learned != asked:
         raise InputError(f"{adapter}: it is of another tuning (items, options or base differ); name a new --out")
 
 

@@ -330,7 +330,7 @@ def test_an_adapter_of_another_tuning_is_refused_and_its_own_is_taken(
     with pytest.raises(InputError, match="adapter: it is of another tuning"):
         assess(QUICK, (replace(questions[0], answer="someone else"), *questions[1:]))
     (out / "adapter" / "attrib.json").write_text("{", "utf-8")
-    with pytest.raises(RecordError, match="adapter: damaged"):
+    with pytest.raises(RecordError, match=r"attrib\.json: damaged"):
         assess(QUICK, questions)
 
 
