@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,27 +104,27 @@ def tune(
 def _tell(out: Path, options: TuneOptions, documents: Lessons, sections: int, as_json: bool) -> None:
     """What was made, and what to do with it."""
     from attrib.training.schedule import read_schedule
+    from attrib.training.workfolder import read_manifest
 
-    manifest = json.loads((out / "attrib.json").read_text("utf-8"))
-    schedule = read_schedule(out)
+    manifest, schedule = read_manifest(out), read_schedule(out)
     done = schedule.checkpoints
     if options.warmup >= len(schedule.steps):
         note(f"warmup: {options.warmup} steps of {len(schedule.steps)}: the peak learning rate was never reached")
     result = {
         "adapter": str(out),
-        "base": manifest["base"],
+        "base": manifest.base,
         "sections": sections,
-        "items": manifest["items"],
-        "steps": manifest["steps"],
-        "loss": manifest["loss"],
+        "items": manifest.items,
+        "steps": manifest.steps,
+        "loss": manifest.loss,
         "checkpoints": done,
     }
     if as_json:
         print_json(result)
         return
     print(
-        f"{out}: adapter of {result['base']}, {result['items']} items ({sections} sections), {result['steps']} steps, "
-        f"loss {result['loss']:.3f} in the last epoch"
+        f"{out}: adapter of {manifest.base}, {manifest.items} items ({sections} sections), {manifest.steps} steps, "
+        f"loss {manifest.loss:.3f} in the last epoch"
     )
     print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
     print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}')
