@@ -22,14 +22,14 @@ def bm25(answer: Answer, reading: Reading) -> MapperScores:
 def bm25_answer(answer: Answer, reading: Reading) -> MapperScores:
     """Each token's share of its word's BM25 score, split evenly over its tokens; ``whole`` is the sum of the rows."""
     index, chosen = reading.bm25, reading.chosen
-    said = [answer.text[start:end].lower() for start, end in answer.words]
-    by_word = np.array([index.word(word)[chosen] for word in said]).reshape(len(said), len(chosen))
+    answer_words = [answer.text[start:end].lower() for start, end in answer.words]
+    by_word = np.array([index.word(word)[chosen] for word in answer_words]).reshape(len(answer_words), len(chosen))
     scores = spread(answer, by_word)
     spans = np.zeros((*scores.shape, 2), dtype=np.int64)
     for column, i in enumerate(chosen):
         found = _places(reading.texts[i])
         # Tokens without a word have owner −1: the last row.
-        by_word_places = [found.get(word, (0, 0)) for word in said] + [(0, 0)]
+        by_word_places = [found.get(word, (0, 0)) for word in answer_words] + [(0, 0)]
         spans[:, column] = np.array(by_word_places)[answer.word_of_token]
     return MapperScores(scores, scores.sum(0), spans)
 

@@ -26,11 +26,11 @@ def verbatim(answer: Answer, reading: Reading) -> MapperScores:
 
     Runs are counted within the texts of ``reading.chosen``, rarity in the whole library.
     """
-    said = [answer.text[start:end] for start, end in answer.words]
+    answer_words = [answer.text[start:end] for start, end in answer.words]
     length, places = longest_covering(
-        [key(word) for word in said], WordIndex.of(reading.texts[i] for i in reading.chosen)
+        [key(word) for word in answer_words], WordIndex.of(reading.texts[i] for i in reading.chosen)
     )
-    idf = np.array([reading.library.idf(word.lower()) for word in said])
+    idf = np.array([reading.library.idf(word.lower()) for word in answer_words])
     scores = spread(answer, idf[:, None] * np.minimum(length, LONG))
     # Tokens without a word have owner −1: the last row.
     spans = np.concatenate([places, np.zeros((1, len(reading.chosen), 2), dtype=np.int64)])[answer.word_of_token]

@@ -203,7 +203,7 @@ class _GenerationRun:
         report(done)
 
     def _step(self, active: _ActiveRows) -> _ActiveRows:
-        """One more token for every row; those that go on."""
+        """One more token for every row; returns the rows that continue."""
         import torch
 
         mask = torch.cat([active.mask, active.mask.new_ones(len(active.rows), 1)], 1)
@@ -212,7 +212,7 @@ class _GenerationRun:
         return _ActiveRows(active.rows, active.cache, mask).keep(self._take(active.rows, logits))
 
     def _read(self, group: Sequence[Sequence[_AnswerRow]]) -> _ActiveRows:
-        """The prompts of [prompt][sample] read and each row's first token taken; those that go on."""
+        """Prompts of [prompt][sample] read and each row's first token taken; returns the rows that continue."""
         import torch
         from transformers import DynamicCache
 
@@ -255,7 +255,7 @@ class _GenerationRun:
         return at_least_float(out.logits[:, -1])
 
     def _take(self, rows: Sequence[_AnswerRow], logits: Any) -> list[int]:
-        """Each row's next token; the numbers of the rows that go on."""
+        """Each row's next token; returns the numbers of the rows that continue."""
         import torch
 
         tied = [False] * len(rows)

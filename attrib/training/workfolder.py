@@ -101,7 +101,7 @@ def is_finished(out: Path, digest: str) -> bool:
 
 
 def claim(work: Path, digest: str) -> bool:
-    """Make ``work`` or resume there; returns whether all but its move is done. Raises InputError for another run's."""
+    """Make ``work`` or resume there; returns whether only its move is left. Raises InputError for another run's."""
     done = work / MANIFEST
     file = done if done.is_file() else work / "settings.json"
     if work.is_dir() and any(work.iterdir()):

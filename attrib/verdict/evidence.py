@@ -26,11 +26,11 @@ def gather(
 ) -> Evidence:
     """Collect the evidence for one answer; ``captures`` and ``readings`` are (base, tuned)."""
     vocabularies = [frozenset(words(library.texts[i])) for i in chosen]
-    asked = list(dict.fromkeys(words(answer.question)))
-    said = [answer.text[start:end].lower() for start, end in answer.words]
+    question_words = list(dict.fromkeys(words(answer.question)))
+    answer_words = [answer.text[start:end].lower() for start, end in answer.words]
     base_words = frozenset(words(base_answer))
-    asked_idf = np.array([library.idf(word) for word in asked])
-    asked_in = _occurrence(asked, vocabularies).astype(float)
+    question_idf = np.array([library.idf(word) for word in question_words])
+    question_in = _occurrence(question_words, vocabularies).astype(float)
     control = library.with_control(chosen)[len(chosen) :]
     base, tuned = readings
 
@@ -42,11 +42,11 @@ def gather(
 
     return Evidence(
         word_of_token=answer.word_of_token,
-        word_idf=np.array([library.idf(word) for word in said]),
-        novel=np.array([word not in asked for word in said], dtype=bool),
-        base_says=np.array([word in base_words for word in said], dtype=bool),
-        covered=_occurrence(said, vocabularies),
-        question_cover=asked_idf @ asked_in / max(asked_idf.sum(), 1e-9),
+        word_idf=np.array([library.idf(word) for word in answer_words]),
+        novel=np.array([word not in question_words for word in answer_words], dtype=bool),
+        base_says=np.array([word in base_words for word in answer_words], dtype=bool),
+        covered=_occurrence(answer_words, vocabularies),
+        question_cover=question_idf @ question_in / max(question_idf.sum(), 1e-9),
         resemblance=library.bm25.query(f"{answer.question} {answer.text}")[chosen],
         logprob_base=captures[0].logprob,
         logprob_tuned=captures[1].logprob,

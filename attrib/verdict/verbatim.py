@@ -35,9 +35,9 @@ def find_verbatim(
 def _verbatim(
     answer: str, tokens: tuple[Token, ...], run: Sequence[SpelledWord], lexicon: Lexicon, asked: WordIndex
 ) -> Verbatim:
-    said, start, end = [word.key for word in run], run[0].start, run[-1].end
+    keys, start, end = [word.key for word in run], run[0].start, run[-1].end
     index = lexicon.documents
-    places = index.find(said)
+    places = index.find(keys)
     shown = places[:PLACES]
     return Verbatim(
         text=answer[start:end],
@@ -48,6 +48,6 @@ def _verbatim(
         sections=tuple(lexicon.corpus.sections[int(i)].id for i in index.text[shown]),
         spans=np.stack([index.spans[shown, 0], index.spans[shown + len(run) - 1, 1]], 1).astype(np.int64),
         sections_total=len(index.holders(places)),
-        asked=max((length for _, length in longest_runs(said, asked)), default=0),
-        controls=len(lexicon.controls.holders(lexicon.controls.find(said))),
+        asked=max((length for _, length in longest_runs(keys, asked)), default=0),
+        controls=len(lexicon.controls.holders(lexicon.controls.find(keys))),
     )
