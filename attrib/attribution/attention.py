@@ -1,4 +1,4 @@
-"""Attention as attribution: where the model looked at the step that predicts each answer token."""
+"""Attention as attribution: the pattern of the step that predicts each answer token."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def largest(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
 
 
 def one_head(so_far: Any, layer: int, pattern: Any, job: AttributionJob) -> Any:
-    """One layer, one head, or the mean over that layer's heads where no head is named."""
+    """One head of one layer, or the mean over the layer's heads by default."""
     chosen = job.options.attention_head
     assert chosen.layer is not None
     if layer != resolve_layers((chosen.layer,), job.model.n_layers)[0]:
@@ -94,7 +94,7 @@ def looked(job: AttributionJob, parts: Mapping[str, Part]) -> dict[str, MethodSc
         return look
 
     watch(job.inputs(), [(f"blocks.{i}.attn.hook_pattern", see(i)) for i in range(job.model.n_layers)])
-    # The pattern ends one position before the last answer token, which nothing predicts from.
+    # The pattern ends one position before the last answer token, which predicts nothing.
     wide = {n: np.pad(v.double().cpu().numpy(), ((0, 0), (0, job.positions - v.shape[1]))) for n, v in found.items()}
     scores = own(job, list(wide), [np.stack([v[list(row)].mean(0) for row in job.rows]) for v in wide.values()])
     chosen = asdict(job.options.attention_head)
@@ -102,9 +102,9 @@ def looked(job: AttributionJob, parts: Mapping[str, Part]) -> dict[str, MethodSc
 
 
 def times_gradient(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
-    """Attention × its gradient, summed over layers, heads and the positions that look.
+    """Attention × its gradient, summed over layers, heads and query positions.
 
-    To first order, what the target loses where nothing looks at a position any more.
+    The first-order loss of the target when no position attends to this one.
     """
     points = [f"blocks.{i}.attn.hook_pattern" for i in range(job.model.n_layers)]
     scores = np.zeros((len(job.rows), job.positions))

@@ -1,8 +1,8 @@
-"""What attention carries, and where it came from: rollout, value-weighted norms, information flow; one forward each.
+"""Flow through attention: rollout, value-weighted norms, information flow; one forward each.
 
 Rows are shares that sum to 1 over the positions before the answer token. A feed-forward layer acts on each position by
 itself and moves no share between them. Not covered: norms between a block's attention and its sum with the residual
-stream (Gemma 2), which change sizes after the parts were weighed: refused but for rollout.
+stream (Gemma 2), which rescale the parts after they were weighed; only rollout accepts such models.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ Kind = Literal["rollout", "value_norm", "information_flow"]
 rollout: Kind = "rollout"
 """Product over layers of (attention averaged over heads + identity) / 2 (Abnar & Zuidema 2005.00928)."""
 value_norm: Kind = "value_norm"
-"""Size of what each position sends, ‖Σ_head α · f(x)‖ with f(x) = x W_V W_O, shares averaged over layers
+"""Size of the vector from each position, ‖Σ_head α · f(x)‖ with f(x) = x W_V W_O, shares averaged over layers
 (Kobayashi et al. 2004.10102)."""
 information_flow: Kind = "information_flow"
-"""Product over layers of edge importances: how close each head's part from each position, and the residual stream, come
-to their sum, max(0, ‖y‖₁ − ‖y − part‖₁) (Ferrando & Voita 2403.00824)."""
+"""Product over layers of edge importances: the closeness of each head's part from each position, and of the residual
+stream, to their sum, max(0, ‖y‖₁ − ‖y − part‖₁) (Ferrando & Voita 2403.00824)."""
 
 CHUNK_FLOATS = 2**24
-"""Floats of the largest array while parts are weighed."""
+"""Floats of the largest array of parts."""
 
 
 @dataclass
 class _Block:
-    """What one block shows while the forward passes it; all but ``pattern`` are [position, …]."""
+    """Activations of one block during the forward; all but ``pattern`` are [position, …]."""
 
     residual: Any = None
     values: Any = None
@@ -76,7 +76,7 @@ def propagated(job: AttributionJob, parts: Mapping[str, Kind]) -> dict[str, Meth
 
     def finish(layer: int) -> Any:
         def end(value: Any, hook: Any) -> None:
-            """At the attention's output: all that it was made of has been seen."""
+            """At the attention's output, when all its parts have been seen."""
             sent = _sent(job, layer, block) if set(parts.values()) - {rollout} else None
             for name, kind in parts.items():
                 if kind == value_norm:
@@ -111,7 +111,7 @@ def _see(block: _Block, name: str) -> Any:
 
 
 def _half(pattern: Any) -> Any:
-    """Half of the stream comes through attention, half stays."""
+    """One step of rollout: half of the stream comes through attention, half stays."""
     import torch
 
     mean = pattern.mean(0).double().cpu()
@@ -119,9 +119,9 @@ def _half(pattern: Any) -> Any:
 
 
 def _sent(job: AttributionJob, layer: int, block: _Block) -> Any:
-    """f(x): what each head would send from each position, [head, position, d_model].
+    """f(x) = x W_V W_O of each head and position, [head, position, d_model].
 
-    The output projection is called as it stands, adapter included; its bias belongs to no position.
+    The output projection is called with its adapter; its bias belongs to no position and is left out.
     """
     import torch
 
@@ -165,7 +165,7 @@ def _edges(block: _Block, sent: Any, total: Any) -> Any:
     step = max(1, CHUNK_FLOATS // (length * total.shape[-1]))
     for at in range(0, length, step):
         stop = min(length, at + step)
-        # Causal: nothing comes from after the last position of the run.
+        # Causal: positions after the run contribute nothing.
         y = total[at:stop, None]
         weight = torch.zeros(stop - at, stop, device=total.device)
         for head in range(heads):
@@ -174,7 +174,7 @@ def _edges(block: _Block, sent: Any, total: Any) -> Any:
         stays = (size[at:stop] - (total[at:stop] - block.residual[at:stop]).abs().sum(-1)).clamp_min(0)
         weight[torch.arange(stop - at), torch.arange(at, stop)] += stays
         whole = weight.sum(1, keepdim=True)
-        # A position whose parts all point away from their sum keeps to itself.
+        # A position whose parts all point away from their sum keeps its own share.
         alone = torch.eye(stop, device=total.device)[at:stop]
         out[at:stop, :stop] = torch.where(whole > 0, weight / whole.clamp_min(1e-30), alone).double().cpu()
     return out

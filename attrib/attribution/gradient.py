@@ -1,8 +1,8 @@
 """Gradients of a target with respect to the input embeddings, or to the values at any hook point.
 
 Saliency (Simonyan et al. 1312.6034), input × gradient (Shrikumar et al. 1605.01713), SmoothGrad (Smilkov et al.
-1706.03825). A row's gradient is that of its tokens' summed target: one product a word, not one a token. Input ×
-gradient of a word is exactly the sum of its tokens'; a norm is not.
+1706.03825). A row's gradient is that of its tokens' summed target: one product per word, not per token. Input ×
+gradient of a word is exactly the sum over its tokens; a norm is not.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def times_value(gradient: Any, value: Any) -> Any:
 
 
 def differentiated(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, MethodScores]:
-    """Several reductions of the same gradients, one backward a row."""
+    """Several reductions of the same gradients, one backward per row."""
     point = job.options.at
     out = {name: np.zeros((len(job.rows), job.positions)) for name in parts}
     done = 0
@@ -80,7 +80,7 @@ def differentiated(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[st
 
 
 def smoothed(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, MethodScores]:
-    """The mean gradient over noisy copies of the embeddings, then its reduction."""
+    """Reductions of the mean gradient over noisy copies of the embeddings."""
     import torch
 
     samples, noise = job.options.smoothgrad.samples, job.options.smoothgrad.noise
@@ -95,7 +95,7 @@ def smoothed(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, Met
         ranges.append(float(value.max() - value.min()))
         return value
 
-    # Of the whole text: runs of rows see only its beginning, and must be shaken alike.
+    # Noise for the whole text: groups of rows use only its beginning, and must get the same noise.
     evaluate(job.inputs(embeddings=Changed(look)))
     sigma, point = noise * ranges[0], job.options.at
     total: np.ndarray | None = None
@@ -121,7 +121,7 @@ def smoothed(job: AttributionJob, parts: Mapping[str, Reducer]) -> dict[str, Met
 
 
 def _room(job: AttributionJob, width: int) -> np.ndarray:
-    """Zeros [row, position, width]; InputError beyond the budget."""
+    """Zeros [row, position, width]; raises InputError beyond the budget."""
     size = 4 * len(job.rows) * job.positions * width / 1e9
     if size > job.options.memory_gb:
         raise InputError(
@@ -132,15 +132,15 @@ def _room(job: AttributionJob, width: int) -> np.ndarray:
 
 
 def by_position(job: AttributionJob, part: RowGradients, point: str) -> tuple[Any, Any]:
-    """Gradient [row, batch, position, …] and value [batch, position, …]; InputError where a point has no positions."""
+    """Gradient [row, batch, position, …] and value [batch, position, …]. Raises InputError for a point without them."""
     gradient, value = part.gradients[point], part.points[point]
     refuse_without_positions(point, value, part.length)
     return gradient, value
 
 
 def refuse_without_positions(point: str, value: Any, length: int) -> None:
-    """InputError where the values at a point are not [batch, position, …]."""
-    # A pattern's second axis is heads, whose number may be that of the positions.
+    """Raises InputError where the values at a point are not [batch, position, …]."""
+    # The second axis of a pattern is heads, whose number may equal that of the positions.
     if value.ndim < 3 or value.shape[1] != length or point.endswith(("hook_pattern", "hook_attn_scores")):
         raise InputError(
             f"hook point {point!r}: its values have shape {tuple(value.shape)}, not [batch, position, …]; choose one "

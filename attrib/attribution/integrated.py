@@ -2,10 +2,10 @@
 point, with their completeness gap.
 
 Scores of a row sum to the target's change between baseline and input only as far as the quadrature is right: the gap is
-always in the record. One forward a point serves all answer tokens; peers run one a token.
+always in the record. One forward per point serves all answer tokens; other libraries run one per token.
 
-Most of the change happens on a small part of the path, which evenly spread points miss. A survey by forwards alone, one
-for all rows, finds where; points are spread evenly over the CHANGE, and each panel's integrand is taken at its middle.
+Most of the change happens on a small part of the path, which evenly spaced points miss. A survey by forwards alone, one
+for all rows, locates it; points are then spaced evenly in the CHANGE, each panel's integrand at its middle.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ INTEGRATED_GRADIENTS = ScoreKind(
 )
 
 SURVEY = 40
-"""Forwards spent on finding where the path's change is."""
+"""Forwards of the survey."""
 CANCELLING = 5.0
-"""How far the sizes of the panels' gaps may add up, in tolerances."""
+"""Limit on the sum of the panels' |gap|, in tolerances."""
 FIRST_PANELS = 12
-"""Panels that the adaptive rule begins with."""
+"""Initial number of panels of the adaptive rule."""
 
 
 @dataclass(eq=False)
@@ -48,15 +48,15 @@ class _Line:
     nothing: Any
     """Embedding of the baseline, [d_model]."""
     point: str = EMBEDDINGS
-    """Where the path runs."""
+    """Positions that move along the path."""
     difference: Any = None
     """Value − start of the last forward, [1, position, …], float32 or better.
 
-    Read off the path it would lose its digits near the baseline in half precision.
+    Computed from the path it would lose its digits near the baseline in half precision.
     """
 
     def inputs(self, alphas: Sequence[float]) -> Inputs:
-        """Points of the path, one a batch element."""
+        """Points of the path, one per batch element."""
 
         def move(value: Any) -> Any:
             return self.between(value, self.start(value), alphas)
@@ -87,7 +87,7 @@ class _LayerLine(_Line):
     """Values at the point for the baseline's embeddings, [1, position, …]."""
 
     def inputs(self, alphas: Sequence[float]) -> Inputs:
-        """Points of the path, one a batch element; the embeddings are the input's."""
+        """Points of the path, one per batch element; the embeddings are the input's."""
 
         def move(value: Any, hook: Any) -> Any:
             return self.between(value, self.origin[:, : value.shape[1]].to(value), alphas)
@@ -96,7 +96,7 @@ class _LayerLine(_Line):
         return self.job.inputs(embeddings=copies, rules=((self.point, move),))
 
     def begin(self) -> _LayerLine:
-        """The line with its origin read; InputError for a point that does not exist or has no positions."""
+        """The line with its origin computed. Raises InputError for a point that does not exist or has no positions."""
         refuse_unknown(self.job.model.bridge, (self.point,))
 
         def see(value: Any, hook: Any) -> None:
@@ -157,7 +157,7 @@ def nothing(job: AttributionJob) -> Any:
 
 
 def baseline_token(job: AttributionJob) -> int:
-    """Id of the token that stands for "nothing"; InputError where the baseline is no token of the vocabulary."""
+    """Id of the baseline token. Raises InputError where the baseline is no token of the vocabulary."""
     baseline, tokenizer = job.options.baseline, job.model.tokenizer
     size = int(job.model.bridge.original_model.get_input_embeddings().weight.shape[0])
     if isinstance(baseline, int):
@@ -171,7 +171,7 @@ def baseline_token(job: AttributionJob) -> int:
 
 
 def _allowed(tolerance: float, change: np.ndarray) -> np.ndarray:
-    """Largest gap of each row: a share of its change, or of the mean row's where that is more, [row]."""
+    """Largest accepted gap of each row: a share of its change, or of the mean row's where that is more, [row]."""
     size = np.abs(change)
     return np.asarray(tolerance * np.maximum(size, size.mean()))
 
@@ -218,8 +218,8 @@ def _dot(gradient: Any, line: _Line, weights: Any) -> Any:
 def _survey(job: AttributionJob, line: _Line, panels: int) -> tuple[np.ndarray, np.ndarray]:
     """Points of the path and the targets there, [point] and [point, answer]: denser where the targets change.
 
-    All answer tokens vote, whatever the rows, so that a word's points are its tokens'. Rounded, so that the last bits
-    of a batch decide nothing.
+    The points depend on all answer tokens, not on the rows, so that a word has the points of its tokens. Changes are
+    rounded, so that the last bits of a batch do not matter.
     """
     alphas = np.linspace(0.0, 1.0, 9)
     values = _along(job, line, list(alphas))
@@ -241,7 +241,7 @@ def _variation(values: np.ndarray) -> np.ndarray:
 
 
 def spread(alphas: np.ndarray, values: np.ndarray, panels: int) -> np.ndarray:
-    """Edges of panels that share the path's change evenly; a fifth is by length, for what was not seen."""
+    """Edges of panels with equal shares of the path's change; a fifth of each share is length, for unseen changes."""
     density = 0.8 * _variation(values) + 0.2 * np.diff(alphas)
     cumulative = np.concatenate([[0.0], np.cumsum(density)])
     edges = np.interp(np.linspace(0.0, cumulative[-1], panels + 1), cumulative, alphas)
@@ -250,10 +250,10 @@ def spread(alphas: np.ndarray, values: np.ndarray, panels: int) -> np.ndarray:
 
 
 def _adaptive(job: AttributionJob, line: _Line, change: np.ndarray) -> tuple[np.ndarray, int]:
-    """Panels are cut in three, the worst first, until every row's gap is within the tolerance; scores and points used.
+    """Cut panels in three, the worst first, until every row's gap is within the tolerance. Scores and points used.
 
-    The middle third keeps the panel's own point, so that nothing computed is thrown away. A panel's gap is its scores'
-    sum − the target's change over it, which forwards alone tell; gaps that cancel by chance must not be large.
+    The middle third keeps the panel's own point, so that no computed point is lost. A panel's gap is the sum of its
+    scores − the target's change over it, which forwards alone give; gaps that cancel by chance must not be large.
     """
     allowed = _allowed(job.options.integrated_gradients.tolerance, change)
     most = job.options.integrated_gradients.max_steps
@@ -269,7 +269,7 @@ def _adaptive(job: AttributionJob, line: _Line, change: np.ndarray) -> tuple[np.
         if within.all() or room < 1:
             return scores.sum(0, dtype=np.float64), used
         size = (np.abs(gaps) / np.maximum(allowed, 1e-12)).max(1)
-        # A few at a time: what is worst is known better after each round.
+        # A few at a time: the ranking of panels improves after each round.
         count = min(room, max(1, len(size) // 4))
         worst = np.sort(np.argsort(-size, kind="stable")[:count])
         low, width = edges[worst], np.diff(edges)[worst] / 3

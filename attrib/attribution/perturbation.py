@@ -1,7 +1,7 @@
-"""What taking parts of the prompt away did: leave-one-out, ContextCite's linear surrogate, Shapley values.
+"""Effect of removing parts of the prompt: leave-one-out, ContextCite's linear surrogate, Shapley values.
 
-One column a source (token, word or sentence). Sources are deleted, or replaced by a token; both leave the language, so
-that a score is the effect of THAT change. Earlier answer tokens are never taken away.
+One column per source (token, word or sentence). Sources are deleted, or replaced by a token. Either prompt may be no
+language, so that a score is the effect of THAT change. Earlier answer tokens are never removed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LASSO = 0.01
 
 
 def left_out(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
-    """Target with everything − target without one source."""
+    """Target of the whole prompt − target without one source."""
     sources = _sources(job)
     kept = np.ones((len(sources) + 1, len(sources)), bool)
     kept[1:] = ~np.eye(len(sources), dtype=bool)
@@ -53,7 +53,7 @@ def left_out(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, Method
 def contextcite(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Weights of a sparse linear model of the target over random halves of the sources (Cohen-Wang et al. 2409.00729).
 
-    A row's R² on the subsets it was fitted to is in the settings: a poor fit means that sources act together. The paper
+    The settings have each row's R² on its training subsets: a poor fit means that sources act together. The paper
     fits the log-odds of the whole answer: use unit "answer" and target "logodds".
     """
     from sklearn.linear_model import Lasso
@@ -65,7 +65,7 @@ def contextcite(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, Met
     kept = rng.random((n, len(sources))) < 0.5
     values, forwards = _values(job, sources, kept, "contextcite")
     mean, spread = kept.mean(0), kept.std(0)
-    # A source that was always kept, or never, says nothing.
+    # A source that was always kept, or never, carries no information.
     scale = np.where(spread > 0, spread, np.inf)
     scores, fits = np.zeros((len(job.rows), len(sources))), []
     for row in range(len(job.rows)):
@@ -84,7 +84,7 @@ def contextcite(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, Met
 def shapley(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodScores]:
     """Mean gain of a source when sources arrive in random orders (Castro et al. 2009, permutation sampling).
 
-    Rows sum to target with all sources − target with none, whatever the number of orders.
+    Rows sum to target with all sources − target with none, for any number of orders.
     """
     sources, orders = _sources(job), job.options.shapley.permutations
     if orders < 1:
@@ -92,7 +92,7 @@ def shapley(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodS
     rng = np.random.default_rng(job.options.seed)
     drawn = [rng.permutation(len(sources)) for _ in range(orders)]
     steps = np.arange(len(sources) + 1)
-    # arrival[i] < step: source i is there.
+    # arrival[i] < step: source i is present.
     kept = np.concatenate([np.argsort(order)[None] < steps[:, None] for order in drawn])
     scored, forwards = _values(job, sources, kept, "shapley")
     values = scored.reshape(orders, len(sources) + 1, -1)
@@ -107,7 +107,7 @@ def shapley(job: AttributionJob, parts: Mapping[str, None]) -> dict[str, MethodS
 def without(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray) -> tuple[int, ...]:
     """Prompt ids with the sources where ``kept`` is False deleted or replaced.
 
-    A prompt of which nothing is left is the token that begins a text, or ends one: a model must be given something.
+    An empty prompt becomes the token that begins a text, or ends one: a model needs at least one token.
     """
     gone = {i for source, stays in zip(sources, kept, strict=True) if not stays for i in source}
     ids = job.encoded.prompt_ids
@@ -131,7 +131,7 @@ def _sources(job: AttributionJob) -> tuple[Unit, ...]:
 
 
 def _values(job: AttributionJob, sources: Sequence[Unit], kept: np.ndarray, what: str) -> tuple[np.ndarray, int]:
-    """The rows' targets for each pattern of kept sources, [variant, row], and how many patterns were run."""
+    """Targets of the rows for each pattern of kept sources, [variant, row], and the number of distinct patterns."""
     distinct, index = np.unique(kept, axis=0, return_inverse=True)
     prompts = [without(job, sources, row) for row in distinct]
     scored = score_variants(

@@ -10,7 +10,7 @@ With these rules input × gradient IS the relevance, so that it costs one backwa
 - a norm counts as a fixed scale: its slope is that scale;
 - softmax follows its Taylor expansion, which is its gradient already.
 
-The rules are hooks of one forward and end with it. The halves of query and key do not sum to what the softmax received
+The rules are hooks of one forward and end with it. The halves of query and key do not sum to the softmax's relevance
 (its expansion has a constant term), so relevance is conserved only outside attention scores; the record holds the gap.
 LRP is patented; its authors' implementation (LXT) grants no patent rights. This one was written from the paper.
 """
@@ -68,7 +68,7 @@ def _one(job: AttributionJob, kind: Kind) -> MethodScores:
 
 
 def rules(job: AttributionJob, kind: Kind = attnlrp) -> tuple[Hook, ...]:
-    """The hooks; ModelError for an architecture whose parts cannot be told apart."""
+    """The hooks of all rules. Raises ModelError for an architecture without the needed hook points."""
     known = job.model.bridge.hook_dict
     hooks: list[Hook] = []
     for i in range(job.model.n_layers):
@@ -108,7 +108,7 @@ def _fixed(value: Any, hook: Any) -> Any:
 
 
 def _feed_forward(mlp: str, known: Mapping[str, Any]) -> list[Hook]:
-    """Activation and, where there is one, gate: seen at their inputs, replaced at the product's way out."""
+    """Hooks of activation and gate: recorded at their inputs, replaced at the product's output."""
     seen: dict[str, Any] = {}
 
     def see(name: str) -> Callable[[Any, Any], None]:
@@ -153,7 +153,7 @@ def _functions() -> tuple[Any, ...]:
     import torch
 
     class Scaled(torch.autograd.Function):
-        """Unchanged forwards, half the gradient back."""
+        """Identity forward; half the gradient backward."""
 
         @staticmethod
         def forward(ctx: Any, x: Any) -> Any:
@@ -164,7 +164,7 @@ def _functions() -> tuple[Any, ...]:
             return gradient / 2
 
     class Product(torch.autograd.Function):
-        """The known product act(gate) · up; back: half to each, through act's slope act(gate) / gate."""
+        """The known product act(gate) · up; backward: half to each factor, through act's slope act(gate) / gate."""
 
         @staticmethod
         def forward(ctx: Any, gate: Any, up: Any, product: Any) -> Any:
@@ -177,7 +177,7 @@ def _functions() -> tuple[Any, ...]:
             return gradient * by_gate, gradient * by_up, None
 
     class Slope(torch.autograd.Function):
-        """The known y = slope · (x − mean) + bias, or without a mean; back: through that slope as if it were fixed."""
+        """The known y = slope · (x − mean) + bias, or without a mean; backward: through that slope as if fixed."""
 
         @staticmethod
         def forward(ctx: Any, x: Any, y: Any, bias: Any, centred: bool) -> Any:
@@ -192,7 +192,7 @@ def _functions() -> tuple[Any, ...]:
             return back - back.mean(-1, keepdim=True) if ctx.centred else back, None, None, None
 
     class Capped(torch.autograd.Function):
-        """Unchanged forwards; back, the slope of the cap · tanh(x / cap) that follows becomes its value / x."""
+        """Identity forward; backward: the slope of the following cap · tanh(x / cap) becomes its value / x."""
 
         @staticmethod
         def forward(ctx: Any, x: Any, cap: float) -> Any:
@@ -210,12 +210,12 @@ def _functions() -> tuple[Any, ...]:
 
 
 def _ratio(y: Any, x: Any) -> Any:
-    """y / x, and 0 where x is 0: nothing came that way."""
+    """y / x, and 0 where x is 0."""
     return (y / x).nan_to_num(0.0, 0.0, 0.0)
 
 
 class _Late:
-    """An autograd function made on first use: torch is imported late."""
+    """An autograd function created on first use, since torch is imported late."""
 
     made: tuple[Any, ...] = ()
 
