@@ -1,7 +1,8 @@
-"""Answer tokens × earlier tokens: how much each earlier token mattered, one line a method.
+"""Answer token × earlier token: one matrix per method, one line of METHODS each.
 
-Attention is where the model looked, a gradient how the target would change, a perturbation how it did change: each is a
-claim of its own, and ``assess faithfulness`` sets them against each other and against chance.
+Attention shows where the model looked, a gradient how the target would change, a perturbation how it did change. Each
+is a claim of its own; ``assess faithfulness`` compares them with each other and with chance.
+In: the methods, their options, reduction to units. Not in: passes (``passes``), sections (``mapping``).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def attribute(
     options: MethodOptions | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Attribution]:
-    """Both models, the same answer: by method name, base and tuned.
+    """Scores of one answer under both models, by method name.
 
     Raises InputError for an unknown method, target or unit, and for a memory budget that one row exceeds.
     """
@@ -109,7 +110,7 @@ def attribute_model(
     tuned: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, MethodScores]:
-    """One model alone."""
+    """Scores of one answer under one model, by method name."""
     options = options or MethodOptions()
     check_methods(methods, options)
     rows = _rows(encoded, options)
@@ -125,7 +126,7 @@ def make_job(
     tuned: bool,
     progress: Progress | None = None,
 ) -> AttributionJob:
-    """One side of a pair, ready for the methods."""
+    """The job of one side of a pair."""
     contrast = None
     if options.contrast is not None:
         if not encoded.question:
@@ -147,7 +148,7 @@ def _rows(encoded: Encoded, options: MethodOptions) -> tuple[tuple[int, ...], ..
 
 
 def _run(job: AttributionJob, methods: Sequence[str]) -> dict[str, MethodScores]:
-    """Methods that share a computation are computed together."""
+    """Run each shared computation once for all its methods."""
     groups: dict[Any, dict[str, Any]] = defaultdict(dict)
     for name in methods:
         groups[METHODS[name].run][name] = METHODS[name].part
@@ -176,7 +177,7 @@ def _join(
 
 
 def without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
-    """The attribution without the chat template's columns; the share of |score| that they had is kept."""
+    """The attribution without the chat template's columns; the settings keep their share of |score|."""
     template = set(template_positions(encoded.prompt_tokens, encoded.question))
     kept = [i for i, column in enumerate(attribution.columns) if not set(column) <= template]
 
@@ -195,11 +196,10 @@ def without_template(attribution: Attribution, encoded: Encoded) -> Attribution:
 
 
 def aggregate(attribution: Attribution, rows: Sequence[tuple[int, ...]], reduction: str) -> Attribution:
-    """Rows put together: ``rows`` are groups of answer tokens, ``reduction`` sum, mean or max (by magnitude) of scores.
+    """Reduce rows to groups of answer tokens, ``rows``; ``reduction`` is sum, mean or max (by magnitude).
 
-    The target's values are summed whatever the reduction.
-    An explicit step: the sum of a norm is not the norm of a sum. Raises InputError for an unknown reduction and for a
-    group that cuts a row in two.
+    Values of the target are summed for every reduction. The step is explicit because a sum of norms is not the norm of
+    a sum. Raises InputError for an unknown reduction and for a group that splits a row.
     """
     if reduction not in ("sum", "mean", "max"):
         raise InputError(f"reduction {reduction!r} is unknown; choose sum, mean or max")
@@ -241,7 +241,7 @@ def aggregate(attribution: Attribution, rows: Sequence[tuple[int, ...]], reducti
 
 
 def check_methods(methods: Sequence[str], options: MethodOptions | None = None) -> None:
-    """InputError for a method that does not exist, and for options that are unknown or do not fit; needs no model."""
+    """Raises InputError for an unknown method and for invalid options; needs no model."""
     for method in methods:
         if method not in METHODS:
             raise InputError(f"method {method!r} is unknown; choose from {', '.join(METHODS)}")
@@ -258,7 +258,7 @@ def check_methods(methods: Sequence[str], options: MethodOptions | None = None) 
 
 
 def _check_choices(options: MethodOptions) -> None:
-    """InputError for a word or number that is none of the choices."""
+    """Raises InputError for an option outside its choices or range."""
     for group in (options, options.integrated_gradients, options.perturbation):
         hints = get_type_hints(type(group))
         for name in ("special", "rule", "path", "sources", "ablate"):

@@ -1,4 +1,4 @@
-"""What every method is given, and what it gives back."""
+"""Input and output of every method: options, job, scores."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class MethodScores:
     columns: tuple[Unit, ...]
     """Positions of each column."""
     gap: Float[np.ndarray, " row"] | None = None
-    """Sum of a row − what it should be."""
+    """Sum of a row − its expected sum."""
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class AttributionJob:
-    """One answer under one model, and what is asked of it."""
+    """One answer under one model, with target, rows and options."""
 
     model: Model
     encoded: Encoded
@@ -55,11 +55,11 @@ class AttributionJob:
 
     @property
     def every_position(self) -> tuple[Unit, ...]:
-        """One column a position."""
+        """One column per position."""
         return tuple((i,) for i in range(self.positions))
 
     def inputs(self, **changes: Any) -> Inputs:
-        """What the passes need, with ``changes``."""
+        """Input of the passes, with ``changes``."""
         given: dict[str, Any] = {
             "model": self.model,
             "encoded": self.encoded,
@@ -71,7 +71,7 @@ class AttributionJob:
         return Inputs(**(given | changes))
 
     def sources(self) -> tuple[Unit, ...]:
-        """Prompt positions that perturbation takes away together."""
+        """Prompt positions that perturbation changes together."""
         encoded, name = self.encoded, self.options.perturbation.sources
         if self.options.perturbation.template:
             return units(encoded.prompt_tokens, name)
@@ -90,7 +90,7 @@ class AttributionJob:
 Reducer = Callable[[Any, Any], Any]
 """(gradient [row, batch, position, …], value [batch, position, …]) → [row, batch, position]."""
 Run = Callable[[AttributionJob, Mapping[str, Any]], dict[str, MethodScores]]
-"""Computes several methods of one family at once: by name, its part (a reducer, a choice of layers …)."""
+"""(job, part by method name) → scores by method name; methods of one family share a computation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +99,17 @@ class Method:
 
     run: Run
     part: Any
-    """What tells this method from the others that ``run`` computes."""
+    """Argument of ``run`` for this method: a reducer, a choice of layers, or None."""
     kind: ScoreKind
-    """What its scores are, for captions, page and reference."""
+    """Claim, unit and meaning of its scores, for captions, page and reference."""
     cost: str
     """In forwards (F) and backwards (B)."""
     perturbs: bool = False
-    """Whether it takes parts of the prompt away, so that options about sources hold for it."""
+    """Whether it changes parts of the prompt, so that the options of sources apply."""
     knobs: tuple[str, ...] = ()
     """Groups of ``MethodOptions`` that it heeds, beside those that every method does."""
 
 
 def own(job: AttributionJob, names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, MethodScores]:
-    """Scores with one column a position."""
+    """Scores with one column per position."""
     return {name: MethodScores(v, job.every_position) for name, v in zip(names, values, strict=True)}

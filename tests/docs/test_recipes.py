@@ -166,6 +166,11 @@ def test_reference_and_listings_follow(copied: Path) -> None:
     text = reference.read_text("utf-8")
     assert "| `swap` | loss of the row's target when a word is swapped with the next one | yes | A swap changes" in text
     assert "| `numerals` | numbers of the answer that the section has too | no | Similarity is not influence" in text
+    methods = run(copied, "-m", "attrib", "methods")
+    assert (
+        "swap\n    loss of the row's target when a word is swapped with the next one\n    cost: 1 F a word" in methods
+    )
+    assert "numerals\n    numbers of the answer" in run(copied, "-m", "attrib", "mappers")
 
 
 def test_without_the_line_the_method_is_refused() -> None:
