@@ -44,3 +44,11 @@ def read_report(kind: type[R], file: Path) -> R:
     except (OSError, RecordError) as error:
         why = " ".join(str(error).split())
         raise RecordError(f"{file}: {why}; make it again with attrib assess {kind.NAME}") from error
+
+
+def plain_name(name: str) -> str:
+    """The last part of an absolute path, all else as it is: a report names no machine."""
+    windows = len(name) > 2 and name[1] == ":" and name[2] in "\\/"
+    if not windows and not name.startswith(("/", "~")):
+        return name
+    return name.rstrip("\\/").replace("\\", "/").rsplit("/", 1)[-1]

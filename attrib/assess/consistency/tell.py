@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrib.assess import markdown as md
+from attrib.assess import sentences as say
 from attrib.assess.answering import SIDES, Side
 from attrib.assess.consistency.draw import TITLES, _options, consistency_caption, consistency_figure
 from attrib.assess.consistency.records import (
@@ -167,91 +169,58 @@ def _cells(row: SummaryRow) -> tuple[str, str, str]:
     )
 
 
-_ACTING = re.compile(r"([\\`*_\[\]|~$^#])")
+_LEGEND = (
+    md.mark("underlined", "new"), " in no answer of the base and in the documents, ",
+    md.mark("in italics", "made-up"), " in neither.",
+)  # fmt: skip
 
 
-_LINKS = re.compile(r"(?i)(?<=http)(?=s?://)|(?<=www)(?=\.)|(?<=ftp)(?=://)|(?<=mailto)(?=:)|(?<=xmpp)(?=:)")
-
-
-def escape_markdown(text: str) -> str:
-    """Text inside a paragraph or a table's cell of Markdown, none of which acts as a mark, tag, entity or link."""
-    shown = visible(text, keep="\n\t").replace("\t", " ")
-    # A comment that shows nothing keeps addresses from becoming links.
-    parts = [part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for part in _LINKS.split(shown)]
-    plain = "<!-- -->".join(_ACTING.sub(r"\\\1", part).replace("@", "&#64;") for part in parts)
-    return re.sub(r" *\n *", "<br>", plain.strip())
-
-
-def marked(text: str, terms: Sequence[NewTerm]) -> str:
-    """An answer for Markdown with its new terms in bold (in the documents) or italics (in none of them)."""
-    spans = sorted((start, end, bool(term.held_by)) for term in terms for start, end in term.spans)
-    parts, at = [], 0
+def marked(row: QuestionRow) -> str:
+    """The tuned answer as Markdown with its new terms marked."""
+    text, parts, at = row.tuned.greedy.text, list[str](), 0
+    spans = sorted((start, end, term.held_by > 0) for term in row.new_terms for start, end in term.spans)
     for start, end, held in spans:
-        mark = "**" if held else "*"
-        parts += [_inner(text[at:start]), f"{mark}{_inner(text[start:end])}{mark}"]
-        at = end
-    return "".join([*parts, _inner(text[at:])]).strip()
+        if at <= start < end:
+            parts += [md.mark(text[at:start]), md.mark(text[start:end], "new" if held else "made-up")]
+            at = end
+    return "".join([*parts, md.mark(text[at:])]).strip() or md.said("")
 
 
-def _inner(text: str) -> str:
-    """Escaped, with the blanks at its ends that ``escape_markdown`` takes away."""
-    lead, trail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :] if text.strip() else ""
-    return "".join(
-        escape_markdown(part) if part.strip() else "<br>" if "\n" in part else " " if part else ""
-        for part in (lead, text.strip(), trail)
-    )
+def _places(term: NewTerm) -> str:
+    """The sections that hold a term."""
+    places = "; ".join(md.escape(say.place(one.title, one.document, one.lines)) for one in term.sections)
+    more = term.held_by - len(term.sections)
+    return f"{places} and {more} more" if more > 0 else places
 
 
 def consistency_markdown(report: ConsistencyReport) -> str:
     """The summary, then for each question the two answers side by side, new terms marked, with their sections."""
-    lines = [
+    cells = [[md.escape(cell) for cell in (TITLES[name].strip(), *_cells(report.row(name)))] for name in SHOWN]
+    blocks = [
         "# Consistency of base and tuned",
-        "",
-        f"{_about(report)}.",
-        "",
-        "| | base | tuned | tuned − base |",
-        "|---|--:|--:|--:|",
-        *(
-            f"| {' | '.join(map(escape_markdown, (TITLES[name].strip(), *_cells(report.row(name)))))} |"
-            for name in SHOWN
-        ),
-        "",
-        *(f"- {escape_markdown(note)}" for note in report.notes),
-        "",
+        md.paragraph(_about(report), "."),
+        md.grid(("", "base", "tuned", "tuned − base"), cells),
+        "\n".join(f"- {md.escape(note)}" for note in report.notes),
         "## Answers",
-        "",
-        "**Bold**: terms that no answer of the base has and the documents have. *Italics*: terms that neither has.",
-        "",
+        md.paragraph("Terms of the tuned answer: ", *_LEGEND),
+        *(block for row in report.rows for block in _question(row)),
     ]
-    for row in report.rows:
-        lines += [*_question(row), ""]
-    return "\n".join(lines)
+    return f"{md.to_markdown(blocks)}\n"
 
 
 def _question(row: QuestionRow) -> Iterator[str]:
-    kind = f" ({escape_markdown(row.kind)})" if row.kind else ""
-    yield f"### Question {escape_markdown(row.id)}{kind}"
-    yield ""
-    yield f"Asked: {escape_markdown(row.question)}"
+    kind = f" ({md.one_line(row.kind)})" if row.kind else ""
+    yield f"### Question {md.one_line(row.id)}{kind}"
+    yield f"Asked: {md.escape(row.question)}"
     if row.answer is not None:
-        yield ""
-        yield f"Right: {escape_markdown(row.answer)}"
-    yield ""
-    yield "| base | tuned |"
-    yield "|---|---|"
-    yield f"| {escape_markdown(row.base.greedy.text)} | {marked(row.tuned.greedy.text, row.new_terms)} |"
-    yield f"| {' | '.join(_meanings(row.by_side(side)) for side in SIDES)} |"
-    yield ""
-    for term in row.new_terms:
-        if term.held_by:
-            titles = "; ".join(
-                escape_markdown(f"{one.title} ({one.document}, {one.lines})".replace("\n", " "))
-                for one in term.sections
-            )
-            held = f" and {term.held_by - len(term.sections)} more" if term.held_by > len(term.sections) else ""
-            yield f"- **{escape_markdown(term.term)}**: {titles}{held}"
+        yield f"Right: {md.escape(row.answer)}"
+    answers = [md.escape(row.base.greedy.text), marked(row)]
+    yield md.grid(("base", "tuned"), [answers, [_meanings(row.by_side(side)) for side in SIDES]], texts=2)
+    lines = [f"- {md.mark(term.term, 'strong')}: {_places(term)}" for term in row.new_terms if term.held_by]
     if row.dropped_terms:
-        yield f"- dropped: {escape_markdown(', '.join(row.dropped_terms))}"
+        lines.append(f"- dropped: {md.escape(', '.join(row.dropped_terms))}")
+    if lines:
+        yield "\n".join(lines)
 
 
 def _meanings(answers: Answers) -> str:
@@ -262,8 +231,96 @@ def _meanings(answers: Answers) -> str:
         counts[cluster] = counts.get(cluster, 0) + 1
         first.setdefault(cluster, " ".join(reply.text.split()))
     ordered = sorted(counts, key=lambda cluster: (-counts[cluster], cluster))
-    said = (
-        f"{counts[cluster]} × {escape_markdown(first[cluster][:100]) or '(blank)'}{'…' * (len(first[cluster]) > 100)}"
-        for cluster in ordered
+    lines = []
+    for cluster in ordered:
+        text = first[cluster]
+        lines.append(f"{counts[cluster]} × {md.escape(text[:100]) or '(blank)'}{'…' if len(text) > 100 else ''}")
+    return f"sampled: {md.lines(lines)}"
+
+
+# ------------------------------------------------------------------------------------------- the report's chapter
+
+SIGNS = ("novel", "novel_control", "made_up", "dropped", "semantic_entropy", "agreement", "kl_mean", "same_meaning")
+"""Quantities of the report's table."""
+
+
+def chapter(report: ConsistencyReport, page: say.Surroundings) -> say.Chapter:
+    """New terms beside their control, agreement of rephrasings, and answers side by side."""
+    rows = [row for row in report.summary if row.kind == ALL]
+    by_name = {row.quantity: row for row in rows}
+    novel, control = by_name.get("novel"), by_name.get("novel_control")
+    new = list(_novelty(novel, control)) if novel and control and math.isfinite(novel.tuned) else []
+    signs = [_sign(by_name[name]) for name in SIGNS if name in by_name]
+    agree = by_name.get("rephrasings")
+    return say.Chapter(
+        abstract=tuple(new),
+        learned=(
+            *md.sentences(new),
+            *md.table("Signs of learning", ("quantity", *say.DIFFERENCE), signs),
+            *page.figure,
+            *say.caveats(NAME, report.notes),
+        ),
+        generalises=tuple(md.sentences(list(_rephrasings(agree)) if agree and agree.n else [])),
+        rests_on=tuple(_side_by_side(report)),
+        trust=tuple(_controls(novel, control)) if new and novel and control else (),
     )
-    return f"sampled: {'<br>'.join(said)}"
+
+
+def _novelty(novel: SummaryRow, control: SummaryRow) -> Iterator[str]:
+    judged = "no more than that can be shown"
+    if novel.facts < say.FEW:
+        judged = "too few questions to say more"
+    elif novel.tuned_low > control.tuned_high:
+        judged = "more than control texts hold"
+    yield (
+        f"Of the terms in a tuned answer, {say.ends(novel.tuned, novel.tuned_low, novel.tuned_high)} are in no answer "
+        "of the base but in the documents; control texts hold "
+        f"{say.ends(control.tuned, control.tuned_low, control.tuned_high)}: {judged}."
+    )
+
+
+def _sign(row: SummaryRow) -> tuple[str, ...]:
+    both = row.quantity in OF_EACH
+    control = " (control for the row above)" if row.quantity == "novel_control" else ""
+    return (
+        TITLES.get(row.quantity, row.quantity).strip() + control,
+        str(row.n),
+        say.ends(row.base, row.base_low, row.base_high) if both else say.NONE,
+        say.ends(row.tuned, row.tuned_low, row.tuned_high),
+        say.ends(row.difference, row.low, row.high, signed=True) if both else say.NONE,
+    )
+
+
+def _rephrasings(row: SummaryRow) -> Iterator[str]:
+    agree = say.change(say.Estimate(row.difference, row.low, row.high, row.n, row.facts))
+    yield (
+        f"Answers to differently worded questions about one fact agree in {say.number(row.base)} (base) and "
+        f"{say.number(row.tuned)} (tuned) of the pairs: {agree}; agreeing is not being right."
+    )
+
+
+def _controls(novel: SummaryRow, control: SummaryRow) -> list[str]:
+    claim = ("new terms are those of the documents", say.ends(novel.tuned, novel.tuned_low, novel.tuned_high))
+    controls = (
+        ("control texts in their place", say.ends(control.tuned, control.tuned_low, control.tuned_high)),
+        ("the base's samples against its other answers", say.ends(novel.base, novel.base_low, novel.base_high)),
+    )
+    return say.controls_table("of new terms", [(claim[0], name, claim[1], shown) for name, shown in controls])
+
+
+def _side_by_side(report: ConsistencyReport) -> Iterator[str]:
+    rows = [row for row in report.rows if row.new_terms]
+    if not rows:
+        yield from md.sentences(["No tuned answer has a term that the base's answers lack."])
+        return
+    yield md.paragraph(
+        "Answers of base and tuned side by side, the first of each kind in turn that have new terms: ",
+        *_LEGEND,
+        " That the documents hold a term does not say that it was learned from them.",
+    )
+    for row in say.in_turn(rows, lambda row: row.kind, say.EXAMPLES):
+        entries = [("base says", md.said(row.base.greedy.text)), ("tuned says", marked(row))]
+        if row.answer is not None:
+            entries.append(("right", md.escape(row.answer)))
+        entries += [(term.term, _places(term)) for term in row.new_terms if term.held_by and term.sections]
+        yield md.example(f"{row.kind}: {row.question}" if row.kind else row.question, entries)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrib.assess import markdown as md
+from attrib.assess import sentences as say
 from attrib.assess.faithfulness.draw import SHOWN, _row, faithfulness_caption, faithfulness_figure, ordered
 from attrib.assess.faithfulness.run import CONTROLS, SIDES, FaithfulnessReport, FaithfulnessRow
 from attrib.assess.stored import report_bytes
@@ -53,3 +55,28 @@ def _cell(row: FaithfulnessRow) -> str:
 
 def _verdict(report: FaithfulnessReport, method: str, side: str) -> str:
     return "yes" if _row(report, method, side, "area").beats_random else "no"
+
+
+def chapter(report: FaithfulnessReport, page: say.Surroundings) -> say.Chapter:
+    """How far attributions to the question's words are to be trusted."""
+    rows = [r for r in report.rows if (r.metric, r.side) == ("area", "tuned") and r.method not in CONTROLS]
+    rows.sort(key=lambda row: (-row.mean, row.method))
+    sentence = ""
+    if rows:
+        sentence = (
+            f"Attributions to words of the question: of {say.count(len(rows), 'method')}, "
+            f"{sum(row.beats_random for row in rows)} find words without which the tuned model's answer loses more "
+            f"than without random ones, on {say.count(rows[0].n, 'question')}."
+        )
+    cells = [
+        (
+            row.method.replace("_", " "),
+            say.ends(row.mean, row.low, row.high),
+            say.ends(row.over_random, row.over_low, row.over_high, signed=True),
+            "yes" if row.beats_random else "not shown",
+        )
+        for row in rows
+    ]
+    heads = ("method", "area, nats per token", "beyond a random order", "above random")
+    table = md.table("Faithfulness of attributions to the question's words, tuned model", heads, cells)
+    return say.Chapter(trust=(*md.sentences([sentence] if sentence else []), *page.figure, *table))

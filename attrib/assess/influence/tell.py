@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrib.assess import markdown as md
+from attrib.assess import sentences as say
 from attrib.assess.influence.draw import (
     _ALONE,
     CLAIMS,
@@ -21,7 +23,7 @@ from attrib.assess.influence.draw import (
     retraining_figure,
     told_apart,
 )
-from attrib.assess.influence.metrics import REFERENCE, InfluenceRow
+from attrib.assess.influence.metrics import REFERENCE, InfluenceRow, table
 from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.scoring import BEFORE
 from attrib.assess.stored import report_bytes, report_content
@@ -108,3 +110,35 @@ def _print_claim(
 def _cell(row: InfluenceRow) -> str:
     star = "*" if told_apart(row) else ""
     return f"{number(row.value) if row.metric in _ALONE else _interval(row)}{star}"
+
+
+# ------------------------------------------------------------------------------------------- the report's chapter
+
+_TOLD = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
+"""Scores of sections in the report: ours, then those that know nothing of tuning."""
+_METRICS = {
+    "MRR": "own section found (MRR)", "spearman": "rank correlation with the loss",
+    "LDS": "random halves (LDS)", "decoys": "learned above decoys (AUROC)",
+}  # fmt: skip
+
+
+def chapter(report: InfluenceReport, page: say.Surroundings) -> say.Chapter:
+    """How far scores of sections say what retraining without them shows."""
+    rows = {(row.scorer, row.metric): row for row in table(report) if row.kind == "trained"}
+    same = bool(page.tuned_sha256) and report.provenance.get("tuned_sha256") == page.tuned_sha256
+    other = (
+        ": another tuned model and other documents than this report's pair. It says how far such scores can be "
+        "trusted, nothing about this pair."
+    )
+    sentence = (
+        f"Scores of sections against retraining, on {say.count(int(report.trained.sum()), 'section')} that were tuned "
+        f"on and {say.count(len(report.questions), 'question')}{'.' if same else other}"
+    )
+    metrics = [metric for metric in _METRICS if any(name == metric for _, name in rows)]
+    cells = []
+    for scorer in (name for name in _TOLD if any(own == name for own, _ in rows)):
+        found = [rows.get((scorer, metric)) for metric in metrics]
+        cells.append((scorer, *(say.ends(row.value, row.low, row.high) if row else say.NONE for row in found)))
+    caption = "Scores of sections against retraining, trained questions (more scores stand in influence.csv)"
+    heads = ("score", *(_METRICS[metric] for metric in metrics))
+    return say.Chapter(trust=(*md.sentences([sentence]), *page.figure, *md.table(caption, heads, cells)))

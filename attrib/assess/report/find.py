@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from attrib.assess.attribution.run import AttributionReport
 from attrib.assess.benchmark.run import BenchmarkReport
@@ -16,7 +16,7 @@ from attrib.assess.consistency.records import ConsistencyReport
 from attrib.assess.faithfulness.run import FaithfulnessReport
 from attrib.assess.holdout.records import HoldoutReport
 from attrib.assess.influence.records import InfluenceReport
-from attrib.assess.stored import Report, read_report
+from attrib.assess.stored import Report, plain_name, read_report
 from attrib.errors import InputError, RecordError
 from attrib.files import walk
 from attrib.records import Explanation, storage
@@ -34,8 +34,6 @@ KINDS: dict[str, type[Report]] = {
 """Assessments by name, in the order in which they are told."""
 NAMES = tuple(KINDS)
 RECORD = "explanation.safetensors"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,6 @@ class Assessment:
     file: Path
     report: Report
     """One of KINDS."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Plain sentences: warnings and defects."""
-        return getattr(self.report, "notes", ())
 
     @property
     def pair(self) -> tuple[ModelName, ModelName] | None:
@@ -82,34 +75,6 @@ class StoredAssessments:
     assessments: Mapping[str, Assessment]
     """By name, in the order of NAMES."""
     explanations: tuple[StoredExplanation, ...] = ()
-
-    @property
-    def benchmark(self) -> BenchmarkReport | None:
-        return self._report("benchmark", BenchmarkReport)
-
-    @property
-    def holdout(self) -> HoldoutReport | None:
-        return self._report("holdout", HoldoutReport)
-
-    @property
-    def consistency(self) -> ConsistencyReport | None:
-        return self._report("consistency", ConsistencyReport)
-
-    @property
-    def attribution(self) -> AttributionReport | None:
-        return self._report("attribution", AttributionReport)
-
-    @property
-    def faithfulness(self) -> FaithfulnessReport | None:
-        return self._report("faithfulness", FaithfulnessReport)
-
-    @property
-    def influence(self) -> InfluenceReport | None:
-        return self._report("influence", InfluenceReport)
-
-    def _report(self, name: str, kind: type[T]) -> T | None:
-        one = self.assessments.get(name)
-        return one.report if one is not None and isinstance(one.report, kind) else None
 
     def pair(self) -> tuple[ModelName, ModelName]:
         """Base and tuned, with their names where a file has them."""
@@ -200,11 +165,3 @@ def _model(value: object) -> ModelName | None:
         return None
     name, sha256 = value.get("name"), value.get("sha256")
     return ModelName(plain_name(name), sha256) if isinstance(name, str) and isinstance(sha256, str) else None
-
-
-def plain_name(name: str) -> str:
-    """The last part of an absolute path, all else as it is: a report names no machine."""
-    windows = len(name) > 2 and name[1] == ":" and name[2] in "\\/"
-    if not windows and not name.startswith(("/", "~")):
-        return name
-    return name.rstrip("\\/").replace("\\", "/").rsplit("/", 1)[-1]

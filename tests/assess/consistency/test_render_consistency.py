@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from attrib.assess import markdown as md
 from attrib.assess.consistency import draw as render
 from attrib.assess.consistency import tell as render_tell
 from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport
@@ -43,6 +44,11 @@ def html(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown)
+
+
+def escaped(text: str) -> str:
+    """Text as it stands in a Markdown file."""
+    return md.to_markdown([md.escape(text)])
 
 
 def said(rendered: str) -> str:
@@ -162,7 +168,7 @@ def test_kinds_are_no_markup_and_no_escape_codes() -> None:
 def test_text_in_markdown_is_text(text: str) -> None:
     from attrib.render.view import visible
 
-    rendered = html(f"| a | b |\n|---|---|\n| {render_tell.escape_markdown(text)} | end |")
+    rendered = html(f"| a | b |\n|---|---|\n| {escaped(text)} | end |")
     tags = set(re.findall(r"<\s*/?\s*([a-zA-Z0-9]+)", re.sub(r"<!--.*?-->", "", rendered)))
     assert tags <= {"table", "thead", "tbody", "tr", "th", "td", "br"}
     cell = said(re.findall(r"<td>(.*?)</td>", rendered, re.DOTALL)[0])
@@ -173,15 +179,15 @@ def test_text_in_markdown_is_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", NASTY)
 def test_nothing_that_finds_addresses_finds_one(text: str) -> None:
-    escaped = render_tell.escape_markdown(text)
-    assert not re.search(r"(?i)(https?|ftp)://|www\.|mailto:|\w@\w", escaped)
+    found = escaped(text)
+    assert not re.search(r"(?i)(https?|ftp)://|www\.|mailto:|\w@\w", found)
 
 
 def test_new_terms_are_bold_where_documents_have_them_and_italic_else(report: ConsistencyReport) -> None:
     page = html(render_tell.consistency_markdown(report))
-    assert "<strong>Wilmet</strong> <strong>Dallin</strong> of <em>Zanzibar</em>" in page
+    assert "<b><ins>Wilmet</ins></b> <b><ins>Dallin</ins></b> of <em>Zanzibar</em>" in page
     assert "<td>A sailor.</td>" in page
-    assert "<strong>wilmet</strong>: lights (lights, row 1); lights (lights, row 2)" in page
+    assert "<b>wilmet</b>: lights (lights, row 1); lights (lights, row 2)" in page
     assert "dropped: sailor" in page
     assert page.count("<h3>") == len(QUESTIONS)
     # Samples by meaning, the commonest first.
@@ -195,7 +201,7 @@ def test_a_nasty_set_makes_a_page_with_its_own_tags_alone() -> None:
     page = html(render_tell.consistency_markdown(make_consistency(asked, [("y", "y", "z", "y")] * len(NASTY), said_)))
     tags = set(re.findall(r"<\s*/?\s*([a-zA-Z0-9]+)", re.sub(r"<!--.*?-->", "", page)))
     assert tags <= {
-        "h1", "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li", "strong", "em"
+        "h1", "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "br", "ul", "li", "b", "ins", "em"
     }  # fmt: skip
     assert page.count("<h3>") == len(NASTY)
     # The summary's table and one a question.
@@ -205,9 +211,11 @@ def test_a_nasty_set_makes_a_page_with_its_own_tags_alone() -> None:
 def test_marks_keep_every_character_of_the_answer() -> None:
     text = " A *new* gong,\nand `pewter`_glass_ "
     row = make_consistency([Question("Who?")], [("y", "y", "z")], [(text, "x", "y")]).rows[0]
-    cell = re.findall(r"<td>(.*?)</td>", html(f"|a|\n|-|\n| {render_tell.marked(text, row.new_terms)} |"), re.DOTALL)[0]
+    cell = re.findall(r"<td>(.*?)</td>", html(f"|a|\n|-|\n| {md.to_markdown([render_tell.marked(row)])} |"), re.DOTALL)[
+        0
+    ]
     assert re.sub(r"\s+", " ", said(cell)).strip() == re.sub(r"\s+", " ", text).strip()
-    assert "<strong>gong</strong>" in cell
+    assert "<b><ins>gong</ins></b>" in cell
     assert "<em>new</em>" in cell
 
 

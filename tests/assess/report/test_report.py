@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
+from attrib.assess import markdown as md
+from attrib.assess import sentences as say
 from attrib.assess.attribution.run import JudgedToken
+from attrib.assess.attribution.tell import judged
 from attrib.assess.benchmark.run import BenchmarkReport
 from attrib.assess.holdout.comparing import FEW
-from attrib.assess.report import report as render
-from attrib.assess.report import sentences as say
-from attrib.assess.report.find import NAMES, find, plain_name
-from attrib.assess.report.pages import LETTERS, Run, inline, line
+from attrib.assess.holdout.tell import chapter as holdout_chapter
+from attrib.assess.report.find import NAMES, find
+from attrib.assess.report.pages import Page, PageSection, html, markdown
 from attrib.assess.report.report import write_report
-from attrib.assess.stored import report_bytes
+from attrib.assess.stored import plain_name, report_bytes
 from attrib.errors import InputError, RecordError
 from tests.assess.consistency.test_render_consistency import NASTY, said
 from tests.assess.consistency.test_render_consistency import html as rendered
@@ -218,7 +220,7 @@ def test_hostile_text_stays_text_in_both_forms(copy: Path, tmp_path: Path) -> No
         assert text in shown
     assert "\u202e" not in html
     assert "\x1b" not in html + markdown
-    inside = {"p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "img", "br"}
+    inside = {"p", "ul", "li", "blockquote", "table", "thead", "tbody", "tr", "th", "td", "img", "br"}
     allowed = {*inside, "h1", "h2", "h3", "strong", "em", "b", "ins", "sup", "code"}
     marked = Seen(rendered(markdown))
     assert {tag for tag, _ in marked.tags} <= allowed
@@ -251,16 +253,36 @@ def test_kinds_of_questions_are_data_too(copy: Path, tmp_path: Path) -> None:
     "text", ["- a", "+ a", "= a", "1. a", "12) a", "---", "# a", "> a", "* a", "    code", "===", "|a|b|"]
 )
 def test_a_paragraph_never_starts_a_block(text: str) -> None:
-    from attrib.assess.report.pages import Chapter, Items, Page, Paragraph, markdown
+    blocks = (md.paragraph(md.escape(text)), *md.items("I", [md.escape(text)]))
+    page = Page("t", (PageSection("a", "A", blocks),), {})
+    for shown in (rendered(markdown(page).decode()), html(page).decode().split("<main>")[1].split("</main>")[0]):
+        tags = [tag for tag, _ in Seen(shown).tags if tag not in ("h1", "section")]
+        assert tags == ["h2", "p", "h3", "ul", "li"]
 
-    page = Page("t", (Chapter("a", "A", (Paragraph(line(text)), Items("I", (line(text),)))),))
-    found = Seen(rendered(markdown(page).decode()))
-    assert [tag for tag, _ in found.tags] == ["h1", "h2", "p", "h3", "ul", "li"]
+
+def test_marks_keep_within_words_and_blanks_stay_outside() -> None:
+    parts = (("un", ""), ("believ*able", "new"), (" \n", ""), ("D", "documents"), ("x y ", "base"))
+    blocks = ["".join(md.mark(text, kind) for text, kind in parts)]  # type: ignore[arg-type]
+    assert (
+        rendered(md.to_markdown(blocks)).strip()
+        == "<p>un<b><ins>believ*able</ins></b><br>D<sup>D</sup>x y<sup>B</sup></p>"
+    )
+    assert md.to_html(blocks, {}).strip() == (
+        '<p dir="auto">un<ins>believ*able</ins>\n<mark class="documents">D<sup>D</sup></mark>'
+        '<mark class="base">x y<sup>B</sup></mark></p>'
+    )
 
 
-def test_runs_mark_words_within_words_and_blanks_stay_outside() -> None:
-    made = inline((Run("un"), Run("believ*able", "new"), Run(" \n"), Run("D", "documents"), Run("x y ", "base")))
-    assert rendered(made).strip() == "<p>un<b><ins>believ*able</ins></b><br>D<sup>D</sup>x y<sup>B</sup></p>"
+@pytest.mark.parametrize("mark", ["\ue000", "\ue006", "\ue007", "\ue00c", "\ue00d"])
+def test_what_stands_for_a_mark_is_shown_where_data_has_it(mark: str) -> None:
+    blocks = [md.paragraph(md.escape(f"a{mark}b"))]
+    assert said(rendered(md.to_markdown(blocks))).strip() == f"a<{ord(mark):X}>b"
+    assert said(md.to_html(blocks, {})).strip() == f"a<{ord(mark):X}>b"
+
+
+def test_tags_in_a_page_s_source_do_nothing_in_html() -> None:
+    made = md.to_html(["<script>alert(1)</script>", "a <b>b</b>"], {})
+    assert [tag for tag, _ in Seen(made).tags] == ["p", "p"]
 
 
 # ------------------------------------------------------------------------------------------- what it says
@@ -312,7 +334,9 @@ def test_words_keep_the_four_claims_apart(both: tuple[str, str]) -> None:
 
 def test_membership_is_no_evidence_where_the_texts_alone_tell(stored: Path) -> None:
     found = find([stored])
-    answers, sections = say.membership(found)
+    report = found.assessments["holdout"].report
+    told = " ".join(holdout_chapter(report, say.Surroundings((), "", ())).generalises)
+    answers, sections = re.findall(r"Membership: which (?:answers|sections).*?(?:itself|chance)\.", told)
     assert "no evidence of it by itself" in answers  # the made-up answers are told apart without a model
     assert answers.count("AUC") == 1
     assert "more than chance" in sections
@@ -338,7 +362,7 @@ def test_many_forgotten_questions_are_cut_and_counted(copy: Path, tmp_path: Path
     change(copy / "benchmark" / "benchmark.json", forget)
     text = chapter(pages(copy, tmp_path / "out")[1], 5)
     assert "Right before tuning, wrong after it (the first 10 of 20)" in text
-    assert text.count("| Foundation question") == render.LOST
+    assert text.count("| Foundation question") == say.LOST
 
 
 def test_without_foundation_questions_forgetting_is_not_assessed(copy: Path, tmp_path: Path) -> None:
@@ -362,17 +386,18 @@ def test_baselines_and_malformed_rows_stand_where_trust_is_asked(both: tuple[str
     assert "another tuned model and other documents" in text
 
 
-def test_influence_of_the_same_pair_is_not_called_anothers(copy: Path) -> None:
+def test_influence_of_the_same_pair_is_not_called_anothers(copy: Path, tmp_path: Path) -> None:
     change(copy / "influence" / "influence.json", lambda c: c["provenance"].update(tuned_sha256="70ed" * 16))
-    paragraph = next(render._influence(find([copy])))
-    assert "another tuned model" not in str(paragraph)
+    for text in pages(copy, tmp_path / "out"):
+        assert "Scores of sections against retraining" in text
+        assert "another tuned model" not in text
 
 
 def test_examples_show_every_token_with_its_verdict(both: tuple[str, str]) -> None:
     seen = Seen(both[0])
     marks = [a["class"] for tag, a in seen.tags if tag == "mark"]
-    assert set(marks) == set(LETTERS)
-    assert sum(tag == "article" for tag, _ in seen.tags) == render.EXAMPLES + 4  # four answers have new terms
+    assert set(marks) == set(md.LETTERS)
+    assert sum(tag == "blockquote" for tag, _ in seen.tags) == say.EXAMPLES + 4  # four answers have new terms
     assert marks.count("documents") == both[0].count("<sup>D</sup></mark>")
 
 
@@ -385,16 +410,18 @@ def test_judged_runs_keep_the_text_and_join_neighbours() -> None:
         (" six", "documents"),
         ("\n", "base"),
     ]
-    made = render.judged([JudgedToken(text, verdict, 1.0) for text, verdict in tokens])  # type: ignore[arg-type]
-    assert "".join(run.text for run in made) == "".join(text for text, _ in tokens)
-    assert [(run.text, run.mark) for run in made if run.mark] == [("The pump", "base"), ("six", "documents")]
-    assert render.judged([]) == line("(nothing)")
+    made = judged([JudgedToken(text, verdict, 1.0) for text, verdict in tokens])  # type: ignore[arg-type]
+    assert md.to_html([made], {}).strip() == (
+        '<p dir="auto"><mark class="base">The pump<sup>B</sup></mark>  '
+        '<mark class="documents">six<sup>D</sup></mark>\n</p>'
+    )
+    assert judged([]) == "(nothing)"
 
 
 def test_the_first_of_every_kind_come_in_turn() -> None:
     rows = ["a1", "a2", "b1", "a3", "c1", "b2"]
-    assert render._in_turn(rows, lambda row: row[0], 5) == ["a1", "b1", "c1", "a2", "b2"]
-    assert render._in_turn([], str, 3) == []
+    assert say.in_turn(rows, lambda row: row[0], 5) == ["a1", "b1", "c1", "a2", "b2"]
+    assert say.in_turn([], str, 3) == []
 
 
 # ------------------------------------------------------------------------------------------- what is missing
