@@ -33,7 +33,7 @@ def main() -> None:
     arguments = _arguments()
     numbers = [int(number) for number in arguments.clients.split(",")]
     began = time.monotonic()
-    command = [sys.executable, "-m", "attrib", "serve", "--port", "0", "--queue", str(max(numbers)), *arguments.options]
+    command = [sys.executable, "-m", "attrib", "serve", "--port", "0", "-o", f"requests.queue={max(numbers)}", *arguments.options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = server.stdout.readline().strip()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
+    from attrib.options.fields import Option
     from attrib.records.kind import ScoreKind
 
 ROOT = Path(__file__).parents[1]
@@ -137,7 +138,10 @@ def fields_of(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
         following = node.body[at + 1] if at + 1 < len(node.body) else None
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             text = cleaned(str(following.value.value))
-        default = f" = `{ast.unparse(child.value)}`" if child.value is not None else ""
+        value = child.value
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in ("everyday", "bounded", "internal"):
+            value = value.args[0]
+        default = f" = `{ast.unparse(value)}`" if value is not None else ""
         if not child.target.id.startswith("_"):
             yield child.target.id, ast.unparse(child.annotation), default, text
 
@@ -229,6 +233,8 @@ class Command:
     help: str
     example: str
     parameters: tuple[Parameter, ...]
+    keys: tuple[Option, ...]
+    """Options without a flag, set by ``-o KEY=VALUE`` or in a file."""
 
 
 def commands() -> list[Command]:
@@ -242,7 +248,9 @@ def _commands(app: Any, path: tuple[str, ...]) -> Iterator[Command]:
     for one in app.registered_commands:
         name = one.name or one.callback.__name__.replace("_", "-")
         example = (one.epilog or "").removeprefix("Example: ")
-        yield Command((*path, name), inspect.getdoc(one.callback) or "", example, tuple(_parameters(one.callback)))
+        keys = tuple(option for option in one.cls.options.values() if not option.flag)
+        parameters = tuple(_parameters(one.callback))
+        yield Command((*path, name), inspect.getdoc(one.callback) or "", example, parameters, keys)
     for group in app.registered_groups:
         yield from _commands(group.typer_instance, (*path, group.name))
 
@@ -251,14 +259,18 @@ def _parameters(callback: Callable[..., object]) -> Iterator[Parameter]:
     from typer.models import OptionInfo
 
     for name, annotation in get_type_hints(callback, include_extras=True).items():
-        if name == "return":
+        if name in ("return", "ctx"):
             continue
         kind, info = get_args(annotation)
         # What stands first in an annotation's Option(...) is taken for a default there, and for a name here.
-        declared = [one for one in (info.default, *(info.param_decls or ())) if str(one).startswith("--")]
+        declared = [one for one in (info.default, *(info.param_decls or ())) if str(one).startswith("-")]
         option = isinstance(info, OptionInfo)
         shown = (declared or [f"--{name.replace('_', '-')}"])[0] if option else name.upper()
         yield Parameter(shown, option, kind, inspect.signature(callback).parameters[name].default, info.help or "")
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def command_line() -> Iterator[str]:
@@ -270,6 +282,11 @@ def command_line() -> Iterator[str]:
         yield f"{command.help}\n"
         yield f"```text\n{' '.join(line)}\n```\n"
         yield "\n".join(["| | default | meaning |", "|---|---|---|", *(one.row for one in command.parameters)]) + "\n"
+        if command.keys:
+            rows = [
+                f"| `{one.key}` | {f'`{one.shown}`' if one.shown else ''} | {one.meaning} |" for one in command.keys
+            ]
+            yield "\n".join(["| `-o KEY=VALUE` | default | meaning |", "|---|---|---|", *rows]) + "\n"
         if command.example:
             yield f"Example: `{command.example}`\n"
 

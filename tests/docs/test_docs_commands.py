@@ -61,9 +61,9 @@ REST = {
 """What … stands for."""
 SMALL = {
     ("explain",): "--device cpu --max-new-tokens 4 --candidates 4 --control control.md --format png,html",
-    ("tune",): "--epochs 3 --batch 4 --warmup 1 --checkpoints 2 --device cpu",
+    ("tune",): "--epochs 3 --train-batch 4 --warmup 1 --checkpoints 2 --device cpu",
     ("index",): "--device cpu --control control.md",
-    ("assess", "faithfulness"): "--limit 1 --random-orders 1 --steps 2 --device cpu",
+    ("assess", "faithfulness"): "--limit 1 --random-orders 1 -o integrated_gradients.steps=2 --device cpu",
     ("assess", "influence"): "--sections 1 --halves 2 --epochs 1 --checkpoints 2 --control control.md --device cpu "
     "--resamples 20 --format png",
     ("assess", "benchmark"): "--limit 12 --max-new-tokens 4 --resamples 20 --format png --device cpu",
@@ -90,7 +90,7 @@ EXCEPTIONS = {
 """Commands that no test runs, and why."""
 NEEDS_CUDA = {
     "attrib explain QUESTION … --device cuda": "sees no GPU",
-    "attrib explain QUESTION … --device cuda --dtype float32": "sees no GPU",
+    "attrib explain QUESTION … --device cuda -o models.dtype=float32": "sees no GPU",
     "attrib tune … --four-bit": "needs a GPU with CUDA",
 }
 """Commands that end with status 2 and these words where there is no GPU; their options are read all the same."""
@@ -115,7 +115,7 @@ class Sandbox:
             place = {**PLACES, "IDS": self.section}.get(word, word)
             given += shlex.split(REST[path]) if word == "…" else [place]
         small = shlex.split(SMALL.get(path, ""))
-        if "--device-map" in given or "--device" in given:
+        if any("models.device_map" in word for word in given) or "--device" in given:
             small = _without(small, "--device")
         return [*given, *small, *(shlex.split(TUNING_TOO) if "--tune" in given else [])]
 
@@ -180,10 +180,12 @@ Runner = Callable[[Command, Sandbox, pytest.MonkeyPatch], tuple[int, str]]
 
 def run_attrib(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """In this process: status and all that was printed."""
+    given = sandbox.arguments(command)
+    file = given[given.index(">") + 1] if ">" in given else None
     with monkeypatch.context() as patched, contextlib.redirect_stdout(io.StringIO()) as said:
         for word in command.words[: command.words.index("attrib")]:
             patched.setenv(*word.split("=", 1))
-        patched.setattr(sys, "argv", ["attrib", *sandbox.arguments(command)])
+        patched.setattr(sys, "argv", ["attrib", *(given[: given.index(">")] if file else given)])
         patched.setattr(sys, "stderr", said)
         handler = signal.getsignal(signal.SIGINT)
         try:
@@ -192,6 +194,8 @@ def run_attrib(command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
             return int(leaving.code or 0), said.getvalue()
         finally:
             signal.signal(signal.SIGINT, handler)
+            if file is not None:
+                Path(file).write_text(said.getvalue(), "utf-8")
     raise AssertionError("the command line ends by leaving")
 
 

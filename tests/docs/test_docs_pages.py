@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +45,7 @@ def load(script: str) -> ModuleType:
 
 MAKER = load("make_reference")
 COMMANDS = {command.path[1:]: {one.name for one in command.parameters} for command in MAKER.commands()}
+KEYS = {command.path[1:]: {one.key for one in command.keys} for command in MAKER.commands()}
 SCRIPTS = "\n".join(file.read_text("utf-8") for file in (ROOT / "scripts").rglob("*.py"))
 TARGETS = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text("utf-8")))
 
@@ -52,10 +54,14 @@ def unknown(code: str) -> str | None:
     """What a piece of code in a sentence names that does not exist; None for all that is no command."""
     words = code.split()
     options = {word.split("=")[0] for word in words if re.fullmatch(r"--[a-z][\w-]*(=.*)?", word)}
+    keys = {word.split("=")[0] for flag, word in pairwise(words) if flag == "-o" and word != "KEY=VALUE"}
+    if words[0] == "-o":
+        missing = keys - set().union(*KEYS.values())
+        return f"{code}: no key {missing}" if missing else None
     if words[0] == "attrib" and words[1:] not in ([], ["--help"]):
         path = next((path for path in COMMANDS if tuple(words[1 : 1 + len(path)]) == path), None)
         if path is not None:
-            missing = options - COMMANDS[path] - {"--help"}
+            missing = (options | keys) - COMMANDS[path] - KEYS[path] - {"--help"}
             return f"{code}: no option {missing}" if missing else None
         groups = {path[:1] for path in COMMANDS if len(path) > 1}
         return None if tuple(words[1:2]) in groups and len(words) == 2 else f"{code}: no such command"
@@ -108,10 +114,16 @@ def test_commands_and_options_in_sentences_exist(page: Path) -> None:
 
 
 def test_a_name_that_does_not_exist_would_be_seen() -> None:
-    for code in ("attrib explode", "attrib show --tp 3", "make nonsense", "--nonsense", "python scripts/no.py",
-                 "python scripts/make_reference.py --chek", "attrib assess nothing"):  # fmt: skip
+    for code in (
+        "attrib explode", "attrib show --tp 3", "make nonsense", "--nonsense", "python scripts/no.py",
+        "python scripts/make_reference.py --chek", "attrib assess nothing", "-o prompt.units=token",
+        "attrib sections DOCS -o prompt.unit=token",
+    ):  # fmt: skip
         assert unknown(code), code
-    for code in ("attrib explain --index", "attrib assess", "make docs", "--tolerance", "python scripts/train_demo.py"):
+    for code in (
+        "attrib explain --index", "attrib assess", "make docs", "--candidates", "python scripts/train_demo.py",
+        "-o prompt.unit=token", "attrib explain QUESTION -o prompt.unit=token",
+    ):  # fmt: skip
         assert unknown(code) is None, code
 
 
