@@ -39,6 +39,6 @@ MOVED: Mapping[str, tuple[str, str]] = {
     "--device-map": ("models.device_map", "auto"),
     "--revision": ("models.revision", "REVISION"),
     "--tuned-revision": ("models.tuned_revision", "REVISION"),
-    "--train-kinds": ("benchmark.train_kinds", "trained,updated"),
+    "--train-kinds": ("learning.kinds", "trained,updated"),
     "--batch": ("holdout.batch", "16"),
 }

@@ -107,6 +107,37 @@ def test_show_and_render_work_without_models_and_redraw_the_same_bytes(
     assert (tmp_path / "c" / "explanation.safetensors").read_bytes() == record.read_bytes()
 
 
+def test_a_run_is_repeated_from_the_file_of_options_that_its_record_prints(
+    capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
+) -> None:
+    places = ["--documents", str(docs), *models[4:6]]
+    knobs = (
+        "smoothgrad.samples=3",
+        "prompt.unit=token",
+        "documents.max_tokens=64",
+        "hidden.layer=0",
+        "models.dtype=float64",
+    )
+    keys = [word for knob in knobs for word in ("-o", knob)]
+    command = ["explain", QUESTION, *models, "--documents", str(docs), *keys, "--methods", "smoothgrad,shapley"]
+    status, _, err = run(
+        capsys, monkeypatch, *command, "--seed", "7", "--answer", "Wilmet «Dallin»", "--out", str(tmp_path / "a")
+    )
+    assert status == 0, err
+    first = tmp_path / "a" / "explanation.safetensors"
+    status, out, err = run(capsys, monkeypatch, "show", str(first), "--options")
+    assert (status, err) == (0, "")
+    file = tmp_path / "run.toml"
+    file.write_text(out, "utf-8")
+    again = ["explain", QUESTION, "--options", str(file), *places, "--out", str(tmp_path / "b")]
+    status, _, err = run(capsys, monkeypatch, *again)
+    assert status == 0, err
+    assert (tmp_path / "b" / "explanation.safetensors").read_bytes() == first.read_bytes()
+    # A flag overrides the file.
+    assert run(capsys, monkeypatch, *again[:-1], str(tmp_path / "c"), "--seed", "8")[0] == 0
+    assert (tmp_path / "c" / "explanation.safetensors").read_bytes() != first.read_bytes()
+
+
 def test_sections_lists_what_the_reader_made(capsys: Any, monkeypatch: Any, docs: Path) -> None:
     status, out, err = run(capsys, monkeypatch, "sections", str(docs), "--json")
     rows = json.loads(out)["sections"]

@@ -20,7 +20,7 @@ def assess_consistency(
     questions: QuestionOptions = QUESTIONS,
     as_json: Json = False,
 ) -> None:
-    """Ask repeatedly: what is new, and does it stay?
+    """Find what tuning added to answers, and how firmly.
 
     Does the tuned model bring terms, details and explanations that the base lacked, and does it stand by them?
     """
