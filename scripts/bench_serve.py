@@ -33,7 +33,8 @@ def main() -> None:
     arguments = _arguments()
     numbers = [int(number) for number in arguments.clients.split(",")]
     began = time.monotonic()
-    command = [sys.executable, "-m", "attrib", "serve", "--port", "0", "-o", f"requests.queue={max(numbers)}", *arguments.options]
+    small = ["--port", "0", "-o", f"requests.queue={max(numbers)}"]
+    command = [sys.executable, "-m", "attrib", "serve", *small, *arguments.options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     url = server.stdout.readline().strip()
