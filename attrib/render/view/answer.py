@@ -1,0 +1,128 @@
+"""Answer tokens → rows: one a token, word, sentence or span, each with its verdict and gain in bits.
+
+Not covered: scores beside the rows (``heat``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from attrib.errors import InputError
+from attrib.measures import bits
+from attrib.records import LABELS, Attribution, Explanation, Label
+from attrib.records.kind import ScoreKind
+from attrib.render.view.labels import Group, joined_label
+from attrib.text.units import units, words
+
+Unit = Literal["token", "word", "sentence", "answer", "span"]
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerRow:
+    """One answer token, or one word of several."""
+
+    label: str
+    members: tuple[int, ...]
+    """Indices of its answer tokens."""
+    verdict: Label
+    gain_bits: float
+    """Sum over its tokens of log p tuned − log p base, bits."""
+
+
+def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "token") -> tuple[AnswerRow, ...]:
+    """One row a token or word; a word's verdict is the most probable by the mean over its tokens."""
+    return _rows(explanation, units(explanation.answer_tokens, unit))
+
+
+def _rows(explanation: Explanation, groups: Sequence[Group]) -> tuple[AnswerRow, ...]:
+    return tuple(
+        AnswerRow(
+            label=joined_label([explanation.answer_tokens[i].text for i in group], group),
+            members=group,
+            verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
+            gain_bits=float(bits(float(explanation.verdict.gain[list(group)].sum()))),
+        )
+        for group in groups
+    )
+
+
+def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Label], ...]:
+    """The answer as runs of text with one verdict each, in order."""
+    runs: list[tuple[str, Label]] = []
+    for token, label in zip(explanation.answer_tokens, explanation.verdict.token_labels, strict=True):
+        if runs and runs[-1][1] == label:
+            runs[-1] = (runs[-1][0] + token.text, label)
+        else:
+            runs.append((token.text, label))
+    return tuple(runs)
+
+
+def gain_ends(gain_bits: Sequence[float]) -> tuple[float, float]:
+    """Smallest and largest gain that has a number, zero among them, as the ends of a scale that is never empty."""
+    finite = [value for value in gain_bits if np.isfinite(value)]
+    return min([0.0, *finite]), max([*finite, 1e-9])
+
+
+def drawn_gain(value: float, low: float, high: float) -> float:
+    """A gain as long as the scale lets it be; nothing where there is no number."""
+    return 0.0 if np.isnan(value) else min(max(value, low), high)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Rows as drawn, and which of the record's rows are in each."""
+
+    unit: Unit
+    rows: tuple[AnswerRow, ...]
+    groups: tuple[Group, ...]
+    cut: int
+    merged: bool
+
+
+def fit_attribution(explanation: Explanation, attribution: Attribution, max_rows: int | None) -> Fit:
+    """The record's rows; tokens are merged to words where they do not fit; then the last ones are cut."""
+    if not attribution.rows or not explanation.answer_tokens:
+        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
+    n, most = len(attribution.rows), max_rows or len(attribution.rows)
+    members, groups, merged = attribution.rows, _alone(n), False
+    unit = row_unit(explanation, attribution)
+    if n > most and all(len(row) == 1 for row in attribution.rows):
+        place = {row[0]: i for i, row in enumerate(attribution.rows)}
+        inside = (tuple(i for i in word if i in place) for word in words(explanation.answer_tokens))
+        members = tuple(word for word in inside if word)
+        groups, merged, unit = tuple(tuple(place[i] for i in word) for word in members), True, "word"
+    rows = _rows(explanation, members[:most])
+    return Fit(unit, rows, groups[:most], max(0, len(members) - most), merged)
+
+
+def _alone(n: int) -> tuple[Group, ...]:
+    return tuple((i,) for i in range(n))
+
+
+def row_unit(explanation: Explanation, attribution: Attribution) -> Unit:
+    """What one row of the record is."""
+    names: tuple[Literal["token", "word", "answer", "sentence"], ...] = ("token", "word", "answer", "sentence")
+    return next((name for name in names if attribution.rows == units(explanation.answer_tokens, name)), "span")
+
+
+def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tuple[AnswerRow, ...], int]:
+    """Tokens where they fit, else words, else the first words and how many were cut."""
+    rows = answer_rows(explanation, "token")
+    if not rows:
+        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
+    if max_rows is None or len(rows) <= max_rows:
+        return "token", rows, 0
+    rows = answer_rows(explanation, "word")
+    return "word", rows[:max_rows], max(0, len(rows) - max_rows)
+
+
+def reduced(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.ndarray:
+    """[any, column] → [group, column]."""
+    blocks = [scores[list(group)] for group in groups]
+    if kind.reduction == "sum":
+        return np.stack([block.sum(0) for block in blocks])
+    return np.stack([block.mean(0) if kind.reduction == "mean" else block.max(0) for block in blocks])

@@ -1,0 +1,111 @@
+"""Rows and columns → the numbers of a three-panel heatmap, over sections or prompt tokens.
+
+Not covered: colours and layout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from attrib.records import Explanation
+from attrib.records.kind import ScoreKind
+from attrib.render.view.answer import AnswerRow, Unit, _fit_rows, fit_attribution, reduced
+from attrib.render.view.columns import Column, Special, fold, prompt_columns, section_columns, template_share
+from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_of, mapping_of
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """The numbers behind one three-panel heatmap."""
+
+    name: str
+    kind: ScoreKind
+    unit: Unit
+    rows: tuple[AnswerRow, ...]
+    cut: int
+    """Rows left out at the end."""
+    columns: tuple[Column, ...]
+    base: Float[np.ndarray, "row column"]
+    tuned: Float[np.ndarray, "row column"]
+    base_marks: Bool[np.ndarray, "row column"]
+    """Where some token of the row has q < SIGNIFICANT; all False for methods without a control."""
+    tuned_marks: Bool[np.ndarray, "row column"]
+    merged: bool = True
+    """Whether rows of several tokens were put together here, and not by the method."""
+    hidden: tuple[float, float] | None = None
+    """Share of |score| in the template's columns that are not drawn, base and tuned; None where none is left out."""
+
+    @property
+    def difference(self) -> Float[np.ndarray, "row column"]:
+        """tuned − base."""
+        difference: np.ndarray = self.tuned - self.base
+        return difference
+
+    @property
+    def marked(self) -> bool:
+        """Does some cell of base or tuned have a mark?"""
+        return bool(self.base_marks.any() or self.tuned_marks.any())
+
+
+def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_rows: int | None = None) -> Heat:
+    """Answer row × section column, base and tuned.
+
+    "other" and the control show the best score among theirs, so that one column is comparable with one section.
+    """
+    columns = section_columns(explanation, mapper, top)
+    kind, mapping = kind_of(mapper), mapping_of(explanation, mapper)
+    unit, rows, cut = _fit_rows(explanation, max_rows)
+
+    def scores(tokens: np.ndarray, control: np.ndarray) -> np.ndarray:
+        ours, theirs = (reduced(block, [row.members for row in rows], kind) for block in (tokens, control))
+        picked = [theirs if column.kind == "control" else ours[:, list(column.members)] for column in columns]
+        return np.stack([block.max(1) for block in picked], 1)
+
+    def marks(q: np.ndarray) -> np.ndarray:
+        found = np.stack([(q[list(row.members)] < SIGNIFICANT).any(0) for row in rows])
+        none = np.zeros((len(rows), 1), bool)
+        return np.stack(
+            [(none if column.kind == "control" else found[:, list(column.members)]).any(1) for column in columns], 1
+        )
+
+    base, tuned = mapping.base, mapping.tuned
+    return Heat(
+        name=mapper,
+        kind=kind,
+        unit=unit,
+        rows=rows,
+        cut=cut,
+        columns=columns,
+        base=scores(base.tokens, base.control),
+        tuned=scores(tuned.tokens, tuned.control),
+        base_marks=marks(base.q),
+        tuned_marks=marks(tuned.q),
+    )
+
+
+def prompt_heat(
+    explanation: Explanation,
+    method: str,
+    *,
+    special: Special = "show",
+    top: int | None = None,
+    max_rows: int | None = None,
+) -> Heat:
+    """Answer row × prompt column, base and tuned; folded columns are put together by the method's ``fold``."""
+    columns = prompt_columns(explanation, method, special=special, top=top)
+    attribution = attribution_of(explanation, method)
+    kind = kind_of(method, attribution.target)
+    fit = fit_attribution(explanation, attribution, max_rows)
+    base, tuned = (
+        reduced(fold(side, [column.members for column in columns], kind), fit.groups, kind)
+        for side in attribution.expanded(len(explanation.tokens))
+    )
+    none = np.zeros(base.shape, bool)
+    excluded = special == "hide" or "excluded_base" in attribution.settings
+    hidden = template_share(explanation, attribution) if excluded else None
+    return Heat(
+        method, kind, fit.unit, fit.rows, fit.cut, columns, base, tuned, none, none, merged=fit.merged, hidden=hidden
+    )

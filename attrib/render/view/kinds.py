@@ -1,0 +1,87 @@
+"""A mapper's or method's scores: found in the record, their kind, the name of their target.
+
+Not covered: targets of the caller's own, which are shown by their function's name and have no unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attrib.attribution import METHODS
+from attrib.errors import InputError
+from attrib.mapping import NAMES as MAPPER_NAMES
+from attrib.mapping import mapper_kind
+from attrib.records import Attribution, Explanation, Mapping
+from attrib.records.kind import ScoreKind
+from attrib.render.view.labels import visible
+
+SIGNIFICANT = 0.05
+"""q-value below which a score is marked."""
+LEARNED = 0.5
+"""``verdict.learned`` from which a section is called learned."""
+
+
+@dataclass(frozen=True)
+class TargetName:
+    """How a target is called beside scores."""
+
+    short: str
+    unit: str = ""
+    """Of the target, and so of gaps; empty for pure numbers."""
+    explained: str = ""
+    """What the short name leaves open."""
+
+
+_PRIME = "′: the contrast answer's token at the same place"
+TARGET_NAMES: dict[str, TargetName] = {
+    "logprob": TargetName("log p", "nats"),
+    "logit": TargetName("logit"),
+    "logodds": TargetName("log-odds", "nats"),
+    "probability": TargetName("p"),
+    "probability_difference": TargetName("p − p′", "", f"p{_PRIME}"),
+    "logprob_difference": TargetName("log p − log p′", "nats", f"p{_PRIME}"),
+    "kl": TargetName("KL(tuned‖base)", "nats", "each model varied while the other is held fast"),
+    "entropy": TargetName("entropy", "nats", "of the next token"),
+}
+
+
+def kind_of(name: str, target: str = "logprob") -> ScoreKind:
+    """Kind of a mapper's or method's scores of ``target``; an unknown name is an unsigned score without a caveat."""
+    return _kind(name).of_target(target_name(target).short)
+
+
+def _kind(name: str) -> ScoreKind:
+    if name in METHODS:
+        return METHODS[name].kind
+    if name in MAPPER_NAMES:
+        return mapper_kind(name)
+    return ScoreKind(reduction="max", signed=False, unit=name, meaning=f"{name} score")
+
+
+def target_name(target: str) -> TargetName:
+    """How a target is called; a function of the caller's own by its name."""
+    return TARGET_NAMES.get(target, TargetName(visible(target)))
+
+
+def method_label(method: str) -> str:
+    """A method's name for people: ``input × gradient``."""
+    return _kind(method).label or method.replace("_x_", " × ").replace("_", " ")
+
+
+def attribution_of(explanation: Explanation, method: str) -> Attribution:
+    """The record's attribution; InputError names those that it has."""
+    if method not in explanation.attributions:
+        raise InputError(_unknown("method", method, explanation.attributions))
+    return explanation.attributions[method]
+
+
+def mapping_of(explanation: Explanation, mapper: str) -> Mapping:
+    """The record's mapping; InputError names those that it has."""
+    if mapper not in explanation.mappings:
+        raise InputError(_unknown("mapper", mapper, explanation.mappings))
+    return explanation.mappings[mapper]
+
+
+def _unknown(what: str, name: str, known: object) -> str:
+    have = ", ".join(sorted(known)) or "none"  # type: ignore[call-overload]
+    return f"this explanation has no {what} {name!r}; it has {have}: name one of them or explain again with {name!r}"
