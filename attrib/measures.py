@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 NATS_PER_BIT = float(np.log(2))
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 def gain(logprob_tuned: np.ndarray, logprob_base: np.ndarray) -> np.ndarray:
@@ -14,7 +16,7 @@ def gain(logprob_tuned: np.ndarray, logprob_base: np.ndarray) -> np.ndarray:
     return np.asarray(logprob_tuned - logprob_base)
 
 
-def bits(nats: np.ndarray | float) -> np.ndarray | float:
+def bits(nats: Numbers) -> Numbers:
     """Nats as bits."""
     return nats / NATS_PER_BIT
 

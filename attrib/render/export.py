@@ -377,7 +377,7 @@ def _attribution(explanation: Explanation, attribution: Attribution) -> dict[str
     shares = view.template_share(explanation, attribution)
     return {
         "target": attribution.target,
-        "unit": view.row_unit(explanation, attribution),
+        "unit": view.row_unit(explanation, attribution.rows),
         "rows": len(attribution.rows),
         "columns": len(attribution.columns),
         "value": {"base": _plain(attribution.value_base.sum()), "tuned": _plain(attribution.value_tuned.sum())},

@@ -128,7 +128,7 @@ def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
         label=explanation.verdict.label,
         percents=view.percents(explanation.verdict.shares),
         said=view.verdict_line(explanation.verdict.shares).replace(" · ", ", "),
-        gain_bits=float(bits(float(explanation.verdict.gain.sum()))),
+        gain_bits=bits(float(explanation.verdict.gain.sum())),
         section=view.section_label(best) if best is not None else "",
         document=best.document if best is not None else "",
     )

@@ -301,8 +301,8 @@ def _verdict(explanation: Explanation, place: Mapping[int, int]) -> Json:
         "nullP": p,
         "nullSection": place.get(section),
         "controls": len(verdict.control_gain),
-        "gainBits": _number(float(bits(float(verdict.gain.sum())))),
-        "baseBits": _number(-float(bits(float(explanation.base.logprob.sum())))),
+        "gainBits": _number(bits(float(verdict.gain.sum()))),
+        "baseBits": _number(-bits(float(explanation.base.logprob.sum()))),
     }
 
 
@@ -390,7 +390,7 @@ def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> J
         "text": text[:_EXCERPT] + "…" if short else text,
         "cut": short,
         "learned": _probabilities(verdict.learned[index : index + 1])[0],
-        "gainBits": _number(float(bits(float(verdict.section_gain[index])))),
+        "gainBits": _number(bits(float(verdict.section_gain[index]))),
         "rank": rank,
         "nearDuplicateOf": section.near_duplicate_of,
     }

@@ -63,4 +63,4 @@ def checked(what: str, chosen: Sequence[int] | None, size: int) -> tuple[int, ..
 
 def quoted(tokens: Sequence[Token], chosen: Sequence[int]) -> str:
     """``“thirty-six”``: the chosen tokens' text, an ellipsis where some between them are missing."""
-    return f"“{view.joined_label([tokens[i].text for i in chosen], tuple(chosen))}”"
+    return f"“{view.joined_label(tokens, chosen)}”"

@@ -221,8 +221,7 @@ def plan_of(
     """
     width, units = width_of(preset), edges_of(columns)[-1][1]
     lines = wrap(note, width - 2 * MARGIN)
-    if not explanation.answer_tokens:
-        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
+    view.require_rows(explanation.answer_tokens)
     label = min(_ROW_LABEL, max(inches(text) for text in rows) + 0.02)
     names = max(inches(elide(column.label, COLUMN_LABEL)) for column in columns) + 0.06
     tracks = inches("gain −0.0…+0.0 bit") + 0.06
@@ -241,11 +240,11 @@ def plan_of(
 
 def prompt_plan(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Plan, int | None]:
     """The plan, and how many prompt columns stay (None = all)."""
-    columns = view.prompt_columns(explanation, method, special=special)
-    labels = [row.label for row in view.fit_attribution(explanation, explanation.attributions[method], None).rows]
-    if view.row_unit(explanation, explanation.attributions[method]) == "token":
+    columns, attribution = view.prompt_columns(explanation, method, special=special), explanation.attributions[method]
+    labels = [row.label for row in view.fit_rows(explanation, attribution.rows).rows]
+    if view.row_unit(explanation, attribution.rows) == "token":
         labels += [row.label for row in view.answer_rows(explanation, "word")]
-    note = view.gap_note(explanation.attributions[method])
+    note = view.gap_note(attribution)
     plan = plan_of(explanation, columns, preset, rows=labels, note=note, clip=True)
     if _has_room(plan, columns):
         return plan, None

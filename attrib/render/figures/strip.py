@@ -110,9 +110,8 @@ def answer_strip(explanation: Explanation, *, preset: str = "neurips-double", ax
 
 
 def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
-    if not explanation.answer_tokens:
-        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    low, high = view.gain_ends([float(bits(float(value))) for value in explanation.verdict.gain])
+    view.require_rows(explanation.answer_tokens)
+    low, high = view.gain_ends([bits(float(value)) for value in explanation.verdict.gain])
     gutter = MARGIN + max(inches(short_bits(end)) for end in (low, high)) + 0.05
     room = width - gutter - MARGIN
     # Two letters of the widest kind must fit.
@@ -202,7 +201,7 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.set(xlim=(0, wide), ylim=(tall, 0), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     _key(ax, plan)
-    gain = [view.drawn_gain(float(bits(float(value))), plan.low, plan.high) for value in explanation.verdict.gain]
+    gain = [view.drawn_gain(bits(float(value)), plan.low, plan.high) for value in explanation.verdict.gain]
     scale, labels = _BARS / (plan.high - plan.low), explanation.verdict.token_labels
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
@@ -280,7 +279,7 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
         f" {view.verdict_line(explanation.verdict.shares)}; the whole answer:"
         f" {view.verdict_line(explanation.verdict.whole)}.",
         f"Bars: gain, log p tuned − log p base in bits, {short_bits(plan.low)} to {short_bits(plan.high)} on one scale"
-        f" for all lines, {view.number(float(bits(float(gain.sum()))))} bits in all.",
+        f" for all lines, {view.number(bits(float(gain.sum())))} bits in all.",
     ]
     if plan.cut:
         lines.append(f"The last {plan.cut:,} of {len(gain):,} tokens are not drawn.")
@@ -303,7 +302,7 @@ def strip_numbers(explanation: Explanation) -> list[dict[str, object]]:
             **{f"p_{label}": float(verdict.tokens[i, j]) for j, label in enumerate(LABELS)},
             "logprob_base": float(explanation.base.logprob[i]),
             "logprob_tuned": float(explanation.tuned.logprob[i]),
-            "gain_bits": float(bits(float(verdict.gain[i]))),
+            "gain_bits": bits(float(verdict.gain[i])),
         }
         for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
     ]

@@ -7,9 +7,10 @@ from attrib.render.view.agreement import Comparison, Side, chance_correlation, c
 from attrib.render.view.answer import (
     answer_rows,
     drawn_gain,
-    fit_attribution,
+    fit_rows,
     gain_ends,
     reduced,
+    require_rows,
     row_unit,
     verdict_spans,
 )
@@ -67,7 +68,7 @@ __all__ = [
     "column_unit",
     "comparison",
     "drawn_gain",
-    "fit_attribution",
+    "fit_rows",
     "fold",
     "gain_ends",
     "gap_line",
@@ -88,6 +89,7 @@ __all__ = [
     "prompt_columns",
     "prompt_heat",
     "reduced",
+    "require_rows",
     "row_unit",
     "section_columns",
     "section_heat",

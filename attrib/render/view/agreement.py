@@ -16,10 +16,11 @@ from scipy.special import stdtrit
 from attrib.errors import InputError
 from attrib.records import Explanation
 from attrib.records.kind import ScoreKind
+from attrib.render.view.answer import require_rows
 from attrib.render.view.columns import Column, fold
 from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_of
-from attrib.render.view.labels import Group, joined_label
-from attrib.text.units import question_units
+from attrib.render.view.labels import joined_label
+from attrib.text.units import Unit, question_units
 
 Side = Literal["both", "base", "tuned"]
 
@@ -47,38 +48,34 @@ def comparison(explanation: Explanation, methods: Sequence[str] | None = None, *
 
     Rows are summed where a word is the sum of its tokens, else averaged. Two signed methods are compared by their
     scores, other pairs by |score|, which is all that an unsigned method has. Raises InputError for a method that the
-    record lacks, for none at all, and for a question without words.
+    record lacks, for none at all, for a question without words and for an answer without tokens.
     """
     methods = tuple(explanation.attributions if methods is None else methods)
     if not methods:
         raise InputError("methods: none to compare; name some that the record has, or explain again with --methods")
     if top is not None and top < 1:
         raise InputError(f"top={top}: a comparison needs at least one word; give top=1 or more")
-    groups = _question_words(explanation)
+    groups = question_units(explanation.prompt_tokens, explanation.question, "word")
+    if not groups:
+        raise InputError("the question has no words, so there is nothing to compare; ask one")
     kinds = tuple(kind_of(m, attribution_of(explanation, m).target) for m in methods)
-    base, tuned = (
-        np.stack([_whole(explanation, m, kind, groups, side) for m, kind in zip(methods, kinds, strict=True)])
-        for side in (0, 1)
-    )
-    largest = [np.abs(side).max(1) for side in (base, tuned)]
+    whole = [_whole(explanation, method, kind, groups) for method, kind in zip(methods, kinds, strict=True)]
+    base, tuned = np.stack(whole, 1)
     # One scale for both models would blank tuned: where it is sure of its answer, all gradients are small.
+    largest = [np.abs(side).max(1) for side in (base, tuned)]
     base, tuned = (
         side / np.where(most > 0, most, 1)[:, None] for side, most in zip((base, tuned), largest, strict=True)
     )
     weight = np.abs(base).sum(0) + np.abs(tuned).sum(0)
     best = sorted(sorted(range(len(groups)), key=lambda i: -float(weight[i]))[:top])
-    others = [i for i in range(len(groups)) if i not in set(best)]
-    texts = [[explanation.prompt_tokens[at].text for at in group] for group in groups]
-    columns = [Column(joined_label(texts[i], groups[i]), "token", groups[i]) for i in best]
-    if others:
+    columns = [Column(joined_label(explanation.prompt_tokens, groups[i]), "token", groups[i]) for i in best]
+    drawn: list[Unit] = [(i,) for i in best]
+    if others := tuple(i for i in range(len(groups)) if i not in set(best)):
         columns.append(Column(f"other {len(others):,}", "other", tuple(at for i in others for at in groups[i])))
+        drawn.append(others)
 
     def shown(side: np.ndarray) -> np.ndarray:
-        rest = [
-            fold(row[None], [tuple(others)], kind)[0] if others else row[:0]
-            for row, kind in zip(side, kinds, strict=True)
-        ]
-        return np.concatenate([side[:, best], np.stack(rest)], 1)
+        return np.stack([fold(row, drawn, kind) for row, kind in zip(side, kinds, strict=True)])
 
     signed = [kind.signed for kind in kinds]
     return Comparison(
@@ -94,24 +91,17 @@ def comparison(explanation: Explanation, methods: Sequence[str] | None = None, *
     )
 
 
-def _question_words(explanation: Explanation) -> tuple[Group, ...]:
-    found = question_units(explanation.prompt_tokens, explanation.question, "word")
-    if not found:
-        raise InputError("the question has no words, so there is nothing to compare; ask one")
-    return found
-
-
-def _whole(explanation: Explanation, method: str, kind: ScoreKind, groups: Sequence[Group], side: int) -> np.ndarray:
-    """[group]: one method's scores of the whole answer under base (0) or tuned (1)."""
+def _whole(explanation: Explanation, method: str, kind: ScoreKind, groups: Sequence[Unit]) -> np.ndarray:
+    """One method's scores of the whole answer under base and tuned, [side, group]."""
     attribution = explanation.attributions[method]
-    if not attribution.rows:
-        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    scores = fold(attribution.expanded(len(explanation.tokens))[side], groups, kind)
-    if kind.reduction == "sum":
-        return np.asarray(scores.sum(0))
+    require_rows(attribution.rows)
     # A word's attention is the mean of its tokens': long words weigh more in the answer's mean.
     weights = [len(row) for row in attribution.rows] if kind.reduction == "mean" else None
-    return np.asarray(np.average(scores, axis=0, weights=weights))
+    sides = []
+    for side in attribution.expanded(len(explanation.tokens)):
+        scores = fold(side, groups, kind)
+        sides.append(scores.sum(0) if kind.reduction == "sum" else np.average(scores, axis=0, weights=weights))
+    return np.stack(sides)
 
 
 def _agreement(scores: np.ndarray, signed: Sequence[bool]) -> np.ndarray:

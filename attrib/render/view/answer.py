@@ -5,7 +5,7 @@ Not covered: scores beside the rows (``heat``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.measures import bits
-from attrib.records import LABELS, Attribution, Explanation, Label
+from attrib.records import LABELS, Explanation, Label
 from attrib.records.kind import ScoreKind
-from attrib.render.view.labels import Group, joined_label
-from attrib.text.units import units, words
+from attrib.render.view.labels import joined_label
+from attrib.text.units import Unit, UnitName, units, words
 
-Unit = Literal["token", "word", "sentence", "answer", "span"]
+RowUnit = UnitName | Literal["span"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "toke
     return _rows(explanation, units(explanation.answer_tokens, unit))
 
 
-def _rows(explanation: Explanation, groups: Sequence[Group]) -> tuple[AnswerRow, ...]:
+def _rows(explanation: Explanation, groups: Sequence[Unit]) -> tuple[AnswerRow, ...]:
     return tuple(
         AnswerRow(
-            label=joined_label([explanation.answer_tokens[i].text for i in group], group),
+            label=joined_label(explanation.answer_tokens, group),
             members=group,
             verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
-            gain_bits=float(bits(float(explanation.verdict.gain[list(group)].sum()))),
+            gain_bits=bits(float(explanation.verdict.gain[list(group)].sum())),
         )
         for group in groups
     )
@@ -73,54 +73,50 @@ def drawn_gain(value: float, low: float, high: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class FittedRows:
     """Rows as drawn, and which of the record's rows are in each."""
 
-    unit: Unit
+    unit: RowUnit
     rows: tuple[AnswerRow, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[Unit, ...]
     cut: int
+    """Rows left out at the end."""
     merged: bool
+    """Whether tokens were put together to words here."""
 
 
-def fit_attribution(explanation: Explanation, attribution: Attribution, max_rows: int | None) -> Fit:
-    """The record's rows; tokens are merged to words where they do not fit; then the last ones are cut."""
-    if not attribution.rows or not explanation.answer_tokens:
-        raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    n, most = len(attribution.rows), max_rows or len(attribution.rows)
-    members, groups, merged = attribution.rows, _alone(n), False
-    unit = row_unit(explanation, attribution)
-    if n > most and all(len(row) == 1 for row in attribution.rows):
-        place = {row[0]: i for i, row in enumerate(attribution.rows)}
-        inside = (tuple(i for i in word if i in place) for word in words(explanation.answer_tokens))
-        members = tuple(word for word in inside if word)
-        groups, merged, unit = tuple(tuple(place[i] for i in word) for word in members), True, "word"
-    rows = _rows(explanation, members[:most])
-    return Fit(unit, rows, groups[:most], max(0, len(members) - most), merged)
+def fit_rows(explanation: Explanation, record: Sequence[Unit], max_rows: int | None = None) -> FittedRows:
+    """The record's rows of answer tokens; tokens are merged to words where they do not fit; then the last are cut.
+
+    Raises InputError for an answer without tokens.
+    """
+    require_rows(record)
+    most = max_rows or len(record)
+    unit, members = row_unit(explanation, record), tuple(record)
+    groups: tuple[Unit, ...] = tuple((i,) for i in range(len(record)))
+    merged = len(record) > most and all(len(row) == 1 for row in record)
+    if merged:
+        place = {row[0]: i for i, row in enumerate(record)}
+        scored = [tuple(i for i in word if i in place) for word in words(explanation.answer_tokens)]
+        members = tuple(word for word in scored if word)
+        unit, groups = "word", tuple(tuple(place[i] for i in word) for word in members)
+    cut = max(0, len(members) - most)
+    return FittedRows(unit, _rows(explanation, members[:most]), groups[:most], cut, merged)
 
 
-def _alone(n: int) -> tuple[Group, ...]:
-    return tuple((i,) for i in range(n))
-
-
-def row_unit(explanation: Explanation, attribution: Attribution) -> Unit:
-    """What one row of the record is."""
-    names: tuple[Literal["token", "word", "answer", "sentence"], ...] = ("token", "word", "answer", "sentence")
-    return next((name for name in names if attribution.rows == units(explanation.answer_tokens, name)), "span")
-
-
-def _fit_rows(explanation: Explanation, max_rows: int | None) -> tuple[Unit, tuple[AnswerRow, ...], int]:
-    """Tokens where they fit, else words, else the first words and how many were cut."""
-    rows = answer_rows(explanation, "token")
+def require_rows(rows: Sized) -> None:
+    """InputError for an answer without tokens."""
     if not rows:
         raise InputError("the answer has no tokens, so there is nothing to draw; explain a non-empty answer")
-    if max_rows is None or len(rows) <= max_rows:
-        return "token", rows, 0
-    rows = answer_rows(explanation, "word")
-    return "word", rows[:max_rows], max(0, len(rows) - max_rows)
 
 
-def reduced(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.ndarray:
+def row_unit(explanation: Explanation, record: Sequence[Unit]) -> RowUnit:
+    """What one row of the record is."""
+    names: tuple[UnitName, ...] = ("token", "word", "answer", "sentence")
+    return next((name for name in names if tuple(record) == units(explanation.answer_tokens, name)), "span")
+
+
+def reduced(scores: np.ndarray, groups: Sequence[Unit], kind: ScoreKind) -> np.ndarray:
     """[any, column] → [group, column]."""
     blocks = [scores[list(group)] for group in groups]
     if kind.reduction == "sum":

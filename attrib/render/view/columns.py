@@ -16,7 +16,8 @@ from attrib.errors import InputError
 from attrib.records import Attribution, Explanation
 from attrib.records.kind import ScoreKind
 from attrib.render.view.kinds import attribution_of, mapping_of
-from attrib.render.view.labels import Group, joined_label, section_label
+from attrib.render.view.labels import joined_label, section_label
+from attrib.text.units import Unit
 from attrib.text.units import template_positions as positions_of_template
 
 Special = Literal["show", "fold", "hide"]
@@ -45,19 +46,20 @@ def section_columns(explanation: Explanation, mapper: str, top: int) -> tuple[Co
 
     Raises InputError for a mapper that the record lacks or for ``top`` below 1.
     """
-    mapping_of(explanation, mapper)
+    mapping = mapping_of(explanation, mapper)
     if not explanation.sections:
         raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
     if top < 1:
         raise InputError(f"top={top}: a heatmap needs at least one section; give top=1 or more")
     best = sorted(int(i) for i in explanation.ranking[:top])
     others = tuple(sorted(int(i) for i in explanation.ranking[top:]))
-    columns = [
-        Column(section_label(explanation.sections[i]), "section", (i,), explanation.sections[i].document) for i in best
-    ]
+    columns = []
+    for i in best:
+        section = explanation.sections[i]
+        columns.append(Column(section_label(section), "section", (i,), section.document))
     if others:
         columns.append(Column(f"other {len(others):,}", "other", others))
-    if mapping_of(explanation, mapper).base.control.shape[1]:
+    if mapping.base.control.shape[1]:
         columns.append(Column("control", "control"))
     return tuple(columns)
 
@@ -75,12 +77,12 @@ def prompt_columns(
         raise InputError(f"top={top}: a heatmap needs at least one prompt token; give top=1 or more")
     if special not in get_args(Special):
         raise InputError(f"special={special!r}: choose from {', '.join(get_args(Special))}")
-    template, question, answer = _families(explanation, attribution)
+    template, question, answer = families(explanation, attribution)
     shown = question if special != "show" else sorted(template + question)
     weight = np.abs(attribution.base).sum(0) + np.abs(attribution.tuned).sum(0)
     best = sorted(shown, key=lambda i: -float(weight[i]))[:top]
 
-    def positions(members: Sequence[int]) -> Group:
+    def positions(members: Sequence[int]) -> Unit:
         return tuple(sorted(i for member in members for i in attribution.columns[member]))
 
     columns = []
@@ -89,7 +91,7 @@ def prompt_columns(
         columns.append(Column(f"template {len(folded)}", "template", folded))
     for i in sorted(best, key=lambda i: min(attribution.columns[i])):
         group = attribution.columns[i]
-        columns.append(Column(joined_label([explanation.tokens[at].text for at in group], group), "token", group))
+        columns.append(Column(joined_label(explanation.tokens, group), "token", group))
     if others := [i for i in shown if i not in set(best)]:
         columns.append(Column(f"other {len(others):,}", "other", positions(others)))
     if answer:
@@ -99,30 +101,36 @@ def prompt_columns(
     return tuple(columns)
 
 
-def _families(explanation: Explanation, attribution: Attribution) -> tuple[list[int], list[int], list[int]]:
+def families(explanation: Explanation, attribution: Attribution) -> tuple[list[int], list[int], list[int]]:
     """Indices of the columns that are the template's, the question's and the answer's.
 
     A column that reaches into the question is the question's.
     """
-    template, prompt = set(template_positions(explanation)), len(explanation.prompt_tokens)
-    parts: tuple[list[int], list[int], list[int]] = ([], [], [])
+    positions, prompt = set(template_positions(explanation)), len(explanation.prompt_tokens)
+    template: list[int] = []
+    question: list[int] = []
+    answer: list[int] = []
     for i, members in enumerate(attribution.columns):
-        family = 0 if set(members) <= template else 2 if min(members) >= prompt else 1
-        parts[family].append(i)
-    return parts
+        if set(members) <= positions:
+            template.append(i)
+        elif min(members) >= prompt:
+            answer.append(i)
+        else:
+            question.append(i)
+    return template, question, answer
 
 
 def column_unit(attribution: Attribution) -> str:
     """What one prompt column is: tokens, words, sentences, or parts where the record does not say."""
     if all(len(members) == 1 for members in attribution.columns):
         return "tokens"
-    sources = _side_settings(attribution, "tuned").get("sources")
+    sources = side_settings(attribution, "tuned").get("sources")
     return f"{sources}s" if isinstance(sources, str) else "parts"
 
 
 def template_share(explanation: Explanation, attribution: Attribution) -> tuple[float, float] | None:
     """Share of |score| that the template's columns have, or had before they were excluded; base and tuned."""
-    template, _, _ = _families(explanation, attribution)
+    template, _, _ = families(explanation, attribution)
     before = [attribution.settings.get(f"excluded_{side}") for side in ("base", "tuned")]
     if not template:
         base, tuned = before
@@ -143,7 +151,7 @@ def template_positions(explanation: Explanation) -> tuple[int, ...]:
     return positions_of_template(explanation.prompt_tokens, explanation.question)
 
 
-def fold(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.ndarray:
+def fold(scores: np.ndarray, groups: Sequence[Unit], kind: ScoreKind) -> np.ndarray:
     """[..., position] → [..., group]."""
     if all(len(group) == 1 for group in groups):
         return np.asarray(scores[..., [group[0] for group in groups]])
@@ -151,7 +159,7 @@ def fold(scores: np.ndarray, groups: Sequence[Group], kind: ScoreKind) -> np.nda
     return np.stack([block.max(-1) if kind.fold == "max" else block.sum(-1) for block in blocks], -1)
 
 
-def _side_settings(attribution: Attribution, side: str) -> MappingABC[str, object]:
+def side_settings(attribution: Attribution, side: str) -> MappingABC[str, object]:
     settings = attribution.settings.get(side)
     return settings if isinstance(settings, MappingABC) else {}
 
@@ -161,9 +169,8 @@ def looked_at(
 ) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]]:
     """For base and tuned: the question's columns with the largest mean |score| over the rows, with that score."""
     attribution = attribution_of(explanation, method)
-    _, question, _ = _families(explanation, attribution)
-    groups = [attribution.columns[i] for i in question]
-    labels = [joined_label([explanation.prompt_tokens[at].text for at in group], group) for group in groups]
+    _, question, _ = families(explanation, attribution)
+    labels = [joined_label(explanation.tokens, attribution.columns[i]) for i in question]
 
     def best(side: np.ndarray) -> tuple[tuple[str, float], ...]:
         weight = np.abs(side[:, question]).sum(0) / max(len(side), 1)

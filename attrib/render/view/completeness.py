@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from attrib.records import Attribution
-from attrib.render.view.columns import _side_settings
+from attrib.render.view.columns import side_settings
 from attrib.render.view.kinds import kind_of, target_name
 from attrib.render.view.labels import number
 
@@ -68,7 +68,7 @@ def _change(attribution: Attribution, side: Literal["base", "tuned"], gap: np.nd
     if "excluded_base" not in attribution.settings:
         scores = attribution.base if side == "base" else attribution.tuned
         return np.asarray(np.abs(scores.sum(1) - gap))
-    known = _side_settings(attribution, side).get("change")
+    known = side_settings(attribution, side).get("change")
     if isinstance(known, list | tuple) and len(known) == len(gap):
         return np.asarray(np.abs(np.asarray(known, dtype=float)))
     return None

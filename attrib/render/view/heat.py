@@ -5,16 +5,18 @@ Not covered: colours and layout.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from attrib.records import Explanation
+from attrib.records import Explanation, MappingSide
 from attrib.records.kind import ScoreKind
-from attrib.render.view.answer import AnswerRow, Unit, _fit_rows, fit_attribution, reduced
+from attrib.render.view.answer import AnswerRow, RowUnit, fit_rows, reduced
 from attrib.render.view.columns import Column, Special, fold, prompt_columns, section_columns, template_share
 from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_of, mapping_of
+from attrib.text.units import units
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Heat:
 
     name: str
     kind: ScoreKind
-    unit: Unit
+    unit: RowUnit
     rows: tuple[AnswerRow, ...]
     cut: int
     """Rows left out at the end."""
@@ -41,8 +43,7 @@ class Heat:
     @property
     def difference(self) -> Float[np.ndarray, "row column"]:
         """tuned − base."""
-        difference: np.ndarray = self.tuned - self.base
-        return difference
+        return np.asarray(self.tuned - self.base)
 
     @property
     def marked(self) -> bool:
@@ -57,33 +58,25 @@ def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_ro
     """
     columns = section_columns(explanation, mapper, top)
     kind, mapping = kind_of(mapper), mapping_of(explanation, mapper)
-    unit, rows, cut = _fit_rows(explanation, max_rows)
+    fit = fit_rows(explanation, units(explanation.answer_tokens, "token"), max_rows)
 
-    def scores(tokens: np.ndarray, control: np.ndarray) -> np.ndarray:
-        ours, theirs = (reduced(block, [row.members for row in rows], kind) for block in (tokens, control))
-        picked = [theirs if column.kind == "control" else ours[:, list(column.members)] for column in columns]
-        return np.stack([block.max(1) for block in picked], 1)
+    def scores(side: MappingSide) -> np.ndarray:
+        return _best_of(columns, *(reduced(block, fit.groups, kind) for block in (side.tokens, side.control)))
 
-    def marks(q: np.ndarray) -> np.ndarray:
-        found = np.stack([(q[list(row.members)] < SIGNIFICANT).any(0) for row in rows])
-        none = np.zeros((len(rows), 1), bool)
-        return np.stack(
-            [(none if column.kind == "control" else found[:, list(column.members)]).any(1) for column in columns], 1
-        )
+    def marks(side: MappingSide) -> np.ndarray:
+        found = np.stack([(side.q[list(group)] < SIGNIFICANT).any(0) for group in fit.groups])
+        return _best_of(columns, found, np.zeros((len(found), 1), bool))
 
-    base, tuned = mapping.base, mapping.tuned
     return Heat(
-        name=mapper,
-        kind=kind,
-        unit=unit,
-        rows=rows,
-        cut=cut,
-        columns=columns,
-        base=scores(base.tokens, base.control),
-        tuned=scores(tuned.tokens, tuned.control),
-        base_marks=marks(base.q),
-        tuned_marks=marks(tuned.q),
-    )
+        mapper, kind, fit.unit, fit.rows, fit.cut, columns, scores(mapping.base), scores(mapping.tuned),
+        marks(mapping.base), marks(mapping.tuned),
+    )  # fmt: skip
+
+
+def _best_of(columns: Sequence[Column], sections: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """[row, section] and [row, control text] → [row, column], the largest of each column's."""
+    picked = [control if column.kind == "control" else sections[:, list(column.members)] for column in columns]
+    return np.stack([block.max(1) for block in picked], 1)
 
 
 def prompt_heat(
@@ -98,10 +91,10 @@ def prompt_heat(
     columns = prompt_columns(explanation, method, special=special, top=top)
     attribution = attribution_of(explanation, method)
     kind = kind_of(method, attribution.target)
-    fit = fit_attribution(explanation, attribution, max_rows)
+    fit = fit_rows(explanation, attribution.rows, max_rows)
+    members = [column.members for column in columns]
     base, tuned = (
-        reduced(fold(side, [column.members for column in columns], kind), fit.groups, kind)
-        for side in attribution.expanded(len(explanation.tokens))
+        reduced(fold(side, members, kind), fit.groups, kind) for side in attribution.expanded(len(explanation.tokens))
     )
     none = np.zeros(base.shape, bool)
     excluded = special == "hide" or "excluded_base" in attribution.settings

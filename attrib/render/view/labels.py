@@ -12,9 +12,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 import numpy as np
 from jaxtyping import Float
 
-from attrib.records import LABELS, Section
-
-Group = tuple[int, ...]
+from attrib.records import LABELS, Section, Token
 
 
 def model_name(name: str) -> str:
@@ -106,7 +104,9 @@ def p_value(p: float) -> str:
     return "p <0.01" if p < 0.005 else f"p {p:.2f}"
 
 
-def joined_label(texts: Sequence[str], members: Group) -> str:
-    """The tokens' text, an ellipsis where some between them are missing."""
-    parts = [("…" if at and members[at] != members[at - 1] + 1 else "") + text for at, text in enumerate(texts)]
-    return token_label("".join(parts))
+def joined_label(tokens: Sequence[Token], members: Sequence[int]) -> str:
+    """The text of ``members`` of the tokens, an ellipsis where some between them are missing."""
+    text = ""
+    for before, i in zip((None, *members), members, strict=False):
+        text += tokens[i].text if before in (None, i - 1) else f"…{tokens[i].text}"
+    return token_label(text)
