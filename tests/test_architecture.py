@@ -30,7 +30,7 @@ DOORS = {
     "sentence_transformers": ("attrib.models.embedder",),
     "matplotlib": (
         "attrib.render.figures",
-        "attrib.assess.panels",
+        "attrib.assess.dots",
         *(f"attrib.assess.{name}.draw" for name in ASSESSMENTS),
     ),
     "mpl_toolkits": ("attrib.render.figures",),
@@ -318,7 +318,7 @@ def test_drawing_one_answer_knows_nothing_of_assessments() -> None:
     sources = {name: source for name, source in SOURCES.items() if name.startswith("attrib.render")}
     found = {one.module for name, source in sources.items() for one in imports(source, name)}
     assert not [module for module in found if module.startswith("attrib.assess")]
-    assert wrong_way("attrib.render.latex", "def f():\n    from attrib.assess.panels import draw") != []
+    assert wrong_way("attrib.render.latex", "def f():\n    from attrib.assess.dots import figure") != []
 
 
 HEAVY = ("torch", "transformers", "matplotlib", "transformer_lens", "sentence_transformers", "peft", "scipy", "sklearn")

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrib.assess import panels
+from attrib.assess import dots
 from attrib.assess.attribution.run import AttributionReport, AttributionSummary
+from attrib.assess.dots import Bar, Dot, Look, Mark, Panel, PanelGroup, RowName
 from attrib.records import LABELS
-from attrib.render import figures as draw
+from attrib.render.figures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = [draw.COLOURS[label] for label in LABELS]
+_LOOKS = tuple(Look(label, COLOURS[label], area=True) for label in LABELS)
+_INTERVAL = (Look("", "white", line=2.2), Look("", "black", line=1.0))
+"""Black is hard to see on blue without white around it."""
 
 
-_ROW = 0.22  # inches
 _DRAWN = 17
 """Kinds of questions that are drawn, the last one among them; more do not fit a page."""
 
@@ -33,30 +35,24 @@ def verdicts_figure(
 
     ``axs``: two axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
     """
-    from matplotlib.patches import Patch
+    answers: list[Mark] = []
+    words: list[Mark] = []
+    for place, one in enumerate(_shown(report)):
+        answers += _stacked(place, [getattr(one, label) for label in LABELS])
+        words += _stacked(place, [one.shares[label] for label in LABELS])
+        ends = (one.documents, one.documents_low, one.documents_high)
+        answers += [Dot(place, *ends, look) for look in _INTERVAL]
+    panels = (
+        Panel("(a) answers by verdict", "share", tuple(answers), (0.0, 1.0)),
+        Panel("(b) words by verdict", "share", tuple(words), (0.0, 1.0)),
+    )
+    rows = tuple(RowName(_name(one), f" ({one.n})") for one in _shown(report))
+    return dots.figure([[PanelGroup(panels, rows, _LOOKS)]], preset=preset, axs=axs)
 
-    width = draw.width_of(preset)
-    shown = _shown(report)
-    with draw.style():
-        figure, axes = panels.two(width, [_name(one) for one in shown], [one.n for one in shown], row=_ROW, axs=axs)
-        for i, ax in enumerate(axes):
-            for place, one in enumerate(shown):
-                start = 0.0
-                for label, colour in zip(LABELS, _COLOURS, strict=True):
-                    share = getattr(one, label) if i == 0 else one.shares[label]
-                    ax.barh(place, share, left=start, height=0.7, color=colour, lw=0, zorder=1)
-                    start += share
-                if i == 0:
-                    # White around it: black is hard to see on blue.
-                    for colour, thick in (("white", 2.2), ("black", 1.0)):
-                        ends = [one.documents_low, one.documents_high]
-                        ax.plot(ends, [place] * 2, color=colour, lw=thick, solid_capstyle="butt", zorder=2)
-            ax.set_xlim(0, 1)
-            panels.title(ax, ("(a) answers by verdict", "(b) words by verdict")[i])
-            ax.set_xlabel("share", fontsize=6, labelpad=1.5)
-        handles = [Patch(facecolor=c, lw=0, label=label) for label, c in zip(LABELS, _COLOURS, strict=True)]
-        panels.legend(figure, handles, left=0.04, down=0.02, above=axes[0] if axs is not None else None)
-        return figure
+
+def _stacked(place: int, shares: Sequence[float]) -> list[Mark]:
+    starts = [sum(shares[:i]) for i in range(len(shares))]
+    return [Bar(place, start, share, look) for start, share, look in zip(starts, shares, _LOOKS, strict=True)]
 
 
 def _name(one: AttributionSummary) -> str:

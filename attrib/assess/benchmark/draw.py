@@ -8,12 +8,12 @@ Not covered: single answers side by side (the rows have them).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrib.assess import panels
+from attrib.assess import dots
 from attrib.assess.benchmark.run import BenchmarkReport, BenchmarkSummary
-from attrib.render import figures as draw
+from attrib.assess.dots import BASE, TUNED, Dot, Look, Mark, Panel, PanelGroup, RowName, Rule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,9 +46,10 @@ def _label(subset: str, kind: str, knowledge: str, *, alone: bool) -> str:
     return f"{subset.replace('_', ' ')}: {name}" if subset not in ("", "demo") else name
 
 
-_ROW = 0.2  # inches
 _DRAWN = 18
 """Kinds of questions that are drawn; more do not fit a page."""
+_COMMONEST = Look("always the commonest answer", "#555555")
+_OF_TEMPLATE = Look("… of each template", "#555555", dashes=":")
 
 
 def benchmark_figure(
@@ -58,50 +59,30 @@ def benchmark_figure(
 
     ``axs``: two axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
     """
-    from matplotlib.lines import Line2D
+    named, shown = labels(report), report.of("accuracy")[:_DRAWN]
+    rows = tuple(RowName(named[key(one)], f" ({one.n})") for one in shown)
+    places = {key(one): place for place, one in enumerate(shown)}
+    panels = (
+        Panel("(a) right answers", "share", _marks(report.of("accuracy"), places), (0.0, 1.0)),
+        Panel("(b) token F1", "mean", _marks(report.of("token_f1"), places), (0.0, 1.0)),
+    )
+    legend = (BASE, TUNED, _COMMONEST, _OF_TEMPLATE)
+    return dots.figure([[PanelGroup(panels, rows, legend)]], preset=preset, axs=axs)
 
-    width = draw.width_of(preset)
-    accuracies = report.of("accuracy")[:_DRAWN]
-    named = labels(report)
-    # Four handles are wider than a narrow column.
-    lines = 1 if width > 4.5 else 2
-    with draw.style():
-        figure, axes = panels.two(
-            width,
-            [named[key(one)] for one in accuracies],
-            [one.n for one in accuracies],
-            row=_ROW,
-            lines=lines,
-            axs=axs,
-        )
-        for ax, measure in zip(axes, ("accuracy", "token_f1"), strict=True):
-            found = {key(one): one for one in report.of(measure)}
-            for place, accuracy in enumerate(accuracies):
-                one = found.get(key(accuracy))
-                if one is None:
-                    continue
-                panels.point(ax, (one.base, one.base_low, one.base_high), place - 0.17, draw.SIDES["base"])
-                panels.point(ax, (one.tuned, one.tuned_low, one.tuned_high), place + 0.17, draw.SIDES["tuned"], "s")
-                for value, dashes in ((one.majority, "-"), (one.majority_by_template, ":")):
-                    if value is not None:
-                        ax.plot([value] * 2, [place - 0.42, place + 0.42], dashes, color="#555555", lw=0.9, zorder=3)
-            ax.set_xlim(-0.03, 1.03)
-            panels.title(ax, "(a) right answers" if measure == "accuracy" else "(b) token F1")
-            ax.set_xlabel("share" if measure == "accuracy" else "mean", fontsize=6, labelpad=1.5)
-        handles = [
-            *panels.side_handles(),
-            Line2D([], [], color="#555555", lw=0.9, label="always the commonest answer"),
-            Line2D([], [], color="#555555", lw=0.9, ls=":", label="… of each template"),
-        ]
-        panels.legend(
-            figure,
-            handles,
-            left=0.04,
-            down=0.02,
-            columns=len(handles) // lines,
-            above=axes[0] if axs is not None else None,
-        )
-        return figure
+
+def _marks(summaries: Sequence[BenchmarkSummary], places: Mapping[tuple[str, str, str], int]) -> tuple[Mark, ...]:
+    """Base, tuned and the baselines of every kind that has a place."""
+    marks: list[Mark] = []
+    for one in summaries:
+        place = places.get(key(one))
+        if place is None:
+            continue
+        marks.append(Dot(place - 0.17, one.base, one.base_low, one.base_high, BASE))
+        marks.append(Dot(place + 0.17, one.tuned, one.tuned_low, one.tuned_high, TUNED))
+        for value, look in ((one.majority, _COMMONEST), (one.majority_by_template, _OF_TEMPLATE)):
+            if value is not None:
+                marks.append(Rule(value, look, place))
+    return tuple(marks)
 
 
 def benchmark_caption(report: BenchmarkReport) -> str:

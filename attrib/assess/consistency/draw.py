@@ -11,18 +11,14 @@ Not covered: the page that joins this with other assessments.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrib.assess import panels
+from attrib.assess import dots
 from attrib.assess.answering import Side
-from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport
-from attrib.render import figures as draw
-from attrib.render.figures.parts import own_axes
-from attrib.render.figures.style import figure_of
+from attrib.assess.consistency.records import QUANTITIES, ConsistencyReport, SummaryRow
+from attrib.assess.dots import BASE, TUNED, Dot, Look, Mark, Panel, PanelGroup, RowName
 from attrib.render.tables import number
-from attrib.render.view import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,39 +40,24 @@ TITLES = {
 }
 
 
-# ------------------------------------------------------------------------------------------- files
-
-
-# ------------------------------------------------------------------------------------------- terminal
-
-
 def _options(report: ConsistencyReport) -> dict[str, Any]:
     options = report.provenance.get("options")
     return options if isinstance(options, dict) else {}
 
 
-# ------------------------------------------------------------------------------------------- page
-
-
-# ------------------------------------------------------------------------------------------- figure
-
-_CONTROL = "#777777"
-_PANELS = (
-    ("semantic entropy", "nats", (("semantic_entropy", "base"), ("semantic_entropy", "tuned"))),
-    ("agreement", "share of pairs", (("agreement", "base"), ("agreement", "tuned"))),
-    ("novel terms", "share of terms", (("novel", "base"), ("novel", "tuned"), ("novel_control", "tuned"))),
-    ("base ↔ tuned", "similarity", (("rouge_l", "tuned"), ("bertscore", "tuned"))),
+_CONTROL = Look("control texts", "#777777", "D")
+_ROUGE, _BERT = Look("ROUGE-L", "#222222", "^"), Look("BERTScore", "#8A8A8A", "v")
+_PANELS: tuple[tuple[str, str, tuple[tuple[str, Side, Look], ...]], ...] = (
+    ("(a) semantic entropy", "nats", (("semantic_entropy", "base", BASE), ("semantic_entropy", "tuned", TUNED))),
+    ("(b) agreement", "share of pairs", (("agreement", "base", BASE), ("agreement", "tuned", TUNED))),
+    (
+        "(c) novel terms",
+        "share of terms",
+        (("novel", "base", BASE), ("novel", "tuned", TUNED), ("novel_control", "tuned", _CONTROL)),
+    ),
+    ("(d) base ↔ tuned", "similarity", (("rouge_l", "tuned", _ROUGE), ("bertscore", "tuned", _BERT))),
 )
-"""Title, unit, and (quantity, side) of each series."""
-_SERIES: dict[tuple[str, Side], tuple[str, str]] = {
-    ("novel_control", "tuned"): ("D", _CONTROL),
-    ("rouge_l", "tuned"): ("^", "#222222"),
-    ("bertscore", "tuned"): ("v", "#8A8A8A"),
-}
-"""Marker and colour of those that are not base or tuned alone."""
-_WIDE = 5.0  # inches from which all panels stand in one row
-_ROW, _HEAD, _FOOT, _LEGEND, _GAP, _EDGE = 0.24, 0.22, 0.34, 0.115, 0.16, 0.06  # inches
-_LABEL = 0.9  # inches that the name of a kind may take
+"""Title, unit, and quantity, side and look of each series."""
 
 
 def consistency_figure(
@@ -86,91 +67,25 @@ def consistency_figure(
 
     ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
     """
-    from matplotlib.figure import Figure as NewFigure
-
-    kinds = report.kinds
-    width, columns = draw.width_of(preset), 4 if draw.width_of(preset) >= _WIDE else 2
-    entries = 6 if columns == 4 else 3
-    with draw.style():
-        labels = [panels.short(visible(kind), _LABEL) for kind in kinds]
-        label = max(draw.inches(text) for text in labels) + 0.12
-        across = (width - label - _EDGE - _GAP * (columns - 1)) / columns
-        tall = _ROW * len(kinds)
-        band = _HEAD + tall + _FOOT
-        top = 0.04 + _LEGEND * -(-6 // entries)
-        height = top + band * (4 // columns)
-        own = own_axes(axs, [panel[0] for panel in _PANELS]) if axs is not None else None
-        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
-        for i, panel in enumerate(_PANELS):
-            left = label + i % columns * (across + _GAP)
-            bottom = height - top - i // columns * band - _HEAD - tall
-            box = (left / width, bottom / height, across / width, tall / height)
-            ax = own[i] if own else figure.add_axes(box)
-            named = panels.beside_nothing(ax, own) if own else i % columns == 0
-            _panel(ax, report, panel, labels if named else None)
-            ax.set_title(f"({'abcd'[i]}) {panel[0]}", fontsize=7, pad=3, family=draw.FAMILY)
-        _legend(figure, width, height, entries, own[0] if own else None)
-        return figure
-
-
-def _panel(ax: Axes, report: ConsistencyReport, panel: tuple[str, str, Any], labels: Sequence[str] | None) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    _, unit, series = panel
-    kinds = report.kinds
-    for place, (quantity, side) in enumerate(series):
-        shift = (place - (len(series) - 1) / 2) * (0.5 / max(len(series) - 1, 1))
-        marker, colour = _SERIES.get((quantity, side), (draw.MARKERS[side], draw.SIDES[side]))
-        for i, kind in enumerate(kinds):
-            row = report.row(quantity, kind)
-            value, low, high = (
-                (row.base, row.base_low, row.base_high)
-                if side == "base"
-                else (row.tuned, row.tuned_low, row.tuned_high)
-            )
-            if math.isfinite(value):
-                ax.plot([low, high], [i + shift] * 2, color=colour, lw=0.9, solid_capstyle="butt", clip_on=False)
-                ax.plot([value], [i + shift], marker, color=colour, ms=2.8, mew=0, clip_on=False)
-    if panel[0] == "semantic entropy":
-        ax.set_xlim(0, None)
-    else:
-        ax.set_xlim(0, 1)
-    ax.set_ylim(len(kinds) - 0.5, -0.5)
-    ax.set_yticks(range(len(kinds)), labels if labels is not None else [""] * len(kinds), parse_math=False)
-    ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(unit, fontsize=6, labelpad=2)
-    panels.stripes(ax, len(kinds))
-    if len(kinds) > 1:
-        ax.axhline(len(kinds) - 1.5, color="#999999", lw=0.5)
-    panels.spines(ax, "bottom")
-
-
-def _legend(figure: Figure, width: float, height: float, entries: int, above: Axes | None) -> None:
-    from matplotlib.lines import Line2D
-
-    named = {side: (draw.MARKERS[side], draw.SIDES[side]) for side in draw.SIDES} | {
-        "control texts": _SERIES["novel_control", "tuned"],
-        "ROUGE-L": _SERIES["rouge_l", "tuned"],
-        "BERTScore": _SERIES["bertscore", "tuned"],
-    }
-    handles = [
-        Line2D([], [], color=colour, marker=marker, ms=3, lw=0.9, mew=0, label=name)
-        for name, (marker, colour) in named.items()
-    ]
-    if above is not None:
-        panels.legend(figure, handles, above=above)
-        return
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(_EDGE / width, 1 - 0.02 / height), ncols=entries,
-        prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0, handlelength=1.2,
-        handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
+    panels = []
+    for title, unit, series in _PANELS:
+        marks: list[Mark] = []
+        for place, (quantity, side, look) in enumerate(series):
+            shift = (place - (len(series) - 1) / 2) * 0.5 / (len(series) - 1)
+            marks += [_dot(report.row(quantity, kind), side, i + shift, look) for i, kind in enumerate(report.kinds)]
+        panels.append(Panel(title, unit, tuple(marks), (0.0, None if unit == "nats" else 1.0)))
+    n = len(report.kinds)
+    block = PanelGroup(
+        tuple(panels), tuple(RowName(kind) for kind in report.kinds), (BASE, TUNED, _CONTROL, _ROUGE, _BERT),
+        row=0.24, divided=n - 1 if n > 1 else None,
     )  # fmt: skip
+    return dots.figure([[block]], preset=preset, axs=axs)
 
 
-# ------------------------------------------------------------------------------------------- caption
+def _dot(row: SummaryRow, side: Side, place: float, look: Look) -> Dot:
+    if side == "base":
+        return Dot(place, row.base, row.base_low, row.base_high, look)
+    return Dot(place, row.tuned, row.tuned_low, row.tuned_high, look)
 
 
 def consistency_caption(report: ConsistencyReport) -> str:

@@ -1,27 +1,32 @@
-"""Reports of a whole set of questions → tables, files and figures.
+"""A faithfulness report → figure and caption.
 
 Not covered: single answers (``figures``, ``terminal``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attrib.assess import panels as stock
+from attrib.assess import dots
+from attrib.assess.dots import BASE, TUNED, Band, Dot, Look, Mark, Panel, PanelGroup, RowName, Rule
 from attrib.assess.faithfulness.run import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, FaithfulnessReport, FaithfulnessRow
-from attrib.render import figures as draw
-from attrib.render.figures.parts import own_axes
-from attrib.render.figures.style import figure_of
+from attrib.render.figures import SIDES as SIDE_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
-_ROW, _HEAD, _FOOT = 0.17, 0.3, 0.42  # inches a method, above and below the panels
-_TICKS = 0.32  # inches of numbers and label below a panel that is not the last
-_NARROWEST = 0.95  # inches of a panel: its title
+_TITLES = {
+    "comprehensiveness": "comprehensiveness",
+    "area": "area (MoRF − LeRF)",
+    "leave_one_out": "with leave-one-out",
+}
+_ZERO = Look("", "#BBBBBB", line=0.8)
+_CHANCE = {side: Look("", colour) for side, colour in SIDE_COLOURS.items()}
+_RANDOM_ORDER = Look("band: random order", "#DDDDDD", area=True)
+_COST = Look("", "#444444", "D", 2.6)
 
 
 def ordered(report: FaithfulnessReport) -> list[str]:
@@ -37,31 +42,41 @@ def faithfulness_figure(
 
     ``axs``: four axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
     """
-    from matplotlib.figure import Figure as NewFigure
-
     methods = ordered(report)
-    width, tall = draw.width_of(preset), _ROW * len(methods)
-    label = max(draw.inches(_label(m)) for m in methods) + 0.12
-    panels, gap = ("comprehensiveness", "area", "leave_one_out", "cost"), 0.12
-    # In one row where the titles find room, else in two.
-    columns = next(n for n in (4, 2) if n == 2 or (width - label - 0.08 - gap * (n - 1)) / n >= _NARROWEST)
-    size = (width - label - 0.08 - gap * (columns - 1)) / columns
-    step = _HEAD + tall + _TICKS
-    height = _HEAD + _FOOT + tall + (len(panels) // columns - 1) * step
-    with draw.style():
-        own = own_axes(axs, panels) if axs is not None else None
-        figure = figure_of(own[0]) if own else NewFigure(figsize=(width, height))
-        for i, panel in enumerate(panels):
-            left, up = label + i % columns * (size + gap), _FOOT + (len(panels) // columns - 1 - i // columns) * step
-            box = (left / width, up / height, size / width, tall / height)
-            ax = own[i] if own else figure.add_axes(box)
-            if panel == "cost":
-                _cost(ax, report, methods)
-            else:
-                _metric(ax, report, methods, panel)
-            _frame(ax, methods, labels=stock.beside_nothing(ax, own) if own else i % columns == 0)
-        _legend(figure, width, height, own[0] if own else None)
-        return figure
+    own = [method for method in methods if method not in CONTROLS]
+    cost = []
+    for i, seconds in enumerate(report.seconds[method] for method in own):
+        cost.append(Dot(i, seconds, seconds, seconds, _COST))
+    panels = (
+        *(Panel(title, _unit(metric), tuple(_marks(report, methods, metric))) for metric, title in _TITLES.items()),
+        Panel("cost", "CPU seconds", tuple(cost), logarithmic=True),
+    )
+    block = PanelGroup(
+        panels, tuple(RowName(_label(m)) for m in methods), (BASE, TUNED, _RANDOM_ORDER), row=0.17,
+        divided=len(own),
+    )  # fmt: skip
+    return dots.figure([[block]], preset=preset, axs=axs)
+
+
+def _unit(metric: str) -> str:
+    return "rank correlation" if metric == "leave_one_out" else "nats per token"
+
+
+def _marks(report: FaithfulnessReport, methods: Sequence[str], metric: str) -> Iterator[Mark]:
+    """Chance, or zero for a correlation; then every method's mean, base above tuned."""
+    if metric == "leave_one_out":
+        yield Rule(0.0, _ZERO)
+    else:
+        for side in SIDES:
+            chance = _row(report, RANDOM, side, metric)
+            yield Band(chance.low, chance.high, _CHANCE[side])
+    for i, method in enumerate(methods):
+        # With itself leave-one-out correlates by construction.
+        if metric == "leave_one_out" and method in (*CONTROLS, metric):
+            continue
+        for shift, look in ((-0.17, BASE), (0.17, TUNED)):
+            row = _row(report, method, look.name, metric)
+            yield Dot(i + shift, row.mean, row.low, row.high, look)
 
 
 def faithfulness_caption(report: FaithfulnessReport) -> str:
@@ -90,68 +105,6 @@ def faithfulness_caption(report: FaithfulnessReport) -> str:
     if failing:
         lines.append(f"No better than a random order under the tuned model: {', '.join(failing)}.")
     return " ".join(lines)
-
-
-def _metric(ax: Axes, report: FaithfulnessReport, methods: Sequence[str], metric: str) -> None:
-    if metric != "leave_one_out":
-        for side in SIDES:
-            chance = _row(report, RANDOM, side, metric)
-            ax.axvspan(chance.low, chance.high, color=draw.SIDES[side], alpha=0.18, lw=0, zorder=0)
-    else:
-        ax.axvline(0, color="#BBBBBB", lw=0.8, zorder=0)
-    for shift, side in ((-0.17, "base"), (0.17, "tuned")):
-        shown = [(i, _row(report, m, side, metric)) for i, m in enumerate(methods)]
-        if metric == "leave_one_out":
-            # With itself it is 1 by construction.
-            shown = [(i, row) for i, row in shown if row.method not in (*CONTROLS, metric)]
-        for i, row in shown:
-            ax.plot([row.low, row.high], [i + shift] * 2, color=draw.SIDES[side], lw=0.9, solid_capstyle="butt")
-        places = [i + shift for i, _ in shown]
-        ax.plot([row.mean for _, row in shown], places, draw.MARKERS[side], color=draw.SIDES[side], ms=2.6, mew=0)
-    unit = "rank correlation" if metric == "leave_one_out" else "nats per token"
-    names = {"leave_one_out": "with leave-one-out", "area": "area (MoRF − LeRF)"}
-    ax.set_title(names.get(metric, metric), fontsize=7, pad=3)
-    ax.set_xlabel(unit, fontsize=6, labelpad=2)
-
-
-def _cost(ax: Axes, report: FaithfulnessReport, methods: Sequence[str]) -> None:
-    shown = [(i, report.seconds[m]) for i, m in enumerate(methods) if m not in CONTROLS]
-    ax.set_xscale("log")
-    # Powers would be set smaller than the smallest text.
-    low, high = min(s for _, s in shown), max(s for _, s in shown)
-    ax.set_xticks([t for t in (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0) if low / 2 <= t <= high * 2], minor=False)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(lambda value, _: "")
-    ax.plot([s for _, s in shown], [i for i, _ in shown], "D", color="#444444", ms=2.6, mew=0)
-    ax.set_title("cost", fontsize=7, pad=3)
-    ax.set_xlabel("CPU seconds", fontsize=6, labelpad=2)
-
-
-def _frame(ax: Axes, methods: Sequence[str], *, labels: bool) -> None:
-    ax.set_ylim(len(methods) - 0.5, -0.5)
-    ax.set_yticks(range(len(methods)), [_label(m) for m in methods] if labels else [])
-    ax.tick_params(labelsize=6, length=2, pad=2, width=0.5)
-    ax.tick_params(axis="y", length=0)
-    stock.stripes(ax, len(methods))
-    first = next((i for i, m in enumerate(methods) if m in CONTROLS), len(methods))
-    ax.axhline(first - 0.5, color="#999999", lw=0.5)
-    stock.spines(ax, "bottom")
-
-
-def _legend(figure: Figure, width: float, height: float, above: Axes | None) -> None:
-    from matplotlib.patches import Patch
-
-    handles = [
-        *stock.side_handles(),
-        Patch(facecolor="#BBBBBB", alpha=0.5, lw=0, label="band: random order"),
-    ]
-    if above is not None:
-        stock.legend(figure, handles, above=above)
-        return
-    figure.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.02 / width, 0.02 / height), fontsize=6, frameon=False,
-        handlelength=1.4, labelspacing=0.2, borderpad=0,
-    )  # fmt: skip
 
 
 def _row(report: FaithfulnessReport, method: str, side: str, metric: str) -> FaithfulnessRow:

@@ -9,33 +9,25 @@ Not covered: single answers side by side (the rows have them).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attrib.assess import panels
+from attrib.assess import dots
+from attrib.assess.dots import BASE, TUNED, Dot, Look, Mark, Panel, PanelGroup, RowName, Rule
 from attrib.assess.holdout.comparing import expected_exposure
 from attrib.assess.holdout.membership import CONTROL, LOWEST
 from attrib.assess.holdout.records import GAP, MEASURES, REPHRASED_GAP, HoldoutQuantity, HoldoutReport, Removal
 from attrib.assess.split import PARTS
-from attrib.render import figures as draw
-from attrib.render.figures.parts import own_axes
-from attrib.render.figures.style import figure_of
+from attrib.render.figures import SIDES
 from attrib.render.tables import interval, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLOURS = {**draw.SIDES, "full": draw.SIDES["tuned"], "retrained": "#009E73"}
-
-
-# ------------------------------------------------------------------------------------------- files
-
-
-# ------------------------------------------------------------------------------------------- terminal
 
 
 def membership_rows(report: HoldoutReport) -> dict[str, dict[str, tuple[float, float, float]]]:
@@ -67,25 +59,11 @@ def _with_p(q: HoldoutQuantity | None) -> str:
     return f"{_interval(q)}{f', p = {q.p:.3g}' if math.isfinite(q.p) else ''}"
 
 
-# ------------------------------------------------------------------------------------------- figure
-
-_ROW, _TITLE, _TICKS, _GAP, _EDGE = 0.17, 0.2, 0.32, 0.14, 0.08
-"""Inches: a row of a panel, above it, below it, beside it, and the figure's edge."""
-_LEGEND = 0.14
-_WIDE = 4.5
-"""Inches from which truth ratios stand beside membership."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A row of the first two panels."""
-
-    part: str
-    kind: str
-
-    @property
-    def label(self) -> str:
-        return self.part if self.kind == "all" else self.kind
+_ROW = 0.17  # inches
+_LOOKS = {"base": BASE, "tuned": TUNED}
+_ANSWERS, _SECTIONS = Look("answers", "#222222", "o"), Look("sections", "#222222", "D", hollow=True)
+_HALF, _ZERO = Look("", "#999999", line=0.7), "#BBBBBB"
+_MODELS = {"base": SIDES["base"], "full": SIDES["tuned"], "retrained": "#009E73"}
 
 
 def holdout_figure(
@@ -97,129 +75,63 @@ def holdout_figure(
     ``axs``: axes of the caller's, as many as there are of these; the preset is then not used. Raises InputError for an
     unknown preset.
     """
-    from matplotlib.figure import Figure as NewFigure
-
-    width = draw.width_of(preset)
     lines = _lines(report)
-    told = membership_rows(report)
-    removal = report.removal
-    beside = removal is not None and width >= _WIDE
-    names = [panels.short(" ".join(line.label.split()), 0.42 * width) for line in lines]
-    label = max(map(draw.inches, (*names, *told, ""))) + 0.12
-    top = _ROW * len(lines)
-    below = _ROW * max(len(told), 1)
-    height = _LEGEND + _TITLE + top + _TICKS
-    height += _LEGEND + _TITLE + below + _TICKS if told else 0.0
-    ratios = max(below, 1.0)
-    if removal is not None and not (beside and told):
-        height += _LEGEND + _TITLE + ratios + _TICKS
-    elif beside:
-        height += ratios - below
-    with draw.style():
-        wanted = ["accuracy", "log p"] + ["membership"] * bool(told) + ["truth ratio"] * (removal is not None)
-        own = iter(own_axes(axs, wanted)) if axs is not None else None
-        figure = figure_of(axs[0]) if axs is not None else NewFigure(figsize=(width, height))
-
-        def axes(left: float, down: float, wide: float, tall: float) -> Axes:
-            if own is not None:
-                return next(own)
-            return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
-
-        half = (width - label - _EDGE - _GAP) / 2
-        down = _LEGEND + _TITLE
-        for i, measure in enumerate(("accuracy", "logprob")):
-            ax = axes(label + i * (half + _GAP), down, half, top)
-            if i == 0:
-                handles = _side_handles(("base", "tuned"))
-                panels.legend(figure, handles, left=0.02, down=0.04, above=ax if own else None)
-            _parts(ax, report, lines, measure, names if i == 0 else None)
-            panels.title(ax, ("(a) accuracy", "(b) answer's log p")[i])
-        down += top + _TICKS
-        letter = iter("cd")
-        if told:
-            ax = axes(label, down + _LEGEND + _TITLE, half if beside else width - label - _EDGE, below)
-            _membership(ax, told)
-            panels.title(ax, f"({next(letter)}) membership, AUC")
-            panels.legend(figure, _of_handles(told), left=0.02, down=down + 0.02, above=ax if own else None)
-            if not beside:
-                down += _LEGEND + _TITLE + below + _TICKS
-        if removal is not None:
-            inside = bool(beside and told)
-            left = label + half + 2.5 * _GAP if inside else label
-            ax = axes(left, down + _LEGEND + _TITLE, width - left - _EDGE, ratios)
-            _truth_ratios(ax, removal)
-            panels.title(ax, f"({next(letter)}) truth ratio, removed part")
-            handles = _side_handles(("base", "full", "retrained"))
-            panels.legend(figure, handles, left=left if inside else 0.02, down=down + 0.02, above=ax if own else None)
-        return figure
+    names = tuple(RowName(part if kind == "all" else kind, faint=kind != "all") for part, kind in lines)
+    panels = (
+        Panel("(a) accuracy", "share", tuple(_dots(report, lines, "accuracy")), (0.0, 1.0)),
+        Panel("(b) answer's log p", "nats a token", tuple(_dots(report, lines, "logprob"))),
+    )
+    told, below = membership_rows(report), []
+    if told:
+        below.append(_membership(told))
+    if report.removal is not None:
+        title = f"({'d' if told else 'c'}) truth ratio, removed part"
+        unit = "log10 of wrong over right answers' probability"
+        panel = Panel(title, unit, content=partial(_truth_ratios, removal=report.removal))
+        legend = tuple(Look(model, colour, line=1.1) for model, colour in _MODELS.items())
+        below.append(PanelGroup((panel,), legend=legend, height=max(_ROW * len(told), 1.0)))
+    blocks = [[PanelGroup(panels, names, (BASE, TUNED), row=_ROW)]]
+    return dots.figure(blocks + [below] * bool(below), preset=preset, axs=axs)
 
 
-def _lines(report: HoldoutReport) -> list[_Line]:
-    """Every part, and its kinds below it."""
+def _lines(report: HoldoutReport) -> list[tuple[str, str]]:
+    """Every part (kind "all"), and its kinds below it."""
     found = dict.fromkeys((q.part, q.kind) for q in report.quantities if q.part in PARTS and q.measure == "accuracy")
-    return [_Line(part, kind) for part in PARTS for of, kind in found if of == part]
+    return [(part, kind) for part in PARTS for of, kind in found if of == part]
 
 
-def _parts(ax: Axes, report: HoldoutReport, lines: Sequence[_Line], measure: str, names: Sequence[str] | None) -> None:
-    for i, line in enumerate(lines):
+def _dots(report: HoldoutReport, lines: Sequence[tuple[str, str]], measure: str) -> Iterator[Mark]:
+    for i, (part, kind) in enumerate(lines):
         for shift, side in ((-0.17, "base"), (0.17, "tuned")):
-            q = report.quantity(measure, line.part, side, line.kind)
+            q = report.quantity(measure, part, side, kind)
             if q is not None:
-                size = 3.0 if line.kind == "all" else 2.2
-                panels.point(ax, (q.value, q.low, q.high), i + shift, _COLOURS[side], draw.MARKERS[side], size)
-    if measure == "accuracy":
-        ax.set_xlim(-0.03, 1.03)
-    panels.rows(ax, names if names is not None else [""] * len(lines))
-    if names is not None:
-        for text, line in zip(ax.get_yticklabels(), lines, strict=True):
-            text.set_color("black" if line.kind == "all" else "#666666")
-    ax.set_xlabel("share" if measure == "accuracy" else "nats a token", fontsize=6, labelpad=1.5)
+                yield Dot(i + shift, q.value, q.low, q.high, replace(_LOOKS[side], size=3.0 if kind == "all" else 2.2))
 
 
-def _membership(ax: Axes, told: dict[str, dict[str, tuple[float, float, float]]]) -> None:
-    ax.axvline(0.5, color="#999999", lw=0.7, zorder=0)
+def _membership(told: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> PanelGroup:
+    """A row a score; scores that are blind to the tuned model are grey."""
+    marks: list[Mark] = [Rule(0.5, _HALF)]
     for i, (name, cells) in enumerate(told.items()):
-        colour = "#222222" if name not in (CONTROL, UNSEEN) else "#999999"
         for of, ends in cells.items():
+            look = _ANSWERS if of == "answers" else _SECTIONS
+            if name in (CONTROL, UNSEEN):
+                look = replace(look, colour="#999999")
             shift = 0.0 if len(cells) == 1 else -0.17 if of == "answers" else 0.17
-            panels.point(ax, ends, i + shift, colour, "o" if of == "answers" else "D", 3.0, hollow=of == "sections")
-    ax.set_xlim(-0.03, 1.03)
-    panels.rows(ax, list(told))
-    ax.set_xlabel("AUC, tuned-on against held-out", fontsize=6, labelpad=1.5)
+            marks.append(Dot(i + shift, *ends, look))
+    legend = tuple(look for look in (_ANSWERS, _SECTIONS) if any(look.name in cells for cells in told.values()))
+    panel = Panel("(c) membership, AUC", "AUC, tuned-on against held-out", tuple(marks), (0.0, 1.0))
+    return PanelGroup((panel,), tuple(RowName(name) for name in told), legend, row=_ROW)
 
 
 def _truth_ratios(ax: Axes, removal: Removal) -> None:
-    for model in ("base", "full", "retrained"):
+    """Share of questions with at most a ratio, a step a question."""
+    for model, colour in _MODELS.items():
         values = np.sort(np.log10(np.maximum(removal.truth_ratios(model), 1e-30)))
         if len(values):
-            steps = np.concatenate([[0], np.arange(1, len(values) + 1) / len(values)])
-            ax.step(np.concatenate([values[:1], values]), steps, where="post", color=_COLOURS[model], lw=1.1)
-    ax.axvline(0, color="#BBBBBB", lw=0.6, zorder=0)
+            steps = np.arange(len(values) + 1) / len(values)
+            ax.step(np.concatenate([values[:1], values]), steps, where="post", color=colour, lw=1.1)
+    ax.axvline(0, color=_ZERO, lw=0.6, zorder=0)
     ax.set_ylim(0, 1.02)
-    ax.set_yticks([0, 0.5, 1])
-    panels.ticks(ax)
-    ax.set_xlabel("log10 of wrong over right answers' probability", fontsize=6, labelpad=1.5)
-
-
-def _side_handles(sides: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    marker = {side: draw.MARKERS.get(side, "") if "tuned" in sides else "" for side in sides}
-    return [Line2D([], [], color=_COLOURS[s], marker=marker[s], ms=3, lw=1.0, label=s) for s in sides]
-
-
-def _of_handles(told: dict[str, dict[str, tuple[float, float, float]]]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    of = [name for name in ("answers", "sections") if any(name in cells for cells in told.values())]
-    return [
-        Line2D([], [], color="#222222", marker="o" if name == "answers" else "D", ms=3, lw=0.9, mew=0.7, label=name,
-               mfc="white" if name == "sections" else "#222222")
-        for name in of
-    ]  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------- caption
 
 
 def holdout_caption(report: HoldoutReport) -> str:

@@ -7,19 +7,19 @@ Not covered: rephrased questions in the figure (they are in the table).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attrib.assess import panels
+from attrib.assess import dots
+from attrib.assess.dots import Dot, Look, Panel, PanelGroup, RowName, Rule
 from attrib.assess.influence.metrics import METRICS, REFERENCE, InfluenceRow
 from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.scoring import BEFORE, TEXTUAL
 from attrib.errors import InputError
-from attrib.render import figures as draw
-from attrib.render.figures.parts import own_axes
-from attrib.render.figures.style import figure_of
+from attrib.render.figures import COLOURS
 from attrib.render.tables import interval, number
 
 if TYPE_CHECKING:
@@ -57,15 +57,9 @@ _ALONE = ("recall@1", "spearman")
 """Without an interval in the terminal, for want of room; the CSV has it."""
 
 
-# ------------------------------------------------------------------------------------------- files
-
-
 def drawable(found: InfluenceReport) -> bool:
     """Whether some section was left out and some question trained."""
     return bool(len(_left_out(found)) and len(found.rows(KIND)))
-
-
-# ------------------------------------------------------------------------------------------- terminal
 
 
 def _behind(row: InfluenceRow) -> str:
@@ -93,20 +87,16 @@ def _interval(row: InfluenceRow) -> str:
     return interval(row.value, row.low, row.high)
 
 
-# ------------------------------------------------------------------------------------------- figure
-
-_MARKS: dict[int, tuple[str, str, float, str]] = {
-    OTHER: (".", "#9A9A9A", 2.2, "any other"),
-    SAME: ("D", "#009E73", 2.8, "same answer elsewhere"),
-    AGAINST: ("v", "#D55E00", 3.4, "one that contradicts it"),
-    OWN: ("o", draw.COLOURS["documents"], 3.0, "own section"),
+_LOOKS = {
+    OTHER: Look("any other", "#9A9A9A", ".", 2.2, line=0.0),
+    SAME: Look("same answer elsewhere", "#009E73", "D", 2.8, line=0.0),
+    AGAINST: Look("one that contradicts it", "#D55E00", "v", 3.4, line=0.0),
+    OWN: Look("own section", COLOURS["documents"], "o", line=0.0),
 }
-"""Marker, colour, size in points and name; in the order in which they are drawn."""
-_WIDE = 5.0  # inches from which the LDS panel stands beside the others
-_SIDE, _EDGE, _GAP = 0.42, 0.06, 0.16  # inches: y labels, figure's edge, between panels
-_TITLE, _PANEL, _TICKS = 0.27, 1.0, 0.17  # inches of a row of panels: two lines, axes, numbers below
-_UNDER, _LINE = 0.13, 0.115  # inches: x label, line of the legend
-_BAR = 0.145  # inches a scorer in the LDS panel
+"""In the order in which they are drawn."""
+_SCORER, _TIED = Look("", "#444444", "o", 3.2), Look(f"tied with {REFERENCE}", "#444444", "o", 3.2, hollow=True)
+_REFERENCE = Look("", COLOURS["documents"], "o", 3.2)
+_ZERO = Look("", "#BBBBBB", line=0.6)
 
 
 def retraining_figure(
@@ -121,96 +111,35 @@ def retraining_figure(
     ``rows`` are those of ``table(found)``. ``axs``: axes of the caller's, one a panel and one for the LDS; the preset
     is then not used. Raises InputError for an unknown preset, and where nothing was left out.
     """
-    from matplotlib.figure import Figure as NewFigure
 
     if not drawable(found):
         raise InputError("retraining: no section was left out; run attrib assess influence with --sections 1 or more")
     names = [name for name in DRAWN if name in found.scores]
     ranked = _ranked(rows, "LDS", KIND)
-    plan = _plan(draw.width_of(preset), len(names), [row.scorer for row in ranked], _legend_lines(found, ranked))
-    with draw.style():
-        own = own_axes(axs, names + ["LDS"] * bool(ranked)) if axs is not None else None
-        figure = figure_of(own[0]) if own else NewFigure(figsize=(plan.width, plan.height))
-        kinds = relations(found)
-        limits = _limits(found)
-        for i, name in enumerate(names):
-            ax = own[i] if own else figure.add_axes(plan.place(plan.panels[i]))
-            _scatter(ax, found, kinds, name, limits, left=bool(own) or i % plan.columns == 0)
-            _title(
-                ax, f"({'abcdefgh'[i]}) {SHORT.get(name, name)}", f"r = {_interval(_row(rows, name, 'pearson', KIND))}"
-            )
-            if own:
-                ax.set_xlabel("score", labelpad=1, **_LABEL)
-                ax.set_ylabel(_LOST, labelpad=1, **_LABEL)
-        if not own:
-            _outer_labels(figure, plan)
-        if ranked:
-            ax = own[-1] if own else figure.add_axes(plan.place(plan.bars))
-            _lds(ax, ranked)
-            _title(ax, f"({'abcdefgh'[len(names)]}) LDS", f"{len(found.halves)} halves, {ranked[0].n} questions")
-        if own:
-            panels.legend(figure, _handles(found, ranked), above=own[0])
-        else:
-            _legend(figure, plan, _handles(found, ranked))
-        return figure
+    kinds, limits = relations(found)[:, _left_out(found)], _limits(found)
+    panels = []
+    for letter, name in zip("abcdefgh", names, strict=False):
+        below = f"r = {_interval(_row(rows, name, 'pearson', KIND))}"
+        content = partial(_scatter, points=_points(found, name), kinds=kinds, limits=limits)
+        panel = Panel(f"({letter}) {SHORT.get(name, name)}", "score", below=below, content=content)
+        panels.append(replace(panel, side_unit="log p lost (nats)"))
+    legend = [look for kind, look in reversed(_LOOKS.items()) if (kinds == kind).any()]
+    if any(_look(row) is _TIED for row in ranked):
+        legend.append(_TIED)
+    blocks = [PanelGroup(tuple(panels), legend=tuple(legend), height=1.0)]
+    if ranked:
+        dots_of = tuple(Dot(i, row.value, row.low, row.high, _look(row)) for i, row in enumerate(ranked))
+        below = f"{len(found.halves)} halves, {ranked[0].n} questions"
+        panel = Panel(f"({'abcdefgh'[len(names)]}) LDS", "rank correlation", (Rule(0.0, _ZERO), *dots_of), below=below)
+        blocks.append(PanelGroup((panel,), tuple(RowName(row.scorer) for row in ranked), row=0.145))
+    return dots.figure([blocks], preset=preset, axs=axs)
 
 
-_LOST = "log p lost without the section (nats)"
-_LABEL: dict[str, Any] = {"fontsize": 6.0, "family": draw.FAMILY}
-Box = tuple[float, float, float, float]
-"""Left, top, width and height, inches from the top left."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Where everything goes, in inches."""
-
-    width: float
-    height: float
-    columns: int
-    panels: tuple[Box, ...]
-    bars: Box
-    legend: int
-    """Entries a line."""
-
-    def place(self, box: Box) -> Box:
-        """The same as shares of the figure, from its bottom left."""
-        left, top, width, height = box
-        return left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height
-
-
-def _plan(width: float, panels: int, names: Sequence[str], handles: Sequence[str]) -> _Plan:
-    """Panels in two columns; the LDS panel at their right, or below where the figure is narrow."""
-    wide, columns = width >= _WIDE and bool(names), 2 if panels > 1 else 1
-    label = max((draw.inches(name) for name in names), default=0.0) + 0.1
-    bars = max(1.0, 0.2 * width) if wide else 0.0
-    block = width - (label + bars + _GAP if wide else 0.0)
-    entries = _entries(width, handles)
-    top = 0.04 + _LINE * -(-len(handles) // entries)
-    across = (block - _SIDE - _EDGE - _GAP * (columns - 1)) / columns
-    down = _TITLE + _PANEL + _TICKS
-    boxes = tuple(
-        (_SIDE + i % columns * (across + _GAP), top + i // columns * down + _TITLE, across, _PANEL)
-        for i in range(panels)
-    )
-    end = boxes[-1][1] + _PANEL + _TICKS + _UNDER
-    tall = _BAR * len(names)
-    if wide:
-        lowest = boxes[-1][1] + _PANEL
-        first = top + _TITLE
-        box = (width - _EDGE - bars, first, bars, max(tall, lowest - first) if panels <= 4 else tall)
-        end = max(end, first + box[3] + _TICKS + _UNDER)
-    else:
-        box = (label, end + _TITLE, width - label - _EDGE, tall)
-        end += _TITLE + tall + _TICKS + _UNDER if names else 0.0
-    return _Plan(width, end, columns, boxes, box, entries)
-
-
-def _entries(width: float, handles: Sequence[str]) -> int:
-    """All on one line if they fit; else as many as fit, every column as wide as the widest."""
-    widths = [draw.inches(name) + 0.27 for name in handles]
-    room = width - 2 * _EDGE
-    return len(handles) if sum(widths) <= room else max(1, int(room / max(widths)))
+def _look(row: InfluenceRow) -> Look:
+    """Hollow where a scorer is not told apart from the reference."""
+    if row.scorer == REFERENCE:
+        return _REFERENCE
+    return _SCORER if told_apart(row) else _TIED
 
 
 def relations(found: InfluenceReport) -> np.ndarray:
@@ -255,112 +184,15 @@ def _limits(found: InfluenceReport) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _scatter(
-    ax: Axes, found: InfluenceReport, kinds: np.ndarray, name: str, limits: tuple[float, float], *, left: bool
-) -> None:
-    x, y = _points(found, name)
-    kinds = kinds[:, _left_out(found)]
+def _scatter(ax: Axes, points: tuple[np.ndarray, np.ndarray], kinds: np.ndarray, limits: tuple[float, float]) -> None:
+    """Loss against score, a marker for each kind of section."""
+    x, y = points
     ax.axhline(0, color="#BBBBBB", lw=0.6, zorder=0)
-    for kind, (marker, colour, size, _) in _MARKS.items():
-        chosen = kinds == kind
-        ax.plot(
-            x[chosen], y[chosen], marker, color=colour, ms=size, mew=0, alpha=0.6 if kind == OTHER else 0.85,
-            clip_on=False,
-        )  # fmt: skip
+    for kind, look in _LOOKS.items():
+        chosen, alpha = kinds == kind, 0.6 if kind == OTHER else 0.85
+        ax.plot(x[chosen], y[chosen], look.marker, color=look.colour, ms=look.size, mew=0, alpha=alpha, clip_on=False)
     ax.set_ylim(*limits)
     ax.margins(x=0.06)
-    _axis(ax, labels=left)
-
-
-def _axis(ax: Axes, *, labels: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    ax.tick_params(labelsize=6, length=2, pad=1.5, width=0.5, labelleft=labels)
-    panels.spines(ax, "left", "bottom")
-
-
-def _title(ax: Axes, name: str, below: str) -> None:
-    """Two lines above the axes: what it shows, and a number."""
-    font: dict[str, Any] = {"family": draw.FAMILY, "parse_math": False, "annotation_clip": False}
-    for text, size, up in ((name, 6.5, 10.5), (below, 6.0, 2.5)):
-        ax.annotate(
-            text, (0, 1), (0, up), xycoords="axes fraction", textcoords="offset points", fontsize=size, va="baseline",
-            **font,
-        )  # fmt: skip
-
-
-def _outer_labels(figure: Figure, plan: _Plan) -> None:
-    """One label for the panels' y axes, one under each column."""
-    first, last = plan.panels[0], plan.panels[-1]
-    middle = (first[1] + last[1] + last[3]) / 2
-    font: dict[str, Any] = {"fontsize": 6.0, "family": draw.FAMILY, "ha": "center"}
-    figure.text(
-        0.02 / plan.width, 1 - middle / plan.height, _LOST, rotation=90, va="center",
-        **{**font, "ha": "left"},
-    )  # fmt: skip
-    for box in plan.panels[-plan.columns :]:
-        down = box[1] + box[3] + _TICKS + 0.06
-        figure.text((box[0] + box[2] / 2) / plan.width, 1 - down / plan.height, "score", va="baseline", **font)
-
-
-def _lds(ax: Axes, ranked: Sequence[InfluenceRow]) -> None:
-    """A point with its interval a scorer, best first; hollow where it is not told apart from the reference."""
-    ax.axvline(0, color="#BBBBBB", lw=0.6, zorder=0)
-    for i, row in enumerate(ranked):
-        colour = _MARKS[OWN][1] if row.scorer == REFERENCE else "#444444"
-        full = row.scorer == REFERENCE or told_apart(row)
-        ax.plot([row.low, row.high], [i, i], color=colour, lw=0.9, solid_capstyle="butt", zorder=1)
-        ax.plot([row.value], [i], "o", ms=3.2, mew=0.7, mec=colour, mfc=colour if full else "white", zorder=2)
-    panels.stripes(ax, len(ranked))
-    low, high = min(0.0, *(row.low for row in ranked)), max(0.0, *(row.high for row in ranked))
-    room = 0.04 * max(high - low, 1e-9)
-    ax.set_xlim(low - room, high + room)
-    _axis(ax, labels=True)
-    ax.set_ylim(len(ranked) - 0.5, -0.5)
-    ax.set_yticks(range(len(ranked)), [row.scorer for row in ranked])
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.set_xlabel("rank correlation", fontsize=6, labelpad=2)
-
-
-_HOLLOW = f"tied with {REFERENCE}"
-
-
-def _legend_lines(found: InfluenceReport, ranked: Sequence[InfluenceRow]) -> list[str]:
-    kinds = relations(found)[:, _left_out(found)]
-    names = [name for kind, (_, _, _, name) in reversed(_MARKS.items()) if (kinds == kind).any()]
-    return names + ([_HOLLOW] if any(row.scorer != REFERENCE and not told_apart(row) for row in ranked) else [])
-
-
-def _handles(found: InfluenceReport, ranked: Sequence[InfluenceRow]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    marks = {name: (marker, colour, size) for marker, colour, size, name in _MARKS.values()}
-    handles = []
-    for name in _legend_lines(found, ranked):
-        if name == _HOLLOW:
-            style = {"marker": "o", "color": "#444444", "ms": 3.2, "mew": 0.7, "mfc": "white", "lw": 0.9}
-        else:
-            marker, colour, size = marks[name]
-            # A dot's marker is drawn at half its size.
-            style = {"marker": marker, "color": colour, "ms": size * (1.6 if marker == "." else 1), "mew": 0, "lw": 0}
-        handles.append(Line2D([], [], label=name, **style))  # type: ignore[arg-type]
-    return handles
-
-
-def _legend(figure: Figure, plan: _Plan, handles: Sequence[Any]) -> None:
-    figure.legend(
-        handles=list(handles), loc="upper left", bbox_to_anchor=(_EDGE / plan.width, 1 - 0.02 / plan.height),
-        ncols=plan.legend, prop={"size": 6.0, "family": draw.FAMILY}, frameon=False, borderpad=0, borderaxespad=0,
-        handlelength=1.2, handletextpad=0.3, columnspacing=0.9, labelspacing=0.25,
-    )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------- caption
 
 
 def retraining_caption(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> str:

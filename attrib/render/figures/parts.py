@@ -154,24 +154,17 @@ def title_inches(text: str) -> float:
 def legend_line(ax: Axes, handles: Sequence[Any], *, left: float, up: float, room: float) -> None:
     """Handles in as few lines as fit ``room`` inches, from ``left`` inches beside and ``up`` inches above the axes."""
     width, height = size(ax)
-    ax.legend(
-        handles=list(handles),
-        loc="upper left",
-        bbox_to_anchor=(-left / width, 1 + up / height),
-        ncols=legend_columns([handle.get_label() for handle in handles], room),
-        frameon=False,
-        prop={"size": 6.0, "family": FAMILY},
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=_HANDLE,
-        handleheight=0.7,
-        handletextpad=0.4,
-        columnspacing=1.0,
-        labelspacing=0.25,
-    )
+    columns = legend_columns([handle.get_label() for handle in handles], room)
+    anchor = (-left / width, 1 + up / height)
+    ax.legend(handles=list(handles), loc="upper left", bbox_to_anchor=anchor, ncols=columns, **LEGEND)
 
 
 _HANDLE = 1.1  # font sizes
+LEGEND: dict[str, Any] = {
+    "frameon": False, "prop": {"size": 6.0, "family": FAMILY}, "borderpad": 0, "borderaxespad": 0,
+    "handlelength": _HANDLE, "handleheight": 0.7, "handletextpad": 0.4, "columnspacing": 1.0, "labelspacing": 0.25,
+}  # fmt: skip
+"""How a legend is set: small, without a frame, from its corner."""
 
 
 def legend_columns(labels: Sequence[str], room: float) -> int:

@@ -102,7 +102,7 @@ def test_each_panel_shows_every_pair_on_one_scale_of_losses(found: InfluenceRepo
         left, right = ax.get_xlim()
         assert left < points[:, 0].min() < points[:, 0].max() < right
     r = next(row for row in rows if (row.scorer, row.metric, row.kind) == ("influence", "pearson", "trained"))
-    told = [text.get_text() for text in panels[3].texts]
+    told = [panels[3].get_title(loc="left"), *(text.get_text() for text in panels[3].texts)]
     assert told == ["(d) influence", f"r = {r.value:.2f} [{r.low:.2f}, {r.high:.2f}]"]
     # Best first, 0 in view.
     order = [label.get_text() for label in bars.get_yticklabels()]
