@@ -10,8 +10,9 @@ import pytest
 
 from attrib.records import Explanation, Mapping
 from attrib.render import page as pages
-from attrib.render import payload, view
+from attrib.render import view
 from attrib.render.payload import Detail
+from attrib.render.payload.build import payload_of
 from tests.browser.conftest import Visit
 from tests.make import make_explanation
 from tests.make_heads import with_heads
@@ -23,7 +24,7 @@ FOLDS = {"sum": np.sum, "mean": np.mean, "max": np.max}
 def with_detail(explanation: Explanation, detail: Detail) -> str:
     """The page with only so much of the record, however many bytes that takes."""
     return pages.document(
-        "page.html.jinja", pages.MODULES, ("page.css",), payload._payload(explanation, detail, pages.BUDGET),
+        "page.html.jinja", pages.MODULES, ("page.css",), payload_of(explanation, detail, pages.BUDGET),
         title="", question=explanation.question, answer=explanation.answer,
     ).decode()  # fmt: skip
 

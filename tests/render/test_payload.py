@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from attrib.measures import bits
-from attrib.render import payload as made
 from attrib.render import view
 from attrib.render.payload import (
     ORDER,
@@ -29,6 +28,8 @@ from attrib.render.payload import (
     shown,
     to_json,
 )
+from attrib.render.payload.build import payload_of
+from attrib.render.payload.detail import left_out
 from tests.make import ODD_TOKENS, make_explanation
 from tests.make_heads import with_heads
 from tests.make_shares import with_shares
@@ -115,7 +116,7 @@ def test_what_is_above_every_control_text_is_exactly_what_the_record_says() -> N
 
 def test_control_texts_are_folded_to_what_one_token_needs_before_sections_go() -> None:
     explanation = make_explanation(sections=12, controls=9, mappers=("hidden", "bm25"))
-    page: Any = made._payload(explanation, Detail(texts_of_control=False), 1)
+    page: Any = payload_of(explanation, Detail(texts_of_control=False), 1)
     hidden, bm25 = page["mappers"]
     mapping = explanation.mappings["hidden"]
     for name, control in (
@@ -324,9 +325,9 @@ def test_a_budget_that_cannot_be_kept_is_said_to_be_missed() -> None:
 
 def test_less_is_dropped_the_more_there_is_room() -> None:
     explanation = with_heads(make_explanation(answer=40, prompt=40, sections=300), 8, 8)
-    sizes = [len(to_json(made._payload(explanation, detail, 1))) for detail in ORDER]
+    sizes = [len(to_json(payload_of(explanation, detail, 1))) for detail in ORDER]
     assert sizes == sorted(sizes, reverse=True)
-    kinds = [len(made._dropped(explanation, detail)) for detail in ORDER]
+    kinds = [len(left_out(explanation, detail)) for detail in ORDER]
     assert kinds[0] == 0
     assert kinds == sorted(kinds)
 
@@ -334,13 +335,13 @@ def test_less_is_dropped_the_more_there_is_room() -> None:
 @pytest.mark.parametrize("detail", ORDER)
 def test_the_estimate_is_near_what_it_estimates(detail: Detail) -> None:
     explanation = with_heads(make_explanation(answer=60, prompt=40, sections=200), 6, 6)
-    size = len(to_json(made._payload(explanation, detail, 1)))
+    size = len(to_json(payload_of(explanation, detail, 1)))
     assert 0.7 * size < estimate(explanation, detail) < 1.5 * size + 20_000
 
 
 def test_digits_of_heads_go_first_and_that_is_said() -> None:
     explanation = with_heads(make_explanation(), 4, 4)
-    page: Any = made._payload(explanation, ORDER[1], 1)
+    page: Any = payload_of(explanation, ORDER[1], 1)
     whole: Any = payload(explanation)
     (said,) = page["dropped"]
     assert "±0.002" in said
@@ -349,7 +350,7 @@ def test_digits_of_heads_go_first_and_that_is_said() -> None:
 
 def test_dropped_sections_stay_as_their_best_score() -> None:
     explanation = make_explanation(sections=60, mappers=("hidden",))
-    page: Any = made._payload(explanation, Detail(sections=10), 1)
+    page: Any = payload_of(explanation, Detail(sections=10), 1)
     kept = {s["id"] for s in page["sections"]}
     assert kept == {explanation.sections[i].id for i in explanation.ranking[:10]}
     rest = [int(i) for i in explanation.ranking[10:]]
@@ -364,7 +365,7 @@ def test_dropped_sections_stay_as_their_best_score() -> None:
 
 def test_folded_answer_columns_keep_their_sum() -> None:
     explanation = make_explanation(methods=("input_x_gradient",))
-    page: Any = made._payload(explanation, Detail(fold=True), 1)
+    page: Any = payload_of(explanation, Detail(fold=True), 1)
     method, ours = page["methods"][0], explanation.attributions["input_x_gradient"]
     assert read(method["tuned"]).sum(1) == pytest.approx(ours.tuned.sum(1), abs=1e-2)
     assert method["columns"][-1] == list(range(12, 20))
