@@ -33,7 +33,7 @@ from attrib.assess.influence.records import InfluenceReport
 from attrib.assess.influence.tell import write_retraining
 from attrib.assess.stored import read_report
 from attrib.records import Explanation, storage
-from attrib.render import export
+from attrib.render import drawing
 from attrib.render.tables import write_files
 
 FOLDER = Path(__file__).parents[1] / "figures"
@@ -53,13 +53,13 @@ def influence(record: Path, out: Path) -> list[str]:
     return write_retraining(report, table(report), out, FORMATS, PRESET)
 
 
-ANSWERS: dict[str, tuple[str, Callable[[Explanation], export.Drawing]]] = {
-    "sections": ("demo", lambda explanation: export.sections(explanation, "hidden", preset=PRESET)),
-    "prompt": ("demo", lambda explanation: export.prompt(explanation, "leave_one_out", preset=PRESET)),
-    "methods": ("demo", lambda explanation: export.comparison(explanation, preset=PRESET)),
-    "heads": ("heads", lambda explanation: export.heads(explanation, preset=PRESET)),
-    "strip": ("strip", lambda explanation: export.strip(explanation, preset=PRESET)),
-    "track": ("track", lambda explanation: export.track(explanation, "hidden", preset=PRESET)),
+ANSWERS: dict[str, tuple[str, Callable[[Explanation], drawing.Drawing]]] = {
+    "sections": ("demo", lambda explanation: drawing.sections(explanation, "hidden", preset=PRESET)),
+    "prompt": ("demo", lambda explanation: drawing.prompt(explanation, "leave_one_out", preset=PRESET)),
+    "methods": ("demo", lambda explanation: drawing.comparison(explanation, preset=PRESET)),
+    "heads": ("heads", lambda explanation: drawing.heads(explanation, preset=PRESET)),
+    "strip": ("strip", lambda explanation: drawing.strip(explanation, preset=PRESET)),
+    "track": ("track", lambda explanation: drawing.track(explanation, "hidden", preset=PRESET)),
 }
 """Figures of one answer, drawn as demo-NAME: the stored record and what draws it."""
 REPORTS: dict[str, Callable[[Path, Path], list[str]]] = {
@@ -81,8 +81,8 @@ def draw(name: str, record: Path, out: Path) -> list[str]:
     if name in REPORTS:
         return REPORTS[name](record, out)
     explanation = storage.load(record)
-    drawing = replace(ANSWERS[name][1](explanation), name=f"demo-{name}")
-    return export.write_drawing(explanation, drawing, out, FORMATS, PRESET)
+    made = replace(ANSWERS[name][1](explanation), name=f"demo-{name}")
+    return drawing.write(explanation, made, out, FORMATS, PRESET)
 
 
 def main() -> None:

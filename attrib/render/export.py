@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
-from attrib.records import Attribution, Explanation, storage
+from attrib.records import LABELS, Attribution, Explanation, Verbatim, storage
+from attrib.render import drawing, view
 from attrib.render import figures as draw
-from attrib.render import view
+from attrib.render.drawing import Drawing
 from attrib.render.figures.style import FORMATS
 from attrib.render.payload import BUDGET
-from attrib.render.tables import write_files
-from attrib.render.view import Side, Special
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A figure with what goes beside it."""
-
-    name: str
-    """Of its files."""
-    figure: Figure
-    caption: str
-    numbers: list[dict[str, object]]
 
 
 def write(explanation: Explanation, folder: Path, formats: Sequence[str]) -> list[str]:
@@ -64,34 +48,19 @@ def figures(explanation: Explanation, folder: Path, formats: Sequence[str], opti
         check(explanation, options, ())
         return files
     # All are drawn before the first is written: what is refused leaves nothing half done.
-    for drawing in list(drawings(explanation, options)):
-        files += write_drawing(explanation, drawing, folder, pictures, options.preset)
+    for made in list(drawings(explanation, options)):
+        files += drawing.write(explanation, made, folder, pictures, options.preset)
     return files
-
-
-def write_drawing(
-    explanation: Explanation, drawing: Drawing, folder: Path, formats: Sequence[str], preset: str
-) -> list[str]:
-    """One figure and what goes beside it; returns the files."""
-    files = draw.drawn(
-        drawing.name, drawing.figure, drawing.caption, formats, preset=preset, numbers=drawing.numbers,
-        metadata=lambda form: draw.record_metadata(explanation, form),
-    )  # fmt: skip
-    return write_files(folder, files)
 
 
 def drawings(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
     """One after the other, as they are asked for."""
-    makers = {
-        "sections": _sections, "prompt": _prompts, "comparison": _comparison, "heads": _heads, "strip": _strip,
-        "track": _track,
-    }  # fmt: skip
     kinds = _able(explanation, options) if options.kinds is None else options.kinds
     check(explanation, options, kinds)
     names: set[str] = set()
     for kind in kinds:
-        for drawing in makers[kind](explanation, options):
-            yield replace(drawing, name=_free(drawing.name, names))
+        for made in _of_kind(explanation, kind, options):
+            yield replace(made, name=_free(made.name, names))
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -145,194 +114,109 @@ def _able(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
     return [kind for kind in FIGURE_KINDS if able[kind]]
 
 
-def _sections(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
-    if not names:
-        raise InputError("this explanation has no mapper; explain again with --mappers")
-    if not explanation.sections:
-        raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
-    for name in names:
-        yield sections(explanation, name, preset=options.preset, top=options.top)
-
-
-def sections(
-    explanation: Explanation, mapper: str, *, preset: str = "neurips-double", top: int | None = None
-) -> Drawing:
-    """The section heatmap."""
-    return Drawing(
-        file_name(f"sections-{mapper}"),
-        draw.section_heatmap(explanation, mapper, preset=preset, top=top),
-        draw.caption(explanation, mapper, preset=preset, top=top),
-        draw.section_numbers(explanation, mapper, preset=preset, top=top),
-    )
-
-
-def _prompts(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    names = (options.method,) if options.method else tuple(explanation.attributions)
-    if not names:
-        raise InputError("this explanation has no method; explain again with --methods")
-    for name in names:
-        yield prompt(explanation, name, preset=options.preset, special=options.special)
-
-
-def prompt(
-    explanation: Explanation, method: str, *, preset: str = "neurips-double", special: Special = "fold"
-) -> Drawing:
-    """The prompt heatmap."""
-    return Drawing(
-        file_name(f"prompt-{method}"),
-        draw.prompt_heatmap(explanation, method, preset=preset, special=special),
-        draw.caption(explanation, method, preset=preset, special=special),
-        draw.prompt_numbers(explanation, method, preset=preset, special=special),
-    )
-
-
-def _comparison(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    yield comparison(explanation, preset=options.preset)
-
-
-def comparison(
-    explanation: Explanation,
-    methods: Sequence[str] | None = None,
-    *,
-    side: Side = "both",
-    preset: str = "neurips-double",
-) -> Drawing:
-    """The methods side by side over the question's words."""
-    return Drawing(
-        "prompt-comparison",
-        draw.method_comparison(explanation, methods, side, preset=preset),
-        draw.comparison_caption(explanation, methods, side, preset=preset),
-        draw.comparison_numbers(explanation, methods, side, preset=preset),
-    )
-
-
-def _heads(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
-    asked = draw.question_part(explanation, options.question_part) if options.question_part is not None else None
-    yield heads(explanation, tokens, asked, preset=options.preset)
-
-
-def heads(
-    explanation: Explanation,
-    tokens: Sequence[int] | None = None,
-    positions: Sequence[int] | None = None,
-    *,
-    preset: str = "neurips-double",
-) -> Drawing:
-    """The layer × head map."""
-    return Drawing(
-        "heads",
-        draw.head_heatmap(explanation, tokens, positions, preset=preset),
-        draw.head_caption(explanation, tokens, positions),
-        draw.head_numbers(explanation, tokens, positions),
-    )
-
-
-def _strip(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    yield strip(explanation, preset=options.preset)
-
-
-def strip(explanation: Explanation, *, preset: str = "neurips-double") -> Drawing:
-    """The answer with its verdicts."""
-    return Drawing(
-        "answer",
-        draw.answer_strip(explanation, preset=preset),
-        draw.strip_caption(explanation, preset=preset),
-        draw.strip_numbers(explanation),
-    )
-
-
-def _track(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
-    tokens = draw.answer_part(explanation, options.answer_part) if options.answer_part is not None else None
-    yield track(explanation, options.mapper, document=options.document, tokens=tokens, preset=options.preset)
-
-
-def track(
-    explanation: Explanation,
-    mapper: str | None = None,
-    *,
-    document: str | None = None,
-    tokens: Sequence[int] | None = None,
-    preset: str = "neurips-double",
-) -> Drawing:
-    """The scores along the documents."""
-    of: dict[str, Any] = {"document": document, "tokens": tokens}
-    return Drawing(
-        file_name(f"track-{draw.track(explanation, mapper, **of).mapper}"),
-        draw.section_track(explanation, mapper, **of, preset=preset),
-        draw.track_caption(explanation, mapper, **of),
-        draw.track_numbers(explanation, mapper, **of),
-    )
-
-
-def file_name(name: str) -> str:
-    """A name from a record as one of a file: it comes from elsewhere and must not name a folder."""
-    return re.sub("[^A-Za-z0-9._-]+", "-", name)[:100]
+def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions) -> Iterator[Drawing]:
+    preset = options.preset
+    answer, question = options.answer_part, options.question_part
+    tokens = draw.answer_part(explanation, answer) if answer is not None else None
+    if kind == "sections":
+        names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
+        if not names:
+            raise InputError("this explanation has no mapper; explain again with --mappers")
+        if not explanation.sections:
+            raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
+        for name in names:
+            yield drawing.sections(explanation, name, preset=preset, top=options.top)
+    elif kind == "prompt":
+        names = (options.method,) if options.method else tuple(explanation.attributions)
+        if not names:
+            raise InputError("this explanation has no method; explain again with --methods")
+        for name in names:
+            yield drawing.prompt(explanation, name, preset=preset, special=options.special)
+    elif kind == "comparison":
+        yield drawing.comparison(explanation, preset=preset)
+    elif kind == "heads":
+        positions = draw.question_part(explanation, question) if question is not None else None
+        yield drawing.heads(explanation, tokens, positions, preset=preset)
+    elif kind == "strip":
+        yield drawing.strip(explanation, preset=preset)
+    else:
+        yield drawing.track(explanation, options.mapper, document=options.document, tokens=tokens, preset=preset)
 
 
 def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
     """What ``--json`` prints."""
-    verdict = explanation.verdict
-    order = [int(i) for i in explanation.ranking]
     return {
         "question": explanation.question,
         "answer": explanation.answer,
         "base_answer": explanation.base_answer,
-        "tokens": [
-            {
-                "text": token.text,
-                "id": token.id,
-                "logprob_base": float(explanation.base.logprob[i]),
-                "logprob_tuned": float(explanation.tuned.logprob[i]),
-                "gain": float(verdict.gain[i]),
-                "verdict": label,
-                "confidence": float(verdict.tokens[i].max()),
-            }
-            for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
-        ],
-        "verdict": {
-            "label": verdict.label,
-            "documents": float(verdict.whole[0]),
-            "base": float(verdict.whole[1]),
-            "neither": float(verdict.whole[2]),
-            "gain_bits": bits(float(verdict.gain.sum())),
-            "shares": {
-                "documents": float(verdict.shares[0]),
-                "base": float(verdict.shares[1]),
-                "neither": float(verdict.shares[2]),
-            },
-        },
-        "sections": [
-            {
-                "id": explanation.sections[i].id,
-                "document": explanation.sections[i].document,
-                "title": explanation.sections[i].title,
-                "lines": explanation.sections[i].lines,
-                "learned": float(verdict.learned[i]),
-                "scores": {
-                    name: {"base": float(m.base.whole[i]), "tuned": float(m.tuned.whole[i])}
-                    for name, m in explanation.mappings.items()
-                },
-            }
-            for i in order
-        ],
+        "tokens": _tokens(explanation),
+        "verdict": _verdict(explanation),
+        "sections": [_section(explanation, int(i)) for i in explanation.ranking],
         "attributions": {name: _attribution(explanation, a) for name, a in explanation.attributions.items()},
         "vocabulary": _vocabulary(explanation),
-        "verbatim": [
-            {
-                "text": found.text,
-                "start": found.start,
-                "end": found.end,
-                "sections": list(dict.fromkeys(found.sections)),
-                "sections_total": found.sections_total,
-                "in_question": found.in_question,
-                "in_control": found.in_control,
-            }
-            for found in explanation.verbatim
-        ],
+        "verbatim": [_verbatim(found) for found in explanation.verbatim],
         "files": files,
     }
+
+
+def _tokens(explanation: Explanation) -> list[dict[str, object]]:
+    verdict = explanation.verdict
+    return [
+        {
+            "text": token.text,
+            "id": token.id,
+            "logprob_base": float(explanation.base.logprob[i]),
+            "logprob_tuned": float(explanation.tuned.logprob[i]),
+            "gain": float(verdict.gain[i]),
+            "verdict": label,
+            "confidence": float(verdict.tokens[i].max()),
+        }
+        for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
+    ]
+
+
+def _verdict(explanation: Explanation) -> dict[str, object]:
+    verdict = explanation.verdict
+    return {
+        "label": verdict.label,
+        **_by_label(verdict.whole),
+        "gain_bits": bits(float(verdict.gain.sum())),
+        "shares": _by_label(verdict.shares),
+    }
+
+
+def _by_label(shares: np.ndarray) -> dict[str, float]:
+    return {label: float(share) for label, share in zip(LABELS, shares, strict=True)}
+
+
+def _section(explanation: Explanation, index: int) -> dict[str, object]:
+    section = explanation.sections[index]
+    return {
+        "id": section.id,
+        "document": section.document,
+        "title": section.title,
+        "lines": section.lines,
+        "learned": float(explanation.verdict.learned[index]),
+        "scores": {
+            name: {"base": float(mapping.base.whole[index]), "tuned": float(mapping.tuned.whole[index])}
+            for name, mapping in explanation.mappings.items()
+        },
+    }
+
+
+def _verbatim(found: Verbatim) -> dict[str, object]:
+    return {
+        "text": found.text,
+        "start": found.start,
+        "end": found.end,
+        "sections": list(dict.fromkeys(found.sections)),
+        "sections_total": found.sections_total,
+        "in_question": found.in_question,
+        "in_control": found.in_control,
+    }
+
+
+_SHARE_NUMBERS = ("base", "tuned", "expected_base", "expected_tuned", "p_base", "p_tuned", "p_difference")
 
 
 def _vocabulary(explanation: Explanation) -> dict[str, object] | None:
@@ -352,18 +236,7 @@ def _vocabulary(explanation: Explanation) -> dict[str, object] | None:
                 "method": share.method,
                 "kind": share.kind,
                 "share_of_tokens": share.token_share,
-                **{
-                    name: number(getattr(share, name)[0])
-                    for name in (
-                        "base",
-                        "tuned",
-                        "expected_base",
-                        "expected_tuned",
-                        "p_base",
-                        "p_tuned",
-                        "p_difference",
-                    )
-                },
+                **{name: number(getattr(share, name)[0]) for name in _SHARE_NUMBERS},
                 "permutations": share.permutations,
             }
             for share in explanation.shares

@@ -14,8 +14,8 @@ from matplotlib.text import Text
 from pypdf import PdfReader
 
 from attrib.records import Explanation
-from attrib.render import export, figures
-from attrib.render.export import Drawing
+from attrib.render import drawing, figures
+from attrib.render.drawing import Drawing
 from tests.make import ODD_TOKENS, make_explanation
 from tests.make_heads import with_heads
 from tests.render import pdf
@@ -23,14 +23,14 @@ from tests.render import pdf
 LONG = ["4.1 " + "A very long title that goes on and on " * 4, "$\\foo$ _x_", "水の章 🙂\nin two lines", ""]
 METHODS = ("attention", "integrated_gradients", "leave_one_out")
 MAKERS: dict[str, Callable[[Explanation, str], Drawing]] = {
-    "sections": lambda e, preset: export.sections(e, "hidden", preset=preset, top=5),
-    "prompt": lambda e, preset: export.prompt(e, "integrated_gradients", preset=preset),
-    "comparison": lambda e, preset: export.comparison(e, preset=preset),
-    "heads": lambda e, preset: export.heads(e, preset=preset),
-    "one head": lambda e, preset: export.heads(e, (0,), (2,), preset=preset),
-    "strip": lambda e, preset: export.strip(e, preset=preset),
-    "track": lambda e, preset: export.track(e, "hidden", preset=preset),
-    "one document": lambda e, preset: export.track(e, "bm25", document="manual-1.md", tokens=(0,), preset=preset),
+    "sections": lambda e, preset: drawing.sections(e, "hidden", preset=preset, top=5),
+    "prompt": lambda e, preset: drawing.prompt(e, "integrated_gradients", preset=preset),
+    "comparison": lambda e, preset: drawing.comparison(e, preset=preset),
+    "heads": lambda e, preset: drawing.heads(e, preset=preset),
+    "one head": lambda e, preset: drawing.heads(e, (0,), (2,), preset=preset),
+    "strip": lambda e, preset: drawing.strip(e, preset=preset),
+    "track": lambda e, preset: drawing.track(e, "hidden", preset=preset),
+    "one document": lambda e, preset: drawing.track(e, "bm25", document="manual-1.md", tokens=(0,), preset=preset),
 }
 
 
@@ -161,9 +161,9 @@ def test_a_figure_is_written_in_each_format_with_caption_and_snippet_the_same_tw
     explanation = record("ordinary")
 
     def made() -> dict[str, bytes]:
-        drawing = export.strip(explanation)
+        strip = drawing.strip(explanation)
         return figures.drawn(
-            "it", drawing.figure, "What 水 is, 50% of it.", figures.FORMATS, preset="icml-double",
+            "it", strip.figure, "What 水 is, 50% of it.", figures.FORMATS, preset="icml-double",
             metadata=lambda form: figures.record_metadata(explanation, form),
         )  # fmt: skip
 
