@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrib.records import Explanation
 from attrib.render import figures as draw
+from attrib.render import view
 from attrib.render.tables import write_files
 from attrib.render.view import Side, Special
 
@@ -117,7 +118,7 @@ def track(
     """The scores along the documents."""
     of: dict[str, Any] = {"document": document, "tokens": tokens}
     return Drawing(
-        file_name(f"track-{draw.track(explanation, mapper, **of).mapper}"),
+        file_name(f"track-{view.track(explanation, mapper, **of).mapper}"),
         draw.section_track(explanation, mapper, **of, preset=preset),
         draw.track_caption(explanation, mapper, **of),
         draw.track_numbers(explanation, mapper, **of),

@@ -16,7 +16,6 @@ from attrib.measures import bits
 from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
 from attrib.records import LABELS, Attribution, Explanation, Verbatim, storage
 from attrib.render import drawing, view
-from attrib.render import figures as draw
 from attrib.render.drawing import Drawing
 from attrib.render.figures.style import FORMATS
 from attrib.render.payload import BUDGET
@@ -88,11 +87,11 @@ def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Figu
     if options.method is not None:
         view.attribution_of(explanation, options.method)
     if options.document is not None:
-        draw.track(explanation, options.mapper, document=options.document)
+        view.track(explanation, options.mapper, document=options.document)
     if options.answer_part is not None:
-        draw.answer_part(explanation, options.answer_part)
+        view.answer_part(explanation, options.answer_part)
     if options.question_part is not None:
-        draw.question_part(explanation, options.question_part)
+        view.question_part(explanation, options.question_part)
     for name, users in _USES.items():
         if getattr(options, name) is not None and not set(users) & set(kinds):
             flag = name.replace("_", "-")
@@ -117,7 +116,7 @@ def _able(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
 def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions) -> Iterator[Drawing]:
     preset = options.preset
     answer, question = options.answer_part, options.question_part
-    tokens = draw.answer_part(explanation, answer) if answer is not None else None
+    tokens = view.answer_part(explanation, answer) if answer is not None else None
     if kind == "sections":
         names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
         if not names:
@@ -135,7 +134,7 @@ def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions)
     elif kind == "comparison":
         yield drawing.comparison(explanation, preset=preset)
     elif kind == "heads":
-        positions = draw.question_part(explanation, question) if question is not None else None
+        positions = view.question_part(explanation, question) if question is not None else None
         yield drawing.heads(explanation, tokens, positions, preset=preset)
     elif kind == "strip":
         yield drawing.strip(explanation, preset=preset)

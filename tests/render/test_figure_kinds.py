@@ -32,25 +32,25 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_words_of_answer_and_question_are_found_where_they_first_stand(explanation: Explanation) -> None:
-    assert figures.answer_part(explanation, "warranty on") == (1, 2)
-    assert figures.answer_part(explanation, "arra") == (1,)
+    assert view.answer_part(explanation, "warranty on") == (1, 2)
+    assert view.answer_part(explanation, "arra") == (1,)
     later = make_explanation(answer_texts=[" Kathe", " saw", " the", " heat"])
-    assert figures.answer_part(later, "the") == (2,)
-    assert figures.answer_part(later, "hea") == (3,)
-    found = figures.question_part(explanation, "the warranty")
+    assert view.answer_part(later, "the") == (2,)
+    assert view.answer_part(later, "hea") == (3,)
+    found = view.question_part(explanation, "the warranty")
     assert [explanation.prompt_tokens[i].text for i in found] == [" the", " warranty"]
     assert set(found) <= set(question_positions(explanation.prompt_tokens, explanation.question))
     # The template's own words are no part of the question.
     for wrong in ("assistant", "no such", "", "  "):
         with pytest.raises(InputError, match="copy it from"):
-            figures.question_part(explanation, wrong)
+            view.question_part(explanation, wrong)
 
 
 # ------------------------------------------------------------------------------------------- heads
 
 
 def test_heads_show_the_share_of_attention_on_the_question(explanation: Explanation) -> None:
-    found = figures.head_map(explanation)
+    found = view.head_map(explanation)
     question = question_positions(explanation.prompt_tokens, explanation.question)
     heads = explanation.tuned.heads
     assert heads is not None
@@ -67,15 +67,15 @@ def test_heads_show_the_share_of_attention_on_the_question(explanation: Explanat
 
 def test_all_positions_before_a_token_take_all_of_its_attention(explanation: Explanation) -> None:
     every = range(len(explanation.prompt_tokens))
-    np.testing.assert_allclose(figures.head_map(explanation, (0,), every).base, 1.0)
-    one, two = (figures.head_map(explanation, (3,), part).base for part in ((1, 2), (5,)))
-    np.testing.assert_allclose(one + two, figures.head_map(explanation, (3,), (1, 2, 5)).base)
+    np.testing.assert_allclose(view.head_map(explanation, (0,), every).base, 1.0)
+    one, two = (view.head_map(explanation, (3,), part).base for part in ((1, 2), (5,)))
+    np.testing.assert_allclose(one + two, view.head_map(explanation, (3,), (1, 2, 5)).base)
 
 
 def test_heads_of_swapped_models_change_sign_and_the_largest_changes_are_framed_and_named(
     explanation: Explanation,
 ) -> None:
-    found, other = figures.head_map(explanation), figures.head_map(swapped(explanation))
+    found, other = view.head_map(explanation), view.head_map(swapped(explanation))
     np.testing.assert_allclose(found.difference, -other.difference)
     layer, head = found.changed[0]
     assert abs(found.difference[layer, head]) == np.abs(found.difference).max()
@@ -84,7 +84,7 @@ def test_heads_of_swapped_models_change_sign_and_the_largest_changes_are_framed_
     shares = f"({found.base[layer, head]:.2f} → {found.tuned[layer, head]:.2f})"
     assert f"layer {layer} head {head} {shares}" in figures.head_caption(explanation)
     same = replace(explanation, tuned=explanation.base)
-    assert figures.head_map(same).changed == ()
+    assert view.head_map(same).changed == ()
     assert "largest changes" not in figures.head_caption(same)
 
 
@@ -93,10 +93,10 @@ def test_heads_that_are_not_there_are_refused_with_the_mend(explanation: Explana
         figures.head_heatmap(make_explanation())
     for tokens, positions in (((99,), None), ((), None), (None, (-1,)), (None, ())):
         with pytest.raises(InputError, match="name some from 0"):
-            figures.head_map(explanation, tokens, positions)
+            view.head_map(explanation, tokens, positions)
     fewer = replace(explanation, tuned=with_heads(explanation, 4, 2).tuned)
     with pytest.raises(InputError, match="different heads"):
-        figures.head_map(fewer)
+        view.head_map(fewer)
 
 
 # ------------------------------------------------------------------------------------------- strip
@@ -214,7 +214,7 @@ def test_sections_stand_in_order_as_wide_as_their_text_and_as_high_as_their_scor
 
 
 def test_a_track_of_one_document_and_one_token_has_their_scores_alone(explanation: Explanation) -> None:
-    found = figures.track(explanation, "hidden", document="manual-2.md", tokens=(2, 3))
+    found = view.track(explanation, "hidden", document="manual-2.md", tokens=(2, 3))
     own = [i for i, section in enumerate(explanation.sections) if section.document == "manual-2.md"]
     assert found.sections == tuple(own)
     side = explanation.mappings["hidden"].tuned
@@ -222,7 +222,7 @@ def test_a_track_of_one_document_and_one_token_has_their_scores_alone(explanatio
     np.testing.assert_allclose(found.tuned.control, side.control[[2, 3]].max(0))
     assert found.tuned.marks.tolist() == (side.q[[2, 3]][:, own] < view.SIGNIFICANT).any(0).tolist()
     assert found.best(1) == (int(found.tuned.scores.argmax()),)
-    added = figures.track(explanation, "bm25", tokens=(2, 3))
+    added = view.track(explanation, "bm25", tokens=(2, 3))
     np.testing.assert_allclose(added.tuned.scores, explanation.mappings["bm25"].tuned.tokens[[2, 3]].sum(0))
 
 
@@ -233,7 +233,7 @@ def test_learned_sections_are_told_apart_and_boundaries_stand_between_documents(
     colours = drawn.get_facecolor()
     assert len({tuple(c) for c in colours[learned]}) == len({tuple(c) for c in colours[~learned]}) == 1
     assert tuple(colours[learned][0]) != tuple(colours[~learned][0])
-    edges = figures.track(explanation, "hidden").edges
+    edges = view.track(explanation, "hidden").edges
     upright = {line.get_xdata()[0] for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1}
     assert upright == {edges[4], edges[8]}
 

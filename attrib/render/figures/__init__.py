@@ -5,15 +5,14 @@ can draw in axes of the caller's. Not covered: several answers in one figure.
 """
 
 from attrib.render.figures.captions import caption, comparison_caption
-from attrib.render.figures.choice import answer_part, question_part
 from attrib.render.figures.comparison import comparison_numbers, method_comparison
 from attrib.render.figures.files import drawn, plain_metadata, record_metadata, save, to_bytes
-from attrib.render.figures.heads import head_caption, head_heatmap, head_map, head_numbers
+from attrib.render.figures.heads import head_caption, head_heatmap, head_numbers
 from attrib.render.figures.heatmap import prompt_heatmap, prompt_numbers, section_heatmap, section_numbers
 from attrib.render.figures.latex import escape, snippet
 from attrib.render.figures.strip import answer_strip, strip_caption, strip_numbers
 from attrib.render.figures.style import COLOURS, FAMILY, FORMATS, MARKERS, PRESETS, SIDES, inches, style, width_of
-from attrib.render.figures.track import section_track, track, track_caption, track_numbers
+from attrib.render.figures.track import section_track, track_caption, track_numbers
 
 __all__ = [
     "COLOURS",
@@ -22,7 +21,6 @@ __all__ = [
     "MARKERS",
     "PRESETS",
     "SIDES",
-    "answer_part",
     "answer_strip",
     "caption",
     "comparison_caption",
@@ -31,14 +29,12 @@ __all__ = [
     "escape",
     "head_caption",
     "head_heatmap",
-    "head_map",
     "head_numbers",
     "inches",
     "method_comparison",
     "plain_metadata",
     "prompt_heatmap",
     "prompt_numbers",
-    "question_part",
     "record_metadata",
     "save",
     "section_heatmap",
@@ -49,7 +45,6 @@ __all__ = [
     "strip_numbers",
     "style",
     "to_bytes",
-    "track",
     "track_caption",
     "track_numbers",
     "width_of",

@@ -9,7 +9,7 @@ import numpy as np
 from attrib.records import Attribution, Explanation
 from attrib.render import view
 from attrib.render.figures.comparison import DAGGER, comparison_plan
-from attrib.render.figures.heatmap import planned_prompt, planned_sections
+from attrib.render.figures.heatplan import planned_prompt, planned_sections
 from attrib.render.figures.style import style
 from attrib.render.view import Heat, Side, Special
 

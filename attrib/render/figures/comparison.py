@@ -14,6 +14,7 @@ from attrib.render import view
 from attrib.render.figures.parts import (
     BAR,
     GAP,
+    Box,
     bar_below,
     cells,
     edges_of,
@@ -49,6 +50,8 @@ _STRIP_ROW, _TITLE = 0.13, 0.18  # inches: a method's row, a panel's title
 _MATRIX, _NUMBER = 1.25, 0.2  # inches: least width of the matrix, cell in which a number fits
 _AGREEMENT = "RdBu"
 DAGGER = "†"
+Arrangement = Literal["line", "row", "stacked"]
+"""All panels in one line; strips in a row, the matrix below; one panel above the other."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class ComparisonPlan:
     width: float
     height: float
     sides: tuple[Literal["base", "tuned"], ...]
-    boxes: tuple[tuple[float, float, float, float], ...]
+    boxes: tuple[Box, ...]
     """Left, top, width and height of each panel: a strip block a side, then the matrix."""
     labelled: tuple[bool, ...]
     """Which panels have the methods' names at their left."""
@@ -135,61 +138,71 @@ def comparison_plan(
         raise InputError(f"side={side!r}: choose both, base or tuned")
     compared, width = view.comparison(explanation, methods), width_of(preset)
     sides: tuple[Literal["base", "tuned"], ...] = ("base", "tuned") if side == "both" else (side,)
-    broken = [bool(view.gap_verdict(explanation.attributions[m])) for m in compared.methods]
-    names = tuple(
-        view.method_label(m) + (f" {DAGGER}" if large else "")
-        for m, large in zip(compared.methods, broken, strict=True)
-    )
-    n = len(names)
+    names, note = _names(explanation, compared.methods)
+    n, blocks = len(names), len(sides)
     label = max(inches(name) for name in names) + _PAD
     left, room = MARGIN + label, width - 2 * MARGIN - label
     if n * LINE > room:
         raise InputError(
             f"{n} methods cannot be labelled in {width} in (preset {preset!r}); name fewer or take a wider preset"
         )
-    most, blocks = len(compared.columns), len(sides)
     # At least as wide as its title.
     square = max(n * LINE, _MATRIX)
-    beside = (room - square - blocks * _GUTTER) / blocks
-    together = (room - (blocks - 1) * _GUTTER) / blocks
-    least = max(most * LINE, title_inches("(b) tuned"))
-    one_line, one_row = beside >= least, together >= least
-    block = beside if one_line else together if one_row else room
-    if block / most < LINE:
+    arrangement, block = _arranged(room, square, blocks, len(compared.columns))
+    if block / len(compared.columns) < LINE:
         compared = view.comparison(explanation, methods, top=max(1, int(block / LINE - 1 - GAP)))
-    if not one_line:
-        square = min(room, max(square, n * _NUMBER))
-    tall = n * (_STRIP_ROW if one_line or one_row else LINE)
     below = max(inches(elide(column.label, COLUMN_LABEL)) for column in compared.columns) + 0.06
-    under = label + 0.06
-    boxes: list[tuple[float, float, float, float]] = []
-    for i in range(blocks):
-        across = left + i * (block + _GUTTER) if one_line or one_row else left
-        down = _TITLE if one_line or one_row else _TITLE + i * (tall + _TITLE)
-        boxes.append((across, down, block, tall))
-    bottom, free = boxes[-1][1] + tall + below + BAR, 0.0
-    if one_line:
+    tall = n * (LINE if arrangement == "stacked" else _STRIP_ROW)
+    boxes = _strips(arrangement, blocks, (left, block, tall))
+    bottom, under, free = boxes[-1][1] + tall + below + BAR, label + 0.06 + BAR, 0.0
+    if arrangement == "line":
         boxes.append((width - MARGIN - square, _TITLE, square, tall))
-        free = _TITLE + tall + under + BAR - bottom
+        free = _TITLE + tall + under - bottom
         bottom += max(0.0, free)
     else:
+        square = min(room, max(square, n * _NUMBER))
         boxes.append((left, bottom + _TITLE, square, tall))
-        bottom += _TITLE + tall + under + BAR
-    note = f"{DAGGER} some row misses its promised sum by over {view.GAP_SHARE:.0%}" if any(broken) else ""
-    notes = [note] if note else []
+        bottom += _TITLE + tall + under
+    # Beside the matrix's names there may be room for the note.
+    fits = free >= foot([note]) and inches(note) <= boxes[-1][0] - MARGIN
     plan = ComparisonPlan(
         width=width,
-        # Beside the matrix's names there may be room for it.
-        height=bottom + (0.0 if free >= foot([note]) and inches(note) <= boxes[-1][0] - MARGIN else foot(notes)),
+        height=bottom + (foot([note]) if note and not fits else 0.0),
         sides=sides,
         boxes=tuple(boxes),
         labelled=tuple(box[0] == left for box in boxes),
-        worded=(*(one_line or one_row or i == blocks - 1 for i in range(blocks)), True),
+        worded=(*(arrangement != "stacked" or i == blocks - 1 for i in range(blocks)), True),
         below=below,
         names=names,
         note=note,
     )
     return plan, compared
+
+
+def _names(explanation: Explanation, methods: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The methods' names, those whose gap is large marked, and what the mark says; empty where none is."""
+    broken = [bool(view.gap_verdict(explanation.attributions[method])) for method in methods]
+    names = [view.method_label(method) for method in methods]
+    marked = tuple(f"{name} {DAGGER}" if large else name for name, large in zip(names, broken, strict=True))
+    return marked, f"{DAGGER} some row misses its promised sum by over {view.GAP_SHARE:.0%}" if any(broken) else ""
+
+
+def _arranged(room: float, square: float, blocks: int, words: int) -> tuple[Arrangement, float]:
+    """How ``blocks`` of strips stand beside the matrix, and the width of each."""
+    least = max(words * LINE, title_inches("(b) tuned"))
+    if (beside := (room - square - blocks * _GUTTER) / blocks) >= least:
+        return "line", beside
+    if (together := (room - (blocks - 1) * _GUTTER) / blocks) >= least:
+        return "row", together
+    return "stacked", room
+
+
+def _strips(arrangement: Arrangement, blocks: int, first: tuple[float, float, float]) -> list[Box]:
+    """A box a block; ``first``: left, width and height of the first."""
+    left, wide, tall = first
+    if arrangement == "stacked":
+        return [(left, _TITLE + i * (tall + _TITLE), wide, tall) for i in range(blocks)]
+    return [(left + i * (wide + _GUTTER), _TITLE, wide, tall) for i in range(blocks)]
 
 
 def _draw_comparison(axes: Sequence[Axes], compared: Comparison, plan: ComparisonPlan) -> None:

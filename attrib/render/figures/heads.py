@@ -6,19 +6,16 @@ Not covered: what the heads do with what they look at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
-from attrib.errors import InputError
 from attrib.records import Explanation
+from attrib.render import view
 from attrib.render.figures.captions import asked
-from attrib.render.figures.choice import checked, quoted
 from attrib.render.figures.parts import BAR, bar_below, bar_beside, new_axes, own_axes, scale, title
 from attrib.render.figures.style import FONT, LINE, MARGIN, figure_of, inches, size, style, width_of
-from attrib.text.units import question_positions
+from attrib.render.view.choice import quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,61 +26,7 @@ _RIGHT = 0.6  # inches: colour bar with ticks and label beside stacked panels
 _NARROW = 0.035  # inches a layer, below which panels are stacked
 _ROW, _LEAST = 0.11, 0.5  # inches: height of a head at most, and of a panel at least
 _TALL = 2.3  # inches: height of a panel at most, so that three fit a page
-_NAMED = 3
-"""Heads that the caption names and (c) frames."""
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-
-
-@dataclass(frozen=True, eq=False)
-class HeadMap:
-    """Share of each head's attention that lies on the chosen positions, mean over the chosen answer tokens."""
-
-    tokens: tuple[int, ...]
-    """Answer tokens; the attention is that of the steps that predict them."""
-    positions: tuple[int, ...]
-    """Of the prompt."""
-    whole: tuple[bool, bool]
-    """Whether these are all answer tokens, and all of the question."""
-    base: Float[np.ndarray, "layer head"]
-    tuned: Float[np.ndarray, "layer head"]
-
-    @property
-    def difference(self) -> Float[np.ndarray, "layer head"]:
-        """tuned − base."""
-        return np.asarray(self.tuned - self.base)
-
-    @property
-    def changed(self) -> tuple[tuple[int, int], ...]:
-        """(layer, head) of the largest changes, largest first; none where nothing changed."""
-        size = np.abs(self.difference)
-        order = np.argsort(-size, axis=None, kind="stable")[:_NAMED]
-        found = [divmod(int(i), size.shape[1]) for i in order]
-        return tuple((layer, head) for layer, head in found if size[layer, head] > 0)
-
-
-def head_map(
-    explanation: Explanation, tokens: Sequence[int] | None = None, positions: Sequence[int] | None = None
-) -> HeadMap:
-    """``tokens`` of the answer (default: all) on ``positions`` of the prompt (default: the question).
-
-    Raises InputError for a record without heads and for indices that do not exist.
-    """
-    base, tuned = explanation.base.heads, explanation.tuned.heads
-    if base is None or tuned is None:
-        raise InputError("this explanation has no attention by head; explain again with -o explain.heads=true")
-    if base.shape != tuned.shape:
-        raise InputError(f"base and tuned have different heads ({base.shape[:2]}, {tuned.shape[:2]}): no map of both")
-    question = question_positions(explanation.prompt_tokens, explanation.question)
-    rows = checked("answer", tokens, len(explanation.answer_tokens))
-    columns = checked("prompt", question if positions is None else positions, len(explanation.prompt_tokens))
-
-    def mass(heads: np.ndarray) -> np.ndarray:
-        return np.asarray(heads[:, :, list(rows)][..., list(columns)].sum(-1).mean(-1), dtype=float)
-
-    return HeadMap(
-        rows, columns, (len(rows) == len(explanation.answer_tokens), set(columns) == set(question)), mass(base),
-        mass(tuned),
-    )  # fmt: skip
 
 
 def head_heatmap(
@@ -97,10 +40,10 @@ def head_heatmap(
     """Layer × head: attention on the question while the answer is predicted, base, tuned and their difference.
 
     ``tokens`` of the answer and ``positions`` of the prompt narrow it down. ``axs``: three axes of the caller's, side
-    by side or one above the other; the preset is then not used. Raises InputError as ``head_map``, and for an unknown
-    preset.
+    by side or one above the other; the preset is then not used. Raises InputError as ``view.head_map`` and for an
+    unknown preset.
     """
-    found = head_map(explanation, tokens, positions)
+    found = view.head_map(explanation, tokens, positions)
     with style():
         axes = (
             own_axes(axs, ("base", "tuned", "tuned − base")) if axs is not None else _new_axes(found, width_of(preset))
@@ -108,7 +51,7 @@ def head_heatmap(
         return _draw(axes, found, _label(explanation, found))
 
 
-def _new_axes(found: HeadMap, width: float) -> list[Axes]:
+def _new_axes(found: view.HeadMap, width: float) -> list[Axes]:
     layers, heads = found.base.shape
     left = MARGIN + LINE + 0.06 + inches(str(heads))
     panel = (width - left - MARGIN - 2 * _GUTTER) / 3
@@ -125,7 +68,7 @@ def _new_axes(found: HeadMap, width: float) -> list[Axes]:
     return new_axes(width, height, boxes)
 
 
-def _draw(axes: Sequence[Axes], found: HeadMap, label: str) -> Figure:
+def _draw(axes: Sequence[Axes], found: view.HeadMap, label: str) -> Figure:
     from matplotlib.colors import Normalize
 
     stacked = bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
@@ -191,7 +134,7 @@ def _frame(ax: Axes, layer: int, head: int) -> None:
     ax.add_patch(Rectangle((layer, head), 1, 1, fill=False, edgecolor="black", linewidth=0.7, clip_on=False))
 
 
-def _label(explanation: Explanation, found: HeadMap) -> str:
+def _label(explanation: Explanation, found: view.HeadMap) -> str:
     """What a colour bar says; as long as it may be under the narrowest panels."""
     if found.whole[1]:
         return "attention on the question"
@@ -203,7 +146,7 @@ def head_caption(
     explanation: Explanation, tokens: Sequence[int] | None = None, positions: Sequence[int] | None = None
 ) -> str:
     """One paragraph for under the map drawn with the same options."""
-    found = head_map(explanation, tokens, positions)
+    found = view.head_map(explanation, tokens, positions)
     layers, heads = found.base.shape
     answer = "the whole answer" if found.whole[0] else quoted(explanation.answer_tokens, found.tokens)
     where = "the question" if found.whole[1] else quoted(explanation.prompt_tokens, found.positions)
@@ -232,7 +175,7 @@ def head_numbers(
     explanation: Explanation, tokens: Sequence[int] | None = None, positions: Sequence[int] | None = None
 ) -> list[dict[str, object]]:
     """The numbers of that map, one row a layer and head."""
-    found = head_map(explanation, tokens, positions)
+    found = view.head_map(explanation, tokens, positions)
     return [
         {
             "layer": layer,

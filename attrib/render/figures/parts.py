@@ -159,6 +159,14 @@ def legend_line(ax: Axes, handles: Sequence[Any], *, left: float, up: float, roo
     ax.legend(handles=list(handles), loc="upper left", bbox_to_anchor=anchor, ncols=columns, **LEGEND)
 
 
+def mark_handle() -> Any:
+    """The dot of a significant score, for a legend."""
+    from matplotlib.lines import Line2D
+
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 2.2, "color": "black", "markeredgewidth": 0}
+    return Line2D([], [], label=f"q < {view.SIGNIFICANT:.2f}", **dot)
+
+
 _HANDLE = 1.1  # font sizes
 LEGEND: dict[str, Any] = {
     "frameon": False, "prop": {"size": 6.0, "family": FAMILY}, "borderpad": 0, "borderaxespad": 0,

@@ -6,20 +6,16 @@ Not covered: sections that the record did not score; they are missing, and the c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from attrib.errors import InputError
 from attrib.measures import cells_to_mark
-from attrib.records import Explanation, MappingSide
-from attrib.records.kind import ScoreKind
+from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.figures.captions import asked
-from attrib.render.figures.choice import checked, quoted
-from attrib.render.figures.parts import label_below, legend_columns, legend_line, new_axes, own_axes, title
+from attrib.render.figures.parts import label_below, legend_columns, legend_line, mark_handle, new_axes, own_axes, title
 from attrib.render.figures.style import (
     COLOURS,
     FONT,
@@ -33,6 +29,7 @@ from attrib.render.figures.style import (
     style,
     width_of,
 )
+from attrib.render.view.choice import quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,109 +41,9 @@ _NAMED_LINE = 0.115  # inches a line of names below
 _LEFT = 0.4  # inches: numbers and label at the left
 _UPRIGHT = 0.75  # inches that the name of a document may take, read from below
 _NAME = 1.4  # inches that the name of a section may take
-_SHARE = 95
-"""Percentile of the control texts' scores that the band reaches to."""
 _LEARNED, _OTHER, _BAND = COLOURS["documents"], "#B8B8B8", "#EBEBEB"
 _NUMBERS = 0.3
 """Share of a panel above the highest score, where numbers stand."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrackSide:
-    """One model's scores."""
-
-    scores: Float[np.ndarray, " section"]
-    control: Float[np.ndarray, " control"]
-    marks: Bool[np.ndarray, " section"]
-    """Whether some chosen answer token has q < SIGNIFICANT."""
-
-    @property
-    def band(self) -> tuple[float, float] | None:
-        """The control texts' 95th percentile and their best; None without control texts."""
-        if not len(self.control):
-            return None
-        return float(np.percentile(self.control, _SHARE)), float(self.control.max())
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """Sections in document order with their scores for the chosen part of the answer."""
-
-    mapper: str
-    kind: ScoreKind
-    sections: tuple[int, ...]
-    """Indices into the record's sections."""
-    owners: tuple[str, ...]
-    """Document of each section."""
-    tokens: tuple[int, ...] | None
-    """Answer tokens; None for question and answer together."""
-    lengths: Float[np.ndarray, " section"]
-    """Characters of heading and text."""
-    learned: Float[np.ndarray, " section"]
-    base: TrackSide
-    tuned: TrackSide
-
-    @property
-    def edges(self) -> Float[np.ndarray, " edge"]:
-        """Where sections begin and the last one ends, characters."""
-        return np.concatenate([[0.0], np.cumsum(self.lengths)])
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """Places at which a document begins."""
-        owners = self.owners
-        return tuple(i for i in range(len(owners)) if not i or owners[i] != owners[i - 1])
-
-    @property
-    def documents(self) -> tuple[str, ...]:
-        """The document of each start."""
-        return tuple(self.owners[i] for i in self.starts)
-
-    def best(self, top: int) -> tuple[int, ...]:
-        """Places of the ``top`` best sections under tuned, best first."""
-        return tuple(int(i) for i in np.argsort(-self.tuned.scores, kind="stable")[:top])
-
-
-def track(
-    explanation: Explanation,
-    mapper: str | None = None,
-    *,
-    document: str | None = None,
-    tokens: Sequence[int] | None = None,
-) -> Track:
-    """``mapper`` (default: the record's last) over one document or all; ``tokens`` of the answer or the whole.
-
-    Raises InputError for a mapper, document or token that the record lacks, and where it has no section.
-    """
-    name = mapper or next(reversed(list(explanation.mappings)), None)
-    if name is None or not explanation.sections:
-        raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
-    mapping, kind = view.mapping_of(explanation, name), view.kind_of(name)
-    have = list(dict.fromkeys(section.document for section in explanation.sections))
-    if document is not None and document not in have:
-        shown = ", ".join(view.visible(name) for name in have[:8]) + (" …" if len(have) > 8 else "")
-        raise InputError(f"no scored section is of document {document!r}; there are {shown}")
-    at = [i for i, section in enumerate(explanation.sections) if document in (None, section.document)]
-    rows = None if tokens is None else checked("answer", tokens, len(explanation.answer_tokens))
-
-    def side(one: MappingSide) -> TrackSide:
-        if rows is None:
-            scores, control, q = one.whole, one.control_whole, one.q
-        else:
-            scores, control = (view.reduced(block, [rows], kind)[0] for block in (one.tokens, one.control))
-            q = one.q[list(rows)]
-        return TrackSide(
-            np.asarray(scores[at], dtype=float),
-            np.asarray(control, dtype=float),
-            np.asarray((q[:, at] < view.SIGNIFICANT).any(0)),
-        )
-
-    lengths = [float(max(len(explanation.sections[i].full_text), 1)) for i in at]
-    owners = tuple(explanation.sections[i].document for i in at)
-    return Track(
-        name, kind, tuple(at), owners, rows, np.array(lengths), explanation.verdict.learned[at], side(mapping.base),
-        side(mapping.tuned),
-    )  # fmt: skip
 
 
 def section_track(
@@ -166,7 +63,7 @@ def section_track(
     """
     if top < 1:
         raise InputError(f"top={top}: a track names at least one section; give top=1 or more")
-    found = track(explanation, mapper, document=document, tokens=tokens)
+    found = view.track(explanation, mapper, document=document, tokens=tokens)
     with style():
         own = own_axes(axs, ("base", "tuned")) if axs is not None else None
         axes = own or _new_axes(explanation, found, top, width_of(preset))
@@ -174,7 +71,7 @@ def section_track(
         return figure_of(axes[0])
 
 
-def _new_axes(explanation: Explanation, found: Track, top: int, width: float) -> list[Axes]:
+def _new_axes(explanation: Explanation, found: view.Track, top: int, width: float) -> list[Axes]:
     panel = width - _LEFT - MARGIN
     handles = [handle.get_label() for handle in _handles(found)]
     legend = -(-len(handles) // legend_columns(handles, width - 2 * MARGIN)) * _LEGEND + 0.02
@@ -185,7 +82,7 @@ def _new_axes(explanation: Explanation, found: Track, top: int, width: float) ->
     return new_axes(width, height, [(_LEFT, top, panel, _PANEL) for top in tops])
 
 
-def _below_axis(found: Track, panel: float) -> float:
+def _below_axis(found: view.Track, panel: float) -> float:
     """Inches under the lower panel that documents' names take."""
     names, upright = _document_names(found, panel)
     if upright:
@@ -193,7 +90,7 @@ def _below_axis(found: Track, panel: float) -> float:
     return (LINE + 0.02 if any(name for name, _, _ in names) else 0.0) + LINE + 0.06
 
 
-def _draw(axes: Sequence[Axes], explanation: Explanation, found: Track, top: int) -> None:
+def _draw(axes: Sequence[Axes], explanation: Explanation, found: view.Track, top: int) -> None:
     sides = (found.base, found.tuned)
     values = np.concatenate([value for side in sides for value in (side.scores, side.control)])
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
@@ -228,7 +125,7 @@ def _draw(axes: Sequence[Axes], explanation: Explanation, found: Track, top: int
     legend_line(axes[0], handles, left=_LEFT - MARGIN, up=_HEAD + lines * _LEGEND - 0.01, room=room)
 
 
-def _panel(ax: Axes, found: Track, side: TrackSide, limits: tuple[float, float]) -> None:
+def _panel(ax: Axes, found: view.Track, side: view.TrackSide, limits: tuple[float, float]) -> None:
     """Band, sections, marks, boundaries."""
     from matplotlib.collections import PolyCollection
     from matplotlib.ticker import MaxNLocator
@@ -262,7 +159,7 @@ def _panel(ax: Axes, found: Track, side: TrackSide, limits: tuple[float, float])
         spine.set_linewidth(0.5)
 
 
-def _numbers(ax: Axes, found: Track, best: Sequence[int], limits: tuple[float, float]) -> None:
+def _numbers(ax: Axes, found: view.Track, best: Sequence[int], limits: tuple[float, float]) -> None:
     """Ranks of the best sections above the panel, apart from each other, a thin line down to each."""
     wide, tall = size(ax)
     middles = (found.edges[:-1] + found.edges[1:]) / 2 / found.edges[-1]
@@ -296,7 +193,7 @@ def _apart(places: Sequence[float], least: float) -> list[float]:
     return moved
 
 
-def _document_names(found: Track, wide: float) -> tuple[list[tuple[str, int, int]], bool]:
+def _document_names(found: view.Track, wide: float) -> tuple[list[tuple[str, int, int]], bool]:
     """Each document's name (empty where it finds no room), its first section and the one after; whether they are read
     from below.
 
@@ -318,7 +215,7 @@ def _document_names(found: Track, wide: float) -> tuple[list[tuple[str, int, int
     ], False
 
 
-def _names(explanation: Explanation, found: Track, top: int, room: float) -> tuple[str, ...]:
+def _names(explanation: Explanation, found: view.Track, top: int, room: float) -> tuple[str, ...]:
     """``1 Warranty   2 Claims``: the best sections in lines of ``room`` inches, each name whole or elided."""
     lines: list[str] = []
     for rank, i in enumerate(found.best(top), start=1):
@@ -331,7 +228,7 @@ def _names(explanation: Explanation, found: Track, top: int, room: float) -> tup
     return tuple(lines)
 
 
-def _handles(found: Track) -> list[Any]:
+def _handles(found: view.Track) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -341,18 +238,11 @@ def _handles(found: Track) -> list[Any]:
     ]
     if len(found.tuned.control):
         handles += [
-            Patch(color=_BAND, linewidth=0, label=f"{_SHARE}% of control texts"),
+            Patch(color=_BAND, linewidth=0, label=f"{view.BAND_SHARE}% of control texts"),
             Line2D([], [], color="black", linewidth=0.7, linestyle=(0, (4, 2)), label="best control text"),
         ]
     if found.base.marks.any() or found.tuned.marks.any():
-        dot: dict[str, Any] = {
-            "marker": "o",
-            "linestyle": "",
-            "markersize": 2.2,
-            "color": "black",
-            "markeredgewidth": 0,
-        }
-        handles.append(Line2D([], [], label=f"q < {view.SIGNIFICANT:.2f}", **dot))
+        handles.append(mark_handle())
     return handles
 
 
@@ -372,7 +262,7 @@ def track_caption(
     top: int = 6,
 ) -> str:
     """One paragraph for under the track drawn with the same options."""
-    found = track(explanation, mapper, document=document, tokens=tokens)
+    found = view.track(explanation, mapper, document=document, tokens=tokens)
     what = "question and answer" if found.tokens is None else quoted(explanation.answer_tokens, found.tokens)
     scored, total = len(explanation.sections), explanation.sections_total
     if document is not None:
@@ -396,8 +286,8 @@ def track_caption(
     )
     if len(found.tuned.control):
         lines.append(
-            f"Control: {len(found.tuned.control):,} texts that neither model was tuned on; band: {_SHARE}% of their"
-            " scores, dashes: the best (the best of more texts is higher by chance alone)."
+            f"Control: {len(found.tuned.control):,} texts that neither model was tuned on; band: {view.BAND_SHARE}% of"
+            " their scores, dashes: the best (the best of more texts is higher by chance alone)."
         )
         lines += _about_marks(explanation, found)
     named = min(top, len(found.sections))
@@ -407,7 +297,7 @@ def track_caption(
     return " ".join([*lines, *([found.kind.caveat] if found.kind.caveat else [])])
 
 
-def _about_marks(explanation: Explanation, found: Track) -> list[str]:
+def _about_marks(explanation: Explanation, found: view.Track) -> list[str]:
     """What a dot is; where there is none, whether the test could have made one."""
     against = f"q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg)"
     if found.base.marks.any() or found.tuned.marks.any():
@@ -435,7 +325,7 @@ def track_numbers(
     tokens: Sequence[int] | None = None,
 ) -> list[dict[str, object]]:
     """Every section in order, then every control text; the columns that a control text lacks are empty."""
-    found = track(explanation, mapper, document=document, tokens=tokens)
+    found = view.track(explanation, mapper, document=document, tokens=tokens)
     edges = found.edges
     rows: list[dict[str, object]] = []
     for i, at in enumerate(found.sections):

@@ -14,6 +14,7 @@ from attrib.render.view.answer import (
     row_unit,
     verdict_spans,
 )
+from attrib.render.view.choice import answer_part, question_part
 from attrib.render.view.columns import (
     Column,
     Special,
@@ -26,6 +27,7 @@ from attrib.render.view.columns import (
     template_share,
 )
 from attrib.render.view.completeness import GAP_SHARE, Gap, gap_line, gap_note, gap_verdict, gaps
+from attrib.render.view.heads import HeadMap, head_map
 from attrib.render.view.heat import Heat, prompt_heat, section_heat
 from attrib.render.view.kinds import (
     LEARNED,
@@ -50,18 +52,24 @@ from attrib.render.view.labels import (
     visible,
 )
 from attrib.render.view.sections import SectionRow, section_rows, snippet
+from attrib.render.view.track import BAND_SHARE, Track, TrackSide, track
 
 __all__ = [
+    "BAND_SHARE",
     "GAP_SHARE",
     "LEARNED",
     "SIGNIFICANT",
     "Column",
     "Comparison",
     "Gap",
+    "HeadMap",
     "Heat",
     "SectionRow",
     "Side",
     "Special",
+    "Track",
+    "TrackSide",
+    "answer_part",
     "answer_rows",
     "attribution_of",
     "chance_correlation",
@@ -75,6 +83,7 @@ __all__ = [
     "gap_note",
     "gap_verdict",
     "gaps",
+    "head_map",
     "joined_label",
     "kind_of",
     "looked_at",
@@ -88,6 +97,7 @@ __all__ = [
     "percents",
     "prompt_columns",
     "prompt_heat",
+    "question_part",
     "reduced",
     "require_rows",
     "row_unit",
@@ -100,6 +110,7 @@ __all__ = [
     "template_positions",
     "template_share",
     "token_label",
+    "track",
     "verdict_line",
     "verdict_spans",
     "visible",

@@ -14,13 +14,14 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 
 from attrib.errors import InputError
+from attrib.options.methods import Unit
 from attrib.records import Explanation
 from attrib.records.kind import ScoreKind
 from attrib.render.view.answer import require_rows
 from attrib.render.view.columns import Column, fold
 from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_of
 from attrib.render.view.labels import joined_label
-from attrib.text.units import Unit, question_units
+from attrib.text.units import question_units
 
 Side = Literal["both", "base", "tuned"]
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.measures import bits
+from attrib.options.methods import Unit, UnitName
 from attrib.records import LABELS, Explanation, Label
 from attrib.records.kind import ScoreKind
 from attrib.render.view.labels import joined_label
-from attrib.text.units import Unit, UnitName, units, words
+from attrib.text.units import units, words
 
 RowUnit = UnitName | Literal["span"]
 

@@ -13,11 +13,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from attrib.errors import InputError
+from attrib.options.methods import Unit
 from attrib.records import Attribution, Explanation
 from attrib.records.kind import ScoreKind
 from attrib.render.view.kinds import attribution_of, mapping_of
 from attrib.render.view.labels import joined_label, section_label
-from attrib.text.units import Unit
 from attrib.text.units import template_positions as positions_of_template
 
 Special = Literal["show", "fold", "hide"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.records import Explanation, Token
-from attrib.render import view
+from attrib.render.view.labels import joined_label, visible
 from attrib.text.units import question_positions
 
 
@@ -32,7 +32,7 @@ def _part(what: str, tokens: Sequence[Token], places: Sequence[int], text: str) 
     wanted = text.strip()
     at = _place(whole, wanted)
     if at < 0:
-        shown = view.visible(whole.strip())
+        shown = visible(whole.strip())
         raise InputError(
             f"{what}-part {text!r}: the {what} does not have it; copy it from “{shown[:80]}{'…' * (len(shown) > 80)}”"
         )
@@ -63,4 +63,4 @@ def checked(what: str, chosen: Sequence[int] | None, size: int) -> tuple[int, ..
 
 def quoted(tokens: Sequence[Token], chosen: Sequence[int]) -> str:
     """``“thirty-six”``: the chosen tokens' text, an ellipsis where some between them are missing."""
-    return f"“{view.joined_label(tokens, chosen)}”"
+    return f"“{joined_label(tokens, chosen)}”"
