@@ -154,15 +154,15 @@ def comparison_plan(
     below = max(inches(elide(column.label, COLUMN_LABEL)) for column in compared.columns) + 0.06
     tall = n * (LINE if arrangement == "stacked" else _STRIP_ROW)
     boxes = _strips(arrangement, blocks, (left, block, tall))
-    bottom, under, free = boxes[-1][1] + tall + below + BAR, label + 0.06 + BAR, 0.0
+    bottom, under, free = boxes[-1][1] + tall + below + BAR, label + 0.06, 0.0
     if arrangement == "line":
         boxes.append((width - MARGIN - square, _TITLE, square, tall))
-        free = _TITLE + tall + under - bottom
+        free = _TITLE + tall + under + BAR - bottom
         bottom += max(0.0, free)
     else:
         square = min(room, max(square, n * _NUMBER))
         boxes.append((left, bottom + _TITLE, square, tall))
-        bottom += _TITLE + tall + under
+        bottom += _TITLE + tall + under + BAR
     # Beside the matrix's names there may be room for the note.
     fits = free >= foot([note]) and inches(note) <= boxes[-1][0] - MARGIN
     plan = ComparisonPlan(
