@@ -190,23 +190,6 @@ def _read_block(folder: Path, wanted: str | None = None) -> Block | str:
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks(Sequence[np.ndarray]):
-    """An array block by block: mapped where one is asked for (each then counts as an open file), read in a loop."""
-
-    blocks: tuple[Block, ...]
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.blocks)
-
-    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]
-        return self.blocks[number].map(self.name)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (block.read(self.name) for block in self.blocks)
-
-
-@dataclass(frozen=True, eq=False)
 class IndexPart:
     """What one encoder made of all texts."""
 
@@ -290,13 +273,10 @@ class Index:
     def array(self, part: str, array: str) -> Iterator[tuple[int, np.ndarray]]:
         """Block after block: the number of its first row (of all rows of the array), and its rows, in memory."""
         first = 0
-        for rows in self.blocks(part, array):
+        for block in self._find(part, array).blocks:
+            rows = block.read(array)
             yield first, rows
             first += len(rows)
-
-    def blocks(self, part: str, array: str) -> Blocks:
-        """The same without the numbers, as often as you like: for ``top_k`` and ``faiss_index``."""
-        return Blocks(self._find(part, array).blocks, array)
 
     def owners(self, part: str, array: str) -> Int[np.ndarray, " row"]:
         """Number of the text that each row of an array belongs to."""

@@ -136,13 +136,13 @@ def test_arrays_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
     index = build(made(), [Fake()], tmp_path)
     # No copy in memory: what is written to the file shows.
     block = index.parts["embedding"].blocks[0]
-    for rows in (index.rows("embedding", "gain", 22), index.blocks("embedding", "gain")[0]):
+    for rows in (index.rows("embedding", "gain", 22), block.map("gain")):
         assert rows[-1] == np.load(block.folder / "gain.npy")[-1]
         with (block.folder / "gain.npy").open("r+b") as file:
             file.seek(-8, os.SEEK_END)
             file.write(np.random.default_rng().random(1).tobytes())
         assert rows[-1] == np.load(block.folder / "gain.npy")[-1]
-    for rows in (index.rows("embedding", "states", 0), index.blocks("embedding", "states")[0]):
+    for rows in (index.rows("embedding", "states", 0), block.map("states")):
         with pytest.raises(ValueError, match="read-only"):
             rows[:] = 0
     # numpy itself reads the same.
@@ -159,12 +159,10 @@ def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     try:
         lengths = [len(section.full_text) for section in corpus.sections]
         assert [index.rows("embedding", "a", i)[0] for i in range(400)] == lengths
-        blocks = index.blocks("embedding", "a")
-        assert len(blocks) == 400
         for _ in range(2):
-            assert [int(block[0]) for block in blocks] == lengths
+            assert [int(rows[0]) for _, rows in index.array("embedding", "a")] == lengths
         with pytest.raises(InputError, match="Too many open files"):
-            [blocks[number] for number in range(400)]
+            [block.map("a") for block in index.parts["embedding"].blocks]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
