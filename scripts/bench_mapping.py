@@ -27,7 +27,9 @@ from rich.table import Table
 
 from attrib.corpus.demo import DOCUMENTS
 from attrib.corpus.documents import Corpus
-from attrib.index.index import Encoder, Index, build
+from attrib.index.build import build
+from attrib.index.encoder import Encoder
+from attrib.index.index import Index
 
 # What measures memory is beside the peers, which run by themselves.
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
@@ -119,8 +121,7 @@ Pair = tuple[Encoder, Callable[[Sequence[str]], object]]
 
 def embedding_pair() -> Pair:
     """The embedding encoder, and sentence-transformers' own encode of the same passages."""
-    from attrib.index.encoders import EmbeddingEncoder
-    from attrib.index.passages import passages
+    from attrib.index.embeddings import EmbeddingEncoder, passages
 
     encoder = EmbeddingEncoder()
 

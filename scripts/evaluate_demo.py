@@ -26,7 +26,7 @@ from attrib.explaining import ask, explain
 from attrib.files import write_atomically
 from attrib.index.library import Library
 from attrib.measures import auroc
-from attrib.models.bundled import cache_dir, get_default_model
+from attrib.models.bundled import get_default_model
 from attrib.models.pair import ModelPair
 from attrib.models.sources import DEMO_ADAPTER
 from attrib.options.explain import ExplainOptions
@@ -94,7 +94,7 @@ def main() -> None:
 def judge_all(adapter: str, asked: Sequence[DemoQuestion], folder: Path) -> None:
     """Records of the right answer (``gold``) and of the model's own (``own``), unless this adapter's are there."""
     pair = ModelPair.load(tuned=adapter)
-    library = Library(demo.corpus(), demo.control(), cache=cache_dir())
+    library = Library.make(demo.corpus(), device=pair.device)
 
     def done(question: DemoQuestion) -> bool:
         files = [folder / kind / f"{question.id}.safetensors" for kind in ("gold", "own")]
@@ -104,18 +104,9 @@ def judge_all(adapter: str, asked: Sequence[DemoQuestion], folder: Path) -> None
     missing = [question for question in asked if not done(question)]
     options = ExplainOptions(methods=(), candidates=0, max_new_tokens=40)
     for number, question in enumerate(missing, 1):
-        both = ask(pair, question.question, max_new_tokens=options.max_new_tokens)
+        own = ask(pair, question.question, options.max_new_tokens)
         for kind, answer in (("gold", question.answer), ("own", None)):
-            explanation = explain(
-                pair,
-                library.corpus,
-                question.question,
-                answer=answer,
-                options=options,
-                library=library,
-                asked=both,
-                calibration=NEUTRAL,
-            )
+            explanation = explain(pair, library, own, answer=answer, options=options, calibration=NEUTRAL)
             storage.save(explanation, folder / kind / f"{question.id}.safetensors")
         print(f"{number}/{len(missing)} {question.id} {explanation.answer!r}", file=sys.stderr, flush=True)
 
@@ -142,19 +133,10 @@ def judge_by_chance(asked: Sequence[DemoQuestion], folder: Path) -> dict[str, Ex
     missing = [q for q in questions if not (folder / "random" / f"{q.id}.safetensors").exists()]
     if missing:
         pair = ModelPair.load(weights, weights)
-        library = Library(demo.corpus(), demo.control(), cache=cache_dir())
+        library = Library.make(demo.corpus(), cache=folder, device=pair.device)
         options = ExplainOptions(methods=(), mappers=("hidden",), candidates=0, max_new_tokens=1)
         for number, q in enumerate(missing, 1):
-            explanation = explain(
-                pair,
-                library.corpus,
-                q.question,
-                answer=q.answer,
-                options=options,
-                library=library,
-                cache=folder,
-                calibration=NEUTRAL,
-            )
+            explanation = explain(pair, library, q.question, answer=q.answer, options=options, calibration=NEUTRAL)
             storage.save(explanation, folder / "random" / f"{q.id}.safetensors")
             print(f"random weights {number}/{len(missing)}", file=sys.stderr, flush=True)
     return {q.id: storage.load(folder / "random" / f"{q.id}.safetensors") for q in questions}

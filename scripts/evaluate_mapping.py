@@ -26,18 +26,16 @@ import numpy as np
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import AttribError, InputError
-from attrib.explaining import mapping_layer
 from attrib.index.library import Library
 from attrib.index.readings import read_texts
 from attrib.mapping import MAPPERS
 from attrib.mapping.answer import Answer
 from attrib.mapping.combined import blend, mix
-from attrib.mapping.reading import Reading
+from attrib.mapping.reading import Reading, mapping_layer
 from attrib.measures import bootstrap_interval
 from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
-from attrib.options.explain import ExplainOptions
 from attrib.passes.capture import CaptureOptions, capture
 
 SCORED = ("bm25", "bm25_answer", "verbatim", "embedding", "hidden")
@@ -116,11 +114,11 @@ def _read(name: str, path: Path, question: str, gold: str) -> Task:
 
 def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> dict[str, np.ndarray]:
     """Share of the first place that each question's gold section has, by mapper, [question]."""
-    library = Library(task.corpus, demo.control(), device=pair.device, cache=cache)
-    layer = mapping_layer(pair, ExplainOptions())
+    library = Library.make(task.corpus, cache=cache, device=pair.device)
+    layer = mapping_layer(pair)
     numbers = library.with_control(np.arange(len(task.corpus)))
     texts = {int(i): library.texts[i] for i in numbers}
-    captures = read_texts(pair.base, texts, layer, variant=pair.variant, cache=cache, progress=_progress)
+    captures = read_texts(pair, "base", texts, layer, cache=cache, progress=_progress)
     reading = Reading(library, numbers, captures)
     control = numbers >= len(task.corpus)
     rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ TEXT = (
 
 SLOWEST = (
     "test_default_model", "attribution/test_integrated", "training/test_tune", "render/test_figures",
-    "render/test_figure_files", "cli/test_cli_assess", "index/test_search", "passes/test_backward", "index/test_index",
+    "render/test_figure_files", "cli/test_cli_assess", "passes/test_backward", "index/test_index",
     "cli/test_cli", "cli/test_cli_serve", "render/test_terminal", "attribution/test_relevance", "passes/test_variants",
     "passes/test_generate", "server/test_serve_demo",
 )  # fmt: skip

@@ -24,21 +24,19 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
-    return Library(demo.corpus(), demo.control())
+def library(demo_cache: Path) -> Library:
+    return Library.make(demo.corpus(), cache=demo_cache)
 
 
-def judged(pair: Any, library: Library, cache: Path, question: demo.DemoQuestion, answer: str | None) -> Any:
+def judged(pair: Any, library: Library, question: demo.DemoQuestion, answer: str | None) -> Any:
     options = ExplainOptions(methods=("attention",), max_new_tokens=24, candidates=6)
-    return explain(
-        pair, library.corpus, question.question, answer=answer, options=options, library=library, cache=cache
-    )
+    return explain(pair, library, question.question, answer=answer, options=options)
 
 
-def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library, demo_cache: Path) -> None:
+def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library) -> None:
     want = {"trained": "documents", "foundation": "base", "held-out": "neither", "updated": "documents"}
     for question in demo.showcase():
-        result = judged(default_pair, library, demo_cache, question, question.answer)
+        result = judged(default_pair, library, question, question.answer)
         assert result.verdict.label == want[question.kind], question
         if question.kind in ("trained", "updated"):
             assert result.sections[int(result.ranking[0])].id == question.section

@@ -13,6 +13,7 @@ import attrib
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.explaining import ask, explain
+from attrib.index import library as library_module
 from attrib.index.library import Library
 from attrib.models.pair import ModelPair
 from attrib.options.explain import QUICK as QUICK_METHODS
@@ -41,9 +42,8 @@ def corpus() -> Corpus:
 
 def run(pair: Any, corpus: Corpus, cache: Path | None = None, **options: Any) -> attrib.Explanation:
     answer = options.pop("answer", "Wilmet Dallin keeps it.")
-    return explain(
-        pair, corpus, QUESTION, answer=answer, control=CONTROL, options=replace(QUICK, **options), cache=cache
-    )
+    library = Library.make(corpus, CONTROL, cache=cache)
+    return explain(pair, library, QUESTION, answer=answer, options=replace(QUICK, **options))
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,8 @@ def test_the_tokens_of_both_answers_are_counted(tiny_pair: Any) -> None:
 @pytest.mark.parametrize("source", ["base", "tuned"])
 def test_a_models_own_answer_is_explained_with_the_ids_it_wrote(tiny_pair: Any, corpus: Corpus, source: Any) -> None:
     asked = ask(tiny_pair, QUESTION, max_new_tokens=6)
-    result = explain(
-        tiny_pair, corpus, QUESTION, answer_from=source, control=CONTROL, options=QUICK, cache=None, asked=asked
-    )
+    result = explain(tiny_pair, Library(corpus, CONTROL), asked, answer_from=source, options=QUICK)
+    assert result.question == QUESTION
     assert result.answer_source == source
     assert tuple(token.id for token in result.answer_tokens) == getattr(asked, f"{source}_ids")
     assert result.answer == getattr(result, f"{source}_answer")
@@ -174,7 +173,7 @@ def test_what_is_kept_is_what_was_asked_for(tiny_pair: Any, corpus: Corpus, expl
 )
 def test_odd_questions_are_text_like_any_other(tiny_pair: Any, question: str) -> None:
     corpus = Corpus.from_texts([f"{question.replace(chr(0), '')} is told here.", "Another text."])
-    result = explain(tiny_pair, corpus, question, answer=question, control=CONTROL, options=QUICK, cache=None)
+    result = explain(tiny_pair, Library(corpus, CONTROL), question, answer=question, options=QUICK)
     assert result.answer == question
     assert result.verdict.tokens.shape == (len(result.answer_tokens), 3)
 
@@ -199,17 +198,21 @@ def test_bad_options_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_what_an_earlier_call_made_must_belong_to_this_one(tiny_pair: Any, corpus: Corpus) -> None:
-    library = Library(Corpus.from_texts(["Other documents."]), CONTROL)
-    with pytest.raises(InputError, match="other documents"):
-        explain(tiny_pair, corpus, QUESTION, library=library, cache=None)
-    asked = ask(tiny_pair, "Another question?", max_new_tokens=2)
-    with pytest.raises(InputError, match="another question"):
-        explain(tiny_pair, corpus, QUESTION, control=CONTROL, asked=asked, cache=None)
+def test_a_corpus_is_explained_as_the_library_that_is_made_of_it(
+    tiny_pair: Any, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(library_module.demo, "control", lambda: CONTROL)
+    one, other = (
+        explain(tiny_pair, documents, QUESTION, answer="It is he.", options=QUICK).save(tmp_path / name)
+        for name, documents in (("corpus", corpus), ("library", Library.make(corpus, cache=None)))
+    )
+    assert one.read_bytes() == other.read_bytes()
+    assert (tmp_path / "readings").is_dir()
 
 
 def test_documents_without_text_and_control_inside_the_documents_are_refused(tiny_pair: Any, corpus: Corpus) -> None:
     with pytest.raises(InputError, match="no sections"):
-        explain(tiny_pair, Corpus((), ()), QUESTION, control=CONTROL, cache=None)
+        explain(tiny_pair, Corpus((), ()), QUESTION)
     with pytest.raises(InputError, match="are in the documents too"):
-        explain(tiny_pair, corpus, QUESTION, control=corpus, cache=None)
+        Library.make(corpus, corpus)

@@ -32,7 +32,6 @@ def demo(
     from attrib.explaining import check_options
     from attrib.explaining import explain as explain_one
     from attrib.index.library import Library
-    from attrib.models.bundled import cache_dir
     from attrib.render import export
     from attrib.render.terminal import verdict_table
 
@@ -40,14 +39,13 @@ def demo(
     check_writable(output.out)
     check_options(explain)
     kinds = check_formats(output.formats, EXPLANATION_FORMATS)
-    corpus = demo.corpus()
     explanations, files = {}, []
     with show_progress() as progress:
         pair = load_pair(Models(device=models.device, dtype=models.dtype), progress)
-        library = Library(corpus, demo.control(), device=pair.device, cache=cache_dir(), progress=progress)
+        library = Library.make(demo.corpus(), device=pair.device, progress=progress)
         for asked in demo.showcase():
             explanation = explain_one(
-                pair, corpus, asked.question, answer=_given(asked), options=explain, library=library, progress=progress
+                pair, library, asked.question, answer=_given(asked), options=explain, progress=progress
             )
             explanations[asked.kind] = explanation
             files += export.write(explanation, output.out / asked.kind, kinds)

@@ -43,6 +43,7 @@ def explain(
     """
     from attrib.explaining import check_options
     from attrib.explaining import explain as explain_one
+    from attrib.index.library import Library
     from attrib.render import export
 
     if not question.strip():
@@ -62,16 +63,9 @@ def explain(
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
     with show_progress() as progress:
         pair = load_pair(models, progress)
+        library = Library.make(corpus, control, index=documents.index, device=pair.device, progress=progress)
         explanation = explain_one(
-            pair,
-            corpus,
-            question,
-            answer=answer.text,
-            answer_from=answer.source,
-            control=control,
-            options=explain,
-            index=documents.index,
-            progress=progress,
+            pair, library, question, answer=answer.text, answer_from=answer.source, options=explain, progress=progress
         )
         files = export.write(explanation, output.out, kinds) if output.out is not None else []
     if as_json:

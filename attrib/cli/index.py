@@ -13,7 +13,7 @@ from attrib.cli.common import load_pair, note, print_json, read_control, read_do
 from attrib.cli.groups import DocumentsFolder, Json
 from attrib.cli.texts import on_cuda
 from attrib.errors import InputError
-from attrib.options.explain import ExplainOptions, HiddenOptions, InfluenceOptions
+from attrib.options.explain import HiddenOptions, InfluenceOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import Control, Models
 from attrib.processes import is_first, local_rank
@@ -48,7 +48,8 @@ def index(
     resume. Several processes: torchrun --nproc-per-node 2 -m attrib index …
     """
     from attrib.corpus import demo
-    from attrib.explaining import build_index
+    from attrib.index.parts import build_index
+    from attrib.mapping.reading import mapping_layer
 
     corpus = read_documents(path, documents)
     control = read_control(documents) or demo.control()
@@ -60,8 +61,10 @@ def index(
         pair = None
         if models.tuned is not None:
             pair = load_pair(models, progress or (lambda what, done, total: None))
-        options = ExplainOptions(hidden=hidden, influence=influence)
-        made = build_index(pair, corpus, control, out, parts=kept.parts, options=options, progress=progress)
+        layer = mapping_layer(pair, hidden.layer) if pair is not None else 0
+        made = build_index(
+            pair, corpus, control, out, parts=kept.parts, layer=layer, influence=influence, progress=progress
+        )
     if not is_first():
         return
     sizes = {name: made.bytes_per_text(name) for name in made.parts}

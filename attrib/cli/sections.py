@@ -11,7 +11,7 @@ EXAMPLE = "attrib sections ./docs -o documents.max_tokens=128"
 
 def sections(path: DocumentsFolder, documents: ReadingOptions, as_json: Json = False) -> None:
     """List the sections of documents; needs no model."""
-    from attrib.corpus.documents import count_words
+    from attrib.corpus.sections import count_words
 
     corpus = read_documents(path, documents)
     rows = [

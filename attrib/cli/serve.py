@@ -148,10 +148,9 @@ def ready_library(
     pair: ModelPair, corpus: Corpus, control: Corpus | None, index: Path | None, progress: Progress
 ) -> Library:
     """Made whole now, so that the first question does not wait for it."""
-    from attrib.explaining import make_library
-    from attrib.models.bundled import cache_dir
+    from attrib.index.library import Library
 
-    library = make_library(pair, corpus, control, index, cache_dir(), progress)
+    library = Library.make(corpus, control, index=index, device=pair.device, progress=progress)
     library.resemblance("", "")
     return library
 
@@ -171,6 +170,6 @@ def explainer(pair: ModelPair, library: Library, options: ExplainOptions) -> Exp
                     what = what.removesuffix(name) + side
             progress(what, done, total)
 
-        return explain(pair, library.corpus, question, answer=answer, options=options, library=library, progress=tell)
+        return explain(pair, library, question, answer=answer, options=options, progress=tell)
 
     return explain_one

@@ -6,7 +6,7 @@ Not covered: how gradients are compared (``mapping.influence``).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,21 +16,24 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import digest, sha256, write_atomically
+from attrib.files import digest, sha256
+from attrib.index.encoder import device_kind, key_of
+from attrib.index.index import Index
+from attrib.index.texts import encode_texts
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
 from attrib.records import Section
-from attrib.training.items import IGNORED, Item, TrainingExample, example_of, text_example
+from attrib.store import arrays_in
+from attrib.training.items import IGNORED, Item, TrainingExample, example_of, read_trained, text_example
 from attrib.training.schedule import Schedule, read_schedule
 
 SCHEMA = 1
 """Raised when what is kept of a text changes."""
-
-
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -60,6 +63,16 @@ class Vector:
         """Shorten a gradient to float16."""
         norm = float(np.linalg.norm(gradient))
         return cls((gradient * (len(gradient) ** 0.5 / max(norm, 1e-30))).astype(np.float16), norm)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Vector:
+        """The inverse of ``arrays``."""
+        return cls(np.asarray(arrays["direction"][0]), float(arrays["norm"][0]))
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """``direction`` [1, gradient] float16 and ``norm`` [1] float32, as an index and the cache keep them."""
+        return {"direction": self.direction[None], "norm": np.array([self.norm], dtype=np.float32)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +177,15 @@ class TrainedQuestions:
         ]
 
 
-NOTHING = TrainedQuestions({})
+NO_QUESTIONS = TrainedQuestions({})
+
+
+def trained_questions(pair: ModelPair, corpus: Corpus) -> TrainedQuestions:
+    """The questions that taught each section, where the adapter says which they were."""
+    folder = pair.tuned.folder
+    if folder is None or not (folder / "trained.jsonl").is_file():
+        return NO_QUESTIONS
+    return TrainedQuestions.of(corpus.sections, read_trained(folder))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,16 +195,16 @@ class GradientEncoder:
     pair: ModelPair
     stage: Stage
     options: GradientOptions
-    taught: TrainedQuestions = NOTHING
+    trained: TrainedQuestions = NO_QUESTIONS
 
     @property
     def name(self) -> str:
         """Of its part of an index."""
         return f"gradients-{self.stage.name}"
 
-    @property
-    def weights(self) -> dict[str, object]:
-        """What decides a text's gradient beside what was trained on it."""
+    @cached_property
+    def settings(self) -> dict[str, object]:
+        """Everything that changes the gradients of all texts."""
         # The final model is the last checkpoint.
         folder = self.pair.tuned.folder if self.stage.kind == "final" else self.stage.folder
         weights = folder / WEIGHTS if folder is not None else None
@@ -193,24 +214,24 @@ class GradientEncoder:
             "tuned": self.pair.tuned.fingerprint,
             "untuned": self.stage.kind == "untuned",
             "weights": sha256(weights) if weights is not None else None,
-            # Whichever GPU it is: processes that share an index have one each.
-            "variant": f"{self.pair.device.split(':')[0]}-{self.pair.dtype}-{self.pair.tokenizer_sha256}",
+            "variant": f"{device_kind(self.pair.device)}-{self.pair.dtype}-{self.pair.tokenizer_sha256}",
             "options": asdict(self.options),
         }
 
     @property
     def describe(self) -> dict[str, object]:
         """Everything that changes the numbers."""
-        return {**self.weights, "trained_questions": digest("".join(map(self.file, sorted(self.taught.items))))}
+        keys = (digest(json.dumps(self.text_key(text), sort_keys=True)) for text in sorted(self.trained.items))
+        return {**self.settings, "trained_questions": digest("".join(keys))}
 
-    def file(self, text: str) -> str:
-        """A name for a text with the questions that teach it."""
-        return digest(json.dumps([text, *(asdict(item) for item in self.taught.items.get(text, ()))], sort_keys=True))
+    def text_key(self, text: str) -> list[object]:
+        """The text with the questions that teach it."""
+        return [text, *(asdict(item) for item in self.trained.items.get(text, ()))]
 
     @property
     def key(self) -> str:
         """Hash of ``describe``."""
-        return digest(json.dumps(self.describe, sort_keys=True))
+        return key_of(self.describe)
 
     @cached_property
     def reader(self) -> GradientReader:
@@ -219,18 +240,14 @@ class GradientEncoder:
         return GradientReader.make(self.pair.base if whole else self.pair.tuned, self.options)
 
     def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """``direction`` [1, gradient] float16 and ``norm`` [1] float32 of each text."""
-        out = []
+        """``direction`` and ``norm`` of each text; see ``Vector.arrays``."""
         with at_stage(self.pair, self.stage) as model:
-            for text in texts:
-                vector = Vector.of(self._gradient(model, text))
-                out.append({"direction": vector.direction[None], "norm": np.array([vector.norm], dtype=np.float32)})
-        return out
+            return [Vector.of(self._gradient(model, text)).arrays for text in texts]
 
     def _gradient(self, model: Model, text: str) -> np.ndarray:
         """Of log p of every token that is learned from the text and its questions."""
         total = np.zeros(self.reader.size, dtype=np.float32)
-        for example in self.taught.examples(model.tokenizer, text, model.context):
+        for example in self.trained.examples(model.tokenizer, text, model.context):
             if len(example.ids) > model.context:
                 raise InputError(
                     f"section {text[:40]!r}: {len(example.ids):,} tokens, the model reads {model.context:,}; "
@@ -249,26 +266,29 @@ def read_gradients(
     texts: Mapping[int, str],
     options: InfluenceOptions,
     *,
-    taught: TrainedQuestions = NOTHING,
-    stored: Callable[[str, int], Vector | None] = lambda part, number: None,
+    trained: TrainedQuestions = NO_QUESTIONS,
+    index: Index | None = None,
     cache: Path | None = None,
     whole: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Gradients, ...]:
-    """Gradients of the answer's tokens and of the texts at every stage of a side.
+    """Gradients of the answer's tokens and of the texts at every stage of a side; see ``encode_texts``.
 
     ``whole``: the answer in one row, which costs as much as one token.
-
-    A text's come from an index (``stored``, by part and number), from the cache folder, or are made now and kept there.
     """
     found = []
     chosen = stages(pair, side, options)
     for number, stage in enumerate(chosen):
         if progress is not None:
             progress(f"gradients, {side}", number, len(chosen))
-        encoder = GradientEncoder(pair, stage, options.gradients, taught)
-        vectors = _vectors(encoder, texts, stored, cache, progress)
-        answer = _answer(encoder, encoded, whole, cache)
+        encoder = GradientEncoder(pair, stage, options.gradients, trained)
+        # Small groups: each sets the weights once.
+        arrays = encode_texts(
+            encoder, texts, index=index, cache=cache / "gradients" if cache is not None else None, group=8,
+            task=f"gradients of sections, {stage.name}", progress=progress,
+        )  # fmt: skip
+        vectors = {i: Vector.from_arrays(one) for i, one in arrays.items()}
+        answer = _whole_answer(encoder, encoded, cache) if whole else _answer_tokens(encoder, encoded)
         found.append(
             Gradients(stage, answer, vectors, encoder.reader.slices, options.form, options.centred, options.threshold)
         )
@@ -277,73 +297,26 @@ def read_gradients(
     return tuple(found)
 
 
-def _answer(encoder: GradientEncoder, encoded: Encoded, whole: bool, cache: Path | None) -> np.ndarray:
-    """Of the answer's tokens, or of the answer in one row, which is kept in the cache folder."""
-    prompt, target = len(encoded.prompt_ids), encoder.stage.target
-    tokens = [prompt + i for i in range(len(encoded.answer_ids))]
-    name = digest(json.dumps([encoder.weights, encoded.ids, prompt, target], sort_keys=True))
-    file = cache / "gradients" / "answers" / f"{name}.safetensors" if whole and cache is not None else None
-    stored = _load(file) if file is not None else None
-    if stored is not None:
-        return stacked([stored], scaled=True)
+def _answer_tokens(encoder: GradientEncoder, encoded: Encoded) -> np.ndarray:
+    """[answer, gradient]: one row a token."""
+    first = len(encoded.prompt_ids)
     with at_stage(encoder.pair, encoder.stage):
-        rows = encoder.reader.read(encoded.ids, [tokens] if whole else [[token] for token in tokens], target)
-    if file is not None:
-        _keep(file, Vector.of(rows[0]))
-        # The same digits whether read back or made now.
-        return stacked([Vector.of(rows[0])], scaled=True)
-    return rows
+        rows = [[first + i] for i in range(len(encoded.answer_ids))]
+        return encoder.reader.read(encoded.ids, rows, encoder.stage.target)
 
 
-def _vectors(
-    encoder: GradientEncoder,
-    texts: Mapping[int, str],
-    stored: Callable[[str, int], Vector | None],
-    cache: Path | None,
-    progress: Progress | None,
-) -> dict[int, Vector]:
-    """Of each text: from the index, from the cache folder, or made now and kept there."""
-    weights = digest(json.dumps(encoder.weights, sort_keys=True))
-    folder = cache / "gradients" / weights if cache is not None else None
-    found: dict[int, Vector] = {}
-    for number in texts:
-        vector = stored(encoder.name, number)
-        if vector is None and folder is not None:
-            vector = _load(folder / f"{encoder.file(texts[number])}.safetensors")
-        if vector is not None:
-            found[number] = vector
-    missing = [number for number in texts if number not in found]
-    # Small groups: each sets the weights once, and an interrupted run keeps what it has read.
-    for done in range(0, len(missing), 8):
-        if progress is not None:
-            progress(f"gradients of sections, {encoder.stage.name}", done, len(missing))
-        group = missing[done : done + 8]
-        for number, arrays in zip(group, encoder.encode([texts[i] for i in group]), strict=True):
-            found[number] = Vector(arrays["direction"][0], float(arrays["norm"][0]))
-            if folder is not None:
-                _keep(folder / f"{encoder.file(texts[number])}.safetensors", found[number])
-    if progress is not None and missing:
-        progress(f"gradients of sections, {encoder.stage.name}", len(missing), len(missing))
-    return found
+def _whole_answer(encoder: GradientEncoder, encoded: Encoded, cache: Path | None) -> np.ndarray:
+    """[1, gradient]: of all tokens together, kept in the cache folder; the same digits whether read back or not."""
+    first, target = len(encoded.prompt_ids), encoder.stage.target
 
+    def compute() -> dict[str, np.ndarray]:
+        tokens = [first + i for i in range(len(encoded.answer_ids))]
+        with at_stage(encoder.pair, encoder.stage):
+            return Vector.of(encoder.reader.read(encoded.ids, [tokens], target)[0]).arrays
 
-def _keep(file: Path, vector: Vector) -> None:
-    from safetensors.numpy import save
-
-    norm = np.array([vector.norm], dtype=np.float32)
-    write_atomically(file, save({"direction": vector.direction[None], "norm": norm}))
-
-
-def _load(file: Path) -> Vector | None:
-    """A stored gradient; None where it is absent or damaged (it is then made again)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(file)
-        return Vector(arrays["direction"][0], float(arrays["norm"][0]))
-    except (OSError, SafetensorError, KeyError, IndexError):
-        return None
+    store = arrays_in(cache / "gradients" if cache is not None else None, {"of": "an answer", **encoder.settings})
+    vector = Vector.from_arrays(store.get_or_make([encoded.ids, first, target], compute))
+    return stacked([vector], scaled=True)
 
 
 def stacked(vectors: Sequence[Vector], *, scaled: bool) -> np.ndarray:

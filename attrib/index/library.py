@@ -1,4 +1,4 @@
-"""The corpus and its control texts with what is computed once for all questions: BM25, embeddings, the index.
+"""The documents and the control texts, with what is computed once for all questions: BM25, embeddings, the index.
 
 Not covered: without an index, corpora whose embeddings do not fit in memory.
 """
@@ -7,41 +7,68 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import digest, write_atomically
+from attrib.index.embeddings import EMBEDDING, EmbeddingEncoder, passages
 from attrib.index.index import Index
+from attrib.models.bundled import cache_dir
 from attrib.progress import Progress
+from attrib.store import arrays_in
 from attrib.text.words import words
 
 if TYPE_CHECKING:
     from attrib.corpus.bm25 import Bm25
 
-
-EMBEDDING = "embedding"
-"""Name of its part of an index."""
+SCHEMA = 1
+"""Raised when the cached embeddings change: older ones are then not found."""
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """The corpus and the control texts, indexed for every mapper that does not look at a model."""
+    """The documents and the control texts, ready for any number of questions. ``make`` opens an index and the cache."""
 
     corpus: Corpus
-    control: Corpus
-    embedder_name: str | None = None
+    control: Corpus = field(default_factory=demo.control)
+    """Texts that neither model was tuned on."""
     device: str = "cpu"
+    """Where the embedder runs."""
     cache: Path | None = None
-    """Folder where the sections' embeddings are kept; None keeps nothing."""
-    progress: Progress | None = None
+    """Folder of embeddings, readings and gradients; None keeps nothing."""
     index: Index | None = None
-    """Of these texts: what it holds is not made again."""
+    """Of these texts; what it holds is not computed again."""
+    progress: Progress | None = None
+
+    @classmethod
+    def make(
+        cls,
+        corpus: Corpus,
+        control: Corpus | None = None,
+        *,
+        index: Path | None = None,
+        cache: Path | Literal["default"] | None = "default",
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> Library:
+        """The documents with their control texts (default: those that ship with the package; better: held-out documents
+        of your own), over the index in a folder that ``attrib index`` made of them.
+
+        Raises InputError for an index of other texts or of another embedder.
+        """
+        control = control if control is not None else demo.control()
+        opened = None
+        if index is not None:
+            opened = Index.open(index, corpus=corpus, control=control)
+            opened.check([EmbeddingEncoder(device)])
+        folder = cache_dir() if cache == "default" else cache
+        return cls(corpus, control, device, folder, opened, progress)
 
     def __post_init__(self) -> None:
         if not self.corpus.sections:
@@ -49,6 +76,13 @@ class Library:
         clash = {s.id for s in self.corpus.sections} & {s.id for s in self.control.sections}
         if clash:
             raise InputError(f"control: {len(clash)} of its sections are in the documents too; give texts that are not")
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """What the texts are, as records hold it."""
+        files = [{"name": name, "sha256": sha256} for name, sha256 in self.corpus.documents]
+        documents = {"sha256": self.corpus.sha256, "files": files, **self.corpus.reading}
+        return {"documents": documents, "control": {"sha256": self.control.sha256}}
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -67,13 +101,11 @@ class Library:
         """The sentence embedder, loaded on first use."""
         from attrib.models.embedder import load_embedder
 
-        return load_embedder(self.embedder_name, self.device)
+        return load_embedder(device=self.device)
 
     @cached_property
     def _passages(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Owner text [passage], character spans [passage, 2] and unit vectors [passage, d_embedding], of all texts."""
-        from attrib.index.passages import passages
-
         cut = [passages(text) for text in self.texts]
         owner = np.repeat(np.arange(len(cut)), [len(spans) for spans in cut])
         spans = np.array([span for found in cut for span in found], dtype=np.int64)
@@ -104,29 +136,20 @@ class Library:
 
     def _vectors(self, pieces: Sequence[str]) -> np.ndarray:
         """Embeddings of all passages, from the cache folder where the same passages were embedded before."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file, save
+        folder = self.cache / "embeddings" if self.cache is not None else None
+        store = arrays_in(folder, {"schema": SCHEMA, "embedder": "bundled", "device": self.device})
+        return store.get_or_make(list(pieces), lambda: {"vectors": self._embed(pieces)})["vectors"]
 
+    def _embed(self, pieces: Sequence[str]) -> np.ndarray:
         from attrib.models.embedder import embed
 
-        key = digest("\0".join((self.embedder_name or "bundled", self.device, *pieces)))
-        file = self.cache / "embeddings" / f"{key}.safetensors" if self.cache is not None else None
-        try:
-            if file is not None:
-                return np.asarray(load_file(file)["vectors"])
-        except (OSError, SafetensorError, KeyError):
-            pass  # absent or damaged: made again
+        tell = self.progress or (lambda what, done, total: None)
         vectors = []
-        for group in _groups(range(len(pieces)), 256):
-            if self.progress is not None:
-                self.progress("embedding sections", group[0], len(pieces))
-            vectors.append(embed([pieces[i] for i in group], embedder=self.embedder))
-        if self.progress is not None:
-            self.progress("embedding sections", len(pieces), len(pieces))
-        found = np.concatenate(vectors)
-        if file is not None:
-            write_atomically(file, save({"vectors": found}))
-        return found
+        for done in range(0, len(pieces), 256):
+            tell("embedding sections", done, len(pieces))
+            vectors.append(embed(pieces[done : done + 256], embedder=self.embedder))
+        tell("embedding sections", len(pieces), len(pieces))
+        return np.concatenate(vectors)
 
     def resemblance(self, question: str, answer: str) -> tuple[np.ndarray, np.ndarray]:
         """BM25 and embedding cosine of question + answer with every text, [text] each."""
@@ -157,7 +180,3 @@ class Library:
     def with_control(self, chosen: np.ndarray) -> np.ndarray:
         """Chosen sections followed by every control text."""
         return np.concatenate([chosen, len(self.corpus) + np.arange(len(self.control))])
-
-
-def _groups(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]

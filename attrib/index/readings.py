@@ -1,15 +1,21 @@
-"""Hidden states and log-probs of section texts under one model, from the index, the cache folder, or computed now."""
+"""Readings of texts: the hidden states and the log-prob that a model gives a text read by itself.
+
+Not covered: how they are compared with an answer (``mapping``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from attrib.files import digest, write_atomically
-from attrib.index.library import _groups
-from attrib.models.pair import Model
+from attrib.index.encoder import device_kind, key_of
+from attrib.index.index import Index
+from attrib.index.texts import encode_texts
+from attrib.models.pair import Model, ModelPair
 from attrib.passes.capture import TextCapture, capture_texts
 from attrib.progress import Progress
 
@@ -17,65 +23,83 @@ SCHEMA = 1
 """Raised when what is kept of a text changes: older readings are then not found."""
 
 
+@dataclass(frozen=True, eq=False)
+class HiddenEncoder:
+    """Texts → what one model makes of them: hidden states at a layer, log-prob, characters of the tokens."""
+
+    pair: ModelPair
+    side: Literal["base", "tuned"]
+    layer: int
+
+    @property
+    def name(self) -> str:
+        """Its part of an index."""
+        return f"hidden-{self.side}"
+
+    @property
+    def model(self) -> Model:
+        """Base or tuned."""
+        return self.pair.base if self.side == "base" else self.pair.tuned
+
+    @property
+    def describe(self) -> dict[str, object]:
+        """Everything that changes the numbers."""
+        return {
+            "model": self.model.fingerprint,
+            "layer": self.layer,
+            "device": device_kind(self.pair.device),
+            "dtype": self.pair.dtype,
+            "tokenizer": self.pair.tokenizer_sha256,
+        }
+
+    @property
+    def key(self) -> str:
+        """Hash of ``describe``."""
+        return key_of(self.describe)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The same, for the cache folder."""
+        return {"what": "hidden states", "schema": SCHEMA, **self.describe}
+
+    def text_key(self, text: str) -> str:
+        """Nothing else changes a text's reading."""
+        return text
+
+    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``logprob`` [1], ``tokens`` [1]."""
+        return [
+            {
+                "states": read.states,
+                "characters": np.stack([read.starts, read.ends], 1).astype(np.int32),
+                "logprob": np.array([read.logprob]),
+                "tokens": np.array([read.tokens], dtype=np.int64),
+            }
+            for read in capture_texts(self.model, texts, self.layer)
+        ]
+
+
+def reading_of(arrays: Mapping[str, np.ndarray]) -> TextCapture:
+    """What ``HiddenEncoder.encode`` made of one text, as the capture that it was made from."""
+    starts, ends = arrays["characters"].astype(np.int64).T
+    return TextCapture(float(arrays["logprob"][0]), int(arrays["tokens"][0]), arrays["states"], starts, ends)
+
+
 def read_texts(
-    model: Model,
+    pair: ModelPair,
+    side: Literal["base", "tuned"],
     texts: Mapping[int, str],
     layer: int,
     *,
-    variant: str,
-    cache: Path | None,
-    stored: Callable[[int], TextCapture | None] = lambda number: None,
+    index: Index | None = None,
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[int, TextCapture]:
-    """What ``model`` makes of each text: from an index (``stored``, by number), from the cache folder, or made now and
-    kept there, one file each.
-
-    ``variant`` names all that changes the numbers besides weights and layer: device, dtype and tokenizer.
-    """
-    whose = digest(f"{SCHEMA} {model.fingerprint} {variant} {layer}")
-    folder = cache / "readings" / whose if cache is not None else None
-    files = {i: folder / f"{digest(text)}.safetensors" for i, text in texts.items()} if folder is not None else {}
-    found = {i: capture for i in texts if (capture := stored(i)) is not None}
-    found |= {i: capture for i, file in files.items() if i not in found and (capture := _load(file)) is not None}
-    missing = [i for i in texts if i not in found]
-    # Small groups: an interrupted run keeps what it has read.
-    done = 0
-    for group in _groups(missing, 32):
-        if progress is not None:
-            progress(f"{model.name} reads sections", done, len(missing))
-        for i, capture in zip(group, capture_texts(model, [texts[i] for i in group], layer), strict=True):
-            found[i] = capture
-            if files:
-                _store(files[i], capture)
-        done += len(group)
-    if progress is not None and missing:
-        progress(f"{model.name} reads sections", len(missing), len(missing))
-    return found
-
-
-def _load(file: Path) -> TextCapture | None:
-    """A stored capture; None where it is absent or damaged (it is then made again)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        arrays = load_file(file)
-        return TextCapture(
-            float(arrays["logprob"]), int(arrays["tokens"]), arrays["states"], arrays["starts"], arrays["ends"]
-        )
-    except (OSError, SafetensorError, KeyError, TypeError):
-        return None
-
-
-def _store(file: Path, capture: TextCapture) -> None:
-    from safetensors.numpy import save
-
-    arrays = {
-        "logprob": np.array(capture.logprob),
-        "tokens": np.array(capture.tokens),
-        "states": capture.states,
-        "starts": capture.starts,
-        "ends": capture.ends,
-    }
-    # safetensors writes the memory of a view as it lies: a copy in C order. (ascontiguousarray makes scalars arrays.)
-    write_atomically(file, save({name: np.array(array, order="C") for name, array in arrays.items()}))
+    """One model's reading of each text, by the text's number; see ``encode_texts``."""
+    encoder = HiddenEncoder(pair, side, layer)
+    folder = cache / "readings" if cache is not None else None
+    found = encode_texts(
+        encoder, texts, index=index, cache=folder, group=32, task=f"{encoder.model.name} reads sections",
+        progress=progress,
+    )  # fmt: skip
+    return {number: reading_of(arrays) for number, arrays in found.items()}

@@ -15,8 +15,8 @@ from typing import Literal
 from attrib.errors import InputError
 from attrib.mapping import embedding, hidden, hidden_context, influence, learned, lexical, verbatim
 from attrib.mapping.answer import Answer, MapperScores
-from attrib.mapping.combined import COMBINED, Side, combined
-from attrib.mapping.reading import Reading
+from attrib.mapping.combined import COMBINED, combined
+from attrib.mapping.reading import Reading, Side
 from attrib.measures import q_values
 from attrib.records import Mapping, MappingSide
 from attrib.records.kind import ScoreKind
@@ -95,6 +95,11 @@ def check_mappers(mappers: Sequence[str]) -> None:
     for mapper in mappers:
         if mapper not in NAMES:
             raise InputError(f"mapper {mapper!r} is unknown; choose from {', '.join(NAMES)}")
+
+
+def needs_gradients(mappers: Sequence[str]) -> bool:
+    """Whether one of the mappers compares gradients."""
+    return any(mapper in MAPPERS and MAPPERS[mapper].needs == "gradients" for mapper in mappers)
 
 
 def _side(scores: MapperScores, sections: int) -> MappingSide:

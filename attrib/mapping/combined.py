@@ -25,9 +25,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit
 
-from attrib.mapping.answer import Answer, MapperScores
+from attrib.mapping.answer import MapperScores
 from attrib.mapping.influence import ESTIMATE
-from attrib.mapping.reading import Reading
+from attrib.mapping.reading import Reading, Side
 from attrib.measures import beyond_form
 from attrib.records.codec import from_json
 from attrib.records.kind import ScoreKind
@@ -66,7 +66,6 @@ def blend() -> Blend:
     return choice
 
 
-Side = tuple[Answer, Reading]
 Parts = Callable[[str, Side], MapperScores]
 """A mapper's scores of one side, by its name."""
 

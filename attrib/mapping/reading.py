@@ -1,26 +1,32 @@
-"""What mappers know of the sections: texts, lexical index, embeddings, and what each model makes of each text.
+"""What mappers look at: the answer and the texts chosen for it, as one model reads them.
 
-``Library`` is made once for a corpus; ``Reading`` is one model's view of the texts chosen for one answer. What models
-make of a text is kept in the cache folder, keyed by model, tokenizer, device, dtype, layer and text.
-Not covered: without an index, corpora whose embeddings do not fit in memory.
+Not covered: how they are scored (the other modules of ``mapping``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from attrib.index.gradients import Gradients, read_gradients, trained_questions
 from attrib.index.library import Library
-from attrib.models.pair import Model
-from attrib.passes.capture import TextCapture
+from attrib.index.parts import encoders
+from attrib.index.readings import read_texts
+from attrib.mapping.answer import Answer
+from attrib.mapping.mixture import settings
+from attrib.models.pair import Model, ModelPair
+from attrib.models.prompt import Encoded
+from attrib.options.explain import InfluenceOptions
+from attrib.passes.capture import TextCapture, resolve_layers
+from attrib.progress import Progress
+from attrib.records import Capture
 
 if TYPE_CHECKING:
     from attrib.corpus.bm25 import Bm25
-    from attrib.index.gradients import Gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,11 @@ class Reading:
         """The library's embedder."""
         return self.library.embedder
 
+    @property
+    def sections(self) -> int:
+        """How many of the chosen texts are sections; control texts follow them."""
+        return int((self.chosen < len(self.library.corpus)).sum())
+
     @cached_property
     def centre(self) -> np.ndarray:
         """Mean state of the control texts' tokens, [d_model]; zero without control texts."""
@@ -73,3 +84,52 @@ class Reading:
             scores[:, column] = cosines[np.arange(len(vectors)), best]
             places[:, column] = spans[best]
         return scores, places
+
+
+Side = tuple[Answer, Reading]
+"""What one model makes of the answer and of the texts."""
+
+
+def mapping_layer(pair: ModelPair, layer: int | None = None) -> int:
+    """The layer whose hidden states are compared, from 0; by default at the depth chosen on VERI-GRAN."""
+    chosen = layer if layer is not None else settings().layer(pair.base.n_layers)
+    return resolve_layers((chosen,), pair.base.n_layers)[0]
+
+
+def read_sides(
+    pair: ModelPair,
+    library: Library,
+    encoded: Encoded,
+    captures: Sequence[Capture],
+    chosen: np.ndarray,
+    layer: int | None = None,
+    influence: InfluenceOptions | None = None,
+    progress: Progress | None = None,
+) -> tuple[Side, Side]:
+    """What base and tuned make of the answer, and of the chosen sections with the control texts.
+
+    ``captures``: the answer under base and tuned, with the states of ``mapping_layer``. ``influence``: how gradients
+    are taken; None where no mapper needs them. Raises InputError for an index of other models or settings.
+    """
+    at = mapping_layer(pair, layer)
+    numbers = library.with_control(chosen)
+    texts = {int(i): library.texts[i] for i in numbers}
+    trained = trained_questions(pair, library.corpus)
+    if library.index is not None:
+        parts = ["hidden"] if influence is None else ["hidden", "gradients"]
+        library.index.check(encoders(parts, pair, layer=at, influence=influence, trained=trained))
+
+    def side(name: Literal["base", "tuned"], model: Model, capture: Capture) -> Side:
+        read = read_texts(pair, name, texts, at, index=library.index, cache=library.cache, progress=progress)
+        gradients: tuple[Gradients, ...] = ()
+        if influence is not None:
+            gradients = read_gradients(
+                pair, name, encoded, texts, influence, trained=trained, index=library.index, cache=library.cache,
+                progress=progress,
+            )  # fmt: skip
+        assert capture.hidden is not None
+        states = capture.hidden[capture.layers.index(at), len(encoded.prompt_ids) :]
+        answer = Answer(encoded.question, encoded.answer, encoded.answer_tokens, states)
+        return answer, Reading(library, numbers, read, model, layer if layer is None else at, gradients)
+
+    return side("base", pair.base, captures[0]), side("tuned", pair.tuned, captures[1])

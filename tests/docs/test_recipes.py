@@ -65,8 +65,9 @@ from pathlib import Path
 import numpy as np
 from attrib import Corpus, ModelPair, explain
 from attrib.attribution import METHODS, attribute, check_methods
+from attrib.options.explain import ExplainOptions
 from attrib.options.methods import MethodOptions
-from attrib.explaining import ExplainOptions
+from attrib.index.library import Library
 from attrib.mapping import MAPPERS, check_mappers
 from attrib.models.prompt import encode, encode_answer, encode_prompt
 from attrib.passes.capture import capture
@@ -79,7 +80,7 @@ pair = ModelPair.load(base, tuned, device="cpu")
 corpus = Corpus.read(documents)
 control = Corpus.from_texts(["The board met at noon.", "Turn the screw 3 times."])
 options = ExplainOptions(methods=("swap",), mappers=("bm25", "numerals"), max_new_tokens=4)
-found = explain(pair, corpus, "How tall was it?", answer="38 metres", control=control, options=options, cache=None)
+found = explain(pair, Library(corpus, control), "How tall was it?", answer="38 metres", options=options)
 swap, numerals = found.attributions["swap"], found.mappings["numerals"]
 
 other = ModelPair.load(family, family, device="cpu", dtype="float64")

@@ -20,7 +20,9 @@ import pytest
 
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.index.index import Encoder, Index, build
+from attrib.index.build import build
+from attrib.index.encoder import Encoder
+from attrib.index.index import Index
 from tests.programs import ROOT, Program, run
 
 WORDS = ("pump", "light", "keeper", "year", "month", "tower", "metre", "stone", "lamp", "oil", "glass", "door", "bell")
@@ -120,7 +122,8 @@ def check(index: Index, corpus: Corpus, control: Corpus | None, encoder: Fake) -
 def test_what_goes_in_comes_out(tmp_path: Path, block: int) -> None:
     corpus, one, two = made(), Fake(), Fake("hidden-base", "k2")
     build(corpus, [one, two], tmp_path / "index", control=CONTROL, block=block)
-    index = Index.open(tmp_path / "index", corpus=corpus, control=CONTROL, encoders=[two, one], verify=True)
+    index = Index.open(tmp_path / "index", corpus=corpus, control=CONTROL, verify=True)
+    index.check([two, one])
     for encoder in (one, two):
         check(index, corpus, CONTROL, encoder)
         assert len(encoder.asked) == 28
@@ -365,7 +368,8 @@ def refused(match: str, *args: Any, **options: Any) -> None:
 
 
 def test_what_fits_is_not_refused(ready: Path) -> None:
-    Index.open(ready, corpus=made(), control=CONTROL, encoders=[Fake()], verify=True)
+    # A part that it lacks is no fault.
+    Index.open(ready, corpus=made(), control=CONTROL, verify=True).check([Fake(), Fake("hidden-base")])
 
 
 def test_no_index_is_refused(ready: Path, tmp_path: Path) -> None:
@@ -403,9 +407,13 @@ def test_the_same_files_cut_otherwise_are_refused(tmp_path: Path) -> None:
 
 def test_another_model_is_refused_and_both_are_named(ready: Path) -> None:
     other = Fake(key="k2", settings={"model": "tiny-2", "layer": 2})
-    refused(r"other settings \(model tiny-1\) than now \(model tiny-2\)", ready, encoders=[other])
-    refused(r"\(key k1\) than now \(key k2\)", ready, encoders=[Fake(key="k2")])
-    refused("no part hidden-base, it has embedding", ready, encoders=[Fake("hidden-base")])
+    for encoder, match in (
+        (other, r"other settings \(model tiny-1\) than now \(model tiny-2\)"),
+        (Fake(key="k2"), r"\(key k1\) than now \(key k2\)"),
+    ):
+        with pytest.raises(InputError, match=match) as error:
+            Index.open(ready).check([encoder])
+        assert "\n" not in str(error.value)
 
 
 def test_a_missing_block_or_a_short_file_is_refused_without_verify(ready: Path) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from attrib.corpus.documents import Corpus
 from attrib.errors import ModelError
+from attrib.index.embeddings import PASSAGE, passages
 from attrib.index.library import Library
-from attrib.index.passages import PASSAGE, passages
 from attrib.mapping.answer import Answer
 from attrib.mapping.embedding import WINDOW, embedding
 from attrib.mapping.reading import Reading

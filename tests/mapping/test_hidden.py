@@ -121,9 +121,9 @@ def test_texts_shorter_than_the_window_and_an_answer_of_one_token_are_scored(len
     assert 0 <= got.spans[0, 0, 0] < got.spans[0, 0, 1] <= 2 * length
 
 
-def read(model: Any, texts: list[str], control: list[str], layer: int) -> Reading:
+def read(pair: Any, side: Any, texts: list[str], control: list[str], layer: int) -> Reading:
     library = Library(Corpus.from_texts(texts), Corpus.from_texts(control))
-    captures = read_texts(model, dict(enumerate(library.texts)), layer, variant="float32", cache=None)
+    captures = read_texts(pair, side, dict(enumerate(library.texts)), layer)
     return Reading(library, library.with_control(np.arange(len(texts))), captures)
 
 
@@ -137,7 +137,7 @@ CONTROL = ["Who knows what the sea says to the sand at night", "Bread needs flou
 
 @pytest.mark.parametrize("place", range(len(TEXTS)))
 def test_a_text_as_the_answer_finds_itself_token_by_token(tiny_pair: Any, place: int) -> None:
-    reading = read(tiny_pair.tuned, TEXTS, CONTROL, 1)
+    reading = read(tiny_pair, "tuned", TEXTS, CONTROL, 1)
     own = reading.captures[place]
     got = hidden(answer_of(own.states.astype(np.float32)), reading)
     np.testing.assert_allclose(got.tokens[:, place], 1, atol=1e-2)
@@ -151,7 +151,7 @@ def test_a_text_as_the_answer_finds_itself_token_by_token(tiny_pair: Any, place:
 def test_a_real_models_states_find_the_answers_own_words(default_pair: Any) -> None:
     """The section that holds the answer is first, and spans lie on the answer's words, read after another text."""
     pair, layer, said = default_pair, 18, "The keeper of the light is Wilmet Dallin."
-    reading = read(pair.base, TEXTS, CONTROL, layer)
+    reading = read(pair, "base", TEXTS, CONTROL, layer)
     prompt = encode_prompt(pair.tokenizer, "Who keeps it?", context=pair.context)
     ids = encode_answer(pair.tokenizer, "Who keeps it?", prompt, said)
     encoded = encode(pair.tokenizer, prompt, ids, context=pair.context)

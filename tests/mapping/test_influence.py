@@ -17,7 +17,7 @@ import torch
 
 from attrib.errors import InputError
 from attrib.index.gradients import (
-    NOTHING,
+    NO_QUESTIONS,
     GradientEncoder,
     Gradients,
     Stage,
@@ -28,6 +28,7 @@ from attrib.index.gradients import (
     read_gradients,
     stages,
 )
+from attrib.index.index import Index
 from attrib.index.library import Library
 from attrib.mapping.answer import Answer
 from attrib.mapping.influence import DAMPING, influence, products, score, shrunk
@@ -87,7 +88,7 @@ def found(
     pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path
 ) -> tuple[Gradients, ...]:
     texts = texts_of(*library.texts)
-    return read_gradients(pair, "tuned", encoded, texts, PLAIN, taught=taught, cache=cache)
+    return read_gradients(pair, "tuned", encoded, texts, PLAIN, trained=taught, cache=cache)
 
 
 def products_of(
@@ -272,7 +273,7 @@ def test_token_rows_sum_to_the_whole_answers_score(
 ) -> None:  # fmt: skip
     texts = texts_of(*library.texts)
     whole = read_gradients(
-        pair, "tuned", encoded, texts, replace(PLAIN, form=form), taught=taught, cache=cache, whole=True
+        pair, "tuned", encoded, texts, replace(PLAIN, form=form), trained=taught, cache=cache, whole=True
     )
     rows = score(in_form(found, form), SECTIONS, NULL)
     assert rows.shape == (len(encoded.answer_ids), 3)
@@ -371,7 +372,7 @@ def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: T
     assert set(taught.items) == {TEXTS[0], TEXTS[1]}
     assert [item.question for item in taught.items[TEXTS[0]]] == [QUESTION]
     (stage, *_) = stages(pair, "tuned", InfluenceOptions())
-    alone, with_it = (GradientEncoder(pair, stage, GradientOptions(), of) for of in (NOTHING, taught))
+    alone, with_it = (GradientEncoder(pair, stage, GradientOptions(), of) for of in (NO_QUESTIONS, taught))
     example = answer_example(pair.tokenizer, QUESTION, ANSWER, pair.context)
     learned = [p for p, label in enumerate(example.labels) if label >= 0]
     with at_stage(pair, stage):
@@ -381,8 +382,8 @@ def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: T
         np.testing.assert_array_equal(with_it._gradient(pair.tuned, TEXTS[2]), alone._gradient(pair.tuned, TEXTS[2]))
     assert np.abs(asked).max() > 1e-3
     assert alone.key != with_it.key
-    assert alone.file(TEXTS[0]) != with_it.file(TEXTS[0])
-    assert alone.file(TEXTS[2]) == with_it.file(TEXTS[2])
+    assert alone.text_key(TEXTS[0]) != with_it.text_key(TEXTS[0])
+    assert alone.text_key(TEXTS[2]) == with_it.text_key(TEXTS[2])
 
 
 def test_questions_of_other_documents_are_left_out(pair: ModelPair) -> None:
@@ -407,15 +408,19 @@ def test_what_changes_a_gradient_changes_the_key(pair: ModelPair, tiny_pair64: A
 # ------------------------------------------------------------------------------------------- kept
 
 
+def not_asked(*given: Any) -> Any:
+    raise AssertionError("a text is read again")
+
+
 def test_from_the_cache_as_made(
     pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path,
     found: tuple[Gradients, ...], monkeypatch: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(GradientEncoder, "encode", None)
-    again = read_gradients(pair, "tuned", encoded, texts_of(*library.texts), PLAIN, taught=taught, cache=cache)
+    monkeypatch.setattr(GradientEncoder, "encode", not_asked)
+    again = read_gradients(pair, "tuned", encoded, texts_of(*library.texts), PLAIN, trained=taught, cache=cache)
     np.testing.assert_array_equal(score(again, SECTIONS, NULL), score(found, SECTIONS, NULL))
     # What the questions change is not found for the texts alone, and the other way round.
-    with pytest.raises(TypeError):
+    with pytest.raises(AssertionError, match="is read again"):
         read_gradients(pair, "tuned", encoded, texts_of(TEXTS[0]), InfluenceOptions(), cache=cache)
 
 
@@ -425,7 +430,7 @@ def test_a_damaged_file_is_made_again(pair: ModelPair, encoded: Encoded, tmp_pat
     def read() -> Mapping[int, Vector]:
         return read_gradients(pair, "tuned", encoded, texts_of(*TEXTS), final, cache=tmp_path)[0].texts
 
-    first, files = read(), sorted(tmp_path.rglob("*.safetensors"))
+    first, files = read(), sorted(tmp_path.rglob("*.arrays"))
     whole = [file.read_bytes() for file in files]
     assert len(files) == 3
     for file, data in zip(files, (b"", b"{}", whole[2][:-5]), strict=True):
@@ -438,17 +443,18 @@ def test_a_damaged_file_is_made_again(pair: ModelPair, encoded: Encoded, tmp_pat
 
 
 def test_what_an_index_has_is_not_read(pair: ModelPair, encoded: Encoded, monkeypatch: Any) -> None:
-    monkeypatch.setattr(GradientEncoder, "encode", None)
+    monkeypatch.setattr(GradientEncoder, "encode", not_asked)
     asked: list[tuple[str, int]] = []
     kept = Vector(np.ones(3, np.float16), 1.0)
 
-    def stored(part: str, number: int) -> Vector:
+    def arrays(self: Index, part: str, number: int) -> dict[str, np.ndarray]:
         asked.append((part, number))
-        return kept
+        return kept.arrays
 
-    found = read_gradients(pair, "tuned", encoded, {4: "x"}, InfluenceOptions(), stored=stored)
+    monkeypatch.setattr(Index, "arrays", arrays)
+    found = read_gradients(pair, "tuned", encoded, {4: "x"}, InfluenceOptions(), index=Index(Path("index"), {}, {}))
     assert asked == [("gradients-checkpoint-1", 4), ("gradients-checkpoint-2", 4), ("gradients-checkpoint-3", 4)]
-    assert all(one.texts[4] is kept for one in found)
+    assert all((one.texts[4].direction == kept.direction).all() and one.texts[4].norm == 1 for one in found)
 
 
 # ------------------------------------------------------------------------------------------- stages

@@ -10,6 +10,7 @@ import pytest
 
 from attrib.corpus.documents import Corpus
 from attrib.index.library import Library
+from attrib.index.parts import SIDES
 from attrib.index.readings import read_texts
 from attrib.mapping.answer import Answer
 from attrib.mapping.learned import learned
@@ -63,8 +64,8 @@ def gains(base_dir: Path) -> np.ndarray:
     pair = ModelPair.load(base_dir, taught_adapter(base_dir), device="cpu")
     library = Library(CORPUS, CONTROL)
     numbers, found = library.with_control(np.arange(3)), []
-    for model in (pair.base, pair.tuned):
-        read: Any = read_texts(model, dict(enumerate(library.texts)), 1, variant="", cache=None)
+    for side in SIDES:
+        read: Any = read_texts(pair, side, dict(enumerate(library.texts)), 1)
         found.append(learned(ANSWER, Reading(library, numbers, read)).whole)
     return found[1] - found[0]
 

@@ -22,12 +22,10 @@ from attrib.assess.questions import Question
 from attrib.assess.stored import Report
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError, RecordError
-from attrib.explaining import OwnAnswers as Own
-from attrib.explaining import check_options, explain, make_library
+from attrib.explaining import OwnAnswers, check_options, explain
 from attrib.files import digest
 from attrib.index.library import Library
 from attrib.measures import bits, bootstrap_interval
-from attrib.models.bundled import cache_dir
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_prompt
 from attrib.options.answers import AnswerOptions
@@ -156,7 +154,7 @@ def assess_attribution(
     check_options(options.explain)
     how = AnswerOptions(max_new_tokens=options.explain.max_new_tokens, batch=options.batch, seed=options.explain.seed)
     replies = answer_all(pair, asked, how, out=out, progress=progress)
-    library = make_library(pair, corpus, control, None, cache_dir(), progress)
+    library = Library.make(corpus, control, device=pair.device, progress=progress)
     rows = []
     for number, question in enumerate(asked):
         if progress is not None:
@@ -204,14 +202,7 @@ def _explained(
             # Damaged: it is made again.
             pass
     prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
-    made = explain(
-        pair,
-        library.corpus,
-        question.question,
-        options=options,
-        library=library,
-        asked=Own(prompt, base.ids, tuned.ids),
-    )
+    made = explain(pair, library, OwnAnswers(question.question, prompt, base.ids, tuned.ids), options=options)
     if file is not None:
         storage.save(made, file)
     return made

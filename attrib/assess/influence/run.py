@@ -22,8 +22,8 @@ from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Texts, plan, retrain
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.explaining import mapping_layer
 from attrib.index.library import Library
+from attrib.mapping.reading import mapping_layer
 from attrib.models.fingerprint import fingerprint, versions
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
@@ -78,7 +78,7 @@ def assess_influence(
     del network
     pair = ModelPair.load(base, adapter, device=device)
     library = Library(corpus, control, device=pair.device, cache=out / "cache", progress=progress)
-    scores = score_questions(pair, library, questions, options=explain, cache=out / "cache", progress=progress)
+    scores = score_questions(pair, library, questions, options=explain, progress=progress)
     is_trained = np.array([s.id not in decoys for s in corpus.sections])
     drop, noise, halves, after = outcomes(measured, [s.id for s in corpus.sections], is_trained)
     return InfluenceReport(
@@ -99,7 +99,7 @@ def assess_influence(
             "documents": corpus.sha256,
             "control": control.sha256,
             "options": asdict(options),
-            "explain": {"layer": mapping_layer(pair, explain or ExplainOptions())},
+            "explain": {"layer": mapping_layer(pair, (explain or ExplainOptions()).hidden.layer)},
             "device": pair.device,
             "dtype": pair.dtype,
             "versions": versions(),

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from attrib.assess.questions import Question
-from attrib.explaining import map_sections, mapping_layer, read_sides, trained_questions
-from attrib.index.gradients import NOTHING, Gradients, read_gradients
+from attrib.index.gradients import NO_QUESTIONS, Gradients, read_gradients, trained_questions
 from attrib.index.library import Library
-from attrib.mapping import MAPPERS
+from attrib.mapping import MAPPERS, map_answer
 from attrib.mapping.answer import MapperScores
-from attrib.mapping.combined import Side, blend, learned_share, mix
+from attrib.mapping.combined import blend, learned_share, mix
 from attrib.mapping.influence import score
+from attrib.mapping.reading import Side, mapping_layer, read_sides
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
 from attrib.options.explain import ExplainOptions, InfluenceOptions
-from attrib.passes.capture import CaptureOptions, capture, resolve_layers
+from attrib.passes.capture import CaptureOptions, capture
 from attrib.progress import Progress
 
 TEXTUAL = ("bm25", "bm25_answer", "verbatim", "embedding")
@@ -65,7 +64,6 @@ def score_questions(
     questions: Sequence[Question],
     *,
     options: ExplainOptions | None = None,
-    cache: Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
@@ -76,7 +74,7 @@ def score_questions(
     for number, asked in enumerate(questions):
         if progress is not None:
             progress("scores", number, len(questions))
-        found = _score(pair, library, asked, options, cache)
+        found = _score(pair, library, asked, options)
         found["random"] = rng.normal(size=len(library.corpus))
         for name in SCORERS:
             rows[name].append(found[name])
@@ -85,23 +83,21 @@ def score_questions(
     return {name: np.stack(found) for name, found in rows.items()}
 
 
-def _score(
-    pair: ModelPair, library: Library, asked: Question, options: ExplainOptions, cache: Path | None
-) -> dict[str, np.ndarray]:
+def _score(pair: ModelPair, library: Library, asked: Question, options: ExplainOptions) -> dict[str, np.ndarray]:
     encoded = encode_given(pair.tokenizer, asked.question, asked.answer or "", context=pair.context)
-    layer = resolve_layers((mapping_layer(pair, options),), pair.base.n_layers)
-    captures = [capture(m, encoded, CaptureOptions(layers=layer)) for m in (pair.base, pair.tuned)]
+    states = CaptureOptions(layers=(mapping_layer(pair, options.hidden.layer),))
+    captures = [capture(m, encoded, states) for m in (pair.base, pair.tuned)]
     everything = np.arange(len(library.corpus))
-    sides = read_sides(pair, library, encoded, captures, everything, options, cache)
-    maps = map_sections(sides, options.mappers)
+    sides = read_sides(pair, library, encoded, captures, everything, options.hidden.layer)
+    maps = map_answer(options.mappers, *sides, len(everything))
     numbers = [int(i) for i in library.with_control(everything)]
     texts = {i: library.texts[i] for i in numbers}
     asked_for = trained_questions(pair, library.corpus)
 
     def whole(side: Literal["base", "tuned"], how: InfluenceOptions, alone: bool) -> tuple[Gradients, ...]:
         chosen = replace(how, gradients=options.influence.gradients)
-        taught = NOTHING if alone else asked_for
-        return read_gradients(pair, side, encoded, texts, chosen, taught=taught, cache=cache, whole=True)
+        trained = NO_QUESTIONS if alone else asked_for
+        return read_gradients(pair, side, encoded, texts, chosen, trained=trained, cache=library.cache, whole=True)
 
     found = {name: maps[name].tuned.whole for name in TEXTUAL}
     read: dict[tuple[str, str, bool], tuple[Gradients, ...]] = {}
@@ -134,7 +130,7 @@ def _score(
 def _gated(sides: tuple[Side, Side], raw: np.ndarray, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The scorers that look at what was learned; ``raw``: influence without threshold on all texts, [1, text]."""
     base, tuned = sides
-    sections = int((tuned[1].chosen < len(tuned[1].library.corpus)).sum())
+    sections = tuned[1].sections
     learned = learned_share(base[1], tuned[1], blend())
     # The whole answer in one row, as the gradients are.
     parts = {name: MAPPERS[name].score(*tuned) for name in blend().resemblance}

@@ -164,9 +164,9 @@ def test_records_are_kept_and_used_again_and_a_damaged_one_is_made_again(
     made: list[str] = []
     explain = verdicts.explain
 
-    def counted(pair: Any, corpus: Any, question: str, **more: Any) -> Any:
-        made.append(question)
-        return explain(pair, corpus, question, **more)
+    def counted(pair: Any, library: Any, own: Any, **more: Any) -> Any:
+        made.append(own.question)
+        return explain(pair, library, own, **more)
 
     monkeypatch.setattr(verdicts, "explain", counted)
     assert assessed(tiny_pair, texts, out) == report
@@ -189,10 +189,10 @@ def test_a_killed_run_goes_on_to_the_same(
     whole = assessed(tiny_pair, texts, None)
     explain = verdicts.explain
 
-    def dies(pair: Any, corpus: Any, question: str, **more: Any) -> Any:
-        if question == ASKED[1].question:
+    def dies(pair: Any, library: Any, own: Any, **more: Any) -> Any:
+        if own.question == ASKED[1].question:
             raise KeyboardInterrupt
-        return explain(pair, corpus, question, **more)
+        return explain(pair, library, own, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(verdicts, "explain", dies)

@@ -10,23 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrib import explaining
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.explaining import build_index, explain, trained_questions
-from attrib.index import encoders as indexing
-from attrib.index.encoders import (
-    PARTS,
-    EmbeddingEncoder,
-    HiddenEncoder,
-    check_index,
-    encoders,
-    stored_gradient,
-    stored_reading,
-)
-from attrib.index.gradients import GradientEncoder
-from attrib.index.index import Encoder, Index
-from attrib.mapping import reading
+from attrib.explaining import explain
+from attrib.index import readings
+from attrib.index.embeddings import EmbeddingEncoder
+from attrib.index.encoder import Encoder
+from attrib.index.gradients import GradientEncoder, Vector, trained_questions
+from attrib.index.index import Index
+from attrib.index.library import Library
+from attrib.index.parts import PARTS, build_index, encoders
+from attrib.index.readings import HiddenEncoder, reading_of
 from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
 from attrib.passes.capture import capture_texts
@@ -61,7 +55,7 @@ def pair(base_dir: Path) -> ModelPair:
 def out(pair: ModelPair, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole index."""
     folder = tmp_path_factory.mktemp("whole") / "index"
-    build_index(pair, CORPUS, CONTROL, folder, options=OPTIONS)
+    build_index(pair, CORPUS, CONTROL, folder, layer=1)
     return folder
 
 
@@ -81,7 +75,7 @@ def encoded(monkeypatch: Any) -> list[tuple[str, str]]:
 
 
 def made(pair: ModelPair, **options: Any) -> list[Encoder]:
-    return encoders(PARTS, pair, layer=1, taught=trained_questions(pair, CORPUS), **options)
+    return encoders(PARTS, pair, layer=1, trained=trained_questions(pair, CORPUS), **options)
 
 
 def test_the_parts_of_a_pair_have_names_of_their_own(pair: ModelPair, out: Path) -> None:
@@ -109,22 +103,23 @@ def test_what_comes_out_is_what_the_models_make(pair: ModelPair, out: Path) -> N
     index, texts = Index.open(out), [*TEXTS, *(section.full_text for section in CONTROL.sections)]
     for side, model in (("base", pair.base), ("tuned", pair.tuned)):
         for number, text in enumerate(texts):
-            (want,), got = capture_texts(model, [text], 1), stored_reading(index, side, number)
-            assert got is not None
+            (want,), kept = capture_texts(model, [text], 1), index.arrays(f"hidden-{side}", number)
+            assert kept is not None
+            got = reading_of(kept)
             for field in fields(want):
                 np.testing.assert_array_equal(getattr(got, field.name), getattr(want, field.name))
     for encoder in made(pair)[3:]:
-        (want,), got = encoder.encode([texts[1]]), stored_gradient(index, encoder.name, 1)
-        assert got is not None
-        np.testing.assert_array_equal(got.direction, want["direction"][0])
-        assert got.norm == want["norm"][0]
-    assert stored_reading(None, "base", 0) is None
-    assert stored_gradient(index, "gradients-final", 0) is None
+        (made_now,), kept = encoder.encode([texts[1]]), index.arrays(encoder.name, 1)
+        assert kept is not None
+        got = Vector.from_arrays(kept)
+        np.testing.assert_array_equal(got.direction, made_now["direction"][0])
+        assert got.norm == made_now["norm"][0]
+    assert index.arrays("gradients-final", 0) is None
 
 
 def run(pair: ModelPair, **options: Any) -> Explanation:
-    given = {"answer": ANSWER, "control": CONTROL, "options": OPTIONS, "cache": None} | options
-    return explain(pair, CORPUS, QUESTION, **given)
+    library = Library.make(CORPUS, options.pop("control", CONTROL), index=options.pop("index", None), cache=None)
+    return explain(pair, library, QUESTION, answer=ANSWER, **{"options": OPTIONS} | options)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +134,9 @@ def nothing(*args: Any, **options: Any) -> Any:
 def test_with_an_index_the_record_is_the_same_and_no_text_is_read_again(
     pair: ModelPair, out: Path, plain: Explanation, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(reading, "capture_texts", nothing)
+    monkeypatch.setattr(readings, "capture_texts", nothing)
     monkeypatch.setattr(GradientEncoder, "encode", nothing)
-    monkeypatch.setattr(reading.Library, "_vectors", nothing)
+    monkeypatch.setattr(Library, "_vectors", nothing)
     got = run(pair, index=out)
     assert got.sections == plain.sections
     for name, mapping in plain.mappings.items():
@@ -160,7 +155,7 @@ def test_with_an_index_the_record_is_the_same_and_no_text_is_read_again(
 
 
 def test_what_an_index_lacks_is_made_now(pair: ModelPair, plain: Explanation, tmp_path: Path) -> None:
-    build_index(pair, CORPUS, CONTROL, tmp_path, parts=["hidden"], options=OPTIONS)
+    build_index(pair, CORPUS, CONTROL, tmp_path, parts=["hidden"], layer=1)
     got = run(pair, index=tmp_path)
     for name, mapping in plain.mappings.items():
         np.testing.assert_array_equal(got.mappings[name].tuned.tokens, mapping.tuned.tokens)
@@ -175,30 +170,26 @@ def refused(match: str, act: Callable[[], object]) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_fits_another_corpus_or_control_is_refused(pair: ModelPair, out: Path) -> None:
+def test_what_fits_another_corpus_or_control_is_refused(out: Path) -> None:
     other = Corpus.from_texts([*TEXTS[:2], "A text of another kind."])
-    refused(
-        "made of other documents", lambda: explain(pair, other, QUESTION, answer=ANSWER, control=CONTROL, index=out)
-    )
-    refused("made of other control texts", lambda: run(pair, control=other, index=out))
+    refused("made of other documents", lambda: Library.make(other, CONTROL, index=out))
+    refused("made of other control texts", lambda: Library.make(CORPUS, other, index=out))
 
 
 def test_another_model_layer_or_setting_is_refused(pair: ModelPair, base_dir: Path, out: Path, tmp_path: Path) -> None:
     index = Index.open(out)
-    check_index(index, made(pair))
+    index.check(made(pair))
     other = ModelPair.load(base_dir, save_adapter(tmp_path, base_dir, seed=8), device="cpu")
-    refused(
-        "hidden-tuned was made with another model", lambda: check_index(index, encoders(["hidden"], other, layer=1))
-    )
-    refused("layer 1.* than now .*layer 2", lambda: check_index(index, encoders(["hidden"], pair, layer=2)))
+    refused("hidden-tuned was made with another model", lambda: index.check(encoders(["hidden"], other, layer=1)))
+    refused("layer 1.* than now .*layer 2", lambda: index.check(encoders(["hidden"], pair, layer=2)))
     chosen = InfluenceOptions(gradients=GradientOptions(layers=(0,)))
-    refused("gradients-untuned was made with", lambda: check_index(index, made(pair, influence=chosen)))
+    refused("gradients-untuned was made with", lambda: index.check(made(pair, influence=chosen)))
     # Without the questions that were trained the gradients are others.
-    refused("trained_questions", lambda: check_index(index, encoders(["gradients"], pair)))
+    refused("trained_questions", lambda: index.check(encoders(["gradients"], pair)))
     refused(
         "layer 1.* than now .*layer 0", lambda: run(pair, index=out, options=replace(OPTIONS, hidden=HiddenOptions(0)))
     )
-    refused("embedding was made with", lambda: check_index(index, [EmbeddingEncoder("another")]))
+    refused("embedding was made with", lambda: index.check([EmbeddingEncoder("cuda")]))
 
 
 def test_parts_that_cannot_be_are_refused(pair: ModelPair) -> None:
@@ -227,7 +218,7 @@ def test_only_a_new_section_is_encoded_and_the_bytes_are_those_of_a_fresh_build(
 ) -> None:
     def build(corpus: Corpus, name: str) -> list[tuple[str, str]]:
         encoded.clear()
-        build_index(pair, corpus, CONTROL, tmp_path / name, parts=["hidden", "gradients"], options=OPTIONS)
+        build_index(pair, corpus, CONTROL, tmp_path / name, parts=["hidden", "gradients"], layer=1)
         return encoded
 
     assert len(build(CORPUS, "grown")) == len(set(encoded)) == len(MODEL) * len(NUMBERS)
@@ -246,10 +237,10 @@ def test_a_build_that_was_cut_off_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_index(pair, CORPUS, CONTROL, tmp_path, options=OPTIONS, progress=stop)
+        build_index(pair, CORPUS, CONTROL, tmp_path, layer=1, progress=stop)
     refused("not finished", lambda: Index.open(tmp_path))
     encoded.clear()
-    build_index(pair, CORPUS, CONTROL, tmp_path, options=OPTIONS)
+    build_index(pair, CORPUS, CONTROL, tmp_path, layer=1)
     assert {name for name, _ in encoded} == set(NAMES[4:])
     assert ("gradients-checkpoint-1", TEXTS[0]) not in encoded
     assert files(tmp_path) == files(out)
@@ -260,4 +251,3 @@ def test_without_models_there_are_embeddings(tmp_path: Path, out: Path) -> None:
     assert list(index.parts) == ["embedding"]
     name = "parts/embedding/"
     assert {k: v for k, v in files(out).items() if name in k} == {k: v for k, v in files(tmp_path).items() if name in k}
-    assert explaining.PARTS is indexing.PARTS

@@ -1,0 +1,80 @@
+"""Spans: pieces of a document's text with their lines, before they are sections; and how bytes become text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from attrib.errors import InputError
+
+SHOWN = 20
+"""How many bad rows of a file, or columns, an error lists before it says how many more there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """A section before it has an id; fields as in ``Section``."""
+
+    document: str
+    titles: tuple[str, ...]
+    text: str
+    first_line: int
+    last_line: int
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a format's reader may need beside the bytes."""
+
+    text_column: str | None
+    title_column: str | None
+    max_tokens: int
+    count_tokens: Callable[[str], int]
+
+
+def decode(data: bytes) -> str:
+    """The bytes as UTF-8, without a byte order mark and with ``\\n`` as the only line end."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError("not UTF-8 but UTF-16 (byte order mark at byte 0); save it again as UTF-8")
+    if (at := data.find(b"\0")) >= 0:
+        raise InputError(f"binary, not text (NUL at byte {at}); remove it, or save its text as UTF-8")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 (at byte {error.start}); save it again as UTF-8") from None
+    return unix(text.removeprefix("\ufeff"))
+
+
+def unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def blank(line: str) -> bool:
+    return not line or line.isspace()
+
+
+def trim(text: str) -> str:
+    """Without outer blank lines and trailing white space; the first line keeps its indentation."""
+    start = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, start) + 1 :].rstrip()
+
+
+def fault(cell: object, name: str) -> str | None:
+    """Why a cell cannot be text, or None; an empty cell is no fault."""
+    if cell is None:
+        return None
+    if not isinstance(cell, str):
+        return f"{name} is of type {type(cell).__name__}, not a string"
+    if "\0" in cell:
+        return f"NUL in {name}"
+    try:
+        cell.encode()
+    except UnicodeEncodeError as error:
+        return f"half a surrogate pair in {name}, character {error.start + 1}"
+    return None
+
+
+def listed(items: Sequence[str]) -> str:
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more
