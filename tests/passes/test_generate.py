@@ -169,8 +169,8 @@ def test_a_batch_answers_as_each_prompt_alone(
 def test_rows_end_at_different_steps_and_others_take_their_places(tiny_pair: Any, monkeypatch: Any) -> None:
     """Half of the vocabulary ends an answer here: rows leave and join all the time."""
     model, prompts = tiny_pair.tuned, prompts_of(tiny_pair)
-    stops = frozenset(range(0, 400, 9))
-    monkeypatch.setattr(module, "_stops", lambda model, network: stops)
+    with model.plain() as network:
+        monkeypatch.setattr(network.generation_config, "eos_token_id", list(range(0, 400, 9)))
     together = generate_batch(model, prompts, max_new_tokens=24, batch=4)
     alone = [generate_batch(model, [prompt], max_new_tokens=24)[0] for prompt in prompts]
     assert [some[0].ids for some in together] == [some[0].ids for some in alone]

@@ -103,10 +103,14 @@ def test_kinds_of_an_assessment_are_read_once(tmp_path: Path, monkeypatch: pytes
     folder = store(tmp_path / "attribution", *(f"records/q{number}-0.safetensors" for number in range(4)))
     rows = [{"question": make_explanation(0).question, "kind": "half \ud800 of a character"}]
     (folder / "attribution.json").write_text(json.dumps({"rows": rows}))
-    read, kinds = [], gallery._kinds
-    monkeypatch.setattr(gallery, "_kinds", lambda file: read.append(file) or kinds(file))
+    read: list[Path] = []
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda file, *how, **more: read.append(file) or read_text(file, *how, **more)
+    )
     found = gallery.find([folder])
     assert {entry.kind for entry in found.entries} == {"half ? of a character"}
+    assert folder / "attribution.json" in read
     assert len(read) == len(set(read))
     assert gallery.index_html(found, {entry.id: "a.html" for entry in found.entries})
 

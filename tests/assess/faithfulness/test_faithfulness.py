@@ -169,7 +169,8 @@ def test_questions_done_before_are_not_done_again(tiny_pair: Any, tmp_path: Path
     assert len(list(tmp_path.glob("*.json"))) == 2
     assert [file.read_bytes() for file in files] == before
     assert both.rows[0].n == 2
-    monkeypatch.setattr(faithfulness, "_question", lambda *given: pytest.fail("computed again"))
+    for name in ("attribute_model", "generate", "score_variants"):
+        monkeypatch.setattr(faithfulness, name, lambda *given, **more: pytest.fail("computed again"))
     again = assess_faithfulness(tiny_pair, QUESTIONS[:1], None, OPTIONS, out=tmp_path)
     assert again == first
     # A damaged file counts as not done; other options have files of their own.
