@@ -69,7 +69,8 @@ def report_page(found: StoredAssessments, images: dict[str, bytes]) -> Page:
         page = say.Surroundings(tuple(_figure(one, images)), tuned.sha256, explanations)
         chapters[name] = CHAPTERS[name](one.report, page)
     told = [chapters[name] for name in NAMES if name in chapters]
-    rests_on = [block for one in told for block in one.rests_on]
+    # Verdicts stand before answers side by side.
+    rests_on = [block for one in reversed(told) for block in one.rests_on]
     if "attribution" not in chapters:
         rests_on = [*_missing(chapters, "attribution"), *attribution.examples(explanations, ()), *rests_on]
     return Page(
