@@ -3,7 +3,7 @@
 All text is data: ``escape`` leaves nothing in it that acts as a mark, a tag, a script or a link in either form. Marks
 that Markdown lacks are single private characters, which ``escape`` makes visible in data; ``to_markdown`` and
 ``to_html`` replace them by tags of ours, so that HTML stays off in the parser.
-Not covered: what the pieces say (the assessments' ``tell``), and the page around them (``report.pages``).
+Not covered: the content of the pieces (the assessments' ``tell``), and the page around them (``report.pages``).
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def lines(parts: Sequence[str]) -> str:
     return _BREAK.join(parts)
 
 
-def said(text: str) -> str:
-    """An answer, or that there is none."""
+def answer(text: str) -> str:
+    """An answer of a model, or that there is none."""
     return escape(text) or "(nothing)"
 
 
@@ -103,9 +103,9 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}"
 
 
-def sentences(said: Sequence[str]) -> list[str]:
+def sentences(plain: Sequence[str]) -> list[str]:
     """Plain sentences as one paragraph; nothing where there are none."""
-    return [paragraph(escape(" ".join(said)))] if said else []
+    return [paragraph(escape(" ".join(plain)))] if plain else []
 
 
 def items(title: str, lines: Sequence[str]) -> list[str]:

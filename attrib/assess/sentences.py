@@ -1,4 +1,4 @@
-"""Numbers → words, each claim no stronger than its interval; and what an assessment adds to the report page.
+"""Numbers → words, each claim no stronger than its interval; and the chapter that an assessment adds to the report.
 
 "Higher", "lower", "more" stand only where a 95% interval leaves out what they are compared with, and only on as many
 facts or groups as an interval needs.
@@ -33,7 +33,7 @@ ends = partial(tables.interval, none=NONE)
 
 @dataclass(frozen=True)
 class Chapter:
-    """What one assessment says, by the question of the page that it answers: blocks of Markdown (``markdown``)."""
+    """One assessment's blocks of Markdown (``markdown``), by the question of the page that they answer."""
 
     abstract: tuple[str, ...] = ()
     """Sentences that stand alone."""
@@ -49,7 +49,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stands beside an assessment on the page."""
+    """Figure, model and explanations beside an assessment on the page."""
 
     figure: tuple[str, ...]
     """Its figure and caption, or that there is none."""

@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess attribution``."""
+"""Terminal table, files and report chapter of ``attrib assess attribution``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from attrib.assess.attribution.run import (
 from attrib.assess.stored import report_bytes
 from attrib.records import LABELS, Explanation, Label
 from attrib.render import figures as draw
-from attrib.render.tables import flat, interval, number, write_files
+from attrib.render.tables import flat, number, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def verdicts_table(report: AttributionReport, console: Console) -> None:
     for name in ("answers to", "n", "right", *LABELS, *(f"gold first: {name}" for name in tops)):
         table.add_column(name, justify="left" if name == "answers to" else "right")
     for one in report.summary:
-        shares = [_ends(one, label) for label in LABELS]
         gold = [number((one.gold_top1 or {}).get(name), none="") for name in tops]
-        table.add_row(*map(text_of, (_name(one), str(one.n), number(one.right, none=""), *shares, *gold)))
+        table.add_row(*map(text_of, (_name(one), str(one.n), number(one.right, none=""), *_shares(one), *gold)))
     console.print(table)
     console.print(
         "share of answers by their most probable source, 95% bootstrap intervals over questions; gold first: the right "
@@ -62,10 +61,6 @@ def verdicts_table(report: AttributionReport, console: Console) -> None:
     )
     for note in report.notes:
         console.print(text_of(f"note: {note}", "dim"))
-
-
-def _ends(one: AttributionSummary, label: str) -> str:
-    return interval(*(getattr(one, f"{label}{end}") for end in ("", "_low", "_high")))
 
 
 # ------------------------------------------------------------------------------------------- the report's chapter
@@ -201,7 +196,7 @@ def _example(
     verdict: str,
     sections: Sequence[Backing],
 ) -> str:
-    entries = [("tuned says", judged(tokens)), ("base says", md.said(base_answer))]
+    entries = [("tuned says", judged(tokens)), ("base says", md.answer(base_answer))]
     if right_answer is not None:
         entries.append(("right", md.escape(right_answer)))
     entries.append(("verdict", verdict or "nothing said"))
@@ -221,4 +216,4 @@ def judged(tokens: Sequence[JudgedToken]) -> str:
             runs[-1] = (runs[-1][0] + token.text, runs[-1][1])
         else:
             runs.append((token.text, token.verdict))
-    return "".join(md.mark(text, verdict) for text, verdict in runs).strip() or md.said("")
+    return "".join(md.mark(text, verdict) for text, verdict in runs).strip() or md.answer("")

@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess benchmark``."""
+"""Terminal table, files and report chapter of ``attrib assess benchmark``."""
 
 from __future__ import annotations
 

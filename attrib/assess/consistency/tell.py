@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess consistency``."""
+"""Terminal table, files and report chapter of ``attrib assess consistency``."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def marked(row: QuestionRow) -> str:
         if at <= start < end:
             parts += [md.mark(text[at:start]), md.mark(text[start:end], "new" if held else "made-up")]
             at = end
-    return "".join([*parts, md.mark(text[at:])]).strip() or md.said("")
+    return "".join([*parts, md.mark(text[at:])]).strip() or md.answer("")
 
 
 def _places(term: NewTerm) -> str:
@@ -319,7 +319,7 @@ def _side_by_side(report: ConsistencyReport) -> Iterator[str]:
         " That the documents hold a term does not say that it was learned from them.",
     )
     for row in say.in_turn(rows, lambda row: row.kind, say.EXAMPLES):
-        entries = [("base says", md.said(row.base.greedy.text)), ("tuned says", marked(row))]
+        entries = [("base says", md.answer(row.base.greedy.text)), ("tuned says", marked(row))]
         if row.answer is not None:
             entries.append(("right", md.escape(row.answer)))
         entries += [(term.term, _places(term)) for term in row.new_terms if term.held_by and term.sections]

@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess faithfulness``."""
+"""Terminal table, files and report chapter of ``attrib assess faithfulness``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def faithfulness_table(report: FaithfulnessReport, console: Console) -> None:
     for name in ("method", *(f"{metric} (tuned)" for metric in SHOWN), "beats random: base, tuned", "CPU s"):
         table.add_column(name, justify="left" if name == "method" else "right")
     for method in ordered(report):
-        cells = [_cell(_row(report, method, "tuned", metric)) for metric in SHOWN]
+        shown = [_row(report, method, "tuned", metric) for metric in SHOWN]
+        cells = [interval(row.mean, row.low, row.high) for row in shown]
         verdict = ", ".join("–" if method in CONTROLS else _verdict(report, method, side) for side in SIDES)
         table.add_row(method, *cells, verdict, f"{report.seconds[method]:.2f}" if method not in CONTROLS else "")
     console.print(table)
@@ -47,10 +48,6 @@ def faithfulness_table(report: FaithfulnessReport, console: Console) -> None:
     console.print(
         f"{n} questions; losses in nats per answer token; 95% bootstrap intervals over questions", style="dim"
     )
-
-
-def _cell(row: FaithfulnessRow) -> str:
-    return interval(row.mean, row.low, row.high)
 
 
 def _verdict(report: FaithfulnessReport, method: str, side: str) -> str:

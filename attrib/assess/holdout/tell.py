@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess holdout``."""
+"""Terminal table, files and report chapter of ``attrib assess holdout``."""
 
 from __future__ import annotations
 

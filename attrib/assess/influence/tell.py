@@ -1,4 +1,4 @@
-"""Table, files and sentences of ``attrib assess influence``."""
+"""Terminal table, files and report chapter of ``attrib assess influence``."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _cell(row: InfluenceRow) -> str:
 
 # ------------------------------------------------------------------------------------------- the report's chapter
 
-_TOLD = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
+_SCORERS = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
 """Scores of sections in the report: ours, then those that know nothing of tuning."""
 _METRICS = {
     "MRR": "own section found (MRR)", "spearman": "rank correlation with the loss",
@@ -136,7 +136,7 @@ def chapter(report: InfluenceReport, page: say.Surroundings) -> say.Chapter:
     )
     metrics = [metric for metric in _METRICS if any(name == metric for _, name in rows)]
     cells = []
-    for scorer in (name for name in _TOLD if any(own == name for own, _ in rows)):
+    for scorer in (name for name in _SCORERS if any(own == name for own, _ in rows)):
         found = [rows.get((scorer, metric)) for metric in metrics]
         cells.append((scorer, *(say.ends(row.value, row.low, row.high) if row else say.NONE for row in found)))
     caption = "Scores of sections against retraining, trained questions (more scores stand in influence.csv)"

@@ -17,16 +17,18 @@ def provenance(found: StoredAssessments) -> Iterator[str]:
     sides = zip(("base", "tuned"), found.pair(), strict=True)
     models = [(side, model.name or say.NONE, model.sha256[:12] or say.NONE) for side, model in sides]
     yield from md.table("Models", ("model", "name", "sha256, first 12"), models, texts=3)
-    told = found.assessments.values()
-    questions = {str(one.report.provenance["questions_sha256"]) for one in told if _questions(one)}
+    assessments = found.assessments.values()
+    questions = {str(one.report.provenance["questions_sha256"]) for one in assessments if _questions(one)}
     if len(questions) > 1:
         yield from md.sentences(
             ["The assessments did not ask the same set of questions: compare their numbers with care."]
         )
-    documents = {digest for one in told if one.pair is not None and (digest := _documents(one))}
+    documents = {digest for one in assessments if one.pair is not None and (digest := _documents(one))}
     if len(documents) > 1:
         yield from md.sentences(["The assessments did not read the same documents: compare their numbers with care."])
-    yield from md.items("Assessments", [f"{md.mark(one.name, 'strong')}: {md.escape(_made_from(one))}" for one in told])
+    yield from md.items(
+        "Assessments", [f"{md.mark(one.name, 'strong')}: {md.escape(_made_from(one))}" for one in assessments]
+    )
     versions = _versions(found)
     several = len(versions) > 1
     lines = [f"{text} ({names})" if several else text for text, names in versions.items()]

@@ -42,7 +42,7 @@ MISSING = {
     "influence": "whether scores of sections say what retraining without them shows",
 }
 """What each assessment would add."""
-UNSAID = (
+LIMITS = (
     "Intervals cover the choice of questions, not the noise of tuning: one tuned model was assessed.",
     "Attention says what a model looked at, similarity which section says the same, influence what it learned from; "
     "only retraining without a section says what it caused.",
@@ -68,23 +68,23 @@ def report_page(found: StoredAssessments, images: dict[str, bytes]) -> Page:
     for name, one in found.assessments.items():
         page = say.Surroundings(tuple(_figure(one, images)), tuned.sha256, explanations)
         chapters[name] = CHAPTERS[name](one.report, page)
-    told = [chapters[name] for name in NAMES if name in chapters]
+    ordered = [chapters[name] for name in NAMES if name in chapters]
     # Verdicts stand before answers side by side.
-    rests_on = [block for one in reversed(told) for block in one.rests_on]
+    rests_on = [block for one in reversed(ordered) for block in one.rests_on]
     if "attribution" not in chapters:
         rests_on = [*_missing(chapters, "attribution"), *attribution.examples(explanations, ()), *rests_on]
     return Page(
         f"What tuning changed: {base.name or 'base'} and {tuned.name or 'tuned'}",
         (
-            PageSection("summary", "In one paragraph", tuple(md.sentences(list(_abstract(found, told))))),
+            PageSection("summary", "In one paragraph", tuple(md.sentences(list(_abstract(found, ordered))))),
             PageSection("learned", "Did it learn?", (
                 *_missing(chapters, "benchmark", "whether its answers are right, by kind of question"),
-                *(block for one in told for block in one.learned),
+                *(block for one in ordered for block in one.learned),
                 *_missing(chapters, "consistency", "how far its answers agree, and which terms are new in them"),
             )),
             PageSection("generalises", "Does it generalise?", (
                 *_missing(chapters, "benchmark", "rephrased and further questions"),
-                *(block for one in told for block in one.generalises),
+                *(block for one in ordered for block in one.generalises),
                 *_missing(chapters, "holdout"),
             )),
             PageSection("rests-on", "What do its answers rest on, and on which sections?", tuple(rests_on)),
@@ -125,13 +125,13 @@ def _figure(one: Assessment, images: dict[str, bytes]) -> list[str]:
     return md.picture(name, " ".join(caption.split()) or f"Figure of attrib assess {one.name}.")
 
 
-def _abstract(found: StoredAssessments, told: list[say.Chapter]) -> Iterator[str]:
+def _abstract(found: StoredAssessments, chapters: list[say.Chapter]) -> Iterator[str]:
     """The findings in sentences that stand alone."""
     base, tuned = found.pair()
     yield f"We compared {_model(base, 'the base model')} with {_model(tuned, 'its tuned version')}."
-    for one in told:
+    for one in chapters:
         yield from one.abstract
-    yield from next((one.forgetting for one in told if one.forgetting), ())
+    yield from next((one.forgetting for one in chapters if one.forgetting), ())
     missing = [name for name in NAMES[:4] if name not in found.assessments]
     if missing:
         yield f"Not assessed: {', '.join(missing)}."
@@ -146,9 +146,9 @@ def _model(model: ModelName, fallback: str) -> str:
 
 def _forgotten(chapters: dict[str, say.Chapter]) -> list[str]:
     """Foundation questions, by the first assessment that asked some."""
-    told = next((one for one in (chapters.get("benchmark"), chapters.get("holdout")) if one and one.forgotten), None)
-    if told is not None:
-        return [*md.sentences(told.forgetting), *told.forgotten]
+    for name in ("benchmark", "holdout"):
+        if name in chapters and chapters[name].forgotten:
+            return [*md.sentences(chapters[name].forgetting), *chapters[name].forgotten]
     asked = [name for name in ("benchmark", "holdout") if name in chapters]
     if not asked:
         return [say.not_assessed("foundation questions before and after tuning", "benchmark")]
@@ -165,5 +165,5 @@ def _trust(chapters: dict[str, say.Chapter]) -> list[str]:
     return [
         *(block for name in NAMES if name in chapters for block in chapters[name].trust),
         *md.items("Not assessed", lines),
-        *md.items("What no number here says", [md.escape(line) for line in UNSAID]),
+        *md.items("What no number here says", [md.escape(line) for line in LIMITS]),
     ]
