@@ -1,5 +1,7 @@
 """Which words of a fine-tuned model's answer come from its fine-tuning documents, and which the base model knew.
 
+In: the names to import, each loaded when it is first used. Not in: any work; every room below says what it holds.
+
 >>> import attrib
 >>> pair = attrib.ModelPair.load()                         # doctest: +SKIP
 >>> corpus = attrib.Corpus.read("documents")               # doctest: +SKIP

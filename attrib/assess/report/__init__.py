@@ -1,1 +1,1 @@
-"""One page from the assessments of a model pair."""
+"""One page from the assessments of a model pair. Not in: what a chapter says, which its assessment's ``tell`` does."""
