@@ -26,7 +26,7 @@ class Drawing:
     """A figure with what goes beside it."""
 
     name: str
-    """Of its files."""
+    """Stem of its files."""
     figure: Figure
     caption: str
     numbers: list[dict[str, object]]

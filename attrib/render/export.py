@@ -99,7 +99,7 @@ def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Figu
 
 
 def _able(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
-    """What the record can have; one method alone is not compared."""
+    """Figures that the record can have; one method alone is not compared."""
     answered = bool(explanation.answer_tokens)
     scored = bool(explanation.mappings) and bool(explanation.sections)
     able: dict[FigureKind, bool] = {
@@ -143,7 +143,7 @@ def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions)
 
 
 def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
-    """What ``--json`` prints."""
+    """The object that ``--json`` prints."""
     return {
         "question": explanation.question,
         "answer": explanation.answer,
@@ -244,7 +244,7 @@ def _vocabulary(explanation: Explanation) -> dict[str, object] | None:
 
 
 def _attribution(explanation: Explanation, attribution: Attribution) -> dict[str, object]:
-    """What was explained in which pieces, how far the scores miss their sum, and what the method used."""
+    """Target, rows and columns, distance of the scores from their sum, and the method's settings."""
     sides = dict(zip(("base", "tuned"), view.gaps(attribution) or (None, None), strict=True))
     shares = view.template_share(explanation, attribution)
     return {

@@ -35,7 +35,7 @@ class Entry:
     """Name of its page: letters, digits and hyphens."""
     path: Path
     kind: str
-    """Of its question: what ``assess attribution`` says, else its folder below the one that was named."""
+    """Kind of its question by ``assess attribution``, else its folder below the one that was named."""
     question: str
     answer: str
     source: str
@@ -57,12 +57,12 @@ class Entry:
 
 
 Look = Entry | str | None
-"""What a file turned out to be: an explanation, a line on what is wrong with it, or of another kind."""
+"""A file read: an explanation, a line on the problem with it, or None for a file of another kind."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found in folders."""
+    """Explanations found in folders."""
 
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ def find(folders: Sequence[Path]) -> Listing:
 
 
 def look(file: Path) -> Look:
-    """What the index says of one file; whatever is wrong with it, only itself is missing."""
+    """Entry of one file in the index; a damaged file is missing alone."""
     try:
         return entry_of(storage.load(file), file, sha256(file))
     except ForeignError:
@@ -103,7 +103,7 @@ def look(file: Path) -> Look:
 
 
 def listing(looks: Iterable[tuple[Path, Path, Look]]) -> Listing:
-    """Of (folder, file below it, what its look gave); the same record in two files is listed once."""
+    """Entries and problems of (folder, file below it, its look); a record that lies in two files is listed once."""
     entries: dict[str, Entry] = {}
     problems: list[str] = []
     kinds = cache(_kinds)
@@ -116,7 +116,7 @@ def listing(looks: Iterable[tuple[Path, Path, Look]]) -> Listing:
 
 
 def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
-    """What the index says of one record; ``digest``: its file's SHA-256. Its kind is its folder's, see ``listing``."""
+    """Entry of one record; ``digest``: its file's SHA-256. Its kind is its folder's, see ``listing``."""
     best = explanation.sections[int(explanation.ranking[0])] if explanation.sections else None
     return Entry(
         id=_name(explanation.question, digest),

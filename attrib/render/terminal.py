@@ -318,7 +318,7 @@ def _verbatim(explanation: Explanation, found: Verbatim) -> str:
 
 
 def _caveats(explanation: Explanation, plain: bool) -> Iterator[Text]:
-    """What must be said beside the scores, with the names that it is said of."""
+    """Caveats of the scores, each with the names of the scores it holds for."""
     said: dict[str, list[str]] = {}
     for name in (*explanation.mappings, *explanation.attributions):
         if caveat := view.kind_of(name).caveat:

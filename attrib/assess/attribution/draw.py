@@ -1,7 +1,6 @@
-"""A report of verdicts → table, files, figure and caption.
+"""A report of verdicts → figure and caption.
 
-``attribution.parquet`` has one row a question; ``attribution.csv`` one a kind of question.
-Not covered: single answers (``figures``, ``terminal``; their records lie in ``records``).
+Not covered: single answers (``render``; their records lie in ``records``).
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 _LOOKS = tuple(Look(label, COLOURS[label], area=True) for label in LABELS)
 _INTERVAL = (Look("", "white", line=2.2), Look("", "black", line=1.0))
 """Black is hard to see on blue without white around it."""
-
-
 _DRAWN = 17
 """Kinds of questions that are drawn, the last one among them; more do not fit a page."""
 
@@ -66,7 +63,7 @@ def _shown(report: AttributionReport) -> Sequence[AttributionSummary]:
 
 
 def verdicts_caption(report: AttributionReport) -> str:
-    """What was explained, how, and what it does not say."""
+    """One paragraph: questions, verdicts, intervals, and the limits of the verdict."""
     lines = [
         f"Where the tuned model's own answers to {len(report.rows)} questions come from, by kind of question (number "
         "in brackets): (a) most probable source of each answer, line: 95% percentile bootstrap interval of documents "

@@ -1,4 +1,7 @@
-"""Terminal table, files and report chapter of ``attrib assess attribution``."""
+"""Terminal table, files and report chapter of ``attrib assess attribution``.
+
+``attribution.parquet`` has one row a question; ``attribution.csv`` one a kind of question.
+"""
 
 from __future__ import annotations
 

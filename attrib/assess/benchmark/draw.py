@@ -1,7 +1,5 @@
-"""A benchmark report → table, files, figure and caption.
+"""A benchmark report → figure and caption.
 
-``benchmark.parquet`` has one row a question and side: the fields of ``benchmark.Row`` with each score a column of its
-own. ``benchmark.csv`` has one row a subset, kind and measure.
 Not covered: single answers side by side (the rows have them).
 """
 
@@ -35,7 +33,7 @@ def labels(report: BenchmarkReport) -> dict[tuple[str, str, str], str]:
 
 
 def key(one: BenchmarkSummary) -> tuple[str, str, str]:
-    """What a kind of question is told apart by."""
+    """Subset, kind and knowledge: the key of a kind of question."""
     return one.subset, one.kind, one.knowledge
 
 
@@ -86,7 +84,7 @@ def _marks(summaries: Sequence[BenchmarkSummary], places: Mapping[tuple[str, str
 
 
 def benchmark_caption(report: BenchmarkReport) -> str:
-    """What was asked, how it was scored, and what it does not say."""
+    """One paragraph: questions, scores, intervals, and the limits of the scores."""
     options = report.provenance["options"]
     assert isinstance(options, dict)
     asked = len(report.rows) // 2

@@ -1,4 +1,8 @@
-"""Terminal table, files and report chapter of ``attrib assess benchmark``."""
+"""Terminal table, files and report chapter of ``attrib assess benchmark``.
+
+``benchmark.parquet`` has one row a question and side: the fields of ``BenchmarkRow`` with each score a column of its
+own. ``benchmark.csv`` has one row a subset, kind and measure.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,6 @@
-"""Consistency report → tables, files, a figure, and a Markdown page with the answers side by side.
+"""A consistency report → figure and caption.
 
-Files: ``consistency.json`` (everything), ``consistency.csv`` (the summary, one row a quantity and kind),
-``consistency.parquet`` (one row a question and side: id, kind, fact, question, answer, side, greedy and every quantity
-of QUANTITIES; those of the pair stand with tuned), ``consistency_answers.parquet`` and ``answers.jsonl`` (one row a
-question, side and sample: text, cluster, log p …; sample −1 is the greedy answer, which has no cluster),
-``consistency.md``, figure and caption.
-Texts of questions, answers and documents are data: in Markdown nothing of them acts as a mark, a tag or a link.
-Not covered: the page that joins this with other assessments.
+Not covered: answers side by side (``tell``).
 """
 
 from __future__ import annotations
@@ -89,7 +83,7 @@ def _dot(row: SummaryRow, side: Side, place: float, look: Look) -> Dot:
 
 
 def consistency_caption(report: ConsistencyReport) -> str:
-    """What was asked and how, what each panel shows, and what it does not say."""
+    """One paragraph: questions, sampling, panels, and the limits of the quantities."""
     novel, control, made_up = (number(report.row(name).tuned) for name in ("novel", "novel_control", "made_up"))
     lines = [
         f"Answers of base and tuned to {len(report.rows)} questions ({report.row('semantic_entropy').facts} facts)"

@@ -1,4 +1,12 @@
-"""Terminal table, files and report chapter of ``attrib assess consistency``."""
+"""Terminal table, files and report chapter of ``attrib assess consistency``.
+
+Files: ``consistency.json`` (everything), ``consistency.csv`` (the summary, one row a quantity and kind),
+``consistency.parquet`` (one row a question and side: id, kind, fact, question, answer, side, greedy and every quantity
+of QUANTITIES; those of the pair stand with tuned), ``consistency_answers.parquet`` and ``answers.jsonl`` (one row a
+question, side and sample: text, cluster, log p …; sample −1 is the greedy answer, which has no cluster),
+``consistency.md``, figure and caption.
+Texts of questions, answers and documents are data: in Markdown nothing of them acts as a mark, a tag or a link.
+"""
 
 from __future__ import annotations
 

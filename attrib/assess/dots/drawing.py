@@ -156,7 +156,7 @@ def _powers_of_ten(ax: Axes) -> None:
 
 
 def _legend(target: Any, looks: Sequence[Look], anchor: tuple[float, float], room: float) -> None:
-    """Of a figure or of axes, its upper left corner at ``anchor``."""
+    """A legend of a figure or of axes, its upper left corner at ``anchor``."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

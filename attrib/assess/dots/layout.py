@@ -30,7 +30,7 @@ class GroupPlace:
     """Room for the names of its rows."""
     left: float
     top: float
-    """Of its legend."""
+    """Top of its legend."""
     room: float
     """Width that its legend may take."""
     corners: tuple[tuple[float, float], ...]

@@ -97,7 +97,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class RowName:
-    """What stands beside a row."""
+    """Name beside a row."""
 
     name: str
     end: str = ""

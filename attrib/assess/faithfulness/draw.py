@@ -80,7 +80,7 @@ def _marks(report: FaithfulnessReport, methods: Sequence[str], metric: str) -> I
 
 
 def faithfulness_caption(report: FaithfulnessReport) -> str:
-    """What the figure shows, what it was made from, and what it does not say."""
+    """One paragraph: metrics, bands, settings, and methods that are no better than chance."""
     n, options = report.rows[0].n, report.provenance["options"]
     assert isinstance(options, dict)
     prompt = options["prompt"]

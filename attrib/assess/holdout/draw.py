@@ -1,8 +1,5 @@
-"""A holdout report → table, files, figure and caption.
+"""A holdout report → figure and caption.
 
-``holdout.parquet`` has one row a question and side, with the fields of ``holdout.Row``; after a removal the rows of
-base, full and retrained follow, told apart by their column ``table`` (parts, removal). ``holdout.csv`` has one row a
-number.
 Not covered: single answers side by side (the rows have them).
 """
 
@@ -135,7 +132,7 @@ def _truth_ratios(ax: Axes, removal: Removal) -> None:
 
 
 def holdout_caption(report: HoldoutReport) -> str:
-    """What was asked, how numbers and intervals were made, and what they do not say."""
+    """One paragraph: questions, intervals, gaps, membership, removal, and the limits of the numbers."""
     counts = {part: report.quantity("accuracy", part, "tuned") for part in PARTS}
     asked = ", ".join(f"{q.n} {part} ({q.groups} groups)" for part, q in counts.items() if q is not None)
     seed = report.provenance.get("seed")

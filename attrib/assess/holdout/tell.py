@@ -1,4 +1,9 @@
-"""Terminal table, files and report chapter of ``attrib assess holdout``."""
+"""Terminal table, files and report chapter of ``attrib assess holdout``.
+
+``holdout.parquet`` has one row a question and side, with the fields of ``HoldoutRow``; after a removal the rows of
+base, full and retrained follow, told apart by their column ``table`` (parts, removal). ``holdout.csv`` has one row a
+number.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Mappers against retraining → tables, files and a figure, all from the stored ``InfluenceReport`` alone.
+"""Mappers against retraining → figure and caption, from the stored ``InfluenceReport`` alone.
 
-Resemblance, influence and decoys are three claims with a table each; the figure is about influence.
 Not covered: rephrased questions in the figure (they are in the table).
 """
 
@@ -31,10 +30,10 @@ DRAWN = ("bm25", "hidden (tuned)", BEFORE, REFERENCE, "combined")
 SHORT = {BEFORE: "before tuning"}
 """Names that do not fit above a panel."""
 OTHER, SAME, AGAINST, OWN = 0, 1, 2, 3
-"""What a section is to a question: none of the following; it gives the same answer elsewhere; it answers the same
+"""Relation of a section to a question: none of the following; it gives the same answer elsewhere; it answers the same
 question otherwise; it is the question's own."""
 KIND = "trained"
-"""Of the questions in the figure."""
+"""Kind of the questions in the figure."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _look(row: InfluenceRow) -> Look:
 
 
 def relations(found: InfluenceReport) -> np.ndarray:
-    """What each section is to each trained question (OWN, AGAINST, SAME, OTHER), [question, section].
+    """Relation of each section to each trained question (OWN, AGAINST, SAME, OTHER), [question, section].
 
     AGAINST: another question of this kind has the same text, this section and another answer. SAME: another one has
     this section and the same answer.
@@ -177,7 +176,7 @@ def _points(found: InfluenceReport, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _limits(found: InfluenceReport) -> tuple[float, float]:
-    """Of the losses, with some room; 0 among them."""
+    """Ends of the losses' axis, with some room; 0 among them."""
     _, drop = _points(found, next(iter(found.scores)))
     low, high = min(0.0, float(drop.min())), max(0.0, float(drop.max()))
     room = 0.06 * max(high - low, 1e-9)
@@ -196,7 +195,7 @@ def _scatter(ax: Axes, points: tuple[np.ndarray, np.ndarray], kinds: np.ndarray,
 
 
 def retraining_caption(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> str:
-    """What was done, how often, with which intervals; and what the figure does not say."""
+    """One paragraph: retrainings, scorers, intervals, and the limits of the figure."""
     names = [name for name in DRAWN if name in found.scores]
     questions, sections = len(found.rows(KIND)), _left_out(found)
     letters = f"(a–{'abcdefgh'[len(names) - 1]})" if len(names) > 1 else "(a)"

@@ -97,7 +97,7 @@ def asked(explanation: Explanation) -> str:
 
 
 def _merged_rows(heat: Heat) -> str:
-    """What a row is, where words were put together from the record's tokens."""
+    """Description of a row where words were put together from the record's tokens."""
     if heat.unit == "token":
         return "one row a token"
     how = {"sum": "the sum", "mean": "the mean", "max": "the largest"}[heat.kind.reduction]
@@ -105,7 +105,7 @@ def _merged_rows(heat: Heat) -> str:
 
 
 def _prompt_rows(heat: Heat, attribution: Attribution) -> str:
-    """What a row is, and how the method or the reader made one of several tokens."""
+    """Description of a row, and how several tokens became one, by the method or here."""
     if heat.unit == "token" or heat.merged:
         return _merged_rows(heat)
     name = "one row, the whole answer" if heat.unit == "answer" else f"one row a {heat.unit}"
@@ -176,7 +176,7 @@ def _template_shown(explanation: Explanation, heat: Heat) -> bool:
 
 
 def _about_target(attribution: Attribution) -> list[str]:
-    """What the target's name leaves open, the gap and the fit, as far as they are in the record."""
+    """Target in full, gap and fit, as far as they are in the record."""
     name, lines = view.target_name(attribution.target), []
     if name.explained and name.short in view.kind_of(attribution.method, attribution.target).meaning:
         lines.append(f"{name.short}: {name.explained}.")

@@ -107,7 +107,7 @@ def comparison_numbers(
     *,
     preset: str = "neurips-double",
 ) -> list[dict[str, object]]:
-    """What ``method_comparison`` draws with the same options: one row a cell of a strip, then one a pair of methods."""
+    """Numbers that ``method_comparison`` draws with the same options: one row a cell, then one a pair of methods."""
     with style():
         plan, compared = comparison_plan(explanation, methods, side, preset)
     rows: list[dict[str, object]] = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 Metadata = Callable[[str], dict[str, str | None]]
-"""What to write into a file of a format."""
+"""Format → metadata of a file of that format."""
 
 
 def drawn(

@@ -135,7 +135,7 @@ def _frame(ax: Axes, layer: int, head: int) -> None:
 
 
 def _label(explanation: Explanation, found: view.HeadMap) -> str:
-    """What a colour bar says; as long as it may be under the narrowest panels."""
+    """Label of a colour bar, as long as it may be under the narrowest panels."""
     if found.whole[1]:
         return "attention on the question"
     words = quoted(explanation.prompt_tokens, found.positions)

@@ -81,7 +81,7 @@ class HeatPlan:
 
 
 def planned_sections(explanation: Explanation, mapper: str, preset: str, top: int | None) -> tuple[Heat, HeatPlan]:
-    """What ``section_heatmap`` draws, and where."""
+    """Numbers of ``section_heatmap``, and where its panels go."""
     labels = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
     most = _fitting(explanation, mapper, preset, labels) if top is None else top
     plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset, rows=labels)
@@ -98,12 +98,12 @@ def _fitting(explanation: Explanation, mapper: str, preset: str, labels: Sequenc
 
 
 def _has_room(plan: HeatPlan, columns: Sequence[Column]) -> bool:
-    """Is every column as wide as its label is high?"""
+    """Whether every column is as wide as its label is high."""
     return plan.panel / edges_of(columns)[-1][1] >= LINE
 
 
 def planned_prompt(explanation: Explanation, method: str, preset: str, special: Special) -> tuple[Heat, HeatPlan]:
-    """What ``prompt_heatmap`` draws, and where."""
+    """Numbers of ``prompt_heatmap``, and where its panels go."""
     plan, top = prompt_plan(explanation, method, preset, special)
     return view.prompt_heat(explanation, method, special=special, top=top, max_rows=plan.max_rows), plan
 

@@ -131,7 +131,7 @@ def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
 
 
 def _tokens(explanation: Explanation) -> list[tuple[str, bool]]:
-    """What is written for each token, and whether a word starts with it."""
+    """Text of each token as drawn, and whether a word starts with it."""
     starts = {group[0] for group in words(explanation.answer_tokens)}
     shown = []
     for i, token in enumerate(explanation.answer_tokens):

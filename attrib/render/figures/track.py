@@ -298,7 +298,7 @@ def track_caption(
 
 
 def _about_marks(explanation: Explanation, found: view.Track) -> list[str]:
-    """What a dot is; where there is none, whether the test could have made one."""
+    """Meaning of a dot; where there is none, whether the test could have made one."""
     against = f"q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg)"
     if found.base.marks.any() or found.tuned.marks.any():
         of = "some answer token" if found.tokens is None or len(found.tokens) > 1 else "the token"

@@ -44,7 +44,7 @@ def _order() -> Iterator[Detail]:
 
 
 ORDER = tuple(_order())
-"""In which order detail is dropped."""
+"""Order in which detail is dropped."""
 
 
 def estimate(explanation: Explanation, detail: Detail) -> int:
@@ -107,7 +107,7 @@ _HEADS_LEFT = {
 
 
 def left_out(explanation: Explanation, detail: Detail) -> list[str]:
-    """What the page leaves out of the record, one line each."""
+    """Parts of the record that the page leaves out, one line each."""
     lines, count = [], len(explanation.sections)
     if explanation.base.heads is not None and detail.heads != "all":
         lines.append(_HEADS_LEFT[detail.heads])

@@ -28,11 +28,11 @@ _LIKELY = {
     "difference": "was learned, whatever the answer",
 }
 _WORDS = {"learned": _LIKELY, "influence": _ESTIMATE}
-"""What a section's score says of it, by the mapper's claim and the model; other mappers compare texts."""
+"""Claim of a section's score, by the mapper's claim and the model; other mappers compare texts."""
 _SAME = {"base": "says the same as", "tuned": "says the same as"}
 _TAUGHT = {"base": "scores high before tuning on", "tuned": "may have taught"}
 _VERBS = {"learned": None, "influence": _TAUGHT}
-"""What a section with a high score does to answer tokens; None where the score does not look at them."""
+"""Verb between a section with a high score and answer tokens; None where the score does not look at them."""
 
 
 def sections_of(explanation: Explanation, kept: Sequence[int], detail: Detail) -> list[Json]:
@@ -119,7 +119,7 @@ def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_sp
 
 
 def _beside(mapping: SectionMapping, others: Sequence[int], *, fold: bool) -> Json:
-    """What tuned − base cannot be told from the sides: the best of the differences is no difference of the bests."""
+    """Numbers of tuned − base that the sides do not give: the best of differences is no difference of bests."""
     base, tuned, rest = mapping.base, mapping.tuned, list(others)
     return {
         "controlFolded": array(_spread(tuned.control - base.control)) if fold else None,

@@ -108,7 +108,7 @@ def _bare(piece: str) -> str:
 
 
 def origin(explanation: Explanation) -> list[list[str]]:
-    """What a reader needs to name the same models, texts and numbers: [label, value]."""
+    """Names and digests of models, texts and numbers, as [label, value]."""
     said = explanation.provenance
 
     def model(side: str) -> str:

@@ -112,7 +112,7 @@ def require_rows(rows: Sized) -> None:
 
 
 def row_unit(explanation: Explanation, record: Sequence[Unit]) -> RowUnit:
-    """What one row of the record is."""
+    """Unit of the record's rows."""
     names: tuple[UnitName, ...] = ("token", "word", "answer", "sentence")
     return next((name for name in names if tuple(record) == units(explanation.answer_tokens, name)), "span")
 

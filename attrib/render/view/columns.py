@@ -37,7 +37,7 @@ class Column:
 
     @property
     def apart(self) -> bool:
-        """Is it set apart from the columns that show one thing each?"""
+        """Whether it is set apart from the columns that show one thing each."""
         return self.kind not in ("section", "token")
 
 
@@ -121,7 +121,7 @@ def families(explanation: Explanation, attribution: Attribution) -> tuple[list[i
 
 
 def column_unit(attribution: Attribution) -> str:
-    """What one prompt column is: tokens, words, sentences, or parts where the record does not say."""
+    """Unit of the prompt columns: tokens, words, sentences, or parts where the record does not say."""
     if all(len(members) == 1 for members in attribution.columns):
         return "tokens"
     sources = side_settings(attribution, "tuned").get("sources")

@@ -36,7 +36,7 @@ class Gap:
 
     @property
     def broken(self) -> bool:
-        """Does some row miss its sum by far?"""
+        """Whether some row misses its sum by far."""
         return bool(self.missed)
 
 

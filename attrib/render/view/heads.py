@@ -27,7 +27,7 @@ class HeadMap:
     tokens: tuple[int, ...]
     """Answer tokens; the attention is that of the steps that predict them."""
     positions: tuple[int, ...]
-    """Of the prompt."""
+    """Positions in the prompt."""
     whole: tuple[bool, bool]
     """Whether these are all answer tokens, and all of the question."""
     base: Float[np.ndarray, "layer head"]

@@ -47,7 +47,7 @@ class Heat:
 
     @property
     def marked(self) -> bool:
-        """Does some cell of base or tuned have a mark?"""
+        """Whether some cell of base or tuned has a mark."""
         return bool(self.base_marks.any() or self.tuned_marks.any())
 
 

@@ -27,9 +27,9 @@ class TargetName:
 
     short: str
     unit: str = ""
-    """Of the target, and so of gaps; empty for pure numbers."""
+    """Unit of the target, and so of gaps; empty for pure numbers."""
     explained: str = ""
-    """What the short name leaves open."""
+    """Explanation of what the short name leaves open."""
 
 
 _PRIME = "′: the contrast answer's token at the same place"
