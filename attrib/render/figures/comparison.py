@@ -14,6 +14,7 @@ from attrib.render import view
 from attrib.render.figures.parts import (
     BAR,
     GAP,
+    HALF_CAPITAL,
     Box,
     bar_below,
     cells,
@@ -25,6 +26,7 @@ from attrib.render.figures.parts import (
     scale,
     title,
     title_inches,
+    write,
 )
 from attrib.render.figures.style import (
     COLUMN_LABEL,
@@ -236,6 +238,7 @@ def _draw_comparison(axes: Sequence[Axes], compared: Comparison, plan: Compariso
 def _matrix(ax: Axes, compared: Comparison, plan: ComparisonPlan, norm: Any) -> None:
     """Correlations: base below the diagonal, tuned above it, or one model in both halves; numbers where they fit."""
     import matplotlib
+    from matplotlib.patches import Rectangle
 
     n = len(compared.methods)
     below = compared.agreement_base if "base" in plan.sides else compared.agreement_tuned
@@ -247,30 +250,18 @@ def _matrix(ax: Axes, compared: Comparison, plan: ComparisonPlan, norm: Any) -> 
     width, _ = size(ax)
     for i, j in np.ndindex(n, n):
         if i == j:
-            ax.add_patch(_grey_cell(i))
+            ax.add_patch(Rectangle((i, i), 1, 1, facecolor="0.93", edgecolor="white", linewidth=0.25))
         elif np.isnan(values[i, j]):
             ax.scatter([j + 0.5], [i + 0.5], s=6, marker="x", c="0.5", linewidths=0.5)
         elif width / n >= _NUMBER:
             dark = colours(norm(values[i, j]))[:3] @ np.array((0.299, 0.587, 0.114)) < 0.5
             text = f"{values[i, j]:.2f}".replace("-", "−").replace("0.", ".", 1)
-            ax.annotate(
-                text, (j + 0.5, i + 0.5), (0, -2.1), textcoords="offset points", ha="center", va="baseline",
-                color="white" if dark else "black", **FONT,
-            )  # fmt: skip
+            write(ax, text, (j + 0.5, i + 0.5), (0, HALF_CAPITAL), "data", color="white" if dark else "black")
     title(ax, "(c) ◣ base  ◥ tuned" if len(plan.sides) == 2 else "(b) rank correlation")
     for i, name in enumerate(plan.names):
         label_below(ax, i + 0.5, name)
 
 
-def _grey_cell(i: int) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((i, i), 1, 1, facecolor="0.93", edgecolor="white", linewidth=0.25)
-
-
 def _method_names(ax: Axes, names: Sequence[str]) -> None:
     for i, name in enumerate(names):
-        ax.annotate(
-            name, (0, i + 0.5), (-72 * _PAD / 2, -2.1), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
-            ha="right", va="baseline", annotation_clip=False, **FONT,
-        )  # fmt: skip
+        write(ax, name, (0, i + 0.5), (-72 * _PAD / 2, HALF_CAPITAL), ax.get_yaxis_transform(), ha="right")

@@ -28,6 +28,7 @@ from attrib.render.figures.heatplan import (
 from attrib.render.figures.parts import (
     BAR,
     BOUNDARY,
+    HALF_CAPITAL,
     LEGEND,
     bar_below,
     bar_beside,
@@ -40,11 +41,11 @@ from attrib.render.figures.parts import (
     own_axes,
     scale,
     title,
+    write,
 )
 from attrib.render.figures.style import (
     COLOURS,
     COLUMN_LABEL,
-    FONT,
     LINE,
     LINE_SPACING,
     MARGIN,
@@ -177,16 +178,8 @@ def _draw(heat: Heat, plan: HeatPlan, axs: Sequence[Axes] | None) -> Figure:
 def _note(ax: Axes, plan: HeatPlan, down: float) -> None:
     """The plan's note at the figure's left edge, ``down`` inches below the panel."""
     width, height = size(ax)
-    ax.annotate(
-        "\n".join(plan.note),
-        (-(plan.label + TRACKS) / width, -down / height),
-        xycoords="axes fraction",
-        ha="left",
-        va="top",
-        linespacing=LINE_SPACING,
-        annotation_clip=False,
-        **FONT,
-    )
+    at = (-(plan.label + TRACKS) / width, -down / height)
+    write(ax, "\n".join(plan.note), at, (0, 0), ha="left", va="top", linespacing=LINE_SPACING)
 
 
 def _new_axes(heat: Heat, plan: HeatPlan) -> list[Axes]:
@@ -240,26 +233,11 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
     width, _ = size(ax)
     n = len(heat.rows)
     for i, row in enumerate(heat.rows):
-        ax.annotate(
-            elide(row.label, label),
-            (-(TRACKS + 0.02 - PAD) / width, i + 0.5),
-            (0, -2.1),  # half the height of a capital: labels share a baseline whatever their letters
-            xycoords=ax.get_yaxis_transform(),
-            textcoords="offset points",
-            ha="right",
-            va="baseline",
-            annotation_clip=False,
-            **FONT,
-        )
+        left = -(TRACKS + 0.02 - PAD) / width
+        write(ax, elide(row.label, label), (left, i + 0.5), (0, HALF_CAPITAL), ax.get_yaxis_transform(), ha="right")
     strip = ax.inset_axes((-(STRIP + GAIN + 2 * PAD) / width, 0, STRIP / width, 1))
-    strip.barh(
-        np.arange(n) + 0.5,
-        1,
-        height=1,
-        color=[COLOURS[row.verdict] for row in heat.rows],
-        edgecolor="white",
-        linewidth=0.25,
-    )
+    colours = [COLOURS[row.verdict] for row in heat.rows]
+    strip.barh(np.arange(n) + 0.5, 1, height=1, color=colours, edgecolor="white", linewidth=0.25)
     strip.set(xlim=(0, 1))
     low, high = view.gain_ends([row.gain_bits for row in heat.rows])
     bits = [view.drawn_gain(row.gain_bits, low, high) for row in heat.rows]
@@ -275,17 +253,7 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
         label_below(strip, 0.5, "verdict")
         label_below(gain, 0.5, f"gain {short_bits(low)}…{short_bits(high)} bit", of_axes=True)
     if heat.cut:
-        ax.annotate(
-            f"… {heat.cut:,} more words",
-            (0, 0),
-            (0, -2),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="left",
-            va="top",
-            annotation_clip=False,
-            **FONT,
-        )
+        write(ax, f"… {heat.cut:,} more words", (0, 0), (0, -2), ha="left", va="top")
 
 
 def _column_labels(ax: Axes, heat: Heat) -> None:

@@ -51,18 +51,30 @@ def cells(ax: Axes, edges: Sequence[tuple[float, float]], values: np.ndarray, co
 
 def label_below(ax: Axes, x: float, text: str, *, of_axes: bool = False, shift: float = 0.0) -> None:
     """A name under a column, read from below; ``shift`` inches further down."""
+    place = "axes fraction" if of_axes else ax.get_xaxis_transform()
+    write(ax, text, (x, 0), (0, -2 - 72 * shift), place, va="top", rotation=90)
+
+
+def write(
+    ax: Axes,
+    text: str,
+    at: tuple[float, float],
+    shift: tuple[float, float],
+    place: Any = "axes fraction",
+    *,
+    ha: str = "center",
+    va: str = "baseline",
+    **style: Any,
+) -> None:
+    """Small text, ``shift`` points from ``at``, that may stand outside the axes."""
     ax.annotate(
-        text,
-        (x, 0),
-        (0, -2 - 72 * shift),
-        xycoords="axes fraction" if of_axes else ax.get_xaxis_transform(),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        rotation=90,
-        annotation_clip=False,
-        **FONT,
-    )
+        text, at, shift, xycoords=place, textcoords="offset points", ha=ha, va=va, annotation_clip=False,
+        **FONT, **style,
+    )  # fmt: skip
+
+
+HALF_CAPITAL = -2.1
+"""Points by which a baseline stands below the middle of capitals: labels share it whatever their letters."""
 
 
 def scale(norm: Any, colours: str) -> Any:

@@ -15,7 +15,7 @@ from attrib.measures import bits
 from attrib.records import LABELS, Explanation, Label
 from attrib.render import view
 from attrib.render.figures.captions import asked
-from attrib.render.figures.parts import new_axes
+from attrib.render.figures.parts import HALF_CAPITAL, new_axes, write
 from attrib.render.figures.style import (
     COLOURS,
     FONT,
@@ -219,10 +219,8 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
             # The ends alone, and one of them where they would touch.
             if end and (number == 0) and abs(end) * scale > 0.02:
                 at = min(max(place, top + 0.045), top + _BARS - 0.02)
-                ax.annotate(
-                    short_bits(end), (plan.gutter - 0.03, at), (0, -2.1), textcoords="offset points", ha="right",
-                    va="baseline", color="0.35", **FONT,
-                )  # fmt: skip
+                left = plan.gutter - 0.03
+                write(ax, short_bits(end), (left, at), (0, HALF_CAPITAL), "data", ha="right", color="0.35")
     down = plan.top + len(plan.lines) * _STEP
     if plan.cut:
         _write(ax, plan.gutter, down + LINE, f"… {plan.cut:,} more tokens", "black")

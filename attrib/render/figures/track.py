@@ -15,7 +15,16 @@ from attrib.measures import cells_to_mark
 from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.figures.captions import asked
-from attrib.render.figures.parts import label_below, legend_columns, legend_line, mark_handle, new_axes, own_axes, title
+from attrib.render.figures.parts import (
+    label_below,
+    legend_columns,
+    legend_line,
+    mark_handle,
+    new_axes,
+    own_axes,
+    title,
+    write,
+)
 from attrib.render.figures.style import (
     COLOURS,
     FONT,
@@ -112,13 +121,14 @@ def _draw(axes: Sequence[Axes], explanation: Explanation, found: view.Track, top
         if upright:
             label_below(axes[1], float(middle), name, of_axes=True)
         else:
-            _say(axes[1], middle, -(0.03 + LINE) / tall, name, "center")
+            write(axes[1], name, (middle, -(0.03 + LINE) / tall), (0, 0))
     down = _below_axis(found, wide)
     what = "sections in document order, as wide as their text is long"
-    _say(axes[1], 0.5, -(down - 0.04) / tall, what if inches(what) <= wide else "sections in document order", "center")
+    what = what if inches(what) <= wide else "sections in document order"
+    write(axes[1], what, (0.5, -(down - 0.04) / tall), (0, 0))
     edge = (_LEFT - MARGIN) / wide
     for line, text in enumerate(_names(explanation, found, top, wide + _LEFT - MARGIN)):
-        _say(axes[1], -edge, -(down + 0.07 + line * _NAMED_LINE) / tall, text, "left")
+        write(axes[1], text, (-edge, -(down + 0.07 + line * _NAMED_LINE) / tall), (0, 0), ha="left")
     handles = _handles(found)
     room = wide + _LEFT - MARGIN
     lines = -(-len(handles) // legend_columns([handle.get_label() for handle in handles], room))
@@ -174,10 +184,7 @@ def _numbers(ax: Axes, found: view.Track, best: Sequence[int], limits: tuple[flo
             [middles[i] * found.edges[-1], place * found.edges[-1]], [min(high, top), top],
             color="0.4", linewidth=0.4, zorder=3, clip_on=False,
         )  # fmt: skip
-        ax.annotate(
-            str(best.index(i) + 1), (place, 1), (0, -5), xycoords="axes fraction", textcoords="offset points",
-            ha="center", va="baseline", annotation_clip=False, **FONT,
-        )  # fmt: skip
+        write(ax, str(best.index(i) + 1), (place, 1), (0, -5))
 
 
 def _apart(places: Sequence[float], least: float) -> list[float]:
@@ -244,13 +251,6 @@ def _handles(found: view.Track) -> list[Any]:
     if found.base.marks.any() or found.tuned.marks.any():
         handles.append(mark_handle())
     return handles
-
-
-def _say(ax: Axes, x: float, y: float, text: str, align: str, colour: str = "black") -> None:
-    """Text at a share of the axes."""
-    ax.annotate(
-        text, (x, y), xycoords="axes fraction", ha=align, va="baseline", color=colour, annotation_clip=False, **FONT
-    )
 
 
 def track_caption(
