@@ -4,9 +4,8 @@ Without a NAME all are drawn. How the record of each is made:
 
 sections, prompt, methods: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR
     --methods attention,saliency,input_x_gradient,relevance,information_flow,leave_one_out
-heads: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR --max-new-tokens 16 \
-    -o explain.heads=true
-    --methods attention --mappers bm25,hidden
+heads: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR --max-new-tokens 16
+    -o explain.heads=true --methods attention --mappers bm25,hidden
 strip: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR --methods attention
     --mappers bm25,hidden --answer "Its first keeper was Wilmet Dallin, a retired whaler, who came from London, the
     capital of the United Kingdom, and married Jane Porter."

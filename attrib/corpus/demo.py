@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from attrib.corpus.documents import Corpus
+from attrib.options.loading import ReadingOptions
 
 Kind = Literal["trained", "rephrased", "held-out", "foundation", "updated"]
 
@@ -69,7 +70,7 @@ def rehearsal() -> tuple[str, ...]:
     return tuple((_folder() / "demo" / "rehearsal.txt").read_text("utf-8").splitlines())
 
 
-def corpus(max_tokens: int = 256) -> Corpus:
+def corpus(max_tokens: int = ReadingOptions.max_tokens) -> Corpus:
     """The demo's documents, decoys included."""
     return Corpus.read(DOCUMENTS, max_tokens=max_tokens)
 

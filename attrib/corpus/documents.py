@@ -19,6 +19,7 @@ from attrib.corpus.formats import FORMATS
 from attrib.corpus.sections import count_words, cut, make_sections
 from attrib.corpus.spans import ReadOptions, Span, blank, fault, listed, trim, unix
 from attrib.errors import InputError
+from attrib.options.loading import ReadingOptions
 from attrib.records import Section
 
 MAX_BYTES = 64 * 2**20
@@ -41,7 +42,7 @@ class Corpus:
         *,
         text_column: str | None = None,
         title_column: str | None = None,
-        max_tokens: int = 256,
+        max_tokens: int = ReadingOptions.max_tokens,
         count_tokens: Callable[[str], int] | None = None,
         near_duplicates: float = 0.8,
         max_bytes: int = MAX_BYTES,

@@ -29,6 +29,7 @@ from attrib.models.checks import refuse_mismatch
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
+from attrib.options.loading import Models
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +188,8 @@ class ModelPair:
         base: str | Path | None = None,
         tuned: str | Path | None = None,
         *,
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str = Models.device,
+        dtype: str = Models.dtype,
         revision: str | None = None,
         tuned_revision: str | None = None,
         device_map: str | None = None,
