@@ -108,9 +108,7 @@ def serve(
         jobs = None
         if model:
             check_writable(kept)
-            if folder is None and server.out is None:
-                note("explanations are gone when the server stops; --out FOLDER keeps them")
-            explain_one = _ready(models, documents, explain)
+            explain_one = _ready(models, documents, explain, gone=folder is None and server.out is None)
             jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
         lengths = Lengths(requests.max_question, requests.max_answer)
         served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=lengths)
@@ -132,12 +130,14 @@ def _refuse_vain(given: Given) -> None:
             )
 
 
-def _ready(models: Models, documents: IndexedDocuments, options: ExplainOptions) -> Explainer:
+def _ready(models: Models, documents: IndexedDocuments, options: ExplainOptions, *, gone: bool) -> Explainer:
     """Models and documents loaded, with everything made that the first question would wait for."""
     corpus, use_demo = read_corpus(models, documents)
     control = read_control(documents)
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
+    if gone:
+        note("explanations are gone when the server stops; --out FOLDER keeps them")
     with show_progress() as progress:
         pair = load_pair(models, progress)
         library = ready_library(pair, corpus, control, documents.index, progress)
