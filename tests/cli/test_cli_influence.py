@@ -98,7 +98,7 @@ def test_a_whole_assessment_goes_on_after_a_kill_to_the_same_table(
     assert sum(result["trained"]) == 3
     assert all(Path(file).is_file() for file in result["files"])
     assert {Path(file).name for file in result["files"]} == {
-        "influence.json", "influence.csv", "influence.png", "influence.caption.txt",
+        "influence.json", "influence.csv", "influence.png", "influence.caption.txt", "influence.tex",
     }  # fmt: skip
     assert len(list((out / "runs").iterdir())) == 7
     # As if killed after the third retrain.
