@@ -240,7 +240,7 @@ def _find_words(
 def _provenance(
     pair: ModelPair, library: Library, options: ExplainOptions, calibration: Calibration
 ) -> dict[str, object]:
-    """What the explanation was made from, as it is stored: a record is the same before and after."""
+    """Models, texts, options and versions, as they are stored: a record is the same before and after."""
     import torch
 
     # A target of the caller's own has no JSON but its name.

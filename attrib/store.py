@@ -39,7 +39,7 @@ class Store(Generic[T]):
     folder: Path | None
     """None keeps nothing: every entry is absent, and nothing is written."""
     key: Mapping[str, Any]
-    """What all entries have in common: the schema of what is stored, models, options, versions."""
+    """The part of the key that all entries share: schema, models, options, versions."""
     suffix: str
     pack: Callable[[T], bytes]
     unpack: Callable[[bytes], T]

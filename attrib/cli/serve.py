@@ -96,7 +96,7 @@ def serve(
         raise InputError("out: new explanations are kept in FOLDER already; leave one of the two out")
     check_placement(models)
     check_options(explain)
-    place = bind(server.host, server.port, server.allow_host)
+    endpoint = bind(server.host, server.port, server.allow_host)
     with ExitStack() as left:
         kept = folder or server.out or Path(left.enter_context(tempfile.TemporaryDirectory(prefix="attrib-")))
         if server.out is not None:
@@ -111,8 +111,8 @@ def serve(
             explain_one = _ready(models, documents, explain, gone=folder is None and server.out is None)
             jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
         lengths = Lengths(requests.max_question, requests.max_answer)
-        served = make_app(shelf, jobs, place.hosts, token=place.token, lengths=lengths)
-        run(served, jobs, place, lambda url: print(url, flush=True))
+        served = make_app(shelf, jobs, endpoint.hosts, token=endpoint.token, lengths=lengths)
+        run(served, jobs, endpoint, lambda url: print(url, flush=True))
         # A step of the models, and a page in the making, cannot be cut short and are not waited for; a record that is
         # being written becomes whole.
         shelf.writing.acquire()

@@ -54,7 +54,7 @@ def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
 
 
 def _found(types: Counter[str]) -> str:
-    """What a folder holds, in words: ``3 files, of types .png (2), .jpg (1)``."""
+    """Contents of a folder in words: ``3 files, of types .png (2), .jpg (1)``."""
     if not types:
         return "the folder is empty"
     total = types.total()

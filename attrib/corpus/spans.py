@@ -25,7 +25,7 @@ class Span:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a format's reader may need beside the bytes."""
+    """Options of a format's reader; each reader heeds those that fit its format."""
 
     text_column: str | None
     title_column: str | None

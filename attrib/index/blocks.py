@@ -47,7 +47,7 @@ class Text:
 
     id: str
     sha256: str
-    """Of the section's ``full_text``."""
+    """SHA-256 of the section's ``full_text``."""
     document: str
     title: str
     lines: str
@@ -56,7 +56,7 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The arrays of consecutive texts, as block.json tells of them."""
+    """The arrays of consecutive texts, as block.json describes them."""
 
     folder: Path
     key: str
@@ -72,7 +72,7 @@ class Block:
 
     @property
     def bytes(self) -> int:
-        """Of all files, block.json left out."""
+        """Size of all files but block.json."""
         return sum(int(file["bytes"]) for file in self.files.values())
 
     def map(self, name: str) -> np.ndarray:
@@ -83,7 +83,7 @@ class Block:
             return np.frombuffer(pages, dtype, math.prod(shape), start).reshape(shape)
 
     def read(self, name: str) -> np.ndarray:
-        """The same array in memory: to bring in a small file's pages one by one costs more than to copy them."""
+        """The array in memory: copying a small file costs less than mapping its pages one by one."""
         with self._opened(name) as (file, dtype, shape, start):
             array = np.empty(shape, dtype)
             left = array.reshape(-1).view(np.uint8).data
@@ -109,7 +109,7 @@ class Block:
             ) from None
 
     def fault(self, *, verify: bool) -> str | None:
-        """What is wrong with its files: their size, and with ``verify`` their SHA-256."""
+        """Fault in its files, None without one: their size, and with ``verify`` their SHA-256."""
         for name, about in self.files.items():
             file = self._file(name)
             try:
@@ -144,7 +144,7 @@ def read_block(folder: Path, wanted: str | None = None) -> Block | str:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """What the system refuses, in one line."""
+    """Turns an error of the system into an InputError of one line."""
     try:
         yield
     except OSError as error:

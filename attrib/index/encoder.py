@@ -13,7 +13,7 @@ from attrib.files import digest
 
 @runtime_checkable
 class Identity(Protocol):
-    """What tells one encoder from another."""
+    """Name and settings of an encoder."""
 
     @property
     def name(self) -> str:

@@ -44,11 +44,11 @@ class Stage:
     name: str
     kind: Literal["untuned", "checkpoint", "final"]
     folder: Path | None
-    """Of a checkpoint."""
+    """The checkpoint's folder; None where the model as loaded is meant."""
     weight: float
     """Learning rate spent around it: the sum over the steps that are nearest to it."""
     target: Literal["logprob", "logodds"]
-    """Of the answer; sections are always read by log p, which tuning raised."""
+    """The answer's target; sections are always read by log p, which tuning raised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def at_stage(pair: ModelPair, stage: Stage) -> Iterator[Model]:
 
 @dataclass(frozen=True, eq=False)
 class TrainedQuestions:
-    """What tuning made of sections: their texts, and the questions that teach them."""
+    """The questions that teach sections, beside the sections' texts."""
 
     items: Mapping[str, tuple[Item, ...]]
     """By text of the section: the questions that were trained for it."""
@@ -199,7 +199,7 @@ class GradientEncoder:
 
     @property
     def name(self) -> str:
-        """Of its part of an index."""
+        """Its part of an index."""
         return f"gradients-{self.stage.name}"
 
     @cached_property
@@ -235,7 +235,7 @@ class GradientEncoder:
 
     @cached_property
     def reader(self) -> GradientReader:
-        """Of the weights that the pair's tuned side has (base's, where there is no adapter and nothing is tuned)."""
+        """Reads the weights of the tuned side (base's, where there is no adapter and the stage is untuned)."""
         whole = self.pair.tuned.adapter is None and self.stage.kind == "untuned"
         return GradientReader.make(self.pair.base if whole else self.pair.tuned, self.options)
 
@@ -245,7 +245,7 @@ class GradientEncoder:
             return [Vector.of(self._gradient(model, text)).arrays for text in texts]
 
     def _gradient(self, model: Model, text: str) -> np.ndarray:
-        """Of log p of every token that is learned from the text and its questions."""
+        """Gradient of log p, summed over the tokens that are learned from the text and its questions."""
         total = np.zeros(self.reader.size, dtype=np.float32)
         for example in self.trained.examples(model.tokenizer, text, model.context):
             if len(example.ids) > model.context:

@@ -1,6 +1,6 @@
 """Opening an index and reading from it.
 
-Not covered: making one (``build``), and changing one while it is read (its reader is told to open it again).
+Not covered: making one (``build``), and changing one while it is read (its reader gets an error that says so).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from attrib.index.encoder import Identity
 
 @dataclass(frozen=True, eq=False)
 class IndexPart:
-    """What one encoder made of all texts."""
+    """One encoder's arrays of all texts."""
 
     name: str
     key: str

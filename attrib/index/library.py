@@ -43,7 +43,7 @@ class Library:
     cache: Path | None = None
     """Folder of embeddings, readings and gradients; None keeps nothing."""
     index: Index | None = None
-    """Of these texts; what it holds is not computed again."""
+    """An index of these texts, whose arrays are not computed again; None: there is none."""
     progress: Progress | None = None
 
     @classmethod
@@ -79,7 +79,7 @@ class Library:
 
     @property
     def provenance(self) -> dict[str, object]:
-        """What the texts are, as records hold it."""
+        """Names and hashes of the texts, as records hold them."""
         files = [{"name": name, "sha256": sha256} for name, sha256 in self.corpus.documents]
         documents = {"sha256": self.corpus.sha256, "files": files, **self.corpus.reading}
         return {"documents": documents, "control": {"sha256": self.control.sha256}}

@@ -59,7 +59,7 @@ class HiddenEncoder:
 
     @property
     def settings(self) -> dict[str, object]:
-        """The same, for the cache folder."""
+        """Settings, as the cache folder keeps them."""
         return {"what": "hidden states", "schema": SCHEMA, **self.describe}
 
     def text_key(self, text: str) -> str:
@@ -80,7 +80,7 @@ class HiddenEncoder:
 
 
 def reading_of(arrays: Mapping[str, np.ndarray]) -> TextCapture:
-    """What ``HiddenEncoder.encode`` made of one text, as the capture that it was made from."""
+    """The capture from which ``HiddenEncoder.encode`` made these arrays."""
     starts, ends = arrays["characters"].astype(np.int64).T
     return TextCapture(float(arrays["logprob"][0]), int(arrays["tokens"][0]), arrays["states"], starts, ends)
 

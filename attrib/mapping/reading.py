@@ -1,4 +1,4 @@
-"""What mappers look at: the answer and the texts chosen for it, as one model reads them.
+"""Input of the mappers: the answer and the texts chosen for it, as one model reads them.
 
 Not covered: how they are scored (the other modules of ``mapping``).
 """
@@ -39,7 +39,7 @@ class Reading:
     captures: Mapping[int, TextCapture] = field(default_factory=dict)
     """By index; empty where no mapper looks at the model."""
     model: Model | None = None
-    """For mappers that run it themselves."""
+    """The model itself, for mappers that run it."""
     context_layer: int | None = None
     """Layer of ``hidden_context``; None = the one chosen on VERI-GRAN."""
     gradients: tuple[Gradients, ...] = ()
@@ -87,7 +87,7 @@ class Reading:
 
 
 Side = tuple[Answer, Reading]
-"""What one model makes of the answer and of the texts."""
+"""The answer and the texts under one model."""
 
 
 def mapping_layer(pair: ModelPair, layer: int | None = None) -> int:
@@ -106,7 +106,7 @@ def read_sides(
     influence: InfluenceOptions | None = None,
     progress: Progress | None = None,
 ) -> tuple[Side, Side]:
-    """What base and tuned make of the answer, and of the chosen sections with the control texts.
+    """The answer, the chosen sections and the control texts under base and tuned.
 
     ``captures``: the answer under base and tuned, with the states of ``mapping_layer``. ``influence``: how gradients
     are taken; None where no mapper needs them. Raises InputError for an index of other models or settings.

@@ -200,16 +200,16 @@ class Jobs:
 
     async def _do(self, job: Job) -> Outcome:
         loop = asyncio.get_running_loop()
-        told, last = 0.0, ""
+        sent, last = 0.0, ""
 
-        def tell(what: str, done: int, total: int) -> None:
-            nonlocal told, last
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal sent, last
             if job.ended:
                 raise CancelledError
             now = time.monotonic()
             # A new kind of work is always reported: its next report may take long.
-            if what != last or now - told >= INTERVAL or done >= total:
-                told, last = now, what
+            if what != last or now - sent >= INTERVAL or done >= total:
+                sent, last = now, what
                 state: dict[str, object] = {"what": what, "done": int(done), "total": int(total)}
                 loop.call_soon_threadsafe(job.show, "progress", state)
 
@@ -219,13 +219,13 @@ class Jobs:
 
         def work() -> Outcome:
             try:
-                tell("starting", 0, 1)
-                return "done", {"url": self._work(job.question, job.answer, tell, settle)}
+                report("starting", 0, 1)
+                return "done", {"url": self._work(job.question, job.answer, report, settle)}
             except CancelledError:
                 return "cancelled", {}
             except BaseException as error:
                 # Some exceptions would end the loop, and a Future cannot carry others: none leaves this thread.
-                return "failed", {"error": _told(job, error)}
+                return "failed", {"error": _public_error(job, error)}
 
         return await loop.run_in_executor(self._thread, work)
 
@@ -261,7 +261,7 @@ class Jobs:
             job.timer = None
 
 
-def _told(job: Job, error: BaseException) -> str:
+def _public_error(job: Job, error: BaseException) -> str:
     """Message of an error for the client; the log has the details."""
     if isinstance(error, AttribError):
         line = " ".join(str(error).split())

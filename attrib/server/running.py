@@ -28,7 +28,7 @@ CONNECTIONS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Endpoint:
     """Address of the server, and its access rules."""
 
     socket: socket.socket
@@ -38,7 +38,7 @@ class Place:
     """Address to open, with the token where one is needed."""
 
 
-def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Place:
+def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Endpoint:
     """Bind a port (0: any free one) before the models are loaded.
 
     Hosts other than this machine need a token, and every host where a proxy (``others``) is in front.
@@ -58,7 +58,7 @@ def bind(host: str, port: int, others: tuple[str, ...] = ()) -> Place:
     hosts = Hosts.of(name, bound, port, others)
     token = secrets.token_urlsafe(32) if others or not reached.is_loopback else None
     shown = f"[{name}]" if ":" in name else name
-    return Place(taken, hosts, token, f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
+    return Endpoint(taken, hosts, token, f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
 
 
 def _own_name(family: int) -> str:
@@ -71,7 +71,7 @@ def _own_name(family: int) -> str:
     return name
 
 
-def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], None]) -> None:
+def run(app: ASGIApp, jobs: Jobs | None, endpoint: Endpoint, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM. A step of the models and a page under construction may finish in their threads.
 
     ``ready`` receives the address as soon as the server responds.
@@ -84,7 +84,7 @@ def run(app: ASGIApp, jobs: Jobs | None, place: Place, ready: Callable[[str], No
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
-    Server(configure(app), jobs, lambda: ready(place.url)).run([place.socket])
+    Server(configure(app), jobs, lambda: ready(endpoint.url)).run([endpoint.socket])
 
 
 def configure(app: ASGIApp) -> uvicorn.Config:
