@@ -12,6 +12,7 @@ import pytest
 
 from attrib import cli
 from attrib.assess import retraining
+from attrib.assess.influence import run as influence
 from attrib.assess.influence.metrics import METRICS
 from attrib.assess.influence.scoring import SCORERS
 from attrib.cli import texts
