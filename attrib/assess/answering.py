@@ -1,4 +1,4 @@
-"""Questions → what base and tuned answer: many at once, kept on disk in parts so that a killed run goes on.
+"""Questions → the answers of base and tuned: many at once, each kept on disk, so that a killed run resumes.
 
 Not covered: several turns, answers of models behind an interface.
 """
@@ -20,13 +20,14 @@ from attrib.models.prompt import decode, encode_prompt
 from attrib.options.answers import AnswerOptions
 from attrib.passes.generate import Generated, generate_batch
 from attrib.progress import Progress
+from attrib.store import Store, records_in
 
 Side = Literal["base", "tuned"]
 SIDES: tuple[Side, ...] = ("base", "tuned")
-SCHEMA = 2
-"""Raised when what is kept changes: older answers are then not found."""
+SCHEMA = 3
+"""Raised when the stored answers change: older ones are then not found."""
 PART = 4
-"""Batches of answers in one file: what a kill costs."""
+"""Batches of answers that are written together: a kill costs no more."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class Reply:
     ids: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class SampledReplies:
+    """A model's answers to one prompt, as they are stored."""
+
+    samples: tuple[Reply, ...]
+
+
 def answer_all(
     pair: ModelPair,
     asked: Sequence[Question],
@@ -52,11 +60,10 @@ def answer_all(
     sides: Sequence[Side] = SIDES,
     progress: Progress | None = None,
 ) -> dict[Side, list[list[Reply]]]:
-    """What each side answers, [question][sample]; questions with the same words are asked once.
+    """Each side's answers, [question][sample]; questions with the same words are asked once.
 
-    With ``out`` each part that is done is kept in ``out/answers``, and none of its prompts is asked again of the same
-    model with the same options, whatever else is asked; a part that is damaged is. Raises InputError for a prompt that
-    cannot be, by question.
+    With ``out`` every answer is kept in ``out/answers``, and no prompt is asked again of the same model with the same
+    options, whatever else is asked. Raises InputError for a prompt that cannot be, by question.
     """
     options = options or AnswerOptions()
     prompts = [_prompt(pair, question) for question in asked]
@@ -66,18 +73,27 @@ def answer_all(
     found: dict[Side, list[list[Reply]]] = {}
     for side in sides:
         model = pair.base if side == "base" else pair.tuned
-        whose = digest_of([SCHEMA, model.fingerprint, pair.variant, asdict(options)])[:16]
-        replies = _kept(out, whose, options.samples)
+        store = _answers_of(pair, model, options, out)
+        stored = {prompt: store.get(prompt) for prompt in distinct}
+        replies = {prompt: answers.samples for prompt, answers in stored.items() if answers is not None}
         missing = [prompt for prompt in distinct if prompt not in replies]
         for first in range(0, len(missing), size):
             if progress is not None:
                 progress(f"{side} answers", len(distinct) - len(missing) + first, len(distinct))
             part = missing[first : first + size]
-            replies |= zip(part, _made(pair, model, part, options, out, whose), strict=True)
+            for prompt, answers in zip(part, generate_batch(model, part, **asdict(options)), strict=True):
+                replies[prompt] = tuple(_reply(pair, answer) for answer in answers)
+                store.put(prompt, SampledReplies(replies[prompt]))
         if progress is not None:
             progress(f"{side} answers", len(distinct), len(distinct))
-        found[side] = [replies[prompt] for prompt in prompts]
+        found[side] = [list(replies[prompt]) for prompt in prompts]
     return found
+
+
+def _answers_of(pair: ModelPair, model: Model, options: AnswerOptions, out: Path | None) -> Store[SampledReplies]:
+    """A model's answers in ``out``, by prompt ids."""
+    key = {"model": model.fingerprint, "variant": pair.variant, "options": asdict(options)}
+    return records_in(out / "answers" if out is not None else None, key, SampledReplies, "answers", SCHEMA)
 
 
 def greedy(options: AnswerOptions) -> AnswerOptions:
@@ -147,40 +163,5 @@ def _prompt(pair: ModelPair, question: Question) -> tuple[int, ...]:
         raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
 
 
-def _made(
-    pair: ModelPair,
-    model: Model,
-    prompts: Sequence[tuple[int, ...]],
-    options: AnswerOptions,
-    out: Path | None,
-    whose: str,
-) -> list[list[Reply]]:
-    """One part, made and kept."""
-    made = generate_batch(model, prompts, **asdict(options))
-    replies = [[_reply(pair, answer) for answer in some] for some in made]
-    if out is not None:
-        content = [[prompt, [asdict(reply) for reply in some]] for prompt, some in zip(prompts, replies, strict=True)]
-        file = out / "answers" / f"{whose}-{digest_of(prompts)[:16]}.json"
-        write_atomically(file, f"{json.dumps(content, ensure_ascii=False)}\n".encode())
-    return replies
-
-
 def _reply(pair: ModelPair, answer: Generated) -> Reply:
     return Reply(decode(pair.tokenizer, answer.ids), answer.logprob, answer.tokens, answer.ended, answer.ids)
-
-
-def _kept(out: Path | None, whose: str, samples: int) -> dict[tuple[int, ...], list[Reply]]:
-    """What ``out`` holds by prompt; nothing of a part that is damaged."""
-    found: dict[tuple[int, ...], list[Reply]] = {}
-    for file in sorted((out / "answers").glob(f"{whose}-*.json")) if out is not None else ():
-        try:
-            content = json.loads(file.read_text("utf-8"))
-            part = {
-                tuple(prompt): [Reply(**{**reply, "ids": tuple(reply["ids"])}) for reply in some]
-                for prompt, some in content
-            }
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if all(len(some) == samples for some in part.values()):
-            found |= part
-    return found

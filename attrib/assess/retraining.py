@@ -1,4 +1,4 @@
-"""Retraining without sections: the ground truth of influence, one file a retrain.
+"""Retraining without sections: the ground truth of influence, one stored entry a retrain.
 
 The same tuning is run again on all sections, without each of some sections (leave-section-out), and on random halves of
 them (for the linear datamodeling score, Park et al. 2303.14186). A section takes the questions that teach it along.
@@ -8,7 +8,8 @@ Not covered: removing single questions; other hyperparameters for smaller parts 
 
 from __future__ import annotations
 
-import json
+import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +19,16 @@ from typing import Any
 import numpy as np
 
 from attrib.assess.questions import Question
-from attrib.errors import InputError, RecordError
-from attrib.files import digest_of, write_atomically
+from attrib.errors import InputError
 from attrib.progress import Progress
+from attrib.store import Store, records_in
 from attrib.training.items import IGNORED, Item, TrainingExample, answer_example, example_of, text_example
 from attrib.training.options import TuneOptions
 from attrib.training.trainer import fit
 
-SCHEMA = 1
+SCHEMA = 2
+"""Raised when the stored scores change: older retrains are then not found."""
+log = logging.getLogger("attrib.retraining")
 
 
 @dataclass(frozen=True)
@@ -104,38 +107,54 @@ def retrain(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> list[RetrainedScores]:
-    """Do every run that ``out`` does not hold yet, one JSON file each, and return all of them in order.
+    """Scores after every run, in order; runs that ``out`` does not hold yet are done and kept there, one file each.
 
-    ``network`` is the bare base model; it is given back as it was. Raises InputError where ``out`` holds runs of
-    another tuning, RecordError where one is damaged.
+    Runs of another tuning (items, questions, options, base) may lie in ``out`` too: they are left alone, and the log
+    says so. ``network`` is the bare base model; it is given back as it was. ``progress`` counts finished runs, those
+    that were found first.
     """
     context = int(network.config.max_position_embeddings)
     examples = [example_of(tokenizer, item, context) for item in items]
     asked = [answer_example(tokenizer, q.question, q.answer or "", context) for q in texts.questions]
     read = [text_example(tokenizer, text) for _, text in texts.sections]
     use_cache = network.config.use_cache
-    measured = []
-    for number, run in enumerate(runs):
+    stores = {run: _scores_of(run, items, texts, options, base_fingerprint, out) for run in runs}
+    scores = {run: found for run, store in stores.items() if (found := store.get(asdict(run))) is not None}
+    if not scores and any(out.glob("*.json")):
+        log.warning("%s: its retrains are of another tuning (items, questions, options or base differ); not used", out)
+    for run in runs:
+        if run in scores:
+            continue
         if progress is not None:
-            progress("retraining", number, len(runs))
-        whose = _whose(items, texts, run, options, base_fingerprint)
-        file = out / f"{run.name}.json"
-        found = _load(file, run, whose)
-        if found is None:
-            kept = [e for e, item in zip(examples, items, strict=True) if item.section not in run.left_out]
-            fitted = fit(network, kept, _seeded(options, run.seed), device=device)
-            try:
-                found = _measure(fitted.model, run, asked, read)
-            finally:
-                fitted.model.unload()
-                network.eval().requires_grad_(False)
-                # The Trainer turns it off.
-                network.config.use_cache = use_cache
-            write_atomically(file, (json.dumps(_as_dict(found, texts, whose, options)) + "\n").encode())
-        measured.append(found)
+            progress("retraining", len(scores), len(runs))
+        kept = [e for e, item in zip(examples, items, strict=True) if item.section not in run.left_out]
+        fitted = fit(network, kept, _seeded(options, run.seed), device=device)
+        try:
+            scores[run] = _measure(fitted.model, run, asked, read)
+        finally:
+            fitted.model.unload()
+            network.eval().requires_grad_(False)
+            # The Trainer turns it off.
+            network.config.use_cache = use_cache
+        stores[run].put(asdict(run), scores[run])
     if progress is not None:
         progress("retraining", len(runs), len(runs))
-    return measured
+    return [scores[run] for run in runs]
+
+
+def _scores_of(
+    run: Retraining, items: Sequence[Item], texts: Texts, options: TuneOptions, base: str, out: Path
+) -> Store[RetrainedScores]:
+    """Where a run's scores lie; the key holds everything that decides them."""
+    key = {
+        "base": base,
+        "items": [[item.text, item.question, item.section] for item in items],
+        "questions": [[q.question, q.answer] for q in texts.questions],
+        "sections": texts.sections,
+        "options": asdict(_seeded(options, run.seed)),
+    }
+    name = re.sub(r"[^\w-]+", "-", run.name)[:60]
+    return replace(records_in(out, key, RetrainedScores, "retraining", SCHEMA), suffix=f"-{name}.json")
 
 
 def _seeded(options: TuneOptions, seed: int) -> TuneOptions:
@@ -171,84 +190,31 @@ def _score(model: Any, example: TrainingExample) -> tuple[float, float]:
     return float(one), float(odds)
 
 
-def _whose(items: Sequence[Item], texts: Texts, run: Retraining, options: TuneOptions, base: str) -> str:
-    """Digest of everything that decides a run's numbers."""
-    content = [
-        SCHEMA,
-        base,
-        [[item.text, item.question, item.section] for item in items],
-        [[q.question, q.answer] for q in texts.questions],
-        texts.sections,
-        asdict(run),
-        asdict(_seeded(options, run.seed)),
-    ]
-    return digest_of(content)
-
-
-def _as_dict(measured: RetrainedScores, texts: Texts, whose: str, options: TuneOptions) -> dict[str, Any]:
-    return {
-        "whose": whose,
-        "run": asdict(measured.run),
-        "options": asdict(_seeded(options, measured.run.seed)),
-        "logprob": measured.logprob.tolist(),
-        "logodds": measured.logodds.tolist(),
-        "section_logprob": measured.section_logprob.tolist(),
-        "questions": [q.id for q in texts.questions],
-        "sections": [id_ for id_, _ in texts.sections],
-    }
-
-
-def _load(file: Path, run: Retraining, whose: str) -> RetrainedScores | None:
-    arrays = ("logprob", "logodds", "section_logprob")
-    try:
-        content = json.loads(file.read_text("utf-8"))
-        of, measured = content["whose"], RetrainedScores(run, *(np.array(content[key], np.float64) for key in arrays))
-        shapes = [getattr(measured, key).shape for key in arrays]
-        promised = [(len(content[key]),) for key in ("questions", "questions", "sections")]
-        if shapes != promised:
-            raise ValueError(f"shapes {shapes} for {promised}")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(
-            f"{file}: damaged ({type(error).__name__}: {error}); delete it and run the command again"
-        ) from error
-    if of != whose:
-        raise InputError(
-            f"{file}: it is of another tuning (items, questions, options or base differ); name a new --out"
-        )
-    return measured
-
-
 def forecast(
-    runs: Sequence[Retraining],
-    out: Path,
     say: Callable[[str], None],
     progress: Progress | None = None,
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
-    """A progress for ``retrain`` that says how many runs ``out`` lacks and, after the first, about how long they take.
+    """A progress for ``retrain`` that says how many runs are to do and, after the first, about how long the rest take.
 
-    The first line is said at once. Everything told is handed on to ``progress``.
+    Every call is handed on to ``progress``.
     """
-    missing = [not (out / f"{run.name}.json").is_file() for run in runs]
-    say(f"{sum(missing)} of {len(runs)} retrains are to do")
     started: list[tuple[int, float]] = []
 
-    def tell(what: str, done: int, total: int) -> None:
-        if what == "retraining" and done <= len(runs):
-            if len(started) == 1 and done > started[0][0]:
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage == "retraining":
+            if not started:
+                say(f"{total - done} of {total} retrains are to do")
+                started.append((done, clock() if done < total else 0.0))
+            elif len(started) == 1 and done > started[0][0]:
                 seconds = clock() - started[0][1]
-                left = sum(missing[done:])
-                if left:
-                    rest = f"the other {left} about {_duration(left * seconds)}"
-                    say(f"a retrain takes about {_duration(seconds)}; {rest}")
                 started.append((done, seconds))
-            elif not started and done < len(runs) and missing[done]:
-                started.append((done, clock()))
+                if done < total:
+                    rest = f"the other {total - done} about {_duration((total - done) * seconds)}"
+                    say(f"a retrain takes about {_duration(seconds)}; {rest}")
         if progress is not None:
-            progress(what, done, total)
+            progress(stage, done, total)
 
     return tell
 

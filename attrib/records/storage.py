@@ -5,6 +5,7 @@ The same record gives the same bytes. A file of another kind, schema or damaged 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,19 @@ def to_bytes(explanation: Explanation) -> bytes:
     # One metadata key only: the library writes several in any order.
     header = codec.dump(NAME, SCHEMA, explanation, arrays).decode()
     return save(arrays, metadata={"attrib": header})
+
+
+def from_bytes(data: bytes) -> Explanation:
+    """The inverse of ``to_bytes``. Raises RecordError for any other bytes."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_arrays
+
+    try:
+        arrays = load_arrays(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["attrib"]
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"not a whole record ({error})") from error
+    return codec.parse(Explanation, header, NAME, SCHEMA, arrays)
 
 
 def load(path: str | Path) -> Explanation:

@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on_to_the_same(tiny_pair: Any, tmp_path: Path, monkey
     monkeypatch.setattr(answering, "generate_batch", dies)
     with pytest.raises(KeyboardInterrupt):
         answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed")
-    assert len(list((tmp_path / "killed/answers").iterdir())) == 2
+    assert len(list((tmp_path / "killed/answers").iterdir())) == 10
     assert answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed") == whole
     # Ten questions in parts of eight: the two parts that were done are not done again.
     assert calls == [8, 2, 8, 8, 2]
@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_to_the_same(tiny_pair: Any, tmp_path: Path, monkey
     assert [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]
 
 
-def test_a_damaged_part_is_made_again(tiny_pair: Any, tmp_path: Path) -> None:
+def test_a_damaged_answer_is_made_again(tiny_pair: Any, tmp_path: Path) -> None:
     want = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
     file = sorted((tmp_path / "answers").iterdir())[0]
     for damage in (b"", b"{", b"[[1]]", b"[]", file.read_bytes()[:-40]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from attrib.assess import retraining
 from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Retraining, Texts, forecast, plan, retrain
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError
 from attrib.models.loading import load_network
 from attrib.training.items import Item
 from attrib.training.options import TuneOptions
@@ -176,7 +175,7 @@ def test_a_killed_retraining_goes_on_to_the_same_files(
     with pytest.raises(KeyboardInterrupt):
         do(network, tmp_path, progress=interrupt_at(2))
     kept = files(tmp_path)
-    assert set(kept) == {"full-0.json", "without-a-0.json"}
+    assert sorted(name.split("-", 1)[1] for name in kept) == ["full-0.json", "without-a-0.json"]
     found = do(network, tmp_path)
     assert files(tmp_path) == files(done[0])
     assert {name: data for name, data in files(tmp_path).items() if name in kept} == kept
@@ -200,13 +199,20 @@ def test_a_killed_retraining_goes_on_to_the_same_files(
     ],
     ids=["options", "base", "items", "answers", "sections"],
 )
-def test_files_of_another_tuning_are_refused(
-    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], other: dict[str, Any]
+def test_retrains_of_another_tuning_are_not_used_and_it_is_said(
+    network: tuple[Any, Any],
+    done: tuple[Path, list[RetrainedScores]],
+    tmp_path: Path,
+    other: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    before = files(done[0])
-    with pytest.raises(InputError, match="another tuning"):
-        do(network, done[0], **other)
-    assert files(done[0]) == before
+    shutil.copytree(done[0], tmp_path / "runs")
+    again = do(network, tmp_path / "runs", RUNS[:1], **other)
+    assert "of another tuning" in caplog.text
+    kept = files(tmp_path / "runs")
+    assert len(kept) == len(RUNS) + 1
+    assert files(done[0]).items() <= kept.items()
+    assert np.array_equal(do(network, tmp_path / "new", RUNS[:1], **other)[0].logprob, again[0].logprob)
 
 
 def test_ids_of_items_do_not_matter_to_what_is_learned(
@@ -216,46 +222,36 @@ def test_ids_of_items_do_not_matter_to_what_is_learned(
     do(network, done[0], items=[replace(item, id=f"other {item.id}") for item in ITEMS])
 
 
-def damaged(content: dict[str, Any], how: str) -> str:
-    whole = json.dumps(content)
-    return {
-        "cut off": whole[: len(whole) // 2],
-        "empty": "",
-        "no object": "[1, 2]",
-        "without numbers": json.dumps({**content, "logodds": None}),
-        "without a field": json.dumps({k: v for k, v in content.items() if k != "logprob"}),
-        "short": json.dumps({**content, "logprob": content["logprob"][:-1]}),
-    }[how]
-
-
-@pytest.mark.parametrize("how", ["cut off", "empty", "no object", "without numbers", "without a field", "short"])
-def test_a_damaged_file_is_refused_by_name(
-    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]], tmp_path: Path, how: str
+@pytest.mark.parametrize("damage", [b"", b"[1, 2]\n", None], ids=["empty", "no object", "cut off"])
+def test_a_damaged_file_is_said_and_made_again(
+    network: tuple[Any, Any],
+    done: tuple[Path, list[RetrainedScores]],
+    tmp_path: Path,
+    damage: bytes | None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    content = json.loads((done[0] / "full-0.json").read_text("utf-8"))
-    (tmp_path / "full-0.json").write_text(damaged(content, how), "utf-8")
-    with pytest.raises(RecordError, match=r"full-0\.json: damaged .* delete it"):
-        do(network, tmp_path, RUNS[:1])
+    (whole,) = done[0].glob("*-full-0.json")
+    data = whole.read_bytes()
+    (tmp_path / whole.name).write_bytes(data[: len(data) // 2] if damage is None else damage)
+    do(network, tmp_path, RUNS[:1])
+    assert f"{whole.name}: damaged" in caplog.text
+    assert (tmp_path / whole.name).read_bytes() == data
 
 
-def test_the_forecast_counts_what_is_missing_and_times_the_first(tmp_path: Path) -> None:
-    (tmp_path / "full-0.json").write_text("{}", "utf-8")
+def test_the_forecast_counts_what_is_to_do_and_times_the_first() -> None:
     times, said, told = iter([10.0, 100.0]), list[str](), list[tuple[str, int]]()
-    tell = forecast(
-        RUNS, tmp_path, said.append, lambda what, done, total: told.append((what, done)), clock=lambda: next(times)
-    )
-    assert said == ["3 of 4 retrains are to do"]
+    tell = forecast(said.append, lambda what, done, total: told.append((what, done)), clock=lambda: next(times))
     tell("tuning", 1, 9)
-    for number in range(5):
+    assert said == []
+    # One run of four was there.
+    for number in range(1, 5):
         tell("retraining", number, 4)
-    # 90 s for the one after the stored run; two are left.
-    assert said[1:] == ["a retrain takes about 2 min; the other 2 about 3 min"]
-    assert told == [("tuning", 1), *(("retraining", n) for n in range(5))]
+    # 90 s for the first; two are left.
+    assert said == ["3 of 4 retrains are to do", "a retrain takes about 2 min; the other 2 about 3 min"]
+    assert told == [("tuning", 1), *(("retraining", n) for n in range(1, 5))]
 
 
-def test_the_forecast_of_a_finished_retraining_says_nothing_of_time(done: tuple[Path, list[RetrainedScores]]) -> None:
+def test_the_forecast_of_a_finished_retraining_says_nothing_of_time() -> None:
     said: list[str] = []
-    tell = forecast(RUNS, done[0], said.append, clock=lambda: pytest.fail("timed"))
-    for number in range(5):
-        tell("retraining", number, 4)
+    forecast(said.append, clock=lambda: pytest.fail("timed"))("retraining", 4, 4)
     assert said == ["0 of 4 retrains are to do"]

@@ -104,8 +104,8 @@ def test_a_whole_assessment_goes_on_after_a_kill_to_the_same_table(
     assert len(list((out / "runs").iterdir())) == 7
     # As if killed after the third retrain.
     whole = (out / "influence.json").read_bytes()
-    kept = sorted((out / "runs").glob("without-*"))[1]
-    for file in [*(out / "runs").glob("half-*"), kept]:
+    kept = sorted((out / "runs").glob("*-without-*"))[1]
+    for file in [*(out / "runs").glob("*-half-*"), kept]:
         file.unlink()
     (out / "influence.json").unlink()
     shutil.rmtree(out / "cache", ignore_errors=True)
@@ -134,6 +134,7 @@ def test_the_table_is_printed_with_the_files(capsys: Any, monkeypatch: Any, give
 
 
 def test_the_demo_is_assessed_with_its_own_settings(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    from attrib.assess.retraining import plan
     from attrib.corpus import demo
     from attrib.models import bundled
     from attrib.models.sources import DEFAULT
@@ -142,6 +143,10 @@ def test_the_demo_is_assessed_with_its_own_settings(capsys: Any, monkeypatch: An
 
     def assess(base: str, corpus: Any, control: Any, questions: Any, decoys: Any, out: Path, **more: Any) -> Any:
         seen.update(more, base=base, corpus=corpus, control=control, questions=questions, decoys=decoys, out=out)
+        how = more["options"]
+        trained = [section.id for section in corpus.sections if section.id not in decoys]
+        runs = plan(trained, without=how.without, halves=how.halves, seeds=how.seeds, draw=how.draw)
+        more["progress"]("retraining", 0, len(runs))
         return make_retraining(halves=8)
 
     monkeypatch.setattr(influence, "assess_influence", assess)

@@ -15,15 +15,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from attrib.assess.answering import Reply, answer_all, provenance, questions_sha256
+from attrib.assess.answering import Reply, answer_all, provenance
 from attrib.assess.attribution.options import BASELINES, AttributionOptions
 from attrib.assess.grading.scorers import correct
 from attrib.assess.questions import Question
 from attrib.assess.stored import Report
 from attrib.corpus.documents import Corpus
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError
 from attrib.explaining import OwnAnswers, check_options, explain
-from attrib.files import digest
 from attrib.index.library import Library
 from attrib.measures import bits, bootstrap_interval
 from attrib.models.pair import ModelPair
@@ -32,6 +31,7 @@ from attrib.options.answers import AnswerOptions
 from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
 from attrib.records import LABELS, Explanation, Label, storage
+from attrib.store import Store
 
 SECTIONS = 3
 """Sections of each answer that are listed."""
@@ -190,22 +190,21 @@ def _explained(
     options: ExplainOptions,
     out: Path | None,
 ) -> Explanation:
-    """From disk, where it was made of the same; else made now and kept."""
-    key = [pair.base.fingerprint, pair.tuned.fingerprint, pair.variant, library.corpus.sha256, library.control.sha256]
-    key += [questions_sha256([question]), repr(options), *map(repr, (base.ids, tuned.ids))]
+    """The explanation in ``out/records``; where there is none, it is made now and kept there."""
+    key = {
+        "pair": [pair.base.fingerprint, pair.tuned.fingerprint, pair.variant],
+        "documents": [library.corpus.sha256, library.control.sha256],
+        "options": repr(options),
+    }
     name = re.sub(r"[^\w-]+", "-", question.id)[:40]
-    file = out / "records" / f"{name}-{digest(' '.join(key))}.safetensors" if out is not None else None
-    if file is not None and file.exists():
-        try:
-            return storage.load(file)
-        except RecordError:
-            # Damaged: it is made again.
-            pass
-    prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
-    made = explain(pair, library, OwnAnswers(question.question, prompt, base.ids, tuned.ids), options=options)
-    if file is not None:
-        storage.save(made, file)
-    return made
+    folder = out / "records" if out is not None else None
+    # Not sealed: the files are records that any command opens.
+    store = Store(folder, key, f"-{name}.safetensors", storage.to_bytes, storage.from_bytes, sealed=False)
+
+    def make() -> Explanation:
+        prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
+        answers = OwnAnswers(question.question, prompt, base.ids, tuned.ids)
+        return explain(pair, library, answers, options=options)
 
 
 def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanation | None) -> AttributionRow:

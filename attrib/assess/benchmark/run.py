@@ -9,7 +9,7 @@ Not covered: questions with choices scored by log-prob, several turns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from attrib.assess.answering import SIDES, Reply, Side, answer_all, provenance, 
 from attrib.assess.benchmark.baselines import majority, majority_by_template
 from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.grading.declining import abstains
-from attrib.assess.grading.judge import judge, read_verdicts, write_verdicts
+from attrib.assess.grading.judge import judge, verdicts_in
 from attrib.assess.grading.scorers import SCORERS, correct, score_row
 from attrib.assess.questions import Malformed, Question
 from attrib.assess.stored import Report
@@ -157,7 +157,7 @@ def assess_benchmark(
         write_answers(asked, replies, out / "answers.jsonl")
     rows = score(asked, replies)
     if options.judge is not None:
-        rows = judged(asked, rows, options.judge, out / "judge.json" if out is not None else None, progress)
+        rows = judged(asked, rows, options.judge, out / "judge" if out is not None else None, progress)
     cut = {side: sum(not row.ended for row in rows if row.side == side) for side in SIDES}
     told = [str(one) for one in malformed[:TOLD]]
     more = [f"{len(malformed) - TOLD} more malformed rows are left out."] if len(malformed) > TOLD else []
@@ -207,22 +207,19 @@ def judged(
     asked: Sequence[Question],
     rows: Sequence[BenchmarkRow],
     options: JudgeOptions,
-    file: Path | None,
+    folder: Path | None,
     progress: Progress | None = None,
 ) -> tuple[BenchmarkRow, ...]:
     """The rows, as ``score`` gives them, with the verdict of a language model.
 
-    ``file`` keeps verdicts, so that none is asked for twice.
+    ``folder`` keeps verdicts, so that none is asked for twice.
     """
-    verdicts: MutableMapping[str, bool] = read_verdicts(file) if file is not None else {}
+    verdicts = verdicts_in(folder, options)
     found: list[BenchmarkRow] = []
     for number, row in enumerate(rows):
         if progress is not None:
             progress("judge", number, len(rows))
-        before = len(verdicts)
         verdict = judge(asked[number // len(SIDES)], row.prediction, options, verdicts)
-        if file is not None and len(verdicts) > before:
-            write_verdicts(file, verdicts)
         scores = {**row.scores, "judge": None if verdict is None else float(verdict)}
         found.append(replace(row, scores=scores))
     if progress is not None:

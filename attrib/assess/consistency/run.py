@@ -41,10 +41,11 @@ from attrib.measures import (
 )
 from attrib.models.embedder import embed, load_embedder
 from attrib.models.pair import ModelPair
-from attrib.models.prompt import encode, encode_prompt
+from attrib.models.prompt import Encoded, encode, encode_prompt
 from attrib.options.answers import AnswerOptions
 from attrib.passes.likelihood import kl_given
 from attrib.progress import Progress
+from attrib.store import records_in
 from attrib.text.words import keys
 from attrib.verdict.vocabulary import Lexicon
 
@@ -89,7 +90,7 @@ def assess_consistency(
         asked,
         best,
         sampled,
-        divergences(pair, asked, [replies[0] for replies in best["tuned"]], progress),
+        divergences(pair, asked, [replies[0] for replies in best["tuned"]], out, progress),
         lexicon,
         relate,
         lambda texts: word_vectors(texts, embedder),
@@ -187,20 +188,31 @@ def _greedy_matches(best: Replies, vectors: Vectors) -> list[float]:
 
 
 def divergences(
-    pair: ModelPair, asked: Sequence[Question], replies: Sequence[Reply], progress: Progress | None = None
+    pair: ModelPair,
+    asked: Sequence[Question],
+    replies: Sequence[Reply],
+    out: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[Divergence]:
-    """KL(tuned ‖ base) on one answer to each question, its ids as they were generated; nothing for an empty one."""
-    encodeds = {}
+    """KL(tuned ‖ base) on one answer to each question, its ids as they were generated; empty for an empty answer.
+
+    With ``out`` they are kept in ``out/divergences`` and not computed again.
+    """
+    key = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint, "variant": pair.variant}
+    folder = out / "divergences" if out is not None else None
+    store = records_in(folder, key, Divergence, "divergence", 1)
+    found: list[Divergence | None] = []
+    missing: dict[int, Encoded] = {}
     for i, (question, reply) in enumerate(zip(asked, replies, strict=True)):
-        if reply.ids:
+        stored = store.get([question.question, reply.ids]) if reply.ids else Divergence((), ())
+        found.append(stored)
+        if stored is None:
             prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
-            encodeds[i] = encode(
+            missing[i] = encode(
                 pair.tokenizer, prompt, reply.ids, context=pair.context, question=question.question
             )  # fmt: skip
-    found = dict(zip(encodeds, kl_given(pair, list(encodeds.values()), progress=progress), strict=True))
-    return [
-        Divergence(tuple(map(float, found[i])), tuple(token.text for token in encodeds[i].answer_tokens))
-        if i in found
-        else Divergence((), ())
-        for i in range(len(replies))
-    ]
+    for i, values in zip(missing, kl_given(pair, list(missing.values()), progress=progress), strict=True):
+        tokens = tuple(token.text for token in missing[i].answer_tokens)
+        found[i] = divergence = Divergence(tuple(map(float, values)), tokens)
+        store.put([asked[i].question, replies[i].ids], divergence)
+    return [one for one in found if one is not None]

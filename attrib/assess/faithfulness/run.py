@@ -12,13 +12,11 @@ Not covered: effects of words that are not in the question (the chat template, e
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +30,6 @@ from attrib.attribution import METHODS, PERTURBING, MethodScores, attribute_mode
 from attrib.attribution.perturbation import without
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import write_atomically
 from attrib.measures import bootstrap_interval
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
@@ -42,6 +39,7 @@ from attrib.passes.generate import generate
 from attrib.passes.targets import CONTRASTIVE, name_of
 from attrib.passes.variants import score_variants
 from attrib.progress import Progress
+from attrib.store import records_in
 from attrib.text.units import question_units
 from attrib.text.words import words as text_words
 
@@ -107,6 +105,33 @@ class FaithfulnessReport(Report):
         )
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Losses of one question under one model, words taken away in one method's order, nats a token."""
+
+    morf: tuple[float, ...]
+    """Loss without the first k words, [words + 1]."""
+    lerf: tuple[float, ...]
+    """Loss without the last k words."""
+    leave_one_out: float
+    """Rank correlation of the method's scores with the loss without each word alone; 0 for controls."""
+    seconds: float
+    """CPU seconds of the method."""
+
+
+@dataclass(frozen=True)
+class QuestionCurves:
+    """One question, as it is stored."""
+
+    question: str
+    answer: str
+    kind: str
+    words: int
+    """Words that can be taken away."""
+    sides: Mapping[str, Mapping[str, Curves]]
+    """By side and method."""
+
+
 def better_high(metric: str) -> bool:
     """Whether more is better."""
     return metric not in ("sufficiency", "lerf")
@@ -123,24 +148,20 @@ def assess_faithfulness(
 ) -> FaithfulnessReport:
     """Every method on every question under both models; ``corpus`` tells rare words (without it: long words first).
 
-    With ``out`` each question is stored when done and not computed again. Raises InputError for an unknown method or
-    no question.
+    With ``out`` each question is kept in ``out/questions`` when done and not computed again. Raises InputError for an
+    unknown method or no question.
     """
     options = options or FaithfulnessOptions()
     options = replace(options, methods=methods_of(options))
     check_assessment(questions, options, out)
     key = _key(pair, corpus, options)
+    store = records_in(out / "questions" if out is not None else None, key, QuestionCurves, "curves", 1)
     found = []
     for number, asked in enumerate(questions):
         if progress is not None:
             progress("questions", number, len(questions))
-        file = None if out is None else out / f"{_key_of(key, asked)}.json"
-        stored = _stored(file)
-        if stored is None:
-            stored = _question(pair, asked, corpus, options)
-            if file is not None:
-                write_atomically(file, json.dumps(stored, sort_keys=True).encode())
-        found.append(stored)
+        compute = partial(_question, pair, asked, corpus, options)
+        found.append(store.get_or_make([asked.question, asked.answer], compute))
     if progress is not None:
         progress("questions", len(questions), len(questions))
     return _report(found, options, key)
@@ -169,8 +190,7 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
         raise InputError("questions: none was given; give at least one")
 
 
-def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: FaithfulnessOptions) -> dict[str, Any]:
-    """Losses of one question: by side and method the MoRF and LeRF curves, [words + 1] each."""
+def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: FaithfulnessOptions) -> QuestionCurves:
     prompt_ids = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
     answer_ids = (
         encode_answer(pair.tokenizer, asked.question, prompt_ids, asked.answer)
@@ -183,7 +203,7 @@ def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: 
     words = question_units(encoded.prompt_tokens, encoded.question, "word")
     if not words:
         raise InputError(f"question {asked.question[:40]!r}: it has no words to take away; ask one with words")
-    sides: dict[str, Any] = {}
+    sides: dict[str, dict[str, Curves]] = {}
     for tuned, side in enumerate(SIDES):
         # Losses are those of the log-prob, whatever the methods explain.
         tested = replace(options.prompt, target="logprob")
@@ -197,16 +217,14 @@ def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: 
         curves = losses.curves(orders)
         alone = losses.alone()
         sides[side] = {
-            name: {
-                **curves[name],
-                "leave_one_out": _rank_correlation(scores[name], alone) if name in scores else 0.0,
-                "seconds": seconds.get(name, 0.0),
-            }
+            name: Curves(
+                *curves[name],
+                leave_one_out=_rank_correlation(scores[name], alone) if name in scores else 0.0,
+                seconds=seconds.get(name, 0.0),
+            )
             for name in orders
         }
-    return {
-        "question": asked.question, "answer": encoded.answer, "kind": asked.kind, "words": len(words), "sides": sides
-    }  # fmt: skip
+    return QuestionCurves(asked.question, encoded.answer, asked.kind, len(words), sides)
 
 
 def _scores(
@@ -262,7 +280,7 @@ class _Losses:
         # Known exactly: another batch would give it other last bits.
         self.known: dict[bytes, float] = {everything.tobytes(): 0.0}
 
-    def curves(self, orders: dict[str, list[np.ndarray]]) -> dict[str, dict[str, list[float]]]:
+    def curves(self, orders: dict[str, list[np.ndarray]]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
         """By name: losses while words go in the order (morf) and in the opposite one (lerf), mean over the orders."""
         n = len(self.words)
         masks = {name: [self._masks(order) for order in some] for name, some in orders.items()}
@@ -272,7 +290,7 @@ class _Losses:
             morf = np.mean([[self._loss(mask) for mask in both[0]] for both in some], 0)
             lerf = np.mean([[self._loss(mask) for mask in both[1]] for both in some], 0)
             assert len(morf) == n + 1
-            out[name] = {"morf": morf.tolist(), "lerf": lerf.tolist()}
+            out[name] = (tuple(morf.tolist()), tuple(lerf.tolist()))
         return out
 
     def alone(self) -> np.ndarray:
@@ -308,9 +326,9 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(stats.spearmanr(a, b).statistic)
 
 
-def measure(curves: dict[str, Any]) -> dict[str, float]:
+def measure(curves: Curves) -> dict[str, float]:
     """METRICS of one question, model and method."""
-    morf, lerf = np.array(curves["morf"]), np.array(curves["lerf"])
+    morf, lerf = np.array(curves.morf), np.array(curves.lerf)
     n = len(morf) - 1
     ks = [max(1, round(fraction * n)) for fraction in FRACTIONS]
     return {
@@ -322,17 +340,17 @@ def measure(curves: dict[str, Any]) -> dict[str, float]:
         "area": float(morf[1:].mean() - lerf[1:].mean()),
         "drop_1": float(morf[min(1, n)]),
         "drop_3": float(morf[min(3, n)]),
-        "leave_one_out": float(curves["leave_one_out"]),
+        "leave_one_out": curves.leave_one_out,
     }
 
 
 def _report(
-    found: Sequence[dict[str, Any]], options: FaithfulnessOptions, key: dict[str, object]
+    found: Sequence[QuestionCurves], options: FaithfulnessOptions, key: dict[str, object]
 ) -> FaithfulnessReport:
     names = (*methods_of(options), *CONTROLS)
     rows = []
     for side in SIDES:
-        measured = {name: [measure(one["sides"][side][name]) for one in found] for name in names}
+        measured = {name: [measure(one.sides[side][name]) for one in found] for name in names}
         for metric in METRICS:
             sign = 1 if better_high(metric) else -1
             chance = np.array([m[metric] for m in measured[RANDOM]])
@@ -356,7 +374,7 @@ def _report(
                     )
                 )
     seconds = {
-        name: float(np.mean([one["sides"][side][name]["seconds"] for one in found for side in SIDES])) for name in names
+        name: float(np.mean([one.sides[side][name].seconds for one in found for side in SIDES])) for name in names
     }
     return FaithfulnessReport(tuple(rows), seconds, {**key, "questions": len(found)})
 
@@ -370,19 +388,3 @@ def _key(pair: ModelPair, corpus: Corpus | None, options: FaithfulnessOptions) -
         "documents": corpus.sha256 if corpus is not None else None, "device": pair.device, "dtype": pair.dtype,
         "options": plain, "versions": versions(),
     }  # fmt: skip
-
-
-def _key_of(key: dict[str, object], asked: Question) -> str:
-    text = json.dumps([key, asked.question, asked.answer], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _stored(file: Path | None) -> dict[str, Any] | None:
-    """A question computed before; a damaged file counts as none."""
-    if file is None or not file.is_file():
-        return None
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) and "sides" in content else None

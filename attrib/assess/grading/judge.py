@@ -9,14 +9,14 @@ Not covered: other APIs, streaming, batches, judging several answers in one requ
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from attrib.assess.questions import Question
 from attrib.errors import InputError
-from attrib.files import write_atomically
 from attrib.options.answers import JudgeOptions
+from attrib.store import Store, records_in
 
 _INSTRUCTION = (
     "You grade answers to questions. You get a JSON object with a question, the reference answer, sometimes other "
@@ -45,13 +45,13 @@ def judge(
     asked: Question,
     prediction: str,
     options: JudgeOptions,
-    verdicts: MutableMapping[str, bool] | None = None,
+    verdicts: Store[JudgeVerdict] | None = None,
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> bool | None:
     """Whether the judge finds ``prediction`` right; None where it says neither CORRECT nor INCORRECT, and nothing else.
 
-    A verdict in ``verdicts`` is taken, and a new one put there, under ``digest``; what is no verdict is not kept.
+    A verdict in ``verdicts`` (``verdicts_in``) is taken, and a new one put there; a reply that is none is not kept.
     ``pause`` waits for that many seconds: 1, 2, 4, … between attempts, or as the endpoint asks, 60 at most.
 
     Raises InputError, one line without the key, where there is no right answer, the key cannot be sent, the endpoint
@@ -59,48 +59,26 @@ def judge(
     """
     if asked.answer is None:
         raise InputError(f"question {asked.id or asked.question!r}: it has no right answer to be judged by; give one")
-    key = digest(asked, prediction, options)
-    if verdicts is not None and key in verdicts:
-        return verdicts[key]
+    key = [asked.question, asked.answer, asked.accept, prediction]
+    if verdicts is not None and (known := verdicts.get(key)) is not None:
+        return known.right
     verdict = _parsed(_replied(_body(asked, prediction, options), options, pause))
     if verdict is not None and verdicts is not None:
-        verdicts[key] = verdict
+        verdicts.put(key, JudgeVerdict(verdict))
     return verdict
 
 
-def digest(asked: Question, prediction: str, options: JudgeOptions) -> str:
-    """SHA-256, hex, of all that a verdict depends on: address, model, instruction, question, answers, prediction."""
-    parts = [
-        options.endpoint,
-        options.model,
-        _INSTRUCTION,
-        asked.question,
-        asked.answer,
-        list(asked.accept),
-        prediction,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+@dataclass(frozen=True)
+class JudgeVerdict:
+    """A verdict as it is stored."""
+
+    right: bool
 
 
-def read_verdicts(file: Path) -> dict[str, bool]:
-    """Verdicts by digest; none where there is no such file yet. Raises InputError for another kind of file."""
-    if not file.exists():
-        return {}
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file}: not a file of verdicts ({error}); delete it, and the judge is asked again"
-        ) from error
-    if not isinstance(content, dict) or not all(isinstance(verdict, bool) for verdict in content.values()):
-        raise InputError(f"{file}: not a file of verdicts by digest; delete it, and the judge is asked again")
-    return content
-
-
-def write_verdicts(file: Path, verdicts: MutableMapping[str, bool]) -> None:
-    """Whole or not at all, in the order of the digests. Raises InputError where it cannot be written."""
-    text = json.dumps(dict(verdicts), indent=1, sort_keys=True) + "\n"
-    write_atomically(file, text.encode())
+def verdicts_in(folder: Path | None, options: JudgeOptions) -> Store[JudgeVerdict]:
+    """Verdicts of one judge on disk, each under all that it depends on; None keeps nothing."""
+    key = {"endpoint": options.endpoint, "model": options.model, "instruction": _INSTRUCTION}
+    return records_in(folder, key, JudgeVerdict, "verdict", 1)
 
 
 # ------------------------------------------------------------------------------------------- one request

@@ -72,7 +72,8 @@ def assess_influence(
     corpus, asked, untrained = _material(documents)
     control = read_control(documents) or demo.control()
     trained = [s.id for s in corpus.sections if s.id not in untrained]
-    runs = plan(trained, without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw)
+    # Refuses numbers of runs that cannot be, before a model is loaded.
+    plan(trained, without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw)
     check_results(results)
     if models.base is None:
         note("using the demo's base model (name your own with --base)")
@@ -90,7 +91,7 @@ def assess_influence(
             options=options,
             explain=ExplainOptions(hidden=hidden),
             device=models.device,
-            progress=forecast(runs, results.out / "runs", note, progress),
+            progress=forecast(note, progress),
         )
     rows = table(found, resamples=intervals.resamples)
     files = write_retraining(found, rows, results.out, results.formats, results.preset)

@@ -219,14 +219,14 @@ def test_the_judge_is_asked_once_and_its_verdicts_are_kept(server: Server, tmp_p
     rows = score(questions, replies(["red", "green"], ["crimson", "blue"]))
     options = JudgeOptions(server.url, "judge-1", retries=0)
     server.replies += [said("CORRECT"), said("CORRECT"), said("INCORRECT"), said("CORRECT")]
-    file = tmp_path / "judge.json"
-    found = judged(questions, rows, options, file)
+    folder = tmp_path / "judge"
+    found = judged(questions, rows, options, folder)
     assert [row.scores["judge"] for row in found] == [1, 1, 0, 1]
     assert [replace(row, scores={**row.scores, "judge": None}) for row in found] == list(rows)
     asked_for = [json.loads(body["messages"][1]["content"]) for _, _, body in server.requests]
     assert [(a["question"], a["answer"]) for a in asked_for] == [(row.question, row.prediction) for row in rows]
     # No reply is left: asking again would fail.
-    assert judged(questions, rows, options, file) == found
+    assert judged(questions, rows, options, folder) == found
     assert len(server.requests) == 4
     [verdict] = [s for s in summarise(found, questions, 20, 0) if s.measure == "judge"]
     assert (verdict.base, verdict.tuned, verdict.n) == (0.5, 1, 2)
@@ -238,9 +238,9 @@ def test_the_judge_goes_on_where_it_was_cut_off(server: Server, tmp_path: Path) 
     options = JudgeOptions(server.url, "judge-1", retries=0)
     server.replies += [said("CORRECT"), said("INCORRECT"), (500, {}, b"")]
     with pytest.raises(InputError, match="500"):
-        judged(questions, rows, options, tmp_path / "judge.json")
+        judged(questions, rows, options, tmp_path / "judge")
     server.replies += [said("CORRECT"), said("CORRECT")]
-    found = judged(questions, rows, options, tmp_path / "judge.json")
+    found = judged(questions, rows, options, tmp_path / "judge")
     assert [row.scores["judge"] for row in found] == [1, 0, 1, 1]
     assert len(server.requests) == 5
 

@@ -20,6 +20,7 @@ from attrib.assess.faithfulness.run import (
     RANDOM,
     RARE,
     SIDES,
+    Curves,
     FaithfulnessReport,
     assess_faithfulness,
     better_high,
@@ -65,8 +66,8 @@ def test_every_method_and_control_has_every_metric_under_both_models(report: Fai
 def test_losses_are_those_of_running_the_bare_network_without_the_words(tiny_pair: Any, tmp_path: Path) -> None:
     asked = QUESTIONS[0]
     assess_faithfulness(tiny_pair, [asked], None, OPTIONS, out=tmp_path)
-    (file,) = tmp_path.glob("*.json")
-    stored = json.loads(file.read_text("utf-8"))
+    (file,) = (tmp_path / "questions").glob("*.json")
+    stored = json.loads(file.read_bytes().rpartition(b"sha256 ")[0])
     prompt = encode_prompt(tiny_pair.tokenizer, asked.question, context=tiny_pair.context)
     answer = encode_answer(tiny_pair.tokenizer, asked.question, prompt, asked.answer or "")
 
@@ -138,7 +139,7 @@ def test_a_planted_order_is_the_best_and_its_reverse_the_worst(tiny_pair: Any, m
 
 
 def test_measures_of_known_curves() -> None:
-    got = measure({"morf": [0, 4, 5, 5, 5], "lerf": [0, 0, 0, 1, 5], "leave_one_out": 0.5})
+    got = measure(Curves((0, 4, 5, 5, 5), (0, 0, 0, 1, 5), leave_one_out=0.5, seconds=0.0))
     assert got["drop_1"] == 4
     assert got["drop_3"] == 5
     assert got["morf"] == 19 / 4
@@ -163,10 +164,10 @@ def test_a_random_order_has_no_area_in_the_mean(tiny_pair: Any, monkeypatch: Any
 
 def test_questions_done_before_are_not_done_again(tiny_pair: Any, tmp_path: Path, monkeypatch: Any) -> None:
     first = assess_faithfulness(tiny_pair, QUESTIONS[:1], None, OPTIONS, out=tmp_path)
-    files = sorted(tmp_path.glob("*.json"))
+    files = sorted((tmp_path / "questions").glob("*.json"))
     before = [file.read_bytes() for file in files]
     both = assess_faithfulness(tiny_pair, QUESTIONS, None, OPTIONS, out=tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == 2
+    assert len(list((tmp_path / "questions").glob("*.json"))) == 2
     assert [file.read_bytes() for file in files] == before
     assert both.rows[0].n == 2
     for name in ("attribute_model", "generate", "score_variants"):
@@ -178,7 +179,7 @@ def test_questions_done_before_are_not_done_again(tiny_pair: Any, tmp_path: Path
     files[0].write_text("{", "utf-8")
     assert assess_faithfulness(tiny_pair, QUESTIONS[:1], None, OPTIONS, out=tmp_path).rows == first.rows
     assess_faithfulness(tiny_pair, QUESTIONS[:1], None, replace(OPTIONS, seed=1), out=tmp_path)
-    assert len(list(tmp_path.glob("*.json"))) == 3
+    assert len(list((tmp_path / "questions").glob("*.json"))) == 3
 
 
 def test_rare_words_come_first_in_their_control(tiny_pair: Any) -> None:

@@ -6,13 +6,14 @@ import json
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrib.assess.grading.judge import digest, judge, read_verdicts, write_verdicts
+from attrib.assess.grading.judge import judge, verdicts_in
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.options.answers import JudgeOptions
@@ -232,43 +233,56 @@ def test_a_key_that_cannot_be_sent_is_not_shown(server: Server, monkeypatch: pyt
 
 
 def test_verdicts_are_kept_and_the_key_is_not(server: Server, tmp_path: Path) -> None:
-    file = tmp_path / "verdicts.json"
-    verdicts = read_verdicts(file)
-    assert verdicts == {}
+    verdicts = verdicts_in(tmp_path, options(server))
     server.replies += [said("CORRECT"), said("perhaps"), said("INCORRECT")]
     assert judge(ASKED, "Belmarche", options(server), verdicts) is True
     assert judge(ASKED, "Paris", options(server), verdicts) is None
     assert judge(ASKED, "Paris", options(server), verdicts) is False
-    write_verdicts(file, verdicts)
-    assert read_verdicts(file) == verdicts
-    assert sorted(verdicts.values()) == [False, True]
-    assert judge(ASKED, "Belmarche", options(server), read_verdicts(file)) is True
+    again = verdicts_in(tmp_path, options(server))
+    assert judge(ASKED, "Belmarche", options(server), again) is True
+    assert judge(ASKED, "Paris", options(server), again) is False
     assert len(server.requests) == 3
-    assert KEY not in file.read_text()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not any(KEY in file.name + file.read_text() for file in tmp_path.iterdir())
     assert KEY not in repr(options(server)) + str(vars(options(server)))
 
 
-def test_a_digest_is_of_all_that_a_verdict_depends_on() -> None:
-    one = JudgeOptions("http://h/v1", "m")
-    digests = [
-        digest(ASKED, "x", one),
-        digest(ASKED, "y", one),
-        digest(ASKED, "x", JudgeOptions("http://h/v2", "m")),
-        digest(ASKED, "x", JudgeOptions("http://h/v1", "n")),
-        digest(Question(ASKED.question, "Belmarche"), "x", one),
-        digest(Question("Other?", "Belmarche", accept=ASKED.accept), "x", one),
-        digest(Question(ASKED.question, "Paris", accept=ASKED.accept), "x", one),
+def test_a_verdict_is_kept_under_all_that_it_depends_on(server: Server, tmp_path: Path) -> None:
+    one = options(server)
+
+    def requests(asked: Question, prediction: str, how: JudgeOptions) -> int:
+        before = len(server.requests)
+        server.replies.append(said("CORRECT"))
+        assert judge(asked, prediction, how, verdicts_in(tmp_path, how)) is True
+        made = len(server.requests) - before
+        if not made:
+            server.replies.pop()
+        return made
+
+    assert requests(ASKED, "x", one) == 1
+    others = [
+        (ASKED, "y", one),
+        (ASKED, "x", replace(one, url=f"{one.url}/v2")),
+        (ASKED, "x", replace(one, model="another")),
+        (Question(ASKED.question, "Belmarche"), "x", one),
+        (Question("Other?", "Belmarche", accept=ASKED.accept), "x", one),
+        (Question(ASKED.question, "Paris", accept=ASKED.accept), "x", one),
     ]
-    assert len(set(digests)) == len(digests)
-    assert digest(ASKED, "x", JudgeOptions("http://h/v1/", "m", timeout=1.0, retries=0, key_from="K")) == digests[0]
-    assert digest(ASKED, "x", JudgeOptions("http://h/v1/chat/completions", "m")) == digests[0]
+    assert [requests(*other) for other in others] == [1] * len(others)
+    same = (replace(one, url=f"{one.url}/", timeout=1.0, retries=0, key_from="K"), replace(one, url=one.endpoint))
+    assert [requests(ASKED, "x", how) for how in same] == [0, 0]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "\x00"])
-def test_another_file_is_no_file_of_verdicts(tmp_path: Path, content: str) -> None:
-    (tmp_path / "v.json").write_text(content)
-    with pytest.raises(InputError, match="not a file of verdicts"):
-        read_verdicts(tmp_path / "v.json")
+def test_a_damaged_verdict_is_asked_for_again(server: Server, tmp_path: Path, content: str) -> None:
+    server.replies += [said("CORRECT"), said("CORRECT")]
+    judge(ASKED, "x", options(server), verdicts_in(tmp_path, options(server)))
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_text(content)
+    assert judge(ASKED, "x", options(server), verdicts_in(tmp_path, options(server))) is True
+    assert len(server.requests) == 2
+    assert file.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
