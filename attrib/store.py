@@ -56,8 +56,16 @@ class Store(Generic[T]):
     def get(self, key: object) -> T | None:
         """The entry, or None where there is none or it is damaged, which is logged."""
         file = self.file(key)
-        if file is None:
-            return None
+        return self._read(file) if file is not None else None
+
+    def entries(self) -> Iterator[T]:
+        """Every whole entry of a folder that holds no other store's, in the order of the files' names."""
+        for file in sorted(self.folder.glob(f"[!.]*{self.suffix}")) if self.folder is not None else ():
+            entry = self._read(file)
+            if entry is not None:
+                yield entry
+
+    def _read(self, file: Path) -> T | None:
         try:
             data = file.read_bytes()
             return self.unpack(_opened(data, file.name) if self.sealed else data)

@@ -1,4 +1,4 @@
-"""Questions → the answers of base and tuned: many at once, each kept on disk, so that a killed run resumes.
+"""Questions → the answers of base and tuned: many at once, kept on disk in parts, so that a killed run resumes.
 
 Not covered: several turns, answers of models behind an interface.
 """
@@ -27,7 +27,7 @@ SIDES: tuple[Side, ...] = ("base", "tuned")
 SCHEMA = 3
 """Raised when the stored answers change: older ones are then not found."""
 PART = 4
-"""Batches of answers that are written together: a kill costs no more."""
+"""Batches of answers in one file: the cost of a kill."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class SampledReplies:
-    """A model's answers to one prompt, as they are stored."""
+class AnsweredPrompts:
+    """One part of the answers, as it is stored."""
 
-    samples: tuple[Reply, ...]
+    prompts: tuple[tuple[int, ...], ...]
+    replies: tuple[tuple[Reply, ...], ...]
+    """[prompt][sample]."""
 
 
 def answer_all(
@@ -62,8 +64,9 @@ def answer_all(
 ) -> dict[Side, list[list[Reply]]]:
     """Each side's answers, [question][sample]; questions with the same words are asked once.
 
-    With ``out`` every answer is kept in ``out/answers``, and no prompt is asked again of the same model with the same
-    options, whatever else is asked. Raises InputError for a prompt that cannot be, by question.
+    With ``out`` each part that is done is kept in ``out/answers``, and none of its prompts is asked again of the same
+    model with the same options, whatever else is asked; a part that is damaged is. Raises InputError for a prompt that
+    cannot be, by question.
     """
     options = options or AnswerOptions()
     prompts = [_prompt(pair, question) for question in asked]
@@ -74,26 +77,29 @@ def answer_all(
     for side in sides:
         model = pair.base if side == "base" else pair.tuned
         store = _answers_of(pair, model, options, out)
-        stored = {prompt: store.get(prompt) for prompt in distinct}
-        replies = {prompt: answers.samples for prompt, answers in stored.items() if answers is not None}
+        replies: dict[tuple[int, ...], tuple[Reply, ...]] = {}
+        for stored in store.entries():
+            replies |= zip(stored.prompts, stored.replies, strict=True)
         missing = [prompt for prompt in distinct if prompt not in replies]
         for first in range(0, len(missing), size):
             if progress is not None:
                 progress(f"{side} answers", len(distinct) - len(missing) + first, len(distinct))
-            part = missing[first : first + size]
-            for prompt, answers in zip(part, generate_batch(model, part, **asdict(options)), strict=True):
-                replies[prompt] = tuple(_reply(pair, answer) for answer in answers)
-                store.put(prompt, SampledReplies(replies[prompt]))
+            part = tuple(missing[first : first + size])
+            answers = generate_batch(model, part, **asdict(options))
+            new = AnsweredPrompts(part, tuple(tuple(_reply(pair, answer) for answer in some) for some in answers))
+            store.put(part, new)
+            replies |= zip(new.prompts, new.replies, strict=True)
         if progress is not None:
             progress(f"{side} answers", len(distinct), len(distinct))
         found[side] = [list(replies[prompt]) for prompt in prompts]
     return found
 
 
-def _answers_of(pair: ModelPair, model: Model, options: AnswerOptions, out: Path | None) -> Store[SampledReplies]:
-    """A model's answers in ``out``, by prompt ids."""
+def _answers_of(pair: ModelPair, model: Model, options: AnswerOptions, out: Path | None) -> Store[AnsweredPrompts]:
+    """A model's answers in a folder of their own: which prompts stand in which part is told by the parts alone."""
     key = {"model": model.fingerprint, "variant": pair.variant, "options": asdict(options)}
-    return records_in(out / "answers" if out is not None else None, key, SampledReplies, "answers", SCHEMA)
+    folder = out / "answers" / digest_of(key)[:16] if out is not None else None
+    return records_in(folder, key, AnsweredPrompts, "answers", SCHEMA)
 
 
 def greedy(options: AnswerOptions) -> AnswerOptions:

@@ -33,6 +33,11 @@ def test_answers_are_those_of_each_model(tiny_pair: Any) -> None:
     assert found["base"] != found["tuned"]
 
 
+def parts_in(out: Path) -> list[Path]:
+    """Files of answers, those of one model and one set of options together."""
+    return sorted((out / "answers").glob("*/*.json"))
+
+
 def test_a_killed_run_goes_on_to_the_same(tiny_pair: Any, tmp_path: Path, monkeypatch: Any) -> None:
     whole = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "whole")
     calls: list[int] = []
@@ -46,18 +51,18 @@ def test_a_killed_run_goes_on_to_the_same(tiny_pair: Any, tmp_path: Path, monkey
     monkeypatch.setattr(answering, "generate_batch", dies)
     with pytest.raises(KeyboardInterrupt):
         answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed")
-    assert len(list((tmp_path / "killed/answers").iterdir())) == 10
+    assert len(parts_in(tmp_path / "killed")) == 2
     assert answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path / "killed") == whole
     # Ten questions in parts of eight: the two parts that were done are not done again.
     assert calls == [8, 2, 8, 8, 2]
-    files = [sorted((tmp_path / name / "answers").iterdir()) for name in ("whole", "killed")]
+    files = [parts_in(tmp_path / name) for name in ("whole", "killed")]
     assert [f.name for f in files[0]] == [f.name for f in files[1]]
     assert [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]
 
 
-def test_a_damaged_answer_is_made_again(tiny_pair: Any, tmp_path: Path) -> None:
+def test_a_damaged_part_is_made_again(tiny_pair: Any, tmp_path: Path) -> None:
     want = answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
-    file = sorted((tmp_path / "answers").iterdir())[0]
+    file = parts_in(tmp_path)[0]
     for damage in (b"", b"{", b"[[1]]", b"[]", file.read_bytes()[:-40]):
         file.write_bytes(damage)
         assert answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path) == want
@@ -68,9 +73,9 @@ def test_other_options_are_other_answers(tiny_pair: Any, tmp_path: Path, change:
     from dataclasses import replace
 
     answer_all(tiny_pair, ASKED, OPTIONS, out=tmp_path)
-    before = len(list((tmp_path / "answers").iterdir()))
+    before = len(parts_in(tmp_path))
     answer_all(tiny_pair, ASKED, replace(OPTIONS, **change), out=tmp_path)
-    assert len(list((tmp_path / "answers").iterdir())) > before
+    assert len(parts_in(tmp_path)) > before
 
 
 def test_the_same_words_are_asked_once(tiny_pair: Any, monkeypatch: Any) -> None:

@@ -72,7 +72,6 @@ def assess_influence(
     corpus, asked, untrained = _material(documents)
     control = read_control(documents) or demo.control()
     trained = [s.id for s in corpus.sections if s.id not in untrained]
-    # Refuses numbers of runs that cannot be, before a model is loaded.
     plan(trained, without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw)
     check_results(results)
     if models.base is None:

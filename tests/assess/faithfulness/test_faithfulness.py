@@ -139,7 +139,7 @@ def test_a_planted_order_is_the_best_and_its_reverse_the_worst(tiny_pair: Any, m
 
 
 def test_measures_of_known_curves() -> None:
-    got = measure(Curves((0, 4, 5, 5, 5), (0, 0, 0, 1, 5), leave_one_out=0.5, seconds=0.0))
+    got = measure(Curves((0.0, 4.0, 5.0, 5.0, 5.0), (0.0, 0.0, 0.0, 1.0, 5.0), leave_one_out=0.5, seconds=0.0))
     assert got["drop_1"] == 4
     assert got["drop_3"] == 5
     assert got["morf"] == 19 / 4
