@@ -1,4 +1,6 @@
-"""A set of questions, base against tuned.
+"""A set of questions, base against tuned: one folder an assessment.
 
-One folder an assessment: ``run`` measures, ``draw`` draws, ``tell`` tells.
+In each: ``options``, ``run`` (the route) with what it splits into, ``draw`` (figure and caption), ``tell`` (table,
+files, chapter). Beside them what several share: questions, answers, split, retraining, grading, and ``report``, which
+loops over the chapters. Not here: one answer by itself (``explaining``, ``render``).
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,15 @@ class Malformed:
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.line}: {self.reason}"
+
+
+def check_questions(asked: Sequence[Question], *, answered: bool = False) -> None:
+    """InputError where there is no question, or, with ``answered``, where one has no right answer."""
+    if not asked:
+        raise InputError("questions: none was given; give at least one")
+    for question in asked:
+        if answered and question.answer is None:
+            raise InputError(f"question {question.id!r}: it has no right answer to score by; add one or leave it out")
 
 
 def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tuple[Question, ...]:

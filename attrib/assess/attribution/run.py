@@ -18,10 +18,9 @@ import numpy as np
 from attrib.assess.answering import Reply, answer_all, provenance
 from attrib.assess.attribution.options import BASELINES, AttributionOptions
 from attrib.assess.grading.scorers import correct
-from attrib.assess.questions import Question
+from attrib.assess.questions import Question, check_questions
 from attrib.assess.stored import Report
 from attrib.corpus.documents import Corpus
-from attrib.errors import InputError
 from attrib.explaining import OwnAnswers, check_options, explain
 from attrib.index.library import Library
 from attrib.measures import bits, bootstrap_interval
@@ -149,8 +148,7 @@ def assess_attribution(
     With ``out`` answers and records (``out/records``) are kept and not made again. Raises InputError as ``explain``.
     """
     options = options or AttributionOptions()
-    if not asked:
-        raise InputError("questions: none was given; give at least one")
+    check_questions(asked)
     check_options(options.explain)
     how = AnswerOptions(max_new_tokens=options.explain.max_new_tokens, batch=options.batch, seed=options.explain.seed)
     replies = answer_all(pair, asked, how, out=out, progress=progress)
@@ -205,6 +203,8 @@ def _explained(
         prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
         answers = OwnAnswers(question.question, prompt, base.ids, tuned.ids)
         return explain(pair, library, answers, options=options)
+
+    return store.get_or_make([asdict(question), base.ids, tuned.ids], make)
 
 
 def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanation | None) -> AttributionRow:

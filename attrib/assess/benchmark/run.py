@@ -22,7 +22,7 @@ from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.grading.declining import abstains
 from attrib.assess.grading.judge import judge, verdicts_in
 from attrib.assess.grading.scorers import SCORERS, correct, score_row
-from attrib.assess.questions import Malformed, Question
+from attrib.assess.questions import Malformed, Question, check_questions
 from attrib.assess.stored import Report
 from attrib.errors import InputError
 from attrib.measures import grouped_interval
@@ -122,10 +122,7 @@ def learned_items(asked: Sequence[Question], kinds: Sequence[str] = TRAINED) -> 
 
 def check_benchmark(asked: Sequence[Question]) -> None:
     """InputError for what cannot be assessed; needs no model."""
-    if not asked:
-        raise InputError("questions: none was given; give at least one")
-    if unanswered := [q.id for q in asked if q.answer is None]:
-        raise InputError(f"question {unanswered[0]!r}: it has no right answer to score by; add one or leave it out")
+    check_questions(asked, answered=True)
     times = Counter(q.id for q in asked)
     if twice := [name for name, count in times.items() if count > 1]:
         raise InputError(f"question {twice[0]!r}: {times[twice[0]]} have this id; give each its own")

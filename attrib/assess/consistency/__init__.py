@@ -1,1 +1,1 @@
-"""Terms, details and explanations that tuning brought."""
+"""Terms, details and meanings that tuning brought. Not in: whether answers are right, which ``benchmark`` says."""

@@ -31,7 +31,7 @@ from attrib.assess.consistency.records import (
     QuestionRow,
 )
 from attrib.assess.consistency.summary import notes_on, summarise
-from attrib.assess.questions import Question
+from attrib.assess.questions import Question, check_questions
 from attrib.corpus.bm25 import Bm25
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
@@ -108,8 +108,7 @@ def assess_consistency(
 
 def check_consistency(asked: Sequence[Question], options: ConsistencyOptions) -> None:
     """InputError for what cannot be assessed; needs no model."""
-    if not asked:
-        raise InputError("questions: none was given; give at least one")
+    check_questions(asked)
     if options.samples < 2:
         raise InputError(f"samples is {options.samples}: answers are compared with each other; give at least 2")
     if not options.temperature > 0:

@@ -1,1 +1,1 @@
-"""Attribution scores checked by ablation."""
+"""Attribution scores checked by ablation. Not in: the methods themselves, which stand in ``attrib.attribution``."""

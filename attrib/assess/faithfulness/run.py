@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 from attrib.assess.faithfulness.options import FaithfulnessOptions
-from attrib.assess.questions import Question
+from attrib.assess.questions import Question, check_questions
 from attrib.assess.stored import Report
 from attrib.attribution import METHODS, PERTURBING, MethodScores, attribute_model, check_methods, make_job
 from attrib.attribution.perturbation import without
@@ -186,8 +186,7 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
     check_methods(tuple(PERTURBING), replace(options.prompt, attention_head=AttentionHeadOptions()))
     if out is not None and not isinstance(options.prompt.target, str):
         raise InputError("out: on disk one function of your own is like another; leave --out away, or name a target")
-    if not questions:
-        raise InputError("questions: none was given; give at least one")
+    check_questions(questions)
 
 
 def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: FaithfulnessOptions) -> QuestionCurves:

@@ -1,17 +1,18 @@
-"""What one model makes of questions, wrong answers and sections: replies and log-probs.
+"""One model's replies to questions, and its log-probs of right answers, wrong ones and sections.
 
-Not covered: what is made of two models' numbers (``comparing``).
+Not covered: two models beside each other (``comparing``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from attrib.assess.answering import Reply
 from attrib.assess.holdout.membership import (
     Scored,
 )
@@ -30,7 +31,7 @@ from attrib.training.items import text_example
 
 @dataclass(frozen=True, eq=False)
 class ModelScores:
-    """What one model makes of every question and of some sections."""
+    """One model's replies and log-probs: every question, and some sections."""
 
     replies: tuple[str, ...]
     """Its greedy answers, [question]."""
@@ -51,28 +52,35 @@ def alternatives(
     same template first, then of the same form (``form_of``). None for general questions.
     """
     rng = np.random.default_rng(seed)
-    found: list[tuple[str, ...]] = []
     plain = [_plain(question.answer or "") for question in asked]
     forms = [form_of(question.answer or "") for question in asked]
+    found: list[tuple[str, ...]] = []
     for i, question in enumerate(asked):
         if parts[i] == "general" or not count:
             found.append(())
             continue
         right = {_plain(text) for text in (question.answer or "", *question.accept)}
-        tiers: dict[str, tuple[int, str]] = {}
+        likeness: dict[str, tuple[int, str]] = {}
         for j, other in enumerate(asked):
-            same_fact = bool(question.fact) and other.fact == question.fact
-            same_template = bool(question.template) and other.template == question.template
-            if parts[j] != (of or parts[i]) or same_fact or plain[j] in right:
+            if parts[j] != (of or parts[i]) or plain[j] in right or _shared(question.fact, other.fact):
                 continue
-            tier = 0 if same_template else 1 if forms[j] == forms[i] else 2
-            best = tiers.get(plain[j])
-            if best is None or tier < best[0]:
-                tiers[plain[j]] = (tier, other.answer or "")
-        chance = rng.random(len(tiers))
-        order = sorted(zip(tiers.values(), chance.tolist(), strict=True), key=lambda pair: (pair[0][0], pair[1]))
-        found.append(tuple(answer for (_, answer), _ in order[:count]))
+            rank = 0 if _shared(question.template, other.template) else 1 if forms[j] == forms[i] else 2
+            if plain[j] not in likeness or rank < likeness[plain[j]][0]:
+                likeness[plain[j]] = (rank, other.answer or "")
+        found.append(_most_alike(likeness.values(), count, rng))
     return tuple(found)
+
+
+def _shared(one: str, other: str) -> bool:
+    """Whether two keys of facts or templates are the same one; empty ones are none."""
+    return bool(one) and one == other
+
+
+def _most_alike(ranked: Collection[tuple[int, str]], count: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """The ``count`` answers of lowest rank, equal ranks in random order."""
+    chance = rng.random(len(ranked)).tolist()
+    order = sorted(zip(ranked, chance, strict=True), key=lambda pair: (pair[0][0], pair[1]))
+    return tuple(answer for (_, answer), _ in order[:count])
 
 
 def form_of(answer: str) -> str:
@@ -98,7 +106,7 @@ def chosen_sections(sections: Sequence[Section], found: Split, options: HoldoutO
 
 def measure(
     model: Model,
-    replies: Sequence[str],
+    replies: Sequence[Sequence[Reply]],
     asked: Sequence[Question],
     wrong: Sequence[Sequence[str]],
     sections: Sequence[Section],
@@ -107,13 +115,13 @@ def measure(
     context: int,
     progress: Progress | None = None,
 ) -> ModelScores:
-    """What ``model`` makes of right answers, wrong ones and sections' texts, beside its ``replies``."""
+    """Log-probs of right answers, wrong ones and sections' texts, beside the first of the model's ``replies``."""
     given = [encode_given(model.tokenizer, q.question, q.answer or "", context=context) for q in asked]
     answers = score_given(model, given, batch=options.batch, progress=progress)
     candidates = score_alternatives(model, [q.question for q in asked], wrong, context=context, progress=progress)
     texts = [encode_text(model.tokenizer, s.full_text, context) for s in sections]
     read = score_given(model, texts, batch=max(1, options.batch // 4), progress=progress)
-    return ModelScores(tuple(replies), tuple(answers), tuple(candidates), tuple(read))
+    return ModelScores(tuple(samples[0].text for samples in replies), tuple(answers), tuple(candidates), tuple(read))
 
 
 def encode_text(tokenizer: Any, text: str, context: int) -> Encoded:

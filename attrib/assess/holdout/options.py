@@ -37,6 +37,11 @@ class HoldoutOptions:
     seed: int = everyday(AnswerOptions.seed, "Run", low=0, high=LARGEST_SEED)
     """Random seed, stored in the report."""
 
+    @property
+    def answers(self) -> AnswerOptions:
+        """How the questions are asked."""
+        return AnswerOptions(max_new_tokens=self.max_new_tokens, batch=self.batch, seed=self.seed)
+
 
 @dataclass(frozen=True)
 class SplitOptions:

@@ -24,8 +24,7 @@ from attrib.assess.holdout.records import (
     HoldoutRow,
     Removal,
 )
-from attrib.assess.holdout.run import _answering, _first, _refuse_unanswered
-from attrib.assess.questions import Question
+from attrib.assess.questions import Question, check_questions
 from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
@@ -78,12 +77,12 @@ def assess_removal(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Removal:
-    """What base, the full model and the retrained one know of the ``removed`` sections and of the rest.
+    """Knowledge of the ``removed`` sections and of the rest: base, the full model and the retrained one.
 
     ``asked``: questions on what the full model was tuned on. Raises InputError where none is on the removed sections.
     """
     options = options or HoldoutOptions()
-    _refuse_unanswered(asked)
+    check_questions(asked, answered=True)
     gone = set(removed)
     parts: list[Part] = ["held-out" if q.section in gone else "tuned-on" for q in asked]
     if "held-out" not in parts:
@@ -95,11 +94,9 @@ def assess_removal(
     )  # fmt: skip
     models = {}
     for name, pair, side in sides:
-        replies = answer_all(pair, asked, _answering(options), out=out, sides=(side,), progress=progress)[side]
+        replies = answer_all(pair, asked, options.answers, out=out, sides=(side,), progress=progress)[side]
         model = pair.base if side == "base" else pair.tuned
-        models[name] = measure(
-            model, _first(replies), asked, wrong, (), options, context=pair.context, progress=progress
-        )
+        models[name] = measure(model, replies, asked, wrong, (), options, context=pair.context, progress=progress)
     return removal_of(asked, parts, models, tuple(removed), options)
 
 

@@ -1,11 +1,9 @@
-"""Did tuning teach more than its own words? What was tuned on against what was held out, base against tuned.
+"""Did tuning teach more than its own words? The part that was tuned on against the part held out, base against tuned.
 
 The route: a ``Split`` (given, or made and tuned by ``hold_out``), both models' answers and log-probs, then for each
 part accuracy and gain, the gap between the parts, membership scores and blind baselines. A question's group (``split``)
-is the unit of every interval and permutation. ``assess_removal`` compares a model with one that was tuned again without
-some sections, as TOFU does (Maini et al. 2401.06121).
-Not covered: approximate unlearning (the retrained model is the reference, not a candidate), sampled answers, permuting
-within strata (a stratified split makes p a little too large).
+is the unit of every interval and permutation.
+Not covered: sampled answers; a model tuned again without some sections (``removal``).
 """
 
 from __future__ import annotations
@@ -13,19 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrib.assess.answering import Reply, Side, answer_all, provenance, write_answers
+from attrib.assess.answering import Side, answer_all, provenance, write_answers
 from attrib.assess.holdout.comparing import compare
 from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_text, measure
 from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.holdout.records import (
     HoldoutReport,
 )
-from attrib.assess.questions import Question
+from attrib.assess.questions import Question, check_questions
 from attrib.assess.split import Split, learned
 from attrib.corpus.documents import Corpus
-from attrib.errors import InputError
 from attrib.models.pair import Model, ModelPair
-from attrib.options.answers import AnswerOptions
 from attrib.progress import Progress
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions
@@ -41,21 +37,17 @@ def hold_out(
     *,
     tuning: TuneOptions,
     options: HoldoutOptions | None = None,
-    rehearse: Sequence[str] = (),
     device: str = "auto",
     dtype: str = "auto",
     progress: Progress | None = None,
 ) -> HoldoutReport:
     """Tune ``base`` on the kept part, sections and their questions, into ``out/adapter``; then ``assess_holdout``.
 
-    A run that was cut off goes on when called again with the same arguments. Raises what ``tune`` raises.
+    If interrupted, the same call resumes. Raises what ``tune`` raises.
     """
     kept = set(found.kept)
     items = corpus_items([s for s in corpus.sections if s.id in kept], learned(asked, found.parts))
-    adapter = tune(
-        base, items, out / "adapter",
-        options=tuning, rehearse=rehearse, device=device, dtype=dtype, progress=progress,
-    )  # fmt: skip
+    adapter = tune(base, items, out / "adapter", options=tuning, device=device, dtype=dtype, progress=progress)
     pair = ModelPair.load(base, adapter, device=device, dtype=dtype)
     return assess_holdout(pair, corpus, asked, found, options, out=out, progress=progress)
 
@@ -75,7 +67,7 @@ def assess_holdout(
     Raises InputError for questions without an answer, and for prompts and answers that cannot be read.
     """
     options = options or HoldoutOptions()
-    _refuse_unanswered(asked)
+    check_questions(asked, answered=True)
     wrong = alternatives(asked, found.parts, options.candidates, options.seed)
     sections = tuple(
         section
@@ -83,12 +75,12 @@ def assess_holdout(
         # A single token has nothing before it to be predicted from.
         if encode_text(pair.tokenizer, section.full_text, pair.context).answer_ids
     )
-    replies = answer_all(pair, asked, _answering(options), out=out, progress=progress)
+    replies = answer_all(pair, asked, options.answers, out=out, progress=progress)
     if out is not None:
         write_answers(asked, replies, out / "answers.jsonl")
     models: tuple[tuple[Side, Model], ...] = (("base", pair.base), ("tuned", pair.tuned))
     base, tuned = (
-        measure(model, _first(replies[side]), asked, wrong, sections, options, context=pair.context, progress=progress)
+        measure(model, replies[side], asked, wrong, sections, options, context=pair.context, progress=progress)
         for side, model in models
     )
     return compare(
@@ -100,20 +92,3 @@ def assess_holdout(
         options,
         provenance(pair, asked, options, options.seed, documents_sha256=corpus.sha256 if corpus is not None else None),
     )
-
-
-def _answering(options: HoldoutOptions) -> AnswerOptions:
-    return AnswerOptions(max_new_tokens=options.max_new_tokens, batch=options.batch, seed=options.seed)
-
-
-def _first(replies: Sequence[Sequence[Reply]]) -> list[str]:
-    """The one greedy answer to each question."""
-    return [samples[0].text for samples in replies]
-
-
-def _refuse_unanswered(asked: Sequence[Question]) -> None:
-    if not asked:
-        raise InputError("questions: there are none; give questions with their right answers")
-    for question in asked:
-        if question.answer is None:
-            raise InputError(f"questions: {question.id!r} has no right answer; add one or remove the row")

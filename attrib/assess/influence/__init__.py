@@ -1,1 +1,1 @@
-"""Mappers checked by retraining without sections."""
+"""Mappers checked by retraining without sections. Not in: the retraining itself, which ``retraining`` does."""

@@ -51,50 +51,34 @@ def assess_influence(
     """Tune on all sections but the decoys, retrain without some, score every question by every mapper.
 
     Questions of kind ``trained`` (or of none) are trained along with their section; the others are only asked. Each
-    retrain is one file in ``out/runs``; a run that was cut off goes on when called again with the same arguments.
-    Raises InputError for questions without answer or section, decoys that are no sections, and an ``out`` of another
-    assessment.
+    retrain is one file in ``out/runs``; if interrupted, the same call resumes. Raises InputError for questions without
+    answer or section, decoys that are no sections, and an ``out`` of another assessment.
     """
     questions = tuple(replace(q, kind=q.kind or "trained") for q in questions)
     _check(corpus, questions, decoys)
     trained = [s for s in corpus.sections if s.id not in decoys]
     items = corpus_items(trained, [q for q in questions if q.kind == "trained"])
-    adapter = out / "adapter"
-    first = replace(options.tune, seed=options.seeds[0])
-    if not (adapter / MANIFEST).is_file():
-        # The retrains' precision, whatever the device.
-        tune(base, items, adapter, options=first, device=device, dtype="float32", progress=progress)
+    adapter = _tuned_on_all(base, items, out / "adapter", options, device, progress)
     network, tokenizer = load_network(base, device=device)
-    texts = Texts(tuple(questions), tuple((s.id, s.full_text) for s in corpus.sections))
+    base_fingerprint = fingerprint(base, network)
+    _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), base_fingerprint)
+    texts = Texts(questions, tuple((s.id, s.full_text) for s in corpus.sections))
     runs = plan(
         [s.id for s in trained], without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw
     )
-    print_base = fingerprint(base, network)
-    _check_adapter(adapter, items, first, print_base)
     measured = retrain(
         network, tokenizer, items, texts, runs, out / "runs",
-        options=options.tune, base_fingerprint=print_base, device=device, progress=progress,
+        options=options.tune, base_fingerprint=base_fingerprint, device=device, progress=progress,
     )  # fmt: skip
     del network
     pair = ModelPair.load(base, adapter, device=device)
     library = Library(corpus, control, device=pair.device, cache=out / "cache", progress=progress)
     scores = score_questions(pair, library, questions, options=explain, progress=progress)
-    is_trained = np.array([s.id not in decoys for s in corpus.sections])
-    drop, noise, halves, after = outcomes(measured, [s.id for s in corpus.sections], is_trained)
-    return InfluenceReport(
-        questions=tuple(questions),
-        sections=tuple(s.id for s in corpus.sections),
-        documents=tuple(s.document for s in corpus.sections),
-        titles=tuple(s.title for s in corpus.sections),
-        trained=is_trained,
-        drop=_rounded(drop),
-        noise=_rounded(noise),
-        halves=halves,
-        after=_rounded(after),
-        scores={name: _rounded(values) for name, values in scores.items()},
-        provenance={
+    return _report(
+        questions, corpus, decoys, measured, scores,
+        {
             "base": base,
-            "base_sha256": print_base,
+            "base_sha256": base_fingerprint,
             "tuned_sha256": pair.tuned.fingerprint,
             "documents": corpus.sha256,
             "control": control.sha256,
@@ -104,6 +88,42 @@ def assess_influence(
             "dtype": pair.dtype,
             "versions": versions(),
         },
+    )  # fmt: skip
+
+
+def _tuned_on_all(
+    base: str, items: Sequence[Item], adapter: Path, options: RetrainOptions, device: str, progress: Progress | None
+) -> Path:
+    """The adapter that is scored; one that lies there is taken."""
+    if not (adapter / MANIFEST).is_file():
+        first = replace(options.tune, seed=options.seeds[0])
+        # The retrains' precision, whatever the device.
+        tune(base, items, adapter, options=first, device=device, dtype="float32", progress=progress)
+    return adapter
+
+
+def _report(
+    questions: tuple[Question, ...],
+    corpus: Corpus,
+    decoys: frozenset[str],
+    measured: Sequence[RetrainedScores],
+    scores: dict[str, np.ndarray],
+    provenance: dict[str, object],
+) -> InfluenceReport:
+    is_trained = np.array([s.id not in decoys for s in corpus.sections])
+    drop, noise, halves, after = outcomes(measured, [s.id for s in corpus.sections], is_trained)
+    return InfluenceReport(
+        questions=questions,
+        sections=tuple(s.id for s in corpus.sections),
+        documents=tuple(s.document for s in corpus.sections),
+        titles=tuple(s.title for s in corpus.sections),
+        trained=is_trained,
+        drop=_rounded(drop),
+        noise=_rounded(noise),
+        halves=halves,
+        after=_rounded(after),
+        scores={name: _rounded(values) for name, values in scores.items()},
+        provenance=provenance,
     )
 
 

@@ -351,7 +351,7 @@ def test_a_model_tuned_by_the_user_is_assessed_without_documents(tiny_pair: Mode
 
 def test_questions_without_an_answer_are_refused(tiny_pair: ModelPair) -> None:
     asked = [replace(q, answer=None) for q in make_asked(4)]
-    with pytest.raises(InputError, match="'q0' has no right answer"):
+    with pytest.raises(InputError, match="'q0': it has no right answer"):
         assess_holdout(tiny_pair, None, asked, given_split(make_sections(4), asked), TINY)
 
 
