@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
-"""Measures in the terminal's table; the others are in the files."""
-
 
 def labels(report: BenchmarkReport) -> dict[tuple[str, str, str], str]:
     """Each kind of question in words, by ``key``; the knowledge is named where kinds differ by nothing else."""

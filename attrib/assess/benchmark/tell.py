@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
-from attrib.assess.benchmark.draw import SHOWN, benchmark_caption, benchmark_figure, key, labels
+from attrib.assess.benchmark.draw import benchmark_caption, benchmark_figure, key, labels
 from attrib.assess.benchmark.run import TRAINED, BenchmarkReport, BenchmarkRow, BenchmarkSummary
 from attrib.assess.stored import plain_name, report_bytes
 from attrib.render import figures as draw
@@ -243,3 +243,7 @@ def _malformed(report: BenchmarkReport) -> list[str]:
     more = len(lines) - MALFORMED
     shown = [*lines[:MALFORMED], *([f"{more} more are in benchmark.json"] if more > 0 else [])]
     return md.items("Malformed rows, left out", [md.escape(line) for line in shown])
+
+
+SHOWN = ("accuracy", "contains", "token_f1", "old_answer", "judge")
+"""Measures in the terminal's table; the others are in the files."""

@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLES = {
-    "semantic_entropy": "semantic entropy, nats",
-    "agreement": "agreement of samples",
-    "with_greedy": "samples like the greedy answer",
-    "rephrasings": "agreement of rephrasings",
-    "novel": "novel terms from the documents",
-    "novel_control": "  the same from control texts",
-    "made_up": "novel terms in no document",
-    "dropped": "terms of base dropped",
-    "same_meaning": "base and tuned mean the same",
-    "rouge_l": "ROUGE-L of base and tuned",
-    "bertscore": "BERTScore of base and tuned",
-    "kl_mean": "KL tuned ‖ base, nats per token",
-}
-
 
 def _options(report: ConsistencyReport) -> dict[str, Any]:
     options = report.provenance.get("options")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
 from attrib.assess.answering import SIDES, Side
-from attrib.assess.consistency.draw import TITLES, _options, consistency_caption, consistency_figure
+from attrib.assess.consistency.draw import _options, consistency_caption, consistency_figure
 from attrib.assess.consistency.records import (
     ALL,
     OF_EACH,
@@ -332,3 +332,19 @@ def _side_by_side(report: ConsistencyReport) -> Iterator[str]:
             entries.append(("right", md.escape(row.answer)))
         entries += [(term.term, _places(term)) for term in row.new_terms if term.held_by and term.sections]
         yield md.example(f"{row.kind}: {row.question}" if row.kind else row.question, entries)
+
+
+TITLES = {
+    "semantic_entropy": "semantic entropy, nats",
+    "agreement": "agreement of samples",
+    "with_greedy": "samples like the greedy answer",
+    "rephrasings": "agreement of rephrasings",
+    "novel": "novel terms from the documents",
+    "novel_control": "  the same from control texts",
+    "made_up": "novel terms in no document",
+    "dropped": "terms of base dropped",
+    "same_meaning": "base and tuned mean the same",
+    "rouge_l": "ROUGE-L of base and tuned",
+    "bertscore": "BERTScore of base and tuned",
+    "kl_mean": "KL tuned ‖ base, nats per token",
+}

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")
 _TITLES = {
     "comprehensiveness": "comprehensiveness",
     "area": "area (MoRF − LeRF)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
-from attrib.assess.faithfulness.draw import SHOWN, _row, faithfulness_caption, faithfulness_figure, ordered
+from attrib.assess.faithfulness.draw import _row, faithfulness_caption, faithfulness_figure, ordered
 from attrib.assess.faithfulness.run import CONTROLS, SIDES, FaithfulnessReport, FaithfulnessRow
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
@@ -77,3 +77,6 @@ def chapter(report: FaithfulnessReport, page: say.Surroundings) -> say.Chapter:
     heads = ("method", "area, nats per token", "beyond a random order", "above random")
     table = md.table("Faithfulness of attributions to the question's words, tuned model", heads, cells)
     return say.Chapter(trust=(*md.sentences([sentence] if sentence else []), *page.figure, *table))
+
+
+SHOWN = ("comprehensiveness", "sufficiency", "area", "leave_one_out")

@@ -37,15 +37,6 @@ def membership_rows(report: HoldoutReport) -> dict[str, dict[str, tuple[float, f
     return rows
 
 
-def _of(quantities: Sequence[HoldoutQuantity], measure: str, part: str, side: str) -> HoldoutQuantity | None:
-    return next((q for q in quantities if (q.measure, q.part, q.side, q.kind) == (measure, part, side, "all")), None)
-
-
-def _base_to_tuned(report: HoldoutReport, measure: str, part: str, kind: str) -> str:
-    base, tuned = (report.quantity(measure, part, side, kind) for side in ("base", "tuned"))
-    return f"{number(base.value)} → {number(tuned.value)}" if base is not None and tuned is not None else ""
-
-
 def _interval(q: HoldoutQuantity | None) -> str:
     return interval(q.value, q.low, q.high) if q is not None else ""
 

@@ -15,22 +15,20 @@ from typing import TYPE_CHECKING, Any
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
 from attrib.assess.holdout.blind import Blind
-from attrib.assess.holdout.draw import (
-    UNSEEN,
-    _base_to_tuned,
-    _interval,
-    _of,
-    _with_p,
-    holdout_caption,
-    holdout_figure,
-    membership_rows,
-)
+from attrib.assess.holdout.draw import UNSEEN, _interval, _with_p, holdout_caption, holdout_figure, membership_rows
 from attrib.assess.holdout.membership import CONTROL, FALSE_ALARMS, Auc
-from attrib.assess.holdout.records import GAP, REPHRASED_GAP, HoldoutQuantity, HoldoutReport, HoldoutRow, Removal
+from attrib.assess.holdout.records import (
+    GAP,
+    REPHRASED_GAP,
+    HoldoutQuantity,
+    HoldoutReport,
+    HoldoutRow,
+    Removal,
+)
 from attrib.assess.split import PARTS
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
-from attrib.render.tables import csv_bytes, flat, interval, parquet_bytes, write_files
+from attrib.render.tables import csv_bytes, flat, interval, number, parquet_bytes, write_files
 from attrib.render.terminal import text_of
 
 if TYPE_CHECKING:
@@ -380,3 +378,12 @@ def _controls(report: HoldoutReport) -> list[str]:
         beside += [("base's own loss", auc) for auc in report.membership if (auc.of, auc.score) == (best.of, CONTROL)]
         rows += [(f"membership of {best.of}, AUC", name, _auc(best), _auc(one)) for name, one in beside]
     return say.controls_table("of membership", rows)
+
+
+def _of(quantities: Sequence[HoldoutQuantity], measure: str, part: str, side: str) -> HoldoutQuantity | None:
+    return next((q for q in quantities if (q.measure, q.part, q.side, q.kind) == (measure, part, side, "all")), None)
+
+
+def _base_to_tuned(report: HoldoutReport, measure: str, part: str, kind: str) -> str:
+    base, tuned = (report.quantity(measure, part, side, kind) for side in ("base", "tuned"))
+    return f"{number(base.value)} → {number(tuned.value)}" if base is not None and tuned is not None else ""

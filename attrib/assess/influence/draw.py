@@ -52,19 +52,11 @@ CLAIMS = (
     Claim("Influence", "does the score say what is lost without the section?", ("pearson", "spearman", "LDS"), "LDS"),
     Claim("Decoys", "is a section that was trained scored above one that was not?", ("decoys",), "decoys"),
 )
-_ALONE = ("recall@1", "spearman")
-"""Without an interval in the terminal, for want of room; the CSV has it."""
 
 
 def drawable(found: InfluenceReport) -> bool:
     """Whether some section was left out and some question trained."""
     return bool(len(_left_out(found)) and len(found.rows(KIND)))
-
-
-def _behind(row: InfluenceRow) -> str:
-    if row.scorer == REFERENCE:
-        return ""
-    return interval(row.behind, row.behind_low, row.behind_high)
 
 
 def told_apart(row: InfluenceRow) -> bool:

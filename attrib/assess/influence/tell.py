@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
 from attrib.assess.influence.draw import (
-    _ALONE,
     CLAIMS,
     Claim,
-    _behind,
     _interval,
     _left_out,
     _ranked,
@@ -29,7 +27,7 @@ from attrib.assess.influence.scoring import BEFORE
 from attrib.assess.stored import report_bytes, report_content
 from attrib.records import codec
 from attrib.render import figures as draw
-from attrib.render.tables import flat, number, write_files
+from attrib.render.tables import flat, interval, number, write_files
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -142,3 +140,13 @@ def chapter(report: InfluenceReport, page: say.Surroundings) -> say.Chapter:
     caption = "Scores of sections against retraining, trained questions (more scores stand in influence.csv)"
     heads = ("score", *(_METRICS[metric] for metric in metrics))
     return say.Chapter(trust=(*md.sentences([sentence]), *page.figure, *md.table(caption, heads, cells)))
+
+
+_ALONE = ("recall@1", "spearman")
+"""Without an interval in the terminal, for want of room; the CSV has it."""
+
+
+def _behind(row: InfluenceRow) -> str:
+    if row.scorer == REFERENCE:
+        return ""
+    return interval(row.behind, row.behind_low, row.behind_high)
