@@ -108,7 +108,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "attrib", folder / "attrib", ignore=shutil.ignore_patterns("__pycache__", "data"))
     (folder / "attrib" / "data").symlink_to(ROOT / "attrib" / "data")
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    assert len(apply(PAGE, folder / "attrib")) == 6
+    assert len(apply(PAGE, folder / "attrib")) == 8
     return folder
 
 
@@ -128,6 +128,7 @@ def result(copied: Path) -> dict[str, Any]:
     (documents / "light.md").write_text(
         "# Rock\n\nIn the year 1712 it was 38 metres tall.\n\n# Point\n\nIt is red.\n", "utf-8"
     )
+    (documents / "places.org").write_text("* Cape\n\nIt is 12 metres tall.\n\n** Keeper\n\nNobody.\n", "utf-8")
     (copied / "program.py").write_text(PROGRAM, "utf-8")
     return dict(json.loads(run(copied, "program.py", *map(str, (base, tuned, family, documents))).split("\n")[-2]))
 
@@ -146,6 +147,12 @@ def test_the_mapper_finds_the_number_of_the_answer_in_its_section_alone(result: 
     assert [score == 1 for score in result["numerals"]] == ["38" in text for text in result["sections"]]
     assert sum(result["numerals"]) == 1
     assert not result["uses_model"]
+
+
+def test_the_format_is_read_as_sections_with_titles(result: dict[str, Any]) -> None:
+    assert "places.org" in result["documents"]
+    assert ["Cape"] in result["titles"]
+    assert ["Cape", "Keeper"] in result["titles"]
 
 
 def test_the_family_computes_what_transformers_computes(result: dict[str, Any], copied: Path) -> None:
