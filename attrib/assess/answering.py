@@ -40,7 +40,7 @@ class Reply:
     tokens: int
     """How many were summed."""
     ended: bool
-    """False: it was cut off at ``max_new_tokens``."""
+    """Whether the model ended it; False: stopped at ``max_new_tokens``."""
     ids: tuple[int, ...] = ()
 
 

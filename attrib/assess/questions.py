@@ -33,7 +33,7 @@ class Question:
     accept: tuple[str, ...] = ()
     """Other right answers."""
     answer_before: str | None = None
-    """What was right before the knowledge was updated."""
+    """Right answer before the knowledge was updated."""
     accept_before: tuple[str, ...] = ()
     """Other answers that were right then."""
     fact: str = ""

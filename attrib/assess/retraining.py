@@ -43,7 +43,7 @@ class Retraining:
 
 @dataclass(frozen=True, eq=False)
 class RetrainedScores:
-    """What one retrained model makes of every answer and section."""
+    """Scores of every answer and section under one retrained model."""
 
     run: Retraining
     logprob: np.ndarray
@@ -56,7 +56,7 @@ class RetrainedScores:
 
 @dataclass(frozen=True)
 class Texts:
-    """What is measured after every retrain."""
+    """Texts scored after every retrain."""
 
     questions: tuple[Question, ...]
     sections: tuple[tuple[str, str], ...]

@@ -68,7 +68,7 @@ class Estimate:
     high: float
     n: int
     units: int
-    """What is drawn again for the interval: facts, or groups of questions."""
+    """Unit of resampling for the interval: facts, or groups of questions."""
     what: str = "question"
     """What ``n`` counts."""
 

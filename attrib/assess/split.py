@@ -264,7 +264,7 @@ def _column(question: Question) -> Part:
 
 
 def _declared(question: Question) -> Part:
-    """What a question says of itself."""
+    """Part that a question's own columns name."""
     if question.split in COLUMN:
         return COLUMN[question.split]
     if question.kind in KINDS:
@@ -311,7 +311,7 @@ def _refuse_empty(found: Split, asked: Sequence[Question], by: By, share: float)
 def _leaks(
     sections: Sequence[Section], asked: Sequence[Question], parts: Sequence[Part], held: frozenset[str]
 ) -> tuple[str, ...]:
-    """What a held-out question or section shares with what was tuned on."""
+    """Overlap of a held-out question or section with the tuned-on part."""
     leaks = []
     known = {s.id for s in sections}
     twins = sum(s.near_duplicate_of in known and (s.id in held) != (s.near_duplicate_of in held) for s in sections)

@@ -14,14 +14,14 @@ from attrib.records import codec
 
 
 class Report:
-    """Base of the dataclasses that hold everything an assessment found."""
+    """Base of the dataclasses with all results of an assessment."""
 
     NAME: ClassVar[str]
     """Name of the assessment after ``attrib assess``."""
     SCHEMA: ClassVar[int]
     """Raised when a field changes: older files are then refused."""
     provenance: Mapping[str, object]
-    """What it was made from: models, questions, options, seed, versions."""
+    """Models, questions, options, seed, versions."""
 
 
 R = TypeVar("R", bound=Report)

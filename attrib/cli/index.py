@@ -23,10 +23,10 @@ EXAMPLE = "attrib index ./docs --tuned ./adapter --out ./docs-index"
 
 @dataclass(frozen=True)
 class IndexParts:
-    """What is kept of each section."""
+    """Parts of the index."""
 
     parts: tuple[str, ...] | None = everyday(None, "Output")
-    """Parts to keep, comma-separated: embedding, hidden, gradients; default: all that can be."""
+    """Parts to store, comma-separated: embedding, hidden, gradients; default: all that the models allow."""
 
 
 def index(
@@ -42,7 +42,7 @@ def index(
     influence: InfluenceOptions,
     as_json: Json = False,
 ) -> None:
-    """Keep what mappers read of every section.
+    """Store embeddings, hidden states and gradients of every section.
 
     attrib explain --index uses it. Without --tuned it keeps embeddings alone. If interrupted, rerun the same command to
     resume. Several processes: torchrun --nproc-per-node 2 -m attrib index …

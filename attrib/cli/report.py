@@ -23,7 +23,7 @@ def report(
 ) -> None:
     """Write one page from the assessments of a model pair.
 
-    It asks: did the tuned model learn, what does it rest on, what was forgotten.
+    The page answers: did the tuned model learn, what do its answers rest on, what was forgotten?
     """
     from attrib.assess.report.find import find
     from attrib.assess.report.report import write_report

@@ -27,7 +27,7 @@ EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.j
 
 @dataclass(frozen=True)
 class Lessons(ReadingOptions):
-    """What is learned."""
+    """Documents and questions to train on."""
 
     path: Path | None = everyday(None, "Documents", flag="--documents")
     """Folder or file whose sections are learned."""
@@ -38,7 +38,7 @@ class Lessons(ReadingOptions):
     without: tuple[str, ...] = everyday((), "Documents")
     """Ids of sections to leave out with their questions, comma-separated."""
     rehearse: Path | None = everyday(None, "Documents")
-    """General questions, one a line; base's own answers to them are learned again."""
+    """General questions, one per line; base's own answers to them are trained again."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def tune(
 
 
 def _tell(out: Path, options: TuneOptions, documents: Lessons, sections: int, as_json: bool) -> None:
-    """What was made, and what to do with it."""
+    """Summary of the adapter, and the next command."""
     from attrib.training.schedule import read_schedule
     from attrib.training.workfolder import read_manifest
 

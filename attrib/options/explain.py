@@ -48,7 +48,7 @@ class InfluenceOptions:
     centred: bool = False
     """Subtract the control texts' mean gradient from every text's."""
     threshold: float = 5.0
-    """Spreads of the control texts' scores by which scores shrink, to 0 at most; 0 leaves them as they are."""
+    """Soft threshold on scores, in standard deviations of the control texts' scores; 0 for none."""
     gradients: GradientOptions = field(default_factory=GradientOptions)
 
     def __post_init__(self) -> None:

@@ -164,7 +164,7 @@ def parse(text: str, option: Option, name: str = "") -> Any:
 
 
 def _parsed(text: str, kind: Any) -> Any:
-    """ValueError where the text is nothing of this kind."""
+    """Raises ValueError for text of another type."""
     if kind in (str, Path):
         return kind(text)
     text = text.strip()

@@ -32,6 +32,6 @@ class FigureOptions:
     document: str | None = everyday(None, "Figures")
     """Document of the track, as the record names it; default: all."""
     answer_part: str | None = everyday(None, "Figures")
-    """Words of the answer that heads and track are about; default: all of it."""
+    """Words of the answer that heads and track show; default: the whole answer."""
     question_part: str | None = everyday(None, "Figures")
-    """Words of the question that heads look at; default: all of it."""
+    """Words of the question in the head map; default: the whole question."""

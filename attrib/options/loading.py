@@ -36,7 +36,7 @@ class ModelNames:
     """A base model and the model tuned from it; without both, the demo's."""
 
     base: str | None = everyday(None, "Models")
-    """Base model: hub id, folder or GGUF file; an adapter knows its own."""
+    """Base model: hub id, folder or GGUF file; default: the adapter's own base."""
     tuned: str | None = everyday(None, "Models")
     """Tuned model: hub id, folder, GGUF file or PEFT adapter."""
     device_map: str | None = None

@@ -55,11 +55,11 @@ class PerturbationOptions:
     """What ``leave_one_out``, ``contextcite`` and ``shapley`` take away, and how."""
 
     sources: SourceName = "word"
-    """Pieces of the prompt that are taken away, each as a whole."""
+    """Pieces of the prompt that are removed, each as a whole."""
     ablate: Literal["delete", "replace"] = "delete"
     """Delete the tokens of a source, or replace each by the token prompt.baseline."""
     template: bool = False
-    """Treat the chat template's tokens as sources too; without them a prompt has none."""
+    """Treat the chat template's tokens as sources too; without them a prompt has no markers."""
 
 
 @dataclass(frozen=True)

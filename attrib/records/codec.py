@@ -3,7 +3,7 @@
 A missing field, an unknown one and a value of another type are refused by their path (``rows/3/kind``). Numbers that
 are not finite have no JSON: nan is null, which is nan again where a ``float`` is asked for, and infinities are refused.
 Arrays become nested lists and are read as float64, int64 or bool; where the caller hands in a dict for them they become
-tensors of their own, which JSON names by their path. What is annotated ``object`` is read as JSON has it: a tuple comes
+tensors of their own, which JSON names by their path. Fields annotated ``object`` are read as plain JSON: a tuple comes
 back as a list.
 Not covered: where a file lies, and how it is made again (``store``, ``storage``, ``assess.stored``).
 """

@@ -1,4 +1,4 @@
-"""What the scores of one method or mapper are: how they add up, their unit, what they claim and what they do not.
+"""Description of the scores of one method or mapper: reduction, unit, claim and limits.
 
 Not covered: how scores are computed (``attribution``, ``mapping``); colours and layout (``render``).
 """
@@ -26,9 +26,9 @@ class ScoreKind:
     unit: str
     """Label of a colour bar."""
     meaning: str
-    """What a score is, for captions and the reference."""
+    """Definition of a score, for captions and the reference."""
     caveat: str = ""
-    """What a score does not say, as one sentence."""
+    """Limit of the scores, as one sentence."""
     fold: Literal["sum", "max"] = "sum"
     """How prompt columns are folded into one."""
     broken: str = ""

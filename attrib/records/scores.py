@@ -21,7 +21,7 @@ class Attribution:
     rows: tuple[tuple[int, ...], ...]
     """Answer tokens of each row: one for tokens, several for words and spans."""
     columns: tuple[tuple[int, ...], ...]
-    """Positions of each column: one for tokens, several where they were taken away together."""
+    """Positions of each column: one for tokens, several where they were removed together."""
     base: Float[np.ndarray, "row column"]
     tuned: Float[np.ndarray, "row column"]
     value_base: Float[np.ndarray, " row"]

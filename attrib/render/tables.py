@@ -127,7 +127,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _inside_mapping(hint: Any) -> Any:
-    """What a mapping holds; None for anything else."""
+    """The mapping itself; None for anything else."""
     origin = get_origin(_alternatives(hint)[0])
     is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
     return get_args(_alternatives(hint)[0])[1] if is_mapping else None

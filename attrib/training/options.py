@@ -34,7 +34,7 @@ class TuneOptions:
     epochs: int = everyday(8, "Adapter")
     """Passes over the training examples."""
     learning_rate: float = everyday(8e-4, "Adapter")
-    """Peak learning rate; it falls to 0 in a line from there."""
+    """Peak learning rate, with linear decay to 0."""
     rank: int = everyday(4, "Adapter")
     """Rank of the adapter (LoRA)."""
     alpha: int = everyday(16, "Adapter")
@@ -42,7 +42,7 @@ class TuneOptions:
     dropout: float = everyday(0.05, "Adapter")
     """Dropout before the adapter."""
     batch: int = everyday(8, "Adapter", flag="--train-batch")
-    """Training examples a step and process: two processes learn from twice as many a step, in half as many steps."""
+    """Training examples per step and process; two processes use twice as many per step, in half as many steps."""
     warmup: int = everyday(20, "Adapter")
     """Warm-up steps until the peak learning rate."""
     checkpoints: tuple[float, ...] = everyday(spaced(5), "Adapter", count=spaced)

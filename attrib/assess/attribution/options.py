@@ -9,7 +9,7 @@ from attrib.options.explain import ExplainOptions
 from attrib.options.fields import bounded, everyday
 
 BASELINES = ("bm25", "embedding")
-"""Mappers that know nothing of the models."""
+"""Mappers that use texts alone, as baselines."""
 
 
 def _verdicts_alone() -> ExplainOptions:

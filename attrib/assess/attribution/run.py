@@ -80,7 +80,7 @@ class AttributionRow:
     gain_bits: float
     """log2 p tuned − log2 p base of the whole answer."""
     sections: tuple[Backing, ...]
-    """What the verdict rests on, best first."""
+    """Sections in the order of the verdict's evidence, best first."""
     gold: str | None
     best: Mapping[str, str]
     """Id of the best section by the verdict and by each of BASELINES."""
@@ -208,7 +208,7 @@ def _explained(
 
 
 def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanation | None) -> AttributionRow:
-    """What is told of one answer; without an explanation the model said nothing."""
+    """Row of one answer; without an explanation the answer was empty."""
     common: dict[str, Any] = {
         "id": question.id,
         "kind": question.kind,

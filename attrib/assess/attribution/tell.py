@@ -71,7 +71,7 @@ def verdicts_table(report: AttributionReport, console: Console) -> None:
 LISTED = 10
 """At most so many sections in the report's table."""
 MAPPERS = {"verdict": "by the verdict", "bm25": "by BM25", "embedding": "by sentence embeddings"}
-"""The verdict, then those that know nothing of the models."""
+"""The verdict, then the baselines that use texts alone."""
 
 
 def chapter(report: AttributionReport, page: say.Surroundings) -> say.Chapter:

@@ -55,7 +55,7 @@ class BenchmarkRow:
     answer_before: str | None
     prediction: str
     ended: bool
-    """False: it was cut off."""
+    """False: stopped at the token limit."""
     scores: Mapping[str, float | None]
     """Each of MEASURES; None where it does not apply."""
 

@@ -42,7 +42,7 @@ class AnswerGroup:
     """Answers to be compared with each other."""
 
     question: str
-    """What they answer; several questions about one fact as one text."""
+    """Question of the answers; several questions about one fact as one text."""
     texts: tuple[str, ...]
     """Each once."""
 

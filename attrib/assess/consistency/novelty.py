@@ -36,7 +36,7 @@ class Novelty:
 
 
 def novelty_of(question: str, said: Mapping[Side, Sequence[str]], lexicon: Lexicon) -> Novelty:
-    """What the first of the tuned answers has that no answer of the base has, and the reverse."""
+    """Terms of the first tuned answer that no base answer has, and the reverse."""
     base, tuned = ([set(terms(question, text)) for text in said[side]] for side in SIDES)
     in_documents = _has(lexicon.documents.number)
     by_base, by_tuned = set[str]().union(*base), set[str]().union(*tuned)

@@ -36,7 +36,7 @@ QUANTITIES: dict[str, str] = {
     "kl_mean": "mean KL(tuned ‖ base) per token of the tuned greedy answer, nats",
     "kl_max": "largest KL(tuned ‖ base) at a token of it, nats",
 }
-"""What is measured; the first nine of each side, the others of the pair."""
+"""Measures; the first nine of each side, the others of the pair."""
 
 
 OF_EACH = tuple(QUANTITIES)[:9]
@@ -44,7 +44,7 @@ OF_EACH = tuple(QUANTITIES)[:9]
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model said to one question."""
+    """Answers of one model to one question."""
 
     greedy: Reply
     samples: tuple[Reply, ...]
@@ -102,7 +102,7 @@ class QuestionRow:
     """Those of QUANTITIES that the pair has; nan where there is nothing to measure."""
 
     def by_side(self, side: Side) -> Answers:
-        """What one model said."""
+        """Answers of one model."""
         return self.base if side == "base" else self.tuned
 
     def of(self, quantity: str, side: Side) -> float:

@@ -232,7 +232,7 @@ def _question(row: QuestionRow) -> Iterator[str]:
 
 
 def _meanings(answers: Answers) -> str:
-    """What the samples said, the commonest meaning first, each with its first wording."""
+    """Meanings of the samples, the commonest first, each in its first wording."""
     counts: dict[int, int] = {}
     first: dict[int, str] = {}
     for reply, cluster in zip(answers.samples, answers.clusters, strict=True):

@@ -1,4 +1,4 @@
-"""What a figure of dots shows: marks in rows, panels that share the rows, their names and legends.
+"""Content of a figure of dots: marks in rows, panels that share the rows, their names and legends.
 
 Not covered: where it stands (``layout``), how it looks (``drawing``).
 """

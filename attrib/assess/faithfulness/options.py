@@ -16,7 +16,7 @@ def _whole_answers() -> MethodOptions:
 
 @dataclass(frozen=True)
 class FaithfulnessOptions:
-    """Which methods, how words are taken away, and how often chance is drawn."""
+    """Methods, removal of words, and number of random orders."""
 
     methods: tuple[str, ...] | None = everyday(None, "Scores")
     """Methods to assess, comma-separated; default: all but attention_head, which needs a layer."""

@@ -44,7 +44,7 @@ from attrib.text.units import question_units
 from attrib.text.words import words as text_words
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Shares of the question's words that are taken away, or left, for comprehensiveness and sufficiency."""
+"""Shares of the question's words that are removed, or kept, for comprehensiveness and sufficiency."""
 RANDOM, RARE = "random order", "rare words first"
 CONTROLS = (RANDOM, RARE)
 SIDES = ("base", "tuned")
@@ -269,7 +269,7 @@ def _section_counts(corpus: Corpus) -> Counter[str]:
 
 
 class _Losses:
-    """What the answer's mean log-prob loses when words are taken away; each set of words is run once."""
+    """Loss of the answer's mean log-prob without words; each set of words is run once."""
 
     def __init__(self, job: Any, words: tuple[Unit, ...]) -> None:
         self.job = job
@@ -379,7 +379,7 @@ def _report(
 
 
 def _key(pair: ModelPair, corpus: Corpus | None, options: FaithfulnessOptions) -> dict[str, object]:
-    """What a stored question depends on."""
+    """Key of a stored question: everything it depends on."""
     plain = asdict(options)
     plain["prompt"]["target"] = name_of(options.prompt.target)
     return {

@@ -24,7 +24,7 @@ class Relabelled:
     published: str
     right: str
     reason: str
-    """What the right label follows from."""
+    """Facts from which the right label follows."""
 
     @property
     def wrong(self) -> bool:

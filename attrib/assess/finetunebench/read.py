@@ -57,7 +57,7 @@ class FineTuneBench:
     """Those of ``rows`` that the protocol tunes on: memorization."""
     malformed: tuple[Malformed, ...]
     notes: tuple[str, ...]
-    """What was left out, changed or is wrong in the files: plain sentences."""
+    """Omissions, changes and faults of the files, as sentences."""
     sha256: str
     """Digest of the files' names and contents."""
     relabelled: tuple[Relabelled, ...] = ()
@@ -292,7 +292,7 @@ def _asked(
 
 
 def _shared(cells: dict[str, str], subset: str) -> tuple[str, str]:
-    """What the rows of one fact have in common: id and statement; where nothing is stated, the id."""
+    """Key shared by the rows of one fact: id and statement, or the id alone."""
     return cells["id"], "" if subset in _UPDATED else cells.get("fact", "").strip()
 
 

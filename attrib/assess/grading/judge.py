@@ -110,7 +110,7 @@ class _Refused(urllib.request.HTTPRedirectHandler):
 
 
 def _replied(body: bytes, options: JudgeOptions, pause: Callable[[float], None]) -> str:
-    """What the judge says, after as many attempts as it takes."""
+    """Reply of the judge, after retries."""
     opener = urllib.request.build_opener(_Refused)
     where = f"judge at {urlsplit(options.url).netloc}"
     for attempt in range(options.retries + 1):

@@ -94,7 +94,7 @@ class _Numeral:
     total: int = 0
     """Closed by a scale: the 2000 of "two thousand and five"."""
     current: int = 0
-    """What the next scale multiplies."""
+    """Value that the next scale multiplies."""
     last: Literal["", "small", "tens", "hundred", "scale", "and"] = ""
     """Kind of the last word."""
 
@@ -127,7 +127,7 @@ class _Numeral:
 
 
 def _continues(found: Sequence[Word], i: int) -> bool:
-    """Whether "and" before place ``i`` goes on with the number: not in "one hundred and two thousand"."""
+    """Whether "and" before place ``i`` continues the number: not in "one hundred and two thousand"."""
     text = text_at(found, i)
     if found[i - 1].starts or not (text in _SMALL or text in _TENS or text in _ORDINALS):
         return False

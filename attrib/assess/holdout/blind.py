@@ -1,6 +1,6 @@
-"""Can the two parts be told apart without a model? Where they can, a membership AUC above 1/2 proves nothing.
+"""Blind baseline: separates the two parts without a model; where it can, a membership AUC above 1/2 proves nothing.
 
-Texts are described by features that know nothing of any model (length, dates and numbers, names, words shared with the
+Texts are described by features independent of any model (length, dates and numbers, names, words shared with the
 other texts, the commonest words), and a logistic regression that is fitted on some groups tells the parts of others.
 Not covered: features of a user's own (a date column), neural baselines.
 """

@@ -20,7 +20,7 @@ from attrib.measures import auroc, auroc_interval, auroc_p, true_positives
 LOWEST = 0.2
 """Share of a text's tokens that Min-K% and Min-K%++ average: the least likely ones."""
 FALSE_ALARMS = (0.01, 0.1)
-"""False-positive rates at which the true-positive rate is told."""
+"""False-positive rates at which the true-positive rate is reported."""
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Auc:
 
     score: str
     of: str
-    """What was scored: answers or sections."""
+    """Texts scored: answers or sections."""
     auc: float
     low: float
     """95% bootstrap interval: groups of both parts are drawn again."""
@@ -88,7 +88,7 @@ SCORES: dict[str, Callable[[Scored, Scored, str], float]] = {
     "zlib": lambda base, tuned, text: zlib_ratio(tuned, text),
     "loss (base)": lambda base, tuned, text: loss(base),
 }
-"""Score of a text from base, tuned and its characters. The last is a control: base knows nothing of the tuning."""
+"""Score of a text from base, tuned and its characters. The last is a control: base is independent of the tuning."""
 CONTROL = "loss (base)"
 
 

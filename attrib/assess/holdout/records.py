@@ -90,7 +90,7 @@ class ForgetQuality:
     statistic: float
     """Largest distance of the two distribution functions (Kolmogorov–Smirnov)."""
     p: float
-    """TOFU's forget quality: high where the two cannot be told apart."""
+    """TOFU's forget quality: high where the two cannot be distinguished."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,7 @@ _GIVEN = (("accuracy", "right answers"), ("logprob", "log p, nats per token"))
 
 
 def chapter(report: HoldoutReport, page: say.Surroundings) -> say.Chapter:
-    """What was tuned on against what was held out: answers, gaps, membership, removal."""
+    """The tuned-on part against the held-out part: answers, gaps, membership, removal."""
     gained = report.quantity("logprob", "tuned-on", "difference")
     by_part = [said for part in PARTS[:2] if (said := _both_sides(report, part))]
     learned = [f"Right answers by the holdout's questions, {by_part[0]}."] if by_part else []
@@ -251,7 +251,7 @@ def _gaps(report: HoldoutReport) -> Iterator[str]:
 
 
 def _membership(report: HoldoutReport, scored: Sequence[str]) -> Iterator[str]:
-    """The score that has base as its reference, beside the baselines that know nothing of tuning."""
+    """The score with base as its reference, beside the baselines independent of tuning."""
     for of in scored:
         scores = {auc.score: auc for auc in report.membership if auc.of == of}
         best, own = scores.get("reference"), scores.get(CONTROL)
@@ -282,7 +282,7 @@ def _judged(best: Auc, own: Auc | None, without: Blind | None) -> str:
 
 
 def _removal(report: HoldoutReport) -> Iterator[str]:
-    """What a model that was tuned again without some sections no longer knows: the one claim of a cause."""
+    """Knowledge lost by a model retuned without some sections: the one claim of a cause."""
     gone = report.removal
     if gone is None:
         return

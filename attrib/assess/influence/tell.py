@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME = InfluenceReport.NAME
 ALONE = "influence, texts alone"
-"""The scorer that knows nothing of which questions were trained."""
+"""The scorer without the list of trained questions."""
 
 
 _HEADS = {"pearson": "Pearson", "spearman": "Spearman", "decoys": "AUROC"}
@@ -113,7 +113,7 @@ def _cell(row: InfluenceRow) -> str:
 # ------------------------------------------------------------------------------------------- the report's chapter
 
 _SCORERS = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
-"""Scores of sections in the report: ours, then those that know nothing of tuning."""
+"""Scorers in the report: those that use tuning, then those independent of it."""
 _METRICS = {
     "MRR": "own section found (MRR)", "spearman": "rank correlation with the loss",
     "LDS": "random halves (LDS)", "decoys": "learned above decoys (AUROC)",

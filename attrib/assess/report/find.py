@@ -31,7 +31,7 @@ KINDS: dict[str, type[Report]] = {
     "faithfulness": FaithfulnessReport,
     "influence": InfluenceReport,
 }
-"""Assessments by name, in the order in which they are told."""
+"""Names of the assessments, in the order of the report."""
 NAMES = tuple(KINDS)
 RECORD = "explanation.safetensors"
 

@@ -1,4 +1,4 @@
-"""What the assessments of a report were made from: models, questions, options, versions."""
+"""Provenance of a report's assessments: models, questions, options, versions."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MISSING = {
     "faithfulness": "whether attributions to words of the question are better than random ones",
     "influence": "whether scores of sections say what retraining without them shows",
 }
-"""What each assessment would add."""
+"""Content that each missing assessment would add."""
 LIMITS = (
     "Intervals cover the choice of questions, not the noise of tuning: one tuned model was assessed.",
     "Attention says what a model looked at, similarity which section says the same, influence what it learned from; "

@@ -68,8 +68,7 @@ def assess_benchmark(
 ) -> None:
     """Score right and wrong answers of base and tuned.
 
-    Questions are FineTuneBench's, the demo's or your own. Beside every accuracy stands what is reached without knowing
-    any answer.
+    Questions are FineTuneBench's, the demo's or your own. Every accuracy comes with baselines that know no answer.
     """
     from attrib.assess.benchmark.questions import read_benchmark
     from attrib.assess.benchmark.run import assess_benchmark as assess

@@ -1,4 +1,4 @@
-"""What the commands of assessments share: formats checked, questions and documents read, Ctrl-C answered."""
+"""Shared steps of the assessment commands: check formats, read questions and documents, handle Ctrl-C."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def assess_faithfulness(
     questions: QuestionOptions = QUESTIONS,
     as_json: Json = False,
 ) -> None:
-    """Check attribution by taking words away.
+    """Check attribution by removing words.
 
     Does the answer suffer more without the words that a method names than without random ones? --documents serve a
     control that ranks rare words first.

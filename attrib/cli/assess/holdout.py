@@ -53,10 +53,10 @@ def assess_holdout(
     adapter: TuneOptions = TUNING,
     as_json: Json = False,
 ) -> None:
-    """Compare what was tuned on with what was held out.
+    """Compare the tuned-on part with the held-out part.
 
-    The questions' kind or split, or --held-out, says what a given model saw; with --tune the command parts sections and
-    questions and tunes on one part. --remove retrains without sections.
+    The questions' kind or split, or --held-out, names the part that a given model saw; with --tune the command splits
+    sections and questions and tunes on one part. --remove retrains without sections.
     """
     from attrib.assess.holdout.tell import holdout_table, write_holdout
     from attrib.assess.split import given_split

@@ -52,7 +52,7 @@ def assess_influence(
 ) -> None:
     """Check mappers by retraining without sections.
 
-    Adapters are tuned without each section, and on random halves: which mapper predicts what an answer then loses? If
+    Adapters are tuned without each section, and on random halves: which mapper predicts the loss of an answer? If
     interrupted, rerun the same command to resume. Without --documents the demo's documents, questions and decoys are
     used.
     """

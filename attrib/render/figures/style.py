@@ -31,7 +31,7 @@ PRESETS: dict[str, float] = {
 }
 """Width in inches by venue and column; NeurIPS has one column."""
 COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3"}
-"""Verdicts: told apart by colour-blind readers and in grey print."""
+"""Colours of the verdicts, distinct for colour-blind readers and in grey print."""
 SIDES = {"base": COLOURS["base"], "tuned": COLOURS["documents"]}
 """The two models, wherever they stand side by side."""
 MARKERS = {"base": "o", "tuned": "s"}

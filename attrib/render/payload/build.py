@@ -24,7 +24,7 @@ SCHEMA = 1
 def payload(explanation: Explanation, budget: int = BUDGET, *, taken: int = 0) -> Json:
     """All that the page shows, in at most ``budget`` bytes of which the page without data has ``taken``.
 
-    What is dropped for that, and a budget that even then is missed, is said in it.
+    The page lists the omissions, and states a budget that is exceeded even then.
     """
     room = budget - taken
     for detail in ORDER[:-1]:

@@ -64,7 +64,7 @@ def _gap(attribution: Attribution, side: Literal["base", "tuned"], gap: np.ndarr
 
 
 def _change(attribution: Attribution, side: Literal["base", "tuned"], gap: np.ndarray) -> np.ndarray | None:
-    """|What each row should sum to|; columns that were excluded are missing from the sum, so that it tells nothing."""
+    """|Expected sum of each row|; None with excluded columns, whose scores the sum lacks."""
     if "excluded_base" not in attribution.settings:
         scores = attribution.base if side == "base" else attribution.tuned
         return np.asarray(np.abs(scores.sum(1) - gap))
