@@ -29,7 +29,8 @@ class Program:
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, **environment: str) -> None:
         """``function`` must be one that a new process can import."""
-        folder = Path(tempfile.mkdtemp(prefix="program-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
         self._out, self._err = folder / "out", folder / "err"
         streams = (str(self._out), str(self._err))
         # The hash seed is another than here: no result may hang on it.
