@@ -96,7 +96,7 @@ def answer_all(
 
 
 def _answers_of(pair: ModelPair, model: Model, options: AnswerOptions, out: Path | None) -> Store[AnsweredPrompts]:
-    """A model's answers in a folder of their own: which prompts stand in which part is told by the parts alone."""
+    """A model's answers in a folder of their own; each part lists its prompts."""
     key = {"model": model.fingerprint, "variant": pair.variant, "options": asdict(options)}
     folder = out / "answers" / digest_of(key)[:16] if out is not None else None
     return records_in(folder, key, AnsweredPrompts, "answers", SCHEMA)
@@ -115,7 +115,7 @@ def questions_sha256(asked: Sequence[Question]) -> str:
 def provenance(
     pair: ModelPair, asked: Sequence[Question], options: object, seed: int, **more: object
 ) -> dict[str, object]:
-    """What an assessment was made from: models, questions, options (a dataclass), versions; ``more`` as given.
+    """Provenance of an assessment: models, questions, options (a dataclass), versions; ``more`` as given.
 
     Paths are left out but for their last part: a report names no machine.
     """

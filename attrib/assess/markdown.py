@@ -2,7 +2,7 @@
 
 All text is data: ``escape`` leaves nothing in it that acts as a mark, a tag, a script or a link in either form. Marks
 that Markdown lacks are single private characters, which ``escape`` makes visible in data; ``to_markdown`` and
-``to_html`` replace them by tags of ours, so that HTML stays off in the parser.
+``to_html`` replace them by fixed tags, so that HTML stays off in the parser.
 Not covered: the content of the pieces (the assessments' ``tell``), and the page around them (``report.pages``).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Mark = Literal["", "strong", "new", "made-up"] | Label
 LETTERS: dict[Label, str] = {"documents": "D", "base": "B", "neither": "N"}
-"""What says a verdict beside its colour."""
+"""Sign of a verdict beside its colour."""
 _MARKS: dict[str, tuple[str, str]] = {
     "strong": ("\ue000", "\ue001"), "new": ("\ue002", "\ue003"), "made-up": ("\ue004", "\ue005"),
     "documents": ("\ue006", "\ue007"), "base": ("\ue008", "\ue009"), "neither": ("\ue00a", "\ue00b"),
@@ -76,7 +76,7 @@ def _gap(blank: str) -> str:
 
 
 def code(text: str) -> str:
-    """A command of ours; never data."""
+    """A command of attrib; never data."""
     return f"`{text}`"
 
 

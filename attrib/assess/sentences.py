@@ -54,7 +54,7 @@ class Surroundings:
     figure: tuple[str, ...]
     """Its figure and caption, or that there is none."""
     tuned_sha256: str
-    """Of the pair's tuned model; empty where no file says it."""
+    """Name of the pair's tuned model; empty where no file has it."""
     explanations: tuple[Explanation, ...]
     """Stored explanations of the pair."""
 
@@ -70,7 +70,7 @@ class Estimate:
     units: int
     """Unit of resampling for the interval: facts, or groups of questions."""
     what: str = "question"
-    """What ``n`` counts."""
+    """Unit that ``n`` counts."""
 
 
 def change(of: Estimate, higher: str = "higher after tuning", lower: str = "lower after tuning") -> str:

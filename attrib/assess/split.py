@@ -23,7 +23,7 @@ Part = Literal["tuned-on", "held-out", "general"]
 PARTS: tuple[Part, Part, Part] = ("tuned-on", "held-out", "general")
 """Learned, kept out, and what no section says."""
 COLUMN: dict[str, Part] = {"tuned": "tuned-on", "tuned-on": "tuned-on", "held-out": "held-out", "general": "general"}
-"""What may stand in the column ``split``."""
+"""Values of the column ``split``."""
 KINDS: dict[str, Part] = {
     "trained": "tuned-on", "rephrased": "tuned-on", "updated": "tuned-on", "memorization": "tuned-on",
     "held-out": "held-out", "foundation": "general",
@@ -42,13 +42,13 @@ class Split:
     held: tuple[str, ...]
     """Ids of the sections that are held out."""
     parts: tuple[Part, ...]
-    """Of each question."""
+    """Part of each question."""
     groups: tuple[int, ...]
     """Number of each question's group: questions of one group are not independent."""
     section_groups: tuple[int, ...] = ()
     """The same of each kept and then of each held section; a section and its questions are of one group."""
     leaks: tuple[str, ...] = ()
-    """What ties the two parts together, a sentence each; empty unless the split was given."""
+    """Overlaps of the two parts, a sentence each; empty unless the split was given."""
 
 
 def split(

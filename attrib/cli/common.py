@@ -1,4 +1,4 @@
-"""What commands share: stdout and stderr, progress, Ctrl-C, loading what flags name.
+"""Shared by the commands: stdout and stderr, progress, Ctrl-C, loading models and documents.
 
 Heavy imports wait until a command runs.
 """

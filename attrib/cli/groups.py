@@ -102,7 +102,7 @@ class GroupedCommand(TyperCommand):
             raise InputError(f"{old}: {new}") from None
 
     def _moved(self, old: str | None) -> str | None:
-        """What took the place of a flag in this command."""
+        """Replacement of an old flag in this command."""
         key, example = MOVED.get(old or "", ("", ""))
         name = key.partition(".")[2]
         # Commands keep some options in groups of their own.

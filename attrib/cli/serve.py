@@ -52,7 +52,7 @@ class ServerOptions:
 
 @dataclass(frozen=True)
 class Requests:
-    """What visitors may ask."""
+    """Limits on the requests of visitors."""
 
     queue: int = bounded(16, low=0, high=1000)
     """Questions that may wait behind the running one."""
@@ -121,7 +121,7 @@ def serve(
 
 
 def _refuse_vain(given: Given) -> None:
-    """What only a model heeds must not be given in vain."""
+    """Refuse options that need a model where there is none."""
     for key in sorted(given):
         if not key.startswith(SHOWING):
             raise InputError(

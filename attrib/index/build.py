@@ -258,7 +258,7 @@ def _finish(
     write_atomically(out / "index.json", (canonical_json(about, indent=1) + "\n").encode())
     with writing(out):
         _sweep(out.glob("sections-*.jsonl"), {sections})
-        # What write_atomically left where it was killed.
+        # Temporary files of a killed write_atomically.
         _sweep((file for start in ("index.json", "sections") for file in out.glob(f".{start}-*")), set())
         _sweep((out / "parts").iterdir(), set(spans))
         for name, those in spans.items():

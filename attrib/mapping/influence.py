@@ -14,7 +14,7 @@ spent around it:
 What control texts get by chance is taken off every score (``threshold``).
 With the final model alone (``checkpoints="final"``) log-odds stand for the answer's log p, whose gradient vanishes
 where the answer is known by heart: weaker, and labelled as such. Base's side is the model before tuning: its gradients
-know nothing of what was learned, so that they are the control.
+are independent of tuning, so that they are the control.
 Not covered: the optimizer's moments, effects of order, removal of several sections beyond their sum.
 """
 

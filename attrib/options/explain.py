@@ -66,7 +66,7 @@ class HiddenOptions:
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What to compute, how much of it to keep, and from which seed."""
+    """Methods, mappers, candidates, limits and seed of one explanation."""
 
     methods: tuple[str, ...] = everyday(QUICK, "Scores")
     """Prompt attribution methods, comma-separated; attrib methods lists them."""

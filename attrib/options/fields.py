@@ -204,7 +204,7 @@ def _first_that_fits(text: str, kinds: tuple[Any, ...]) -> Any:
 
 
 def described(kind: Any) -> str:
-    """What may be given, in words: ``a whole number or auto``; empty for what only Python can give."""
+    """Accepted values in words: ``a whole number or auto``; empty for values that only Python can give."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " or ".join(inside) if len(inside) < 3 else f"{', '.join(inside[:-1])} or {inside[-1]}"

@@ -14,7 +14,7 @@ FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """What to draw of a record."""
+    """Choice of figures and their content."""
 
     kinds: tuple[FigureKind, ...] | None = everyday(None, "Figures", flag="--figure")
     """Figures to draw, comma-separated: sections, prompt, comparison, heads, strip, track; default: all that the record

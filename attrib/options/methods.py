@@ -1,4 +1,4 @@
-"""What prompt attribution explains, in which pieces, and the knobs of each family of methods."""
+"""Options of prompt attribution: target, units, and the knobs of each family of methods."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class IntegratedGradientsOptions:
 
 @dataclass(frozen=True)
 class PerturbationOptions:
-    """What ``leave_one_out``, ``contextcite`` and ``shapley`` take away, and how."""
+    """Sources that ``leave_one_out``, ``contextcite`` and ``shapley`` remove, and how."""
 
     sources: SourceName = "word"
     """Pieces of the prompt that are removed, each as a whole."""

@@ -62,7 +62,7 @@ def _text(value: Any) -> str:
 
 
 def to_json(value: Any, arrays: MutableMapping[str, np.ndarray] | None = None, where: str = "") -> Any:
-    """What JSON can hold of ``value``: dataclasses, tuples, lists, mappings, arrays and plain values.
+    """``value`` as JSON: dataclasses, tuples, lists, mappings, arrays and plain values.
 
     With ``arrays`` every array goes there under its path, and that path stands in the JSON. Half a surrogate pair,
     which is no character, becomes a question mark. Raises RecordError for a value that could not be read back.

@@ -203,7 +203,7 @@ def _example(
     if right_answer is not None:
         entries.append(("right", md.escape(right_answer)))
     entries.append(("verdict", verdict or "nothing said"))
-    # What the verdict does not rest on is only near.
+    # Sections outside the verdict's evidence are only similar.
     name = "section" if verdict == "documents" else "nearest"
     for i, one in enumerate(sections, 1):
         where = say.place(one.title, one.document, one.lines)

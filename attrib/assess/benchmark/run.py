@@ -34,7 +34,7 @@ from attrib.training.items import Item
 TRAINED = ("memorization", "trained", "updated")
 """Kinds of questions that tuning learns."""
 MEASURES = ("accuracy", *SCORERS, "declines", "judge")
-"""What a row is scored by: the one headline number of its kind of answer, each scorer that applies to it, whether the
+"""Scores of a row: the one headline number of its kind of answer, each scorer that applies to it, whether the
 prediction declines to answer, and the judge's verdict."""
 TOLD = 8
 """Malformed rows that a note lists; all are in the report."""
@@ -107,7 +107,7 @@ class BenchmarkReport(Report):
 
 
 def learned_items(asked: Sequence[Question], kinds: Sequence[str] = TRAINED) -> tuple[Item, ...]:
-    """What tuning learns of a benchmark: the answers to its questions of these kinds.
+    """Training items of a benchmark: the answers to its questions of these kinds.
 
     Raises InputError where there are none.
     """
@@ -156,14 +156,14 @@ def assess_benchmark(
     if options.judge is not None:
         rows = judged(asked, rows, options.judge, out / "judge" if out is not None else None, progress)
     cut = {side: sum(not row.ended for row in rows if row.side == side) for side in SIDES}
-    told = [str(one) for one in malformed[:TOLD]]
+    shown = [str(one) for one in malformed[:TOLD]]
     more = [f"{len(malformed) - TOLD} more malformed rows are left out."] if len(malformed) > TOLD else []
     return BenchmarkReport(
         rows,
         summarise(rows, asked, options.resamples, options.answers.seed),
         (
             *notes,
-            *(f"left out: {line}." for line in told),
+            *(f"left out: {line}." for line in shown),
             *more,
             f"{cut['base']} answers of base and {cut['tuned']} of tuned, of {len(asked)}, were cut off at "
             f"{options.answers.max_new_tokens} tokens.",

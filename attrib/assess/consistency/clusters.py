@@ -186,7 +186,7 @@ class Nli:
     model: Any
     tokenizer: Any
     label: int
-    """Of entailment."""
+    """Index of entailment among the labels."""
     batch: int = 16
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, " pair"]:

@@ -91,9 +91,9 @@ def _others(asked: Sequence[Question]) -> list[tuple[int, ...]]:
     ]
 
 
-def answers_of(i: int, side: Side, best: Replies, sampled: Replies, told: Meanings) -> Answers:
+def answers_of(i: int, side: Side, best: Replies, sampled: Replies, meanings: Meanings) -> Answers:
     top, samples = best[side][i][0], tuple(sampled[side][i])
-    of = told.clusters(i, [reply.text for reply in samples])
+    of = meanings.clusters(i, [reply.text for reply in samples])
     per_token = np.array([reply.logprob / max(reply.tokens, 1) for reply in samples])
     values = {
         "semantic_entropy": semantic_entropy(per_token, np.array(of)),
@@ -101,8 +101,8 @@ def answers_of(i: int, side: Side, best: Replies, sampled: Replies, told: Meanin
         "predictive_entropy": predictive_entropy(per_token),
         "clusters": float(len(set(of))),
         "agreement": pair_agreement(np.array(of)),
-        "with_greedy": float(np.mean([told.same(i, top.text, reply.text) for reply in samples])),
-        "rephrasings": told.rephrasings(i, side, best),
+        "with_greedy": float(np.mean([meanings.same(i, top.text, reply.text) for reply in samples])),
+        "rephrasings": meanings.rephrasings(i, side, best),
         "novel": math.nan,
         "unfinished": float(np.mean([not reply.ended for reply in (top, *samples)])),
     }

@@ -1,4 +1,4 @@
-"""What ``assess consistency`` reports: every question, and a summary by quantity and kind."""
+"""Report of ``assess consistency``: every question, and a summary by quantity and kind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Answers:
     clusters: tuple[int, ...]
     """Meaning of each sample, numbered by first appearance."""
     values: dict[str, float]
-    """Those of QUANTITIES that each side has; nan where there is nothing to measure."""
+    """Values of the QUANTITIES of each side; nan without a value."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class QuestionRow:
     """KL(tuned ‖ base) at each token of the tuned greedy answer, nats."""
     kl_tokens: tuple[str, ...]
     values: dict[str, float]
-    """Those of QUANTITIES that the pair has; nan where there is nothing to measure."""
+    """Values of the QUANTITIES of the pair; nan without a value."""
 
     def by_side(self, side: Side) -> Answers:
         """Answers of one model."""

@@ -131,13 +131,13 @@ def compare(
     provenance: dict[str, object] | None = None,
 ) -> ConsistencyReport:
     """The report from what both models said: greedy answers ``best`` and ``sampled`` ones, [question][sample]."""
-    told = Meanings(asked, best, sampled, relate, options.same)
+    meanings = Meanings(asked, best, sampled, relate, options.same)
     found = _greedy_matches(best, vectors)
     bm25 = cache(lambda: Bm25([section.full_text for section in lexicon.corpus.sections]))
     rows = []
     for i, question in enumerate(asked):
         said = {side: [best[side][i][0].text, *(reply.text for reply in sampled[side][i])] for side in SIDES}
-        sides = {side: answers_of(i, side, best, sampled, told) for side in SIDES}
+        sides = {side: answers_of(i, side, best, sampled, meanings) for side in SIDES}
         new = novelty_of(question.question, said, lexicon)
         sides["base"].values["novel"] = new.base
         sides["tuned"].values["novel"] = new.values.pop("novel")
@@ -152,7 +152,7 @@ def compare(
                 new.dropped, added, removed, divergence[i].values, divergence[i].tokens,
                 {
                     **new.values,
-                    "same_meaning": float(told.same(i, base, tuned)),
+                    "same_meaning": float(meanings.same(i, base, tuned)),
                     "rouge_l": rouge_l(keys(base), keys(tuned)),
                     "bertscore": found[i],
                     "kl_mean": float(kl.mean()) if kl.size else math.nan,

@@ -5,7 +5,7 @@ Files: ``consistency.json`` (everything), ``consistency.csv`` (the summary, one 
 of QUANTITIES; those of the pair stand with tuned), ``consistency_answers.parquet`` and ``answers.jsonl`` (one row a
 question, side and sample: text, cluster, log p …; sample −1 is the greedy answer, which has no cluster),
 ``consistency.md``, figure and caption.
-Texts of questions, answers and documents are data: in Markdown nothing of them acts as a mark, a tag or a link.
+Texts of questions, answers and documents are data: in Markdown they cannot act as a mark, a tag or a link.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _shown(name: str) -> str:
 def fitted(row: RowName, room: float) -> str:
     """The name, or as much of its start as fits ``room`` inches with what ends it."""
     name = _shown(row.name)
-    # What fits exactly is not cut for the last digit.
+    # An exact fit must not fail by the last digit.
     room += 1e-6 - draw.inches(row.end)
     if draw.inches(name) > room:
         while name and draw.inches(f"{name}…") > room:

@@ -2,7 +2,7 @@
 
 For each question, model and method the question's words are ordered by their score for the whole answer, and taken away
 in that order (MoRF) and in the opposite one (LeRF); what the answer's log-prob loses is measured by running the model.
-Chat markers stay. Beside the methods stand two controls that know nothing of the model: a random order, and rare words
+Chat markers stay. Beside the methods stand two controls that ignore the model: a random order, and rare words
 first.
 
 Comprehensiveness and sufficiency: DeYoung et al. 1911.03429; MoRF and LeRF: Samek et al. 1509.06321. Losses are in nats
@@ -107,7 +107,7 @@ class FaithfulnessReport(Report):
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses of one question under one model, words taken away in one method's order, nats a token."""
+    """Losses of one question under one model, words removed in one method's order, nats per token."""
 
     morf: tuple[float, ...]
     """Loss without the first k words, [words + 1]."""
@@ -127,7 +127,7 @@ class QuestionCurves:
     answer: str
     kind: str
     words: int
-    """Words that can be taken away."""
+    """Number of words that can be removed."""
     sides: Mapping[str, Mapping[str, Curves]]
     """By side and method."""
 

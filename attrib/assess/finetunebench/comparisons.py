@@ -37,7 +37,7 @@ class Comparisons:
     """Comparison questions with labels computed from the facts."""
 
     rows: tuple[Question, ...]
-    """Those that the facts decide, with their right label, in order."""
+    """Comparisons that the facts decide, with their right label, in order."""
     relabelled: tuple[Relabelled, ...]
     """One for each of ``rows``, changed or not."""
     undecided: tuple[str, ...]

@@ -54,7 +54,7 @@ class FineTuneBench:
     rows: tuple[Question, ...]
     """All questions, by subset and kind in the order of ``SUBSETS``, rows in the order of their file."""
     training: tuple[Question, ...]
-    """Those of ``rows`` that the protocol tunes on: memorization."""
+    """The ``rows`` that the protocol tunes on: memorization."""
     malformed: tuple[Malformed, ...]
     notes: tuple[str, ...]
     """Omissions, changes and faults of the files, as sentences."""
@@ -68,7 +68,7 @@ class FineTuneBench:
 class _CsvRow:
     line: int
     number: int
-    """Of all rows of its file, from 1."""
+    """Number among all rows of its file, from 1."""
     cells: dict[str, str]
 
 

@@ -1,6 +1,6 @@
 """A language model's verdict on one answer, over an OpenAI-compatible endpoint (``POST …/chat/completions``).
 
-The key is read from the environment when a request is made. It is in no record, message, log or file of ours, and it
+The key is read from the environment when a request is made. It is in no record, message, log or file of attrib, and it
 goes to the given address only: redirects are refused. What the endpoint says with an error is not repeated, since some
 endpoints repeat the key.
 

@@ -25,7 +25,7 @@ class Word:
     raw: str = ""
     """As written."""
     gap: str = " "
-    """What stands between it and the word before."""
+    """Characters between it and the word before."""
     number: Decimal | None = None
     ordinal: bool = False
     unit: bool = False

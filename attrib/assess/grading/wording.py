@@ -66,7 +66,7 @@ def drop_articles(found: list[Word]) -> list[Word]:
     for i, word in enumerate(found):
         article = word.text in ("the", "an") or (word.text == "a" and (word.raw == "a" or word.starts or i == 0))
         if article and i + 1 < len(found) and _leads(found[i + 1]):
-            # What stood before the article stands before the next word now.
+            # Characters before the article now precede the next word.
             found[i + 1] = replace(found[i + 1], gap=word.gap + found[i + 1].gap)
         else:
             made.append(word)

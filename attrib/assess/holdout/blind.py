@@ -37,7 +37,7 @@ class Blind:
     of: str
     """answers or sections."""
     auc: float
-    """Of scores that each text got from a regression fitted without its group."""
+    """AUC of scores from regressions fitted without the text's group."""
     low: float
     """95% bootstrap interval: groups of both parts are drawn again."""
     high: float

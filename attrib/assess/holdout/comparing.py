@@ -64,9 +64,9 @@ def compare(
         *rows_of(asked, found.parts, groups, tuned, values["tuned"], "tuned"),
     ]
     quantities = summarise(asked, found.parts, groups, values["base"], values["tuned"], options)
-    told, unseen = _membership(asked, found, base, tuned, sections, options)
-    notes = _notes(found, groups, rows, told, unseen)
-    return HoldoutReport(tuple(rows), tuple(quantities), tuple(told), tuple(unseen), tuple(notes), provenance)
+    aucs, unseen = _membership(asked, found, base, tuned, sections, options)
+    notes = _notes(found, groups, rows, aucs, unseen)
+    return HoldoutReport(tuple(rows), tuple(quantities), tuple(aucs), tuple(unseen), tuple(notes), provenance)
 
 
 def values_of(asked: Sequence[Question], measured: ModelScores) -> dict[str, np.ndarray]:
@@ -203,7 +203,7 @@ def _membership(
     options: HoldoutOptions,
 ) -> tuple[list[Auc], list[Blind]]:
     """AUCs of answers as they were learned and of sections' texts, and the baselines that see neither model."""
-    told: list[Auc] = []
+    aucs: list[Auc] = []
     unseen: list[Blind] = []
     # Rephrasings were never learned word for word.
     asks = [i for i, q in enumerate(asked) if found.parts[i] != "general" and q.kind not in REPHRASED]
@@ -233,7 +233,7 @@ def _membership(
         inside = np.array(member, dtype=bool)
         if inside.all() or not inside.any():
             continue
-        told += tell_apart(
+        aucs += tell_apart(
             scores(of_base, of_tuned, scored), inside, np.array(group), of,
             resamples=options.resamples, permutations=options.permutations, seed=options.seed,
         )  # fmt: skip
@@ -242,14 +242,14 @@ def _membership(
             resamples=options.resamples, permutations=options.blind_permutations, seed=options.seed,
         )  # fmt: skip
         unseen += [without] if without is not None else []
-    return told, unseen
+    return aucs, unseen
 
 
 def _notes(
     found: Split,
     groups: np.ndarray,
     rows: Sequence[HoldoutRow],
-    told: Sequence[Auc],
+    aucs: Sequence[Auc],
     unseen: Sequence[Blind],
 ) -> list[str]:
     notes = list(found.leaks)
@@ -265,14 +265,14 @@ def _notes(
                 f"[{seen.low:.2f}, {seen.high:.2f}], p = {seen.p:.3f}, by {', '.join(seen.leading)}: differences "
                 "between the parts, membership AUCs among them, are no evidence of tuning by themselves."
             )
-    for auc in told:
+    for auc in aucs:
         if auc.score == CONTROL and (auc.low > 0.5 or auc.high < 0.5):
             notes.append(
                 f"Warning: base itself tells the two parts' {auc.of} apart, AUC {auc.auc:.2f} [{auc.low:.2f}, "
                 f"{auc.high:.2f}]: one part is easier. Read the scores that have base as their reference."
             )
     for of in ("answers", "sections"):
-        others = next((auc.others for auc in told if auc.of == of), 0)
+        others = next((auc.others for auc in aucs if auc.of == of), 0)
         if 0 < others < 100:
             notes.append(
                 f"{others} held-out {of}: a false-positive rate of 1% means none of them, so its true-positive rate "

@@ -69,15 +69,15 @@ def holdout_figure(
         Panel("(a) accuracy", "share", tuple(_dots(report, lines, "accuracy")), (0.0, 1.0)),
         Panel("(b) answer's log p", "nats a token", tuple(_dots(report, lines, "logprob"))),
     )
-    told, below = membership_rows(report), []
-    if told:
-        below.append(_membership(told))
+    members, below = membership_rows(report), []
+    if members:
+        below.append(_membership(members))
     if report.removal is not None:
-        title = f"({'d' if told else 'c'}) truth ratio, removed part"
+        title = f"({'d' if members else 'c'}) truth ratio, removed part"
         unit = "log10 of wrong over right answers' probability"
         panel = Panel(title, unit, content=partial(_truth_ratios, removal=report.removal))
         legend = tuple(Look(model, colour, line=1.1) for model, colour in _MODELS.items())
-        below.append(PanelGroup((panel,), legend=legend, height=max(_ROW * len(told), 1.0)))
+        below.append(PanelGroup((panel,), legend=legend, height=max(_ROW * len(members), 1.0)))
     blocks = [[PanelGroup(panels, names, (BASE, TUNED), row=_ROW)]]
     return dots.figure(blocks + [below] * bool(below), preset=preset, axs=axs)
 
@@ -96,19 +96,19 @@ def _dots(report: HoldoutReport, lines: Sequence[tuple[str, str]], measure: str)
                 yield Dot(i + shift, q.value, q.low, q.high, replace(_LOOKS[side], size=3.0 if kind == "all" else 2.2))
 
 
-def _membership(told: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> PanelGroup:
+def _membership(members: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> PanelGroup:
     """A row a score; scores that are blind to the tuned model are grey."""
     marks: list[Mark] = [Rule(0.5, _HALF)]
-    for i, (name, cells) in enumerate(told.items()):
+    for i, (name, cells) in enumerate(members.items()):
         for of, ends in cells.items():
             look = _ANSWERS if of == "answers" else _SECTIONS
             if name in (CONTROL, UNSEEN):
                 look = replace(look, colour="#999999")
             shift = 0.0 if len(cells) == 1 else -0.17 if of == "answers" else 0.17
             marks.append(Dot(i + shift, *ends, look))
-    legend = tuple(look for look in (_ANSWERS, _SECTIONS) if any(look.name in cells for cells in told.values()))
+    legend = tuple(look for look in (_ANSWERS, _SECTIONS) if any(look.name in cells for cells in members.values()))
     panel = Panel("(c) membership, AUC", "AUC, tuned-on against held-out", tuple(marks), (0.0, 1.0))
-    return PanelGroup((panel,), tuple(RowName(name) for name in told), legend, row=_ROW)
+    return PanelGroup((panel,), tuple(RowName(name) for name in members), legend, row=_ROW)
 
 
 def _truth_ratios(ax: Axes, removal: Removal) -> None:
@@ -152,9 +152,9 @@ def holdout_caption(report: HoldoutReport) -> str:
             "likely tokens (Min-K%), the same standardised (Min-K%++), loss over compressed length (zlib). Grey: "
             f"base's own loss and a logistic regression on the texts alone ({UNSEEN}), blind to the tuned model."
         )
-    told = [seen for seen in report.blind if seen.tells]
-    if told:
-        lines.append(f"The parts are told apart without a model ({', '.join(seen.of for seen in told)}).")
+    separated = [seen for seen in report.blind if seen.tells]
+    if separated:
+        lines.append(f"The parts are told apart without a model ({', '.join(seen.of for seen in separated)}).")
     if report.removal is not None:
         quality = ", ".join(f"{q.p:.3g} ({q.model})" for q in report.removal.quality)
         letter = "(d)" if report.membership else "(c)"

@@ -143,7 +143,7 @@ def exposure(right: float, others: Sequence[float]) -> float:
 
 
 def exposure_by_chance(others: int) -> float:
-    """What ``exposure`` is on average where the right answer has any rank alike, bits."""
+    """Mean ``exposure`` if every rank of the right answer is equally likely, bits."""
     ranks = np.arange(1, others + 2)
     return float(np.log2(others + 1) - np.log2(ranks).mean())
 

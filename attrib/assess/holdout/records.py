@@ -1,4 +1,4 @@
-"""What ``assess holdout`` reports: every question under every model, the summary, and a removal."""
+"""Report of ``assess holdout``: every question under every model, the summary, and a removal."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Removal:
     quality: tuple[ForgetQuality, ...]
 
     def truth_ratios(self, model: str) -> np.ndarray:
-        """Of the removed part under one model, where it could be made."""
+        """Truth ratios of the removed part under one model, where defined."""
         rows = [r for r in self.rows if r.side == model and r.part == "held-out"]
         return np.array([r.truth_ratio for r in rows if r.truth_ratio is not None], dtype=np.float64)
 

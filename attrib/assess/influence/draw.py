@@ -44,7 +44,7 @@ class Claim:
     says: str
     metrics: tuple[str, ...]
     leading: str
-    """The metric by which scorers are sorted and told from the reference."""
+    """Metric by which scorers are sorted and compared with the reference."""
 
 
 CLAIMS = (
@@ -127,7 +127,7 @@ def retraining_figure(
 
 
 def _look(row: InfluenceRow) -> Look:
-    """Hollow where a scorer is not told apart from the reference."""
+    """Look of a scorer: hollow where it does not differ from the reference."""
     if row.scorer == REFERENCE:
         return _REFERENCE
     return _SCORER if told_apart(row) else _TIED

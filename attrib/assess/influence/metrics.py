@@ -140,7 +140,7 @@ def _drawn_correlations(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.
     """``counts`` is [row, draw] here."""
     ranked = []
     for values in (a, b):
-        # What sums in another order leaves in the last digits is no order.
+        # Last digits depend on the order of summation and give no ranking.
         values = np.round(values, 9).T
         lower = (values[:, None] < values[:, :, None]) + 0.5 * (values[:, None] == values[:, :, None])
         ranks_of = lower @ counts  # [column, row, draw]

@@ -1,4 +1,4 @@
-"""What ``assess influence`` reports: outcomes of retraining beside every scorer's scores; needs no model."""
+"""Report of ``assess influence``: outcomes of retraining beside every scorer's scores; needs no model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class InfluenceReport(Report):
     sections: tuple[str, ...]
     """Ids, decoys included."""
     documents: tuple[str, ...]
-    """Of each section."""
+    """Document of each section."""
     titles: tuple[str, ...]
     trained: Bool[np.ndarray, " section"]
     """Whether each section was trained on; the others are decoys."""

@@ -117,7 +117,7 @@ def find(folders: Sequence[Path]) -> StoredAssessments:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files of ours in a folder and below, in the order of their names."""
+    """Files of attrib in a folder and below, in the order of their names."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one that attrib assess wrote with --out")
     wanted = {*(f"{name}.json" for name in NAMES), RECORD}

@@ -97,7 +97,7 @@ def report_page(found: StoredAssessments, images: dict[str, bytes]) -> Page:
 
 
 def _missing(chapters: dict[str, say.Chapter], name: str, what: str = "") -> list[str]:
-    """That an assessment is missing, where it is."""
+    """Note that an assessment is missing; empty if it is there."""
     return [] if name in chapters else [say.not_assessed(what or MISSING[name], name)]
 
 

@@ -1,6 +1,6 @@
 """Explanation → the answer as text, every token with its verdict and its gain, and what the other model said.
 
-Verdicts are told apart by colour and, in grey, by the line under the token. Not covered: right-to-left order; tokens
+Verdicts differ in colour and, in grey, in the line under the token. Not covered: right-to-left order; tokens
 stand one after the other.
 """
 

@@ -67,7 +67,7 @@ def section_columns(explanation: Explanation, mapper: str, top: int) -> tuple[Co
 def prompt_columns(
     explanation: Explanation, method: str, *, special: Special = "show", top: int | None = None
 ) -> tuple[Column, ...]:
-    """Prompt tokens, or what was taken away together, in order; earlier answer tokens as one column.
+    """Prompt tokens, or the sources removed together, in order; earlier answer tokens as one column.
 
     The template is shown, folded or left out by ``special``; all but the ``top`` columns with the most |score| are
     "other". Raises InputError for a method that the record lacks, ``top`` below 1, or where no column is left.
