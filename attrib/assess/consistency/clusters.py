@@ -51,18 +51,18 @@ Relate = Callable[[Sequence[AnswerGroup]], list[np.ndarray]]
 """Similarity of each group's texts, [text, text]: symmetric, 1 on the diagonal."""
 
 
-# ------------------------------------------------------------------------------------------- what an answer says
+# ------------------------------------------------------------------------------------------- contents of an answer
 
 
 def terms(question: str, text: str) -> dict[str, list[tuple[int, int]]]:
     """Content words of ``text`` that ``question`` has not: key → [start, end) of every place, in order."""
-    asked = set(keys(question))
-    found: dict[str, list[tuple[int, int]]] = {}
+    question_words = set(keys(question))
+    places: dict[str, list[tuple[int, int]]] = {}
     for match in WORD.finditer(text):
         word = key(match.group())
-        if word not in asked and not is_function_word(word):
-            found.setdefault(word, []).append(match.span())
-    return found
+        if word not in question_words and not is_function_word(word):
+            places.setdefault(word, []).append(match.span())
+    return places
 
 
 def meaning(question: str, text: str) -> str:
@@ -72,8 +72,8 @@ def meaning(question: str, text: str) -> str:
     content words, or the whole text.
     """
     content = [match for match in WORD.finditer(text) if not is_function_word(key(match.group()))]
-    asked = set(keys(question))
-    added = [match for match in content if "or" in asked or key(match.group()) not in asked]
+    question_words = set(keys(question))
+    added = [match for match in content if "or" in question_words or key(match.group()) not in question_words]
     return " ".join(match.group() for match in added or content) or text.strip()
 
 
@@ -82,15 +82,15 @@ def numbers(text: str) -> dict[Decimal, frozenset[str]]:
 
     Ordinals count from "third": the first two have other uses ("was first lit", "a second").
     """
-    said = words(text)
-    found: dict[Decimal, frozenset[str]] = {
-        word.number: frozenset() for word in said if word.ordinal and word.number is not None and word.number > 2
+    parsed = words(text)
+    units: dict[Decimal, frozenset[str]] = {
+        word.number: frozenset() for word in parsed if word.ordinal and word.number is not None and word.number > 2
     }
-    for quantity in quantities(said):
+    for quantity in quantities(parsed):
         for value in (quantity.low, quantity.high):
             if value is not None:
-                found[value] = found.get(value, frozenset()) | ({quantity.unit} if quantity.unit else set())
-    return found
+                units[value] = units.get(value, frozenset()) | ({quantity.unit} if quantity.unit else set())
+    return units
 
 
 def negated(question: str, text: str) -> bool:
@@ -109,10 +109,12 @@ def contradict(question: str, a: str, b: str) -> bool:
     """
     if negated(question, a) != negated(question, b):
         return True
-    one, other, asked = numbers(a), numbers(b), numbers(question).keys()
-    if one.keys() - asked != other.keys() - asked or bool(one and other and one.keys() != other.keys()):
+    units_a, units_b, given = numbers(a), numbers(b), numbers(question).keys()
+    if units_a.keys() - given != units_b.keys() - given:
         return True
-    return any(one[n] and other[n] and not one[n] & other[n] for n in one.keys() & other.keys())
+    if units_a and units_b and units_a.keys() != units_b.keys():
+        return True
+    return any(units_a[n] and units_b[n] and not units_a[n] & units_b[n] for n in units_a.keys() & units_b.keys())
 
 
 # ------------------------------------------------------------------------------------------- relations
@@ -124,14 +126,14 @@ def by_embedding(embed: Callable[[Sequence[str]], np.ndarray]) -> Relate:
 
     def relate(groups: Sequence[AnswerGroup]) -> list[np.ndarray]:
         parts = [[meaning(group.question, text) for text in group.texts] for group in groups]
-        distinct = sorted({part for some in parts for part in some if part})
+        distinct = sorted({part for group in parts for part in group if part})
         rows = {part: i for i, part in enumerate(distinct)}
         vectors = embed(distinct) if distinct else np.zeros((0, 1))
 
-        def of(group: AnswerGroup, some: Sequence[str]) -> np.ndarray:
-            return _guarded(group, lambda i, j: float(vectors[rows[some[i]]] @ vectors[rows[some[j]]]))
+        def similarity(group: AnswerGroup, parts: Sequence[str]) -> np.ndarray:
+            return _guarded(group, lambda i, j: float(vectors[rows[parts[i]]] @ vectors[rows[parts[j]]]))
 
-        return [of(group, some) for group, some in zip(groups, parts, strict=True)]
+        return [similarity(*pair) for pair in zip(groups, parts, strict=True)]
 
     return relate
 
@@ -154,29 +156,29 @@ def by_entailment(entails: Callable[[Sequence[tuple[str, str]]], np.ndarray]) ->
         distinct = sorted(set(ordered))
         known = dict(zip(distinct, entails(distinct).tolist() if distinct else [], strict=True))
 
-        def of(group: AnswerGroup) -> np.ndarray:
-            said = [f"{group.question} {text}" for text in group.texts]
-            return _guarded(group, lambda i, j: min(known[said[i], said[j]], known[said[j], said[i]]))
+        def similarity(group: AnswerGroup) -> np.ndarray:
+            answers = [f"{group.question} {text}" for text in group.texts]
+            return _guarded(group, lambda i, j: min(known[answers[i], answers[j]], known[answers[j], answers[i]]))
 
-        return [of(group) for group in groups]
+        return [similarity(group) for group in groups]
 
     return relate
 
 
 def _guarded(group: AnswerGroup, similarity: Callable[[int, int], float]) -> np.ndarray:
     texts = group.texts
-    found = np.eye(len(texts))
-    said = [keys(text) for text in texts]
+    matrix = np.eye(len(texts))
+    words_of = [keys(text) for text in texts]
     for i in range(len(texts)):
         for j in range(i):
             if contradict(group.question, texts[i], texts[j]) or bool(texts[i].strip()) != bool(texts[j].strip()):
                 value = _APART
-            elif said[i] == said[j] and (said[i] or texts[i].strip() == texts[j].strip()):
+            elif words_of[i] == words_of[j] and (words_of[i] or texts[i].strip() == texts[j].strip()):
                 value = 1.0
             else:
                 value = min(similarity(i, j), 1.0)
-            found[i, j] = found[j, i] = value
-    return found
+            matrix[i, j] = matrix[j, i] = value
+    return matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,7 @@ class Nli:
         """Probability of entailment, 0 where another label is likelier; a pair that is too long loses its end."""
         import torch
 
-        found = np.zeros(len(pairs))
+        entailment = np.zeros(len(pairs))
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         for first in range(0, len(order), self.batch):
             part = order[first : first + self.batch]
@@ -203,8 +205,8 @@ class Nli:
             ).to(self.model.device)  # fmt: skip
             with torch.no_grad():
                 p = self.model(**encoded).logits.float().softmax(-1).cpu().numpy()
-            found[part] = np.where(p.argmax(1) == self.label, p[:, self.label], 0.0)
-        return found
+            entailment[part] = np.where(p.argmax(1) == self.label, p[:, self.label], 0.0)
+        return entailment
 
     @cached_property
     def _longest(self) -> int:
@@ -259,5 +261,5 @@ def clusters(similarity: Float[np.ndarray, "text text"], threshold: float) -> In
         owner[owner == j] = i
         linked[i] = linked[:, i] = np.minimum(linked[i], linked[j])
         linked[j] = linked[:, j] = linked[i, i] = -np.inf
-    numbers_: dict[int, int] = {}
-    return np.array([numbers_.setdefault(int(one), len(numbers_)) for one in owner], dtype=np.int64)
+    renumbered: dict[int, int] = {}
+    return np.array([renumbered.setdefault(int(cluster), len(renumbered)) for cluster in owner], dtype=np.int64)

@@ -25,30 +25,31 @@ Replies = Mapping[Side, Sequence[Sequence[Reply]]]
 
 
 class Meanings:
-    """Which answers mean the same: of one question, and of all questions about one fact."""
+    """Clusters of answers with one meaning: to each question, and to all questions about one fact."""
 
     def __init__(
-        self, asked: Sequence[Question], best: Replies, sampled: Replies, relate: Relate, threshold: float
+        self, questions: Sequence[Question], greedy: Replies, sampled: Replies, relate: Relate, threshold: float
     ) -> None:
         self.threshold = threshold
         own = [
             AnswerGroup(
-                q.question, distinct_texts(r.text for some in (best, sampled) for side in SIDES for r in some[side][i])
+                q.question,
+                distinct_texts(r.text for replies in (greedy, sampled) for side in SIDES for r in replies[side][i]),
             )
-            for i, q in enumerate(asked)
+            for i, q in enumerate(questions)
         ]
-        self.facts = _others(asked)
+        self.facts = _others(questions)
         shared: dict[tuple[Side, tuple[int, ...]], AnswerGroup] = {}
         for i, others in enumerate(self.facts):
             for side in SIDES if others else ():
                 members = tuple(sorted({i, *others}))
-                texts = distinct_texts(best[side][j][0].text for j in members)
-                shared[side, members] = AnswerGroup(" ".join(asked[j].question for j in members), texts)
-        found = relate([*own, *shared.values()])
-        self._own = list(zip(own, found[: len(own)], strict=True))
+                texts = distinct_texts(greedy[side][j][0].text for j in members)
+                shared[side, members] = AnswerGroup(" ".join(questions[j].question for j in members), texts)
+        similarities = relate([*own, *shared.values()])
+        self._own = list(zip(own, similarities[: len(own)], strict=True))
         self._shared = {
             name: dict(zip(group.texts, clusters(matrix, threshold).tolist(), strict=True))
-            for (name, group), matrix in zip(shared.items(), found[len(own) :], strict=True)
+            for (name, group), matrix in zip(shared.items(), similarities[len(own) :], strict=True)
         }
 
     def same(self, i: int, a: str, b: str) -> bool:
@@ -56,54 +57,56 @@ class Meanings:
         group, matrix = self._own[i]
         return bool(matrix[group.texts.index(a), group.texts.index(b)] >= self.threshold)
 
-    def clusters(self, i: int, said: Sequence[str]) -> tuple[int, ...]:
-        """Meaning of each of some answers to question ``i``, numbered by first appearance."""
+    def clusters(self, i: int, answers: Sequence[str]) -> tuple[int, ...]:
+        """Meaning of each answer to question ``i``, numbered by first appearance, [answer]."""
         group, matrix = self._own[i]
-        distinct = distinct_texts(said)
+        distinct = distinct_texts(answers)
         rows = [group.texts.index(text) for text in distinct]
         owner = dict(zip(distinct, clusters(matrix[np.ix_(rows, rows)], self.threshold).tolist(), strict=True))
         numbers: dict[int, int] = {}
-        return tuple(numbers.setdefault(owner[text], len(numbers)) for text in said)
+        return tuple(numbers.setdefault(owner[text], len(numbers)) for text in answers)
 
-    def rephrasings(self, i: int, side: Side, best: Replies) -> float:
+    def rephrasings(self, i: int, side: Side, greedy: Replies) -> float:
         """Share of the other questions about the fact of question ``i`` with an answer of the same meaning."""
         others = self.facts[i]
         if not others:
             return math.nan
-        of = self._shared[side, tuple(sorted({i, *others}))]
-        return float(np.mean([of[best[side][j][0].text] == of[best[side][i][0].text] for j in others]))
+        cluster = self._shared[side, tuple(sorted({i, *others}))]
+        return float(np.mean([cluster[greedy[side][j][0].text] == cluster[greedy[side][i][0].text] for j in others]))
 
 
 def distinct_texts(texts: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in an order of their own: clusters then do not hang on the order of sampling."""
+    """Each once, in an order of their own: clusters then do not depend on the order of sampling."""
     return tuple(sorted(set(texts)))
 
 
-def _others(asked: Sequence[Question]) -> list[tuple[int, ...]]:
-    """For each question the other ones about the same fact that are worded otherwise."""
+def _others(questions: Sequence[Question]) -> list[tuple[int, ...]]:
+    """For each question the other ones about the same fact that are worded differently."""
     members: dict[str, list[int]] = {}
-    for i, question in enumerate(asked):
+    for i, question in enumerate(questions):
         if question.fact:
             members.setdefault(question.fact, []).append(i)
-    worded = [keys(question.question) for question in asked]
+    worded = [keys(question.question) for question in questions]
     return [
-        tuple(j for j in members.get(question.fact, ()) if worded[j] != worded[i]) for i, question in enumerate(asked)
+        tuple(j for j in members.get(question.fact, ()) if worded[j] != worded[i])
+        for i, question in enumerate(questions)
     ]
 
 
-def answers_of(i: int, side: Side, best: Replies, sampled: Replies, meanings: Meanings) -> Answers:
-    top, samples = best[side][i][0], tuple(sampled[side][i])
-    of = meanings.clusters(i, [reply.text for reply in samples])
+def answers_of(i: int, side: Side, greedy: Replies, sampled: Replies, meanings: Meanings) -> Answers:
+    """One model's answers to question ``i`` with the measures that each model has."""
+    top, samples = greedy[side][i][0], tuple(sampled[side][i])
+    clusters = np.array(meanings.clusters(i, [reply.text for reply in samples]))
     per_token = np.array([reply.logprob / max(reply.tokens, 1) for reply in samples])
     values = {
-        "semantic_entropy": semantic_entropy(per_token, np.array(of)),
-        "discrete_entropy": cluster_entropy(np.array(of)),
+        "semantic_entropy": semantic_entropy(per_token, clusters),
+        "discrete_entropy": cluster_entropy(clusters),
         "predictive_entropy": predictive_entropy(per_token),
-        "clusters": float(len(set(of))),
-        "agreement": pair_agreement(np.array(of)),
+        "clusters": float(len(set(clusters.tolist()))),
+        "agreement": pair_agreement(clusters),
         "with_greedy": float(np.mean([meanings.same(i, top.text, reply.text) for reply in samples])),
-        "rephrasings": meanings.rephrasings(i, side, best),
+        "rephrasings": meanings.rephrasings(i, side, greedy),
         "novel": math.nan,
         "unfinished": float(np.mean([not reply.ended for reply in (top, *samples)])),
     }
-    return Answers(top, samples, of, values)
+    return Answers(top, samples, tuple(clusters.tolist()), values)

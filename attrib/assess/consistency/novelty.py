@@ -35,16 +35,16 @@ class Novelty:
     dropped: tuple[str, ...]
 
 
-def novelty_of(question: str, said: Mapping[Side, Sequence[str]], lexicon: Lexicon) -> Novelty:
+def novelty_of(question: str, answers: Mapping[Side, Sequence[str]], lexicon: Lexicon) -> Novelty:
     """Terms of the first tuned answer that no base answer has, and the reverse."""
-    base, tuned = ([set(terms(question, text)) for text in said[side]] for side in SIDES)
+    base, tuned = ([set(terms(question, text)) for text in answers[side]] for side in SIDES)
     in_documents = _has(lexicon.documents.number)
     by_base, by_tuned = set[str]().union(*base), set[str]().union(*tuned)
-    new = [term for term in terms(question, said["tuned"][0]) if term not in by_base]
-    dropped = [term for term in terms(question, said["base"][0]) if term not in by_tuned]
-    own = [
-        _share(sum(map(in_documents, some.difference(*base[:i], *base[i + 1 :]))), len(some))
-        for i, some in enumerate(base)
+    new = [term for term in terms(question, answers["tuned"][0]) if term not in by_base]
+    dropped = [term for term in terms(question, answers["base"][0]) if term not in by_tuned]
+    base_shares = [
+        _share(sum(map(in_documents, own.difference(*base[:i], *base[i + 1 :]))), len(own))
+        for i, own in enumerate(base)
         if i
     ]
     n = len(tuned[0])
@@ -54,7 +54,7 @@ def novelty_of(question: str, said: Mapping[Side, Sequence[str]], lexicon: Lexic
         "made_up": _share(sum(not in_documents(term) for term in new), n),
         "dropped": _share(len(dropped), len(base[0])),
     }
-    known = [value for value in own if not math.isnan(value)]
+    known = [value for value in base_shares if not math.isnan(value)]
     return Novelty(values, float(np.mean(known)) if known else math.nan, tuple(new), tuple(dropped))
 
 
@@ -92,11 +92,11 @@ def difference(a: str, b: str) -> tuple[tuple[tuple[int, int], ...], tuple[tuple
     Words are aligned by their keys (case and punctuation do not count); neighbours make one span.
     """
     places = [[match.span() for match in WORD.finditer(text)] for text in (a, b)]
-    words = [[key(text[start:end]) for start, end in some] for text, some in zip((a, b), places, strict=True)]
+    words = [[key(text[start:end]) for start, end in spans] for text, spans in zip((a, b), places, strict=True)]
     added, removed = [], []
-    for what, i, i_end, j, j_end in SequenceMatcher(None, words[0], words[1], autojunk=False).get_opcodes():
-        if what != "equal" and i_end > i:
+    for operation, i, i_end, j, j_end in SequenceMatcher(None, words[0], words[1], autojunk=False).get_opcodes():
+        if operation != "equal" and i_end > i:
             removed.append((places[0][i][0], places[0][i_end - 1][1]))
-        if what != "equal" and j_end > j:
+        if operation != "equal" and j_end > j:
             added.append((places[1][j][0], places[1][j_end - 1][1]))
     return tuple(added), tuple(removed)

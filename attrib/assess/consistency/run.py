@@ -1,13 +1,13 @@
 """Does tuning make a model say the same thing, and something new? Base and tuned on a list of questions.
 
-Each model gives its best answer (greedy) and several sampled ones. Of each side: how many meanings the samples have
-(``clusters``) and how they are spread (semantic entropy), whether samples, the greedy answer and rephrased questions
-agree. Between the sides: terms of the tuned answer that the base never says, whether the documents hold them and which
-sections, details added and dropped, ROUGE-L, BERTScore with the sentence embedder, and the divergence of the two models
-on the tuned answer. Two controls stand beside the novel-term rate: the same against control texts, and the base's own
-samples against its other answers.
+Each model gives its greedy answer and several sampled ones. Measured for each model: the number of meanings among the
+samples (``clusters``), their spread (semantic entropy), and whether samples, the greedy answer and rephrased questions
+agree. Measured between the models: terms of the tuned answer that the base never says, whether the documents hold them
+and which sections, details added and dropped, ROUGE-L, BERTScore with the sentence embedder, and the divergence of the
+two models on the tuned answer. Two controls stand beside the novel-term rate: the same against control texts, and the
+base's own samples against its other answers.
 
-A rate says what is in the words, not that tuning on a section put them there: that is asked by ``assess influence``.
+A rate describes words; whether tuning on a section put them there is the question of ``assess influence``.
 Not covered: whether answers are right (``assess benchmark``); word forms (no stemming).
 """
 
@@ -64,7 +64,7 @@ Vectors = Callable[[Sequence[str]], Sequence[np.ndarray]]
 
 def assess_consistency(
     pair: ModelPair,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     corpus: Corpus,
     control: Corpus,
     options: ConsistencyOptions | None = None,
@@ -72,32 +72,34 @@ def assess_consistency(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> ConsistencyReport:
-    """Ask both models, compare what they say. With ``out`` answers are kept there and not asked for again.
+    """Ask both models, compare what they say. With ``out`` answers are kept there and reused.
 
     Raises InputError for options that give nothing to compare, and as ``answer_all`` and ``Lexicon`` do.
     """
     options = options or ConsistencyOptions()
-    check_consistency(asked, options)
+    check_consistency(questions, options)
     lexicon = Lexicon(corpus, control)
-    how = AnswerOptions(options.samples, options.temperature, options.max_new_tokens, options.batch, options.seed)
+    answer_options = AnswerOptions(
+        options.samples, options.temperature, options.max_new_tokens, options.batch, options.seed
+    )
     embedder = load_embedder()
     relate = by_embedding(lambda texts: embed(texts, embedder=embedder))
     if options.nli is not None:
         relate = by_entailment(load_nli(options.nli, batch=options.batch))
-    best = answer_all(pair, asked, greedy(how), out=out, progress=progress)
-    sampled = answer_all(pair, asked, how, out=out, progress=progress)
+    greedy_replies = answer_all(pair, questions, greedy(answer_options), out=out, progress=progress)
+    sampled = answer_all(pair, questions, answer_options, out=out, progress=progress)
     return compare(
-        asked,
-        best,
+        questions,
+        greedy_replies,
         sampled,
-        divergences(pair, asked, [replies[0] for replies in best["tuned"]], out, progress),
+        divergences(pair, questions, [replies[0] for replies in greedy_replies["tuned"]], out, progress),
         lexicon,
         relate,
         lambda texts: word_vectors(texts, embedder),
         options,
         provenance(
             pair,
-            asked,
+            questions,
             replace(options, threshold=options.same, nli=Path(options.nli).name if options.nli else None),
             options.seed,
             documents_sha256=corpus.sha256,
@@ -106,9 +108,9 @@ def assess_consistency(
     )
 
 
-def check_consistency(asked: Sequence[Question], options: ConsistencyOptions) -> None:
+def check_consistency(questions: Sequence[Question], options: ConsistencyOptions) -> None:
     """InputError for what cannot be assessed; needs no model."""
-    check_questions(asked)
+    check_questions(questions)
     if options.samples < 2:
         raise InputError(f"samples is {options.samples}: answers are compared with each other; give at least 2")
     if not options.temperature > 0:
@@ -120,8 +122,8 @@ def check_consistency(asked: Sequence[Question], options: ConsistencyOptions) ->
 
 
 def compare(
-    asked: Sequence[Question],
-    best: Replies,
+    questions: Sequence[Question],
+    greedy_replies: Replies,
     sampled: Replies,
     divergence: Sequence[Divergence],
     lexicon: Lexicon,
@@ -130,31 +132,31 @@ def compare(
     options: ConsistencyOptions,
     provenance: dict[str, object] | None = None,
 ) -> ConsistencyReport:
-    """The report from what both models said: greedy answers ``best`` and ``sampled`` ones, [question][sample]."""
-    meanings = Meanings(asked, best, sampled, relate, options.same)
-    found = _greedy_matches(best, vectors)
+    """The report made from both models' greedy and ``sampled`` replies, [question][sample]."""
+    meanings = Meanings(questions, greedy_replies, sampled, relate, options.same)
+    bertscores = _greedy_matches(greedy_replies, vectors)
     bm25 = cache(lambda: Bm25([section.full_text for section in lexicon.corpus.sections]))
     rows = []
-    for i, question in enumerate(asked):
-        said = {side: [best[side][i][0].text, *(reply.text for reply in sampled[side][i])] for side in SIDES}
-        sides = {side: answers_of(i, side, best, sampled, meanings) for side in SIDES}
-        new = novelty_of(question.question, said, lexicon)
-        sides["base"].values["novel"] = new.base
-        sides["tuned"].values["novel"] = new.values.pop("novel")
-        tuned, base = said["tuned"][0], said["base"][0]
+    for i, question in enumerate(questions):
+        texts = {side: [greedy_replies[side][i][0].text, *(reply.text for reply in sampled[side][i])] for side in SIDES}
+        sides = {side: answers_of(i, side, greedy_replies, sampled, meanings) for side in SIDES}
+        novelty = novelty_of(question.question, texts, lexicon)
+        sides["base"].values["novel"] = novelty.base
+        sides["tuned"].values["novel"] = novelty.values.pop("novel")
+        tuned, base = texts["tuned"][0], texts["base"][0]
         added, removed = difference(base, tuned)
         kl = np.array(divergence[i].values)
         rows.append(
             QuestionRow(
                 question.id or str(i + 1), question.question, question.answer, question.kind, question.fact,
                 sides["base"], sides["tuned"],
-                tuple(new_terms(question.question, tuned, new.new, lexicon, bm25)),
-                new.dropped, added, removed, divergence[i].values, divergence[i].tokens,
+                tuple(new_terms(question.question, tuned, novelty.new, lexicon, bm25)),
+                novelty.dropped, added, removed, divergence[i].values, divergence[i].tokens,
                 {
-                    **new.values,
+                    **novelty.values,
                     "same_meaning": float(meanings.same(i, base, tuned)),
                     "rouge_l": rouge_l(keys(base), keys(tuned)),
-                    "bertscore": found[i],
+                    "bertscore": bertscores[i],
                     "kl_mean": float(kl.mean()) if kl.size else math.nan,
                     "kl_max": float(kl.max()) if kl.size else math.nan,
                 },
@@ -170,41 +172,41 @@ def compare(
 
 def word_vectors(texts: Sequence[str], embedder: object) -> list[np.ndarray]:
     """Unit vectors of each text's word pieces in the last layer of a sentence embedder, its markers left out."""
-    found = embedder.encode(  # type: ignore[attr-defined]
+    encoded = embedder.encode(  # type: ignore[attr-defined]
         list(texts), batch_size=32, output_value="token_embeddings", show_progress_bar=False
     )
     # The first and the last are the embedder's markers.
-    pieces = [np.asarray(one.cpu(), dtype=np.float32)[1:-1] for one in found]
+    pieces = [np.asarray(text.cpu(), dtype=np.float32)[1:-1] for text in encoded]
     return [piece / np.maximum(np.linalg.norm(piece, axis=1, keepdims=True), 1e-12) for piece in pieces]
 
 
-def _greedy_matches(best: Replies, vectors: Vectors) -> list[float]:
+def _greedy_matches(greedy_replies: Replies, vectors: Vectors) -> list[float]:
     """BERTScore F1 of base's and tuned's greedy answers, [question]."""
-    pairs = list(zip(*([replies[0].text for replies in best[side]] for side in SIDES), strict=True))
-    distinct = distinct_texts(text for texts in pairs for text in texts)
-    of = dict(zip(distinct, vectors(distinct), strict=True))
-    return [greedy_match(of[base], of[tuned])[2] for base, tuned in pairs]
+    pairs = list(zip(*([replies[0].text for replies in greedy_replies[side]] for side in SIDES), strict=True))
+    distinct = distinct_texts(text for pair in pairs for text in pair)
+    vectors_of = dict(zip(distinct, vectors(distinct), strict=True))
+    return [greedy_match(vectors_of[base], vectors_of[tuned])[2] for base, tuned in pairs]
 
 
 def divergences(
     pair: ModelPair,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     replies: Sequence[Reply],
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Divergence]:
     """KL(tuned ‖ base) on one answer to each question, its ids as they were generated; empty for an empty answer.
 
-    With ``out`` they are kept in ``out/divergences`` and not computed again.
+    With ``out`` they are kept in ``out/divergences`` and reused.
     """
     key = {"base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint, "variant": pair.variant}
     folder = out / "divergences" if out is not None else None
     store = records_in(folder, key, Divergence, "divergence", 1)
-    found: list[Divergence | None] = []
+    results: list[Divergence | None] = []
     missing: dict[int, Encoded] = {}
-    for i, (question, reply) in enumerate(zip(asked, replies, strict=True)):
+    for i, (question, reply) in enumerate(zip(questions, replies, strict=True)):
         stored = store.get([question.question, reply.ids]) if reply.ids else Divergence((), ())
-        found.append(stored)
+        results.append(stored)
         if stored is None:
             prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
             missing[i] = encode(
@@ -212,6 +214,6 @@ def divergences(
             )  # fmt: skip
     for i, values in zip(missing, kl_given(pair, list(missing.values()), progress=progress), strict=True):
         tokens = tuple(token.text for token in missing[i].answer_tokens)
-        found[i] = divergence = Divergence(tuple(map(float, values)), tokens)
-        store.put([asked[i].question, replies[i].ids], divergence)
-    return [one for one in found if one is not None]
+        results[i] = divergence = Divergence(tuple(map(float, values)), tokens)
+        store.put([questions[i].question, replies[i].ids], divergence)
+    return [divergence for divergence in results if divergence is not None]

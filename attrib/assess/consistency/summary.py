@@ -48,23 +48,24 @@ def _summary(quantity: str, kind: str, rows: Sequence[QuestionRow], resamples: i
     facts = np.unique(facts, return_inverse=True)[1]
     nothing = (math.nan, math.nan, math.nan)
 
-    def mean(of: np.ndarray) -> tuple[float, float, float]:
-        if not of.size:
+    def mean(column: np.ndarray) -> tuple[float, float, float]:
+        if not column.size:
             return nothing
-        return (float(of.mean()), *grouped_interval(of, facts, resamples, seed))
+        return (float(column.mean()), *grouped_interval(column, facts, resamples, seed))
 
     base, tuned = values[chosen].T
-    of_base, change = (mean(base), mean(tuned - base)) if paired else (nothing, nothing)
+    base_mean, change = (mean(base), mean(tuned - base)) if paired else (nothing, nothing)
     return SummaryRow(
-        quantity, kind, *of_base, *mean(tuned), *change, n=int(chosen.sum()), facts=len(set(facts.tolist()))
+        quantity, kind, *base_mean, *mean(tuned), *change, n=int(chosen.sum()), facts=len(set(facts.tolist()))
     )
 
 
 def notes_on(rows: Sequence[QuestionRow], lexicon: Lexicon, options: ConsistencyOptions) -> Iterator[str]:
-    how = f"the NLI model {Path(options.nli).name}" if options.nli is not None else "the sentence embedder"
+    """Sentences on the threshold, cut-off and blank answers, and the sizes of both sets of texts."""
+    method = f"the NLI model {Path(options.nli).name}" if options.nli is not None else "the sentence embedder"
     yield (
-        f"Answers mean the same from a similarity of {options.same:g} by {how}; answers with different numbers, or of "
-        "which one is negated, never do."
+        f"Answers mean the same from a similarity of {options.same:g} by {method}; answers with different "
+        "numbers, or of which one is negated, never do."
     )
     for side in SIDES:
         replies = [r for row in rows for r in (row.by_side(side).greedy, *row.by_side(side).samples)]
