@@ -48,37 +48,37 @@ _NAN = float("nan")
 
 
 def compare(
-    asked: Sequence[Question],
-    found: Split,
+    questions: Sequence[Question],
+    split: Split,
     base: ModelScores,
     tuned: ModelScores,
     sections: Sequence[Section],
     options: HoldoutOptions,
     provenance: Mapping[str, object],
 ) -> HoldoutReport:
-    """The report of what was measured; pure."""
-    groups = np.array(found.groups, dtype=np.int64)
-    values = {"base": values_of(asked, base), "tuned": values_of(asked, tuned)}
+    """The report of both models' scores; pure."""
+    groups = np.array(split.groups, dtype=np.int64)
+    values = {"base": values_of(questions, base), "tuned": values_of(questions, tuned)}
     rows = [
-        *rows_of(asked, found.parts, groups, base, values["base"], "base"),
-        *rows_of(asked, found.parts, groups, tuned, values["tuned"], "tuned"),
+        *rows_of(questions, split.parts, groups, base, values["base"], "base"),
+        *rows_of(questions, split.parts, groups, tuned, values["tuned"], "tuned"),
     ]
-    quantities = summarise(asked, found.parts, groups, values["base"], values["tuned"], options)
-    aucs, unseen = _membership(asked, found, base, tuned, sections, options)
-    notes = _notes(found, groups, rows, aucs, unseen)
-    return HoldoutReport(tuple(rows), tuple(quantities), tuple(aucs), tuple(unseen), tuple(notes), provenance)
+    quantities = summarise(questions, split.parts, groups, values["base"], values["tuned"], options)
+    aucs, baselines = _membership(questions, split, base, tuned, sections, options)
+    notes = _notes(split, groups, rows, aucs, baselines)
+    return HoldoutReport(tuple(rows), tuple(quantities), tuple(aucs), tuple(baselines), tuple(notes), provenance)
 
 
-def values_of(asked: Sequence[Question], measured: ModelScores) -> dict[str, np.ndarray]:
+def values_of(questions: Sequence[Question], measured: ModelScores) -> dict[str, np.ndarray]:
     """Every measure of every question, and the truth ratio, [question]; nan where one does not apply."""
-    said = list(zip(asked, measured.replies, strict=True))
+    answered = list(zip(questions, measured.replies, strict=True))
     logprob = [loss(answer) for answer in measured.answers]
     pairs = list(zip(logprob, measured.candidates, strict=True))
     columns: dict[str, list[float | None]] = {
-        "accuracy": [scorers.correct(q, text) for q, text in said],
-        "exact": [scorers.exact(q, text) for q, text in said],
-        "containment": [scorers.contains(q, text) for q, text in said],
-        "token_f1": [scorers.token_f1(q, text) for q, text in said],
+        "accuracy": [scorers.correct(q, text) for q, text in answered],
+        "exact": [scorers.exact(q, text) for q, text in answered],
+        "containment": [scorers.contains(q, text) for q, text in answered],
+        "token_f1": [scorers.token_f1(q, text) for q, text in answered],
         "logprob": list(logprob),
         "exposure": [exposure(right, others) for right, others in pairs],
         "truth_ratio": [truth_ratio(right, others) for right, others in pairs],
@@ -87,7 +87,7 @@ def values_of(asked: Sequence[Question], measured: ModelScores) -> dict[str, np.
 
 
 def rows_of(
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     parts: Sequence[Part],
     groups: np.ndarray,
     measured: ModelScores,
@@ -101,12 +101,12 @@ def rows_of(
             measured.replies[i], **{name: _or_none(column[i]) for name, column in values.items()},
             candidates=len(measured.candidates[i]),
         )
-        for i, q in enumerate(asked)
+        for i, q in enumerate(questions)
     ]  # fmt: skip
 
 
 def summarise(
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     parts: Sequence[Part],
     groups: np.ndarray,
     base: Mapping[str, np.ndarray],
@@ -115,22 +115,26 @@ def summarise(
 ) -> list[HoldoutQuantity]:
     """Every measure by part (and by kind where a part has several) and side, and both gaps."""
     part = np.array(parts)
-    kinds = np.array([q.kind for q in asked])
-    found = []
+    kinds = np.array([q.kind for q in questions])
+    quantities: list[HoldoutQuantity] = []
     for measure_name in MEASURES:
         sides: dict[ComparedSide, np.ndarray] = {"base": base[measure_name], "tuned": tuned[measure_name]}
         sides["difference"] = sides["tuned"] - sides["base"]
-        for one in PARTS:
-            mine = part == one
-            several = list(dict.fromkeys(kinds[mine].tolist()))
-            chosen = [("all", mine), *((kind, mine & (kinds == kind)) for kind in several if len(several) > 1)]
+        for part_name in PARTS:
+            inside = part == part_name
+            part_kinds = list(dict.fromkeys(kinds[inside].tolist()))
+            chosen = [("all", inside)]
+            if len(part_kinds) > 1:
+                chosen += [(kind, inside & (kinds == kind)) for kind in part_kinds]
             for kind, rows in chosen:
                 for side, column in sides.items():
-                    found += part_quantity(measure_name, one, str(kind or "none"), side, column, rows, groups, options)
+                    quantities += part_quantity(
+                        measure_name, part_name, str(kind or "none"), side, column, rows, groups, options
+                    )
         for side, column in sides.items():
-            found += gap_of(measure_name, side, column, part, groups, options)
-            found += _rephrased_gap(measure_name, side, column, asked, part, groups, options)
-    return found
+            quantities += gap_of(measure_name, side, column, part, groups, options)
+            quantities += _rephrased_gap(measure_name, side, column, questions, part, groups, options)
+    return quantities
 
 
 def part_quantity(
@@ -143,20 +147,23 @@ def part_quantity(
     groups: np.ndarray,
     options: HoldoutOptions,
 ) -> list[HoldoutQuantity]:
+    """Mean of a measure over ``rows`` (bool, [question]) with its interval; empty where none has a value."""
     chosen = rows & np.isfinite(column)
     if not chosen.any():
         return []
-    values, of = column[chosen], groups[chosen]
-    ends = grouped_interval(values, of, options.resamples, options.seed)
-    p = sign_flip_p(values, of, options.permutations, options.seed) if side == "difference" else _NAN
-    return [HoldoutQuantity(name, part, kind, side, float(values.mean()), *ends, p, len(values), len(np.unique(of)))]
+    values, own_groups = column[chosen], groups[chosen]
+    ends = grouped_interval(values, own_groups, options.resamples, options.seed)
+    p = sign_flip_p(values, own_groups, options.permutations, options.seed) if side == "difference" else _NAN
+    return [
+        HoldoutQuantity(name, part, kind, side, float(values.mean()), *ends, p, len(values), len(np.unique(own_groups)))
+    ]
 
 
 def gap_of(
     name: str, side: ComparedSide, column: np.ndarray, part: np.ndarray, groups: np.ndarray, options: HoldoutOptions
 ) -> list[HoldoutQuantity]:
-    """Tuned-on less held-out."""
-    first, second = ((part == one) & np.isfinite(column) for one in PARTS[:2])
+    """Mean of the tuned-on part less that of the held-out one; empty where either has no value."""
+    first, second = ((part == own_part) & np.isfinite(column) for own_part in PARTS[:2])
     if not (first.any() and second.any()):
         return []
     value = float(column[first].mean() - column[second].mean())
@@ -173,30 +180,30 @@ def _rephrased_gap(
     name: str,
     side: ComparedSide,
     column: np.ndarray,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     part: np.ndarray,
     groups: np.ndarray,
     options: HoldoutOptions,
 ) -> list[HoldoutQuantity]:
     """Questions as they were learned less their rephrasings, fact by fact."""
     by_fact: dict[str, tuple[list[float], list[float], int]] = {}
-    for i, question in enumerate(asked):
+    for i, question in enumerate(questions):
         if question.fact and part[i] == "tuned-on" and np.isfinite(column[i]):
             both = by_fact.setdefault(question.fact, ([], [], int(groups[i])))
             both[question.kind in REPHRASED].append(float(column[i]))  # type: ignore[union-attr]
     pairs = [(np.mean(first) - np.mean(second), group) for first, second, group in by_fact.values() if first and second]
     if not pairs:
         return []
-    values, of = np.array([value for value, _ in pairs]), np.array([group for _, group in pairs])
-    ends = grouped_interval(values, of, options.resamples, options.seed)
-    p = sign_flip_p(values, of, options.permutations, options.seed)
-    n = len(np.unique(of))
+    values, own_groups = np.array([value for value, _ in pairs]), np.array([group for _, group in pairs])
+    ends = grouped_interval(values, own_groups, options.resamples, options.seed)
+    p = sign_flip_p(values, own_groups, options.permutations, options.seed)
+    n = len(np.unique(own_groups))
     return [HoldoutQuantity(name, REPHRASED_GAP, "all", side, float(values.mean()), *ends, p, len(values), n)]
 
 
 def _membership(
-    asked: Sequence[Question],
-    found: Split,
+    questions: Sequence[Question],
+    split: Split,
     base: ModelScores,
     tuned: ModelScores,
     sections: Sequence[Section],
@@ -204,20 +211,20 @@ def _membership(
 ) -> tuple[list[Auc], list[Blind]]:
     """AUCs of answers as they were learned and of sections' texts, and the baselines that see neither model."""
     aucs: list[Auc] = []
-    unseen: list[Blind] = []
+    baselines: list[Blind] = []
     # Rephrasings were never learned word for word.
-    asks = [i for i, q in enumerate(asked) if found.parts[i] != "general" and q.kind not in REPHRASED]
-    groups = dict(zip((*found.kept, *found.held), found.section_groups, strict=True))
-    kept = set(found.kept)
+    learned = [i for i, q in enumerate(questions) if split.parts[i] != "general" and q.kind not in REPHRASED]
+    groups = dict(zip((*split.kept, *split.held), split.section_groups, strict=True))
+    kept = set(split.kept)
     sets: list[tuple[str, list[str], list[str], list[bool], list[int], list[Scored], list[Scored]]] = [
         (
             "answers",
-            [asked[i].answer or "" for i in asks],
-            [f"{asked[i].question}\n{asked[i].answer}" for i in asks],
-            [found.parts[i] == "tuned-on" for i in asks],
-            [found.groups[i] for i in asks],
-            [base.answers[i] for i in asks],
-            [tuned.answers[i] for i in asks],
+            [questions[i].answer or "" for i in learned],
+            [f"{questions[i].question}\n{questions[i].answer}" for i in learned],
+            [split.parts[i] == "tuned-on" for i in learned],
+            [split.groups[i] for i in learned],
+            [base.answers[i] for i in learned],
+            [tuned.answers[i] for i in learned],
         ),
         (
             "sections",
@@ -229,41 +236,42 @@ def _membership(
             list(tuned.sections),
         ),
     ]
-    for of, scored, seen, member, group, of_base, of_tuned in sets:
-        inside = np.array(member, dtype=bool)
-        if inside.all() or not inside.any():
+    for texts, scored, whole, tuned_on, group, base_scores, tuned_scores in sets:
+        member = np.array(tuned_on, dtype=bool)
+        if member.all() or not member.any():
             continue
         aucs += tell_apart(
-            scores(of_base, of_tuned, scored), inside, np.array(group), of,
+            scores(base_scores, tuned_scores, scored), member, np.array(group), texts,
             resamples=options.resamples, permutations=options.permutations, seed=options.seed,
         )  # fmt: skip
-        without = blind(
-            seen, inside, np.array(group), of,
+        baseline = blind(
+            whole, member, np.array(group), texts,
             resamples=options.resamples, permutations=options.blind_permutations, seed=options.seed,
         )  # fmt: skip
-        unseen += [without] if without is not None else []
-    return aucs, unseen
+        if baseline is not None:
+            baselines.append(baseline)
+    return aucs, baselines
 
 
 def _notes(
-    found: Split,
+    split: Split,
     groups: np.ndarray,
     rows: Sequence[HoldoutRow],
     aucs: Sequence[Auc],
-    unseen: Sequence[Blind],
+    baselines: Sequence[Blind],
 ) -> list[str]:
-    notes = list(found.leaks)
-    part = np.array(found.parts)
-    for one in PARTS[:2]:
-        n = len(np.unique(groups[part == one]))
+    notes = list(split.leaks)
+    part = np.array(split.parts)
+    for part_name in PARTS[:2]:
+        n = len(np.unique(groups[part == part_name]))
         if n < FEW:
-            notes.append(f"The {one} part has {n} groups of questions: too few for its intervals to be trusted.")
-    for seen in unseen:
-        if seen.tells:
+            notes.append(f"The {part_name} part has {n} groups of questions: too few for its intervals to be trusted.")
+    for baseline in baselines:
+        if baseline.tells:
             notes.append(
-                f"Warning: without any model the two parts' {seen.of} are told apart with AUC {seen.auc:.2f} "
-                f"[{seen.low:.2f}, {seen.high:.2f}], p = {seen.p:.3f}, by {', '.join(seen.leading)}: differences "
-                "between the parts, membership AUCs among them, are no evidence of tuning by themselves."
+                f"Warning: without any model the two parts' {baseline.of} are told apart with AUC {baseline.auc:.2f} "
+                f"[{baseline.low:.2f}, {baseline.high:.2f}], p = {baseline.p:.3f}, by {', '.join(baseline.leading)}: "
+                "differences between the parts, membership AUCs among them, are no evidence of tuning by themselves."
             )
     for auc in aucs:
         if auc.score == CONTROL and (auc.low > 0.5 or auc.high < 0.5):
@@ -271,16 +279,16 @@ def _notes(
                 f"Warning: base itself tells the two parts' {auc.of} apart, AUC {auc.auc:.2f} [{auc.low:.2f}, "
                 f"{auc.high:.2f}]: one part is easier. Read the scores that have base as their reference."
             )
-    for of in ("answers", "sections"):
-        others = next((auc.others for auc in aucs if auc.of == of), 0)
+    for texts in ("answers", "sections"):
+        others = next((auc.others for auc in aucs if auc.of == texts), 0)
         if 0 < others < 100:
             notes.append(
-                f"{others} held-out {of}: a false-positive rate of 1% means none of them, so its true-positive rate "
+                f"{others} held-out {texts}: a false-positive rate of 1% means none of them, so its true-positive rate "
                 "hangs on a single text."
             )
-    lonely = [not row.candidates for row in rows if row.side == "tuned" and row.part != "general"]
-    if any(lonely) and not all(lonely):
-        notes.append(f"{sum(lonely)} questions have no other answer of their part to be ranked among: no exposure.")
+    unranked = [not row.candidates for row in rows if row.side == "tuned" and row.part != "general"]
+    if any(unranked) and not all(unranked):
+        notes.append(f"{sum(unranked)} questions have no other answer of their part to be ranked among: no exposure.")
     return notes
 
 

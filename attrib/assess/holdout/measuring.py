@@ -44,36 +44,36 @@ class ModelScores:
 
 
 def alternatives(
-    asked: Sequence[Question], parts: Sequence[Part], count: int, seed: int = 0, of: Part | None = None
+    questions: Sequence[Question], parts: Sequence[Part], count: int, seed: int = 0, source: Part | None = None
 ) -> tuple[tuple[str, ...], ...]:
     """``count`` wrong answers for each question, fewer where there are no more: right answers of other questions.
 
-    From the part ``of``, or None: from the question's own, so that the model has learned all of them or none. Of the
+    From the part ``source``; None: from the question's own, so that the model has learned all of them or none. Of the
     same template first, then of the same form (``form_of``). None for general questions.
     """
     rng = np.random.default_rng(seed)
-    plain = [_plain(question.answer or "") for question in asked]
-    forms = [form_of(question.answer or "") for question in asked]
-    found: list[tuple[str, ...]] = []
-    for i, question in enumerate(asked):
+    folded = [_folded(question.answer or "") for question in questions]
+    forms = [form_of(question.answer or "") for question in questions]
+    chosen: list[tuple[str, ...]] = []
+    for i, question in enumerate(questions):
         if parts[i] == "general" or not count:
-            found.append(())
+            chosen.append(())
             continue
-        right = {_plain(text) for text in (question.answer or "", *question.accept)}
+        right = {_folded(text) for text in (question.answer or "", *question.accept)}
         likeness: dict[str, tuple[int, str]] = {}
-        for j, other in enumerate(asked):
-            if parts[j] != (of or parts[i]) or plain[j] in right or _shared(question.fact, other.fact):
+        for j, other in enumerate(questions):
+            if parts[j] != (source or parts[i]) or folded[j] in right or _shared(question.fact, other.fact):
                 continue
             rank = 0 if _shared(question.template, other.template) else 1 if forms[j] == forms[i] else 2
-            if plain[j] not in likeness or rank < likeness[plain[j]][0]:
-                likeness[plain[j]] = (rank, other.answer or "")
-        found.append(_most_alike(likeness.values(), count, rng))
-    return tuple(found)
+            if folded[j] not in likeness or rank < likeness[folded[j]][0]:
+                likeness[folded[j]] = (rank, other.answer or "")
+        chosen.append(_most_alike(likeness.values(), count, rng))
+    return tuple(chosen)
 
 
-def _shared(one: str, other: str) -> bool:
-    """Whether two keys of facts or templates are the same one; empty ones are none."""
-    return bool(one) and one == other
+def _shared(key: str, other: str) -> bool:
+    """Whether two keys of facts or templates are equal and not empty."""
+    return bool(key) and key == other
 
 
 def _most_alike(ranked: Collection[tuple[int, str]], count: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -95,11 +95,11 @@ def form_of(answer: str) -> str:
     return "sentence" if len(words) > 6 else "phrase"
 
 
-def chosen_sections(sections: Sequence[Section], found: Split, options: HoldoutOptions) -> tuple[Section, ...]:
+def chosen_sections(sections: Sequence[Section], split: Split, options: HoldoutOptions) -> tuple[Section, ...]:
     """At most ``options.sections`` of each part, drawn at random, in the documents' order."""
     rng = np.random.default_rng(options.seed)
     chosen: set[str] = set()
-    for ids in (found.kept, found.held):
+    for ids in (split.kept, split.held):
         chosen |= {ids[int(i)] for i in rng.permutation(len(ids))[: options.sections]}
     return tuple(section for section in sections if section.id in chosen)
 
@@ -107,7 +107,7 @@ def chosen_sections(sections: Sequence[Section], found: Split, options: HoldoutO
 def measure(
     model: Model,
     replies: Sequence[Sequence[Reply]],
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     wrong: Sequence[Sequence[str]],
     sections: Sequence[Section],
     options: HoldoutOptions,
@@ -116,9 +116,9 @@ def measure(
     progress: Progress | None = None,
 ) -> ModelScores:
     """Log-probs of right answers, wrong ones and sections' texts, beside the first of the model's ``replies``."""
-    given = [encode_given(model.tokenizer, q.question, q.answer or "", context=context) for q in asked]
+    given = [encode_given(model.tokenizer, q.question, q.answer or "", context=context) for q in questions]
     answers = score_given(model, given, batch=options.batch, progress=progress)
-    candidates = score_alternatives(model, [q.question for q in asked], wrong, context=context, progress=progress)
+    candidates = score_alternatives(model, [q.question for q in questions], wrong, context=context, progress=progress)
     texts = [encode_text(model.tokenizer, s.full_text, context) for s in sections]
     read = score_given(model, texts, batch=max(1, options.batch // 4), progress=progress)
     return ModelScores(tuple(samples[0].text for samples in replies), tuple(answers), tuple(candidates), tuple(read))
@@ -144,7 +144,7 @@ def score_alternatives(
     """
     import torch
 
-    found = []
+    scores = []
     with model.plain() as network, torch.no_grad():
         for i, (question, texts) in enumerate(zip(questions, answers, strict=True)):
             if progress is not None:
@@ -158,8 +158,8 @@ def score_alternatives(
                 raise ModelError(
                     f"{model.name}: log-probs of other answers are not finite; use -o models.dtype=float32"
                 )
-            found.append(means)
-    return found
+            scores.append(means)
+    return scores
 
 
 def _continuations(network: Any, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> tuple[float, ...]:
@@ -169,7 +169,7 @@ def _continuations(network: Any, prompt: Sequence[int], answers: Sequence[Sequen
     device = network.get_input_embeddings().weight.device
     longest = max(map(len, answers))
     read = network(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True)
-    # Padded behind: what lies before cannot see it.
+    # Padding follows the answer, which therefore cannot attend to it.
     ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in answers], device=device)
     logits = read.logits[:, -1:].expand(len(answers), -1, -1)
     if longest > 1:
@@ -188,5 +188,6 @@ def _continuations(network: Any, prompt: Sequence[int], answers: Sequence[Sequen
     return tuple(float(row[: len(own)].double().mean()) for row, own in zip(logprob, answers, strict=True))
 
 
-def _plain(text: str) -> str:
+def _folded(text: str) -> str:
+    """The answer without case, its blanks joined, blanks and full stops cut from its ends."""
     return " ".join(text.casefold().split()).strip(" .")

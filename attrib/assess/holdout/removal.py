@@ -70,7 +70,7 @@ def retrain_without(
 def assess_removal(
     full: ModelPair,
     retrained: ModelPair,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     removed: Sequence[str],
     options: HoldoutOptions | None = None,
     *,
@@ -79,25 +79,27 @@ def assess_removal(
 ) -> Removal:
     """Knowledge of the ``removed`` sections and of the rest: base, the full model and the retrained one.
 
-    ``asked``: questions on what the full model was tuned on. Raises InputError where none is on the removed sections.
+    ``questions``: on facts that the full model was tuned on. Raises InputError if none is on the removed sections.
     """
     options = options or HoldoutOptions()
-    check_questions(asked, answered=True)
+    check_questions(questions, answered=True)
     gone = set(removed)
-    parts: list[Part] = ["held-out" if q.section in gone else "tuned-on" for q in asked]
+    parts: list[Part] = ["held-out" if q.section in gone else "tuned-on" for q in questions]
     if "held-out" not in parts:
         raise InputError("remove: no question is on the removed sections; add some, or remove others")
     # Wrong answers that the full model and the retrained one have both learned.
-    wrong = alternatives(asked, parts, options.candidates, options.seed, "tuned-on" if "tuned-on" in parts else None)
+    wrong = alternatives(
+        questions, parts, options.candidates, options.seed, "tuned-on" if "tuned-on" in parts else None
+    )
     sides: tuple[tuple[str, ModelPair, Side], ...] = (
         ("base", full, "base"), ("full", full, "tuned"), ("retrained", retrained, "tuned"),
     )  # fmt: skip
     models = {}
     for name, pair, side in sides:
-        replies = answer_all(pair, asked, options.answers, out=out, sides=(side,), progress=progress)[side]
+        replies = answer_all(pair, questions, options.answers, out=out, sides=(side,), progress=progress)[side]
         model = pair.base if side == "base" else pair.tuned
-        models[name] = measure(model, replies, asked, wrong, (), options, context=pair.context, progress=progress)
-    return removal_of(asked, parts, models, tuple(removed), options)
+        models[name] = measure(model, replies, questions, wrong, (), options, context=pair.context, progress=progress)
+    return removal_of(questions, parts, models, tuple(removed), options)
 
 
 def with_twins(sections: Sequence[Section], removed: Iterable[str]) -> tuple[str, ...]:
@@ -117,44 +119,46 @@ def with_twins(sections: Sequence[Section], removed: Iterable[str]) -> tuple[str
 
 
 def removal_of(
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     parts: Sequence[Part],
     models: Mapping[str, ModelScores],
     removed: Sequence[str],
     options: HoldoutOptions,
 ) -> Removal:
     """The comparison of what was measured; pure. ``parts``: held-out stands for removed, the others for retained."""
-    groups = np.unique([q.fact or q.section or f"question {i}" for i, q in enumerate(asked)], return_inverse=True)[1]
+    groups = np.unique([q.fact or q.section or f"question {i}" for i, q in enumerate(questions)], return_inverse=True)[
+        1
+    ]
     out = np.array([part == "held-out" for part in parts])
-    values = {name: values_of(asked, measured) for name, measured in models.items()}
+    values = {name: values_of(questions, measured) for name, measured in models.items()}
     rows: list[HoldoutRow] = []
     quantities: list[HoldoutQuantity] = []
     for name, measured in models.items():
-        rows += rows_of(asked, parts, groups, measured, values[name], name)
+        rows += rows_of(questions, parts, groups, measured, values[name], name)
         for measure_name in (*MEASURES, "truth_ratio"):
             for part, chosen in (("removed", out), ("retained", ~out)):
                 side: Any = name
                 column = values[name][measure_name]
                 quantities += part_quantity(measure_name, part, "all", side, column, chosen, groups, options)
-    found = Removal(
-        tuple(removed), tuple(rows), tuple(q.id for q, gone in zip(asked, out, strict=True) if gone),
+    removal = Removal(
+        tuple(removed), tuple(rows), tuple(q.id for q, gone in zip(questions, out, strict=True) if gone),
         tuple(quantities), (),
     )  # fmt: skip
-    reference = found.truth_ratios("retrained")
+    reference = removal.truth_ratios("retrained")
     quality = []
     for name in models:
-        mine = found.truth_ratios(name)
-        if name != "retrained" and len(mine) and len(reference):
-            test = stats.ks_2samp(mine, reference)
+        own = removal.truth_ratios(name)
+        if name != "retrained" and len(own) and len(reference):
+            test = stats.ks_2samp(own, reference)
             quality.append(ForgetQuality(name, float(test.statistic), float(test.pvalue)))
-    return replace(found, quality=tuple(quality))
+    return replace(removal, quality=tuple(quality))
 
 
 def removal_by_retraining(
     adapter: Path | None,
     corpus: Corpus,
-    asked: Sequence[Question],
-    found: Split,
+    questions: Sequence[Question],
+    split: Split,
     removed: Iterable[str],
     out: Path,
     *,
@@ -169,7 +173,7 @@ def removal_by_retraining(
     """
     if adapter is None:
         raise InputError("remove: the tuned model is no adapter of attrib tune, so it cannot be made again; use one")
-    known = [question for question, part in zip(asked, found.parts, strict=True) if part == "tuned-on"]
+    known = [question for question, part in zip(questions, split.parts, strict=True) if part == "tuned-on"]
     full = load(adapter)
     folder, gone = retrain_without(
         full.base.name, adapter, corpus, sorted(removed), out, device=device, progress=progress

@@ -31,8 +31,8 @@ from attrib.training.tune import tune
 def hold_out(
     base: str,
     corpus: Corpus,
-    asked: Sequence[Question],
-    found: Split,
+    questions: Sequence[Question],
+    split: Split,
     out: Path,
     *,
     tuning: TuneOptions,
@@ -45,50 +45,52 @@ def hold_out(
 
     If interrupted, the same call resumes. Raises what ``tune`` raises.
     """
-    kept = set(found.kept)
-    items = corpus_items([s for s in corpus.sections if s.id in kept], learned(asked, found.parts))
+    kept = set(split.kept)
+    items = corpus_items([s for s in corpus.sections if s.id in kept], learned(questions, split.parts))
     adapter = tune(base, items, out / "adapter", options=tuning, device=device, dtype=dtype, progress=progress)
     pair = ModelPair.load(base, adapter, device=device, dtype=dtype)
-    return assess_holdout(pair, corpus, asked, found, options, out=out, progress=progress)
+    return assess_holdout(pair, corpus, questions, split, options, out=out, progress=progress)
 
 
 def assess_holdout(
     pair: ModelPair,
     corpus: Corpus | None,
-    asked: Sequence[Question],
-    found: Split,
+    questions: Sequence[Question],
+    split: Split,
     options: HoldoutOptions | None = None,
     *,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> HoldoutReport:
-    """Ask both models everything and compare the parts of ``found``; answers are kept in ``out``.
+    """Ask both models everything and compare the parts of ``split``; answers are kept in ``out``.
 
     Raises InputError for questions without an answer, and for prompts and answers that cannot be read.
     """
     options = options or HoldoutOptions()
-    check_questions(asked, answered=True)
-    wrong = alternatives(asked, found.parts, options.candidates, options.seed)
+    check_questions(questions, answered=True)
+    wrong = alternatives(questions, split.parts, options.candidates, options.seed)
     sections = tuple(
         section
-        for section in chosen_sections(corpus.sections if corpus is not None else (), found, options)
+        for section in chosen_sections(corpus.sections if corpus is not None else (), split, options)
         # A single token has nothing before it to be predicted from.
         if encode_text(pair.tokenizer, section.full_text, pair.context).answer_ids
     )
-    replies = answer_all(pair, asked, options.answers, out=out, progress=progress)
+    replies = answer_all(pair, questions, options.answers, out=out, progress=progress)
     if out is not None:
-        write_answers(asked, replies, out / "answers.jsonl")
+        write_answers(questions, replies, out / "answers.jsonl")
     models: tuple[tuple[Side, Model], ...] = (("base", pair.base), ("tuned", pair.tuned))
     base, tuned = (
-        measure(model, replies[side], asked, wrong, sections, options, context=pair.context, progress=progress)
+        measure(model, replies[side], questions, wrong, sections, options, context=pair.context, progress=progress)
         for side, model in models
     )
     return compare(
-        asked,
-        found,
+        questions,
+        split,
         base,
         tuned,
         sections,
         options,
-        provenance(pair, asked, options, options.seed, documents_sha256=corpus.sha256 if corpus is not None else None),
+        provenance(
+            pair, questions, options, options.seed, documents_sha256=corpus.sha256 if corpus is not None else None
+        ),
     )
