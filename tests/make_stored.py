@@ -82,7 +82,7 @@ def make_faithfulness(seed: int = 0) -> FaithfulnessReport:
                 rows.append(FaithfulnessRow(method, side, metric, gain, *ends, gain, *ends, 24))
     prompt = {"perturbation": {"ablate": "delete"}, "target": "logprob"}
     provenance: dict[str, object] = {
-        "base": PAIR["base"]["sha256"], "tuned": PAIR["tuned"]["sha256"], "versions": VERSIONS,
+        **PAIR, "versions": VERSIONS,
         "options": {"prompt": prompt, "random_orders": 10, "seed": seed},
     }  # fmt: skip
     return FaithfulnessReport(tuple(rows), {"leave_one_out": 0.5, "attention": 0.1}, provenance)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attrib.assess import dots
+from attrib.assess.answering import SIDES
 from attrib.assess.dots import BASE, TUNED, Band, Dot, Look, Mark, Panel, PanelGroup, RowName, Rule
-from attrib.assess.faithfulness.run import CONTROLS, ENOUGH, METRICS, RANDOM, SIDES, FaithfulnessReport, FaithfulnessRow
+from attrib.assess.faithfulness.run import CONTROLS, ENOUGH, METRICS, RANDOM, FaithfulnessReport, FaithfulnessRow
 from attrib.render.figures import SIDES as SIDE_COLOURS
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from attrib.assess.answering import SIDES, provenance
 from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.assess.questions import Question, check_questions
 from attrib.assess.stored import Report
@@ -47,7 +48,6 @@ FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of the question's words that are removed, or kept, for comprehensiveness and sufficiency."""
 RANDOM, RARE = "random order", "rare words first"
 CONTROLS = (RANDOM, RARE)
-SIDES = ("base", "tuned")
 ENOUGH = 5
 """Questions from which a bootstrap interval means something."""
 METRICS = {
@@ -91,7 +91,7 @@ class FaithfulnessReport(Report):
     """The whole assessment."""
 
     NAME: ClassVar = "faithfulness"
-    SCHEMA: ClassVar = 2
+    SCHEMA: ClassVar = 3
     rows: tuple[FaithfulnessRow, ...]
     seconds: dict[str, float]
     """CPU seconds a question and model, by method: the method alone, its tests left out."""
@@ -146,25 +146,31 @@ def assess_faithfulness(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> FaithfulnessReport:
-    """Every method on every question under both models; ``corpus`` tells rare words (without it: long words first).
+    """Assess every method on every question under both models; without ``corpus`` the rare words are the long ones.
 
-    With ``out`` each question is kept in ``out/questions`` when done and not computed again. Raises InputError for an
+    With ``out`` each finished question is kept in ``out/questions`` and reused. Raises InputError for an
     unknown method or no question.
     """
     options = options or FaithfulnessOptions()
     options = replace(options, methods=methods_of(options))
     check_assessment(questions, options, out)
-    key = _key(pair, corpus, options)
-    store = records_in(out / "questions" if out is not None else None, key, QuestionCurves, "curves", 1)
-    found = []
-    for number, asked in enumerate(questions):
+    named = replace(options, prompt=replace(options.prompt, target=name_of(options.prompt.target)))
+    folder = out / "questions" if out is not None else None
+    store = records_in(folder, _key(pair, corpus, named), QuestionCurves, "curves", 1)
+    curves = []
+    for number, question in enumerate(questions):
         if progress is not None:
             progress("questions", number, len(questions))
-        compute = partial(_question, pair, asked, corpus, options)
-        found.append(store.get_or_make([asked.question, asked.answer], compute))
+        compute = partial(_question, pair, question, corpus, options)
+        curves.append(store.get_or_make([question.question, question.answer], compute))
     if progress is not None:
         progress("questions", len(questions), len(questions))
-    return _report(found, options, key)
+    documents = corpus.sha256 if corpus is not None else None
+    made_from = provenance(
+        pair, questions, named, options.seed, questions=len(questions), documents_sha256=documents,
+        tokenizer_sha256=pair.tokenizer_sha256,
+    )  # fmt: skip
+    return _report(curves, options, made_from)
 
 
 def methods_of(options: FaithfulnessOptions) -> tuple[str, ...]:
@@ -189,19 +195,21 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
     check_questions(questions)
 
 
-def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: FaithfulnessOptions) -> QuestionCurves:
-    prompt_ids = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
+def _question(
+    pair: ModelPair, question: Question, corpus: Corpus | None, options: FaithfulnessOptions
+) -> QuestionCurves:
+    prompt_ids = encode_prompt(pair.tokenizer, question.question, context=pair.context)
     answer_ids = (
-        encode_answer(pair.tokenizer, asked.question, prompt_ids, asked.answer)
-        if asked.answer is not None
+        encode_answer(pair.tokenizer, question.question, prompt_ids, question.answer)
+        if question.answer is not None
         else generate(pair.tuned, prompt_ids, max_new_tokens=options.max_new_tokens)
     )
     if not answer_ids:
-        raise InputError(f"question {asked.question[:40]!r}: the tuned model says nothing; give an answer")
-    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=asked.question)
+        raise InputError(f"question {question.question[:40]!r}: the tuned model says nothing; give an answer")
+    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=question.question)
     words = question_units(encoded.prompt_tokens, encoded.question, "word")
     if not words:
-        raise InputError(f"question {asked.question[:40]!r}: it has no words to take away; ask one with words")
+        raise InputError(f"question {question.question[:40]!r}: it has no words to take away; ask one with words")
     sides: dict[str, dict[str, Curves]] = {}
     for tuned, side in enumerate(SIDES):
         # Losses are those of the log-prob, whatever the methods explain.
@@ -209,7 +217,7 @@ def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: 
         job = make_job(pair, encoded, (tuple(range(len(answer_ids))),), tested, tuned=bool(tuned))
         losses = _Losses(job, words)
         scores, seconds = _scores(pair, encoded, words, options, bool(tuned))
-        rng = np.random.default_rng([options.seed, tuned, *asked.question.encode()])
+        rng = np.random.default_rng([options.seed, tuned, *question.question.encode()])
         orders = {name: [_order(values)] for name, values in scores.items()}
         orders[RANDOM] = [rng.permutation(len(words)) for _ in range(options.random_orders)]
         orders[RARE] = [_order(_rarity(encoded, words, corpus))]
@@ -223,7 +231,7 @@ def _question(pair: ModelPair, asked: Question, corpus: Corpus | None, options: 
             )
             for name in orders
         }
-    return QuestionCurves(asked.question, encoded.answer, asked.kind, len(words), sides)
+    return QuestionCurves(question.question, encoded.answer, question.kind, len(words), sides)
 
 
 def _scores(
@@ -234,9 +242,9 @@ def _scores(
     prompt = replace(options.prompt, seed=options.seed, memory_gb=options.memory_gb)
     for name in methods_of(options):
         start = time.process_time()
-        found = attribute_model(pair, encoded, (name,), prompt, tuned=tuned)[name]
+        attribution = attribute_model(pair, encoded, (name,), prompt, tuned=tuned)[name]
         seconds[name] = time.process_time() - start
-        scores[name] = by_word(found, words)
+        scores[name] = by_word(attribution, words)
     return scores, seconds
 
 
@@ -344,12 +352,12 @@ def measure(curves: Curves) -> dict[str, float]:
 
 
 def _report(
-    found: Sequence[QuestionCurves], options: FaithfulnessOptions, key: dict[str, object]
+    curves: Sequence[QuestionCurves], options: FaithfulnessOptions, provenance: dict[str, object]
 ) -> FaithfulnessReport:
     names = (*methods_of(options), *CONTROLS)
     rows = []
     for side in SIDES:
-        measured = {name: [measure(one.sides[side][name]) for one in found] for name in names}
+        measured = {name: [measure(question.sides[side][name]) for question in curves] for name in names}
         for metric in METRICS:
             sign = 1 if better_high(metric) else -1
             chance = np.array([m[metric] for m in measured[RANDOM]])
@@ -360,30 +368,21 @@ def _report(
                 over_low, over_high = bootstrap_interval(over, options.resamples, options.seed)
                 rows.append(
                     FaithfulnessRow(
-                        name,
-                        side,
-                        metric,
-                        float(values.mean()),
-                        low,
-                        high,
-                        float(over.mean()),
-                        over_low,
-                        over_high,
-                        len(values),
+                        name, side, metric, float(values.mean()), low, high,
+                        float(over.mean()), over_low, over_high, len(values),
                     )
-                )
+                )  # fmt: skip
     seconds = {
-        name: float(np.mean([one.sides[side][name].seconds for one in found for side in SIDES])) for name in names
+        name: float(np.mean([question.sides[side][name].seconds for question in curves for side in SIDES]))
+        for name in names
     }
-    return FaithfulnessReport(tuple(rows), seconds, {**key, "questions": len(found)})
+    return FaithfulnessReport(tuple(rows), seconds, provenance)
 
 
 def _key(pair: ModelPair, corpus: Corpus | None, options: FaithfulnessOptions) -> dict[str, object]:
     """Key of a stored question: everything it depends on."""
-    plain = asdict(options)
-    plain["prompt"]["target"] = name_of(options.prompt.target)
     return {
         "base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint, "tokenizer": pair.tokenizer_sha256,
         "documents": corpus.sha256 if corpus is not None else None, "device": pair.device, "dtype": pair.dtype,
-        "options": plain, "versions": versions(),
+        "options": asdict(options), "versions": versions(),
     }  # fmt: skip

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
+from attrib.assess.answering import SIDES
 from attrib.assess.faithfulness.draw import _row, faithfulness_caption, faithfulness_figure, ordered
-from attrib.assess.faithfulness.run import CONTROLS, SIDES, FaithfulnessReport, FaithfulnessRow
+from attrib.assess.faithfulness.run import CONTROLS, FaithfulnessReport, FaithfulnessRow
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
 from attrib.render.tables import flat, interval, write_files

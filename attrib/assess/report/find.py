@@ -158,9 +158,7 @@ def _pair(provenance: Mapping[str, Any]) -> tuple[ModelName, ModelName] | None:
 
 
 def _model(value: object) -> ModelName | None:
-    """A model as provenance has it: its name and digest, or its digest alone."""
-    if isinstance(value, str):
-        return ModelName("", value)
+    """A model as provenance has it: its name and digest."""
     if not isinstance(value, Mapping):
         return None
     name, sha256 = value.get("name"), value.get("sha256")

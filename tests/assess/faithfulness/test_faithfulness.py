@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from attrib.assess.answering import SIDES
 from attrib.assess.faithfulness import run as faithfulness
 from attrib.assess.faithfulness import tell as assessments_tell
 from attrib.assess.faithfulness.options import FaithfulnessOptions
@@ -19,7 +20,6 @@ from attrib.assess.faithfulness.run import (
     METRICS,
     RANDOM,
     RARE,
-    SIDES,
     Curves,
     FaithfulnessReport,
     assess_faithfulness,

@@ -22,7 +22,7 @@ from attrib.assess.attribution.tell import judged
 from attrib.assess.benchmark.run import BenchmarkReport
 from attrib.assess.holdout.comparing import FEW
 from attrib.assess.holdout.tell import chapter as holdout_chapter
-from attrib.assess.report.find import NAMES, find
+from attrib.assess.report.find import KINDS, NAMES, find
 from attrib.assess.report.pages import Page, PageSection, html, markdown
 from attrib.assess.report.report import write_report
 from attrib.assess.stored import plain_name, report_bytes
@@ -486,8 +486,7 @@ def test_two_files_of_one_assessment_are_refused_by_name(copy: Path) -> None:
 @pytest.mark.parametrize("name", ["attribution", "faithfulness"])
 def test_assessments_of_two_pairs_are_refused_by_name(copy: Path, name: str, side: str) -> None:
     def other(content: Any) -> None:
-        known = content["provenance"][side]
-        content["provenance"][side] = "0" * 64 if isinstance(known, str) else {**known, "sha256": "0" * 64}
+        content["provenance"][side]["sha256"] = "0" * 64
 
     change(copy / name / f"{name}.json", other)
     with pytest.raises(InputError, match=f"its {side} model") as caught:
@@ -522,7 +521,7 @@ def test_another_schema_or_name_is_refused(copy: Path, name: str) -> None:
     file = copy / name / f"{name}.json"
     again = f"make it again with attrib assess {name}"
     change(file, lambda c: c.update(schema=1))
-    with pytest.raises(RecordError, match=f"written with schema 1, this attrib reads 2; {again}"):
+    with pytest.raises(RecordError, match=f"written with schema 1, this attrib reads {KINDS[name].SCHEMA}; {again}"):
         find([copy])
     change(file, lambda c: c.update(schema=2, attrib="other"))
     with pytest.raises(RecordError, match=f"a record named 'other', not '{name}'; {again}"):
