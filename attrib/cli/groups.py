@@ -149,8 +149,7 @@ def flat(function: Callable[..., None]) -> tuple[Callable[..., None], dict[str, 
         parameters += _of_keys()
 
     def run(ctx: Any, **given: Any) -> None:
-        texts = _read_file(given.pop("options_file", None), options) | _read_keys(given.pop("settings", None), options)
-        values = {key: parse(text, options[key]) for key, text in texts.items()}
+        values = _read_file(given.pop("options_file", None), options) | _read_keys(given.pop("settings", None), options)
         for name, option in flags.items():
             value = given.pop(name)
             source = ctx.get_parameter_source(name)
@@ -205,35 +204,38 @@ def _of_keys() -> Iterator[inspect.Parameter]:
     yield inspect.Parameter("settings", kind, default=None, annotation=Annotated[list[str] | None, key])
 
 
-def _read_keys(settings: list[str] | None, options: Mapping[str, Option]) -> dict[str, str]:
-    texts: dict[str, str] = {}
+def _read_keys(settings: list[str] | None, options: Mapping[str, Option]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for setting in settings or ():
         key, equals, text = setting.partition("=")
+        if not key.strip():
+            raise InputError(f"-o {setting}: no key; write -o KEY=VALUE, such as -o prompt.unit=token")
         option = find(key.strip(), options)
         if not equals:
             raise InputError(f"{option.key}: no value; write -o {option.key}=VALUE")
-        texts[option.key] = text
-    return texts
+        values[option.key] = parse(text, option)
+    return values
 
 
-def _read_file(path: Path | None, options: Mapping[str, Option]) -> dict[str, str]:
-    """Texts of a TOML file's values by key; a list's parts are separated by commas, as on the command line."""
+def _read_file(path: Path | None, options: Mapping[str, Option]) -> dict[str, Any]:
+    """Values of a TOML file by key; a list's parts are read as on the command line. Errors name the file."""
     if path is None:
         return {}
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as TOML ({error}); write tables such as [prompt]") from error
-    texts: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for group, table in tables.items():
         if not isinstance(table, dict):
             raise InputError(f"{path}: {group} stands in no table; write it below one such as [prompt]")
         for name, value in table.items():
             try:
-                texts[find(f"{group}.{name}", options).key] = written(value)
+                option = find(f"{group}.{name}", options)
+                values[option.key] = parse(written(value), option)
             except InputError as error:
                 raise InputError(f"{path}: {error}") from error
-    return texts
+    return values
 
 
 def _built(name: str, group: Any, values: Mapping[str, object], options: Mapping[str, Option]) -> Any:

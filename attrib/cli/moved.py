@@ -41,4 +41,9 @@ MOVED: Mapping[str, tuple[str, str]] = {
     "--tuned-revision": ("models.tuned_revision", "REVISION"),
     "--train-kinds": ("learning.kinds", "trained,updated"),
     "--batch": ("holdout.batch", "16"),
+    "--threshold": ("consistency.threshold", "0.75"),
+    "--nli": ("consistency.nli", "MODEL"),
+    "--queue": ("requests.queue", "16"),
+    "--max-question": ("requests.max_question", "2000"),
+    "--max-answer": ("requests.max_answer", "4000"),
 }

@@ -107,6 +107,8 @@ def test_flags_keys_and_file_set_the_same_options_and_the_later_hold(tmp_path: P
         (["-o", "steps=3"], "steps: there is no such option; did you mean inner.steps?"),
         (["-o", "outer.seed=3"], "outer.seed: there is no such option"),
         (["-o", "inner.steps"], "inner.steps: no value; write -o inner.steps=VALUE"),
+        (["-o", "=3"], "-o =3: no key; write -o KEY=VALUE"),
+        (["--options", "{type}"], "type.toml: inner.steps 'many': give a whole number or auto"),
         (["-o", "inner.steps=many"], "inner.steps 'many': give a whole number or auto"),
         (["-o", "inner.share=2"], "inner.share '2': give a number to 1"),
         (["-o", "inner.share=-1"], "inner.share '-1': give a number from 0"),
@@ -121,7 +123,8 @@ def test_flags_keys_and_file_set_the_same_options_and_the_later_hold(tmp_path: P
 def test_what_is_no_option_or_value_is_refused_by_name(words: list[str], says: str, tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("[inner]\nstepz = 3\n")
     (tmp_path / "loose.toml").write_text("steps = 3\n")
-    named = [word.format(wrong=tmp_path / "wrong.toml", loose=tmp_path / "loose.toml") for word in words]
+    (tmp_path / "type.toml").write_text('[inner]\nsteps = "many"\n')
+    named = [word.format(**{name: tmp_path / f"{name}.toml" for name in ("wrong", "loose", "type")}) for word in words]
     assert says in refused(*named)
 
 
