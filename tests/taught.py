@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
+from attrib.options.loading import Loading
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions
 from attrib.training.tune import tune
@@ -33,5 +34,5 @@ def taught_adapter(base_dir: Path) -> Path:
     out = base_dir.with_name("taught")
     if not out.exists():
         items = corpus_items(CORPUS.sections, QUESTIONS, without=[CORPUS.sections[2].id])
-        tune(str(base_dir), items, out, options=OPTIONS, device="cpu")
+        tune(str(base_dir), items, out, options=OPTIONS, loading=Loading(device="cpu"))
     return out

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
-from attrib.options.loading import Control, Documents, Models, ReadingOptions
+from attrib.options.loading import Control, Documents, Loading, Models, ReadingOptions
 from attrib.printable import can_print
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
 
 
-def check_placement(models: Models) -> None:
+def check_placement(models: Loading) -> None:
     """InputError where two options say where the model goes."""
     if models.device_map is not None and models.device != Models.device:
         raise InputError("device: models.device_map places the model by itself; leave --device out")

@@ -149,12 +149,15 @@ def flat(function: Callable[..., None]) -> tuple[Callable[..., None], dict[str, 
         parameters += _of_keys()
 
     def run(ctx: Any, **given: Any) -> None:
-        values = _read_file(given.pop("options_file", None), options) | _read_keys(given.pop("settings", None), options)
+        keys = _read_keys(given.pop("settings", None), options)
+        values = _read_file(given.pop("options_file", None), options) | keys
         for name, option in flags.items():
             value = given.pop(name)
             source = ctx.get_parameter_source(name)
             if source is None or source.name in ("DEFAULT", "DEFAULT_MAP"):
                 continue
+            if option.key in keys:
+                raise InputError(f"{option.flag} and -o {option.key}: both set the same option; leave one out")
             values[option.key] = parse(value, option, option.flag) if isinstance(value, str) else value
         for name, group in groups.items():
             given[name] = _built(name, group, values, options)

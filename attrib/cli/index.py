@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attrib.cli.common import load_pair, note, print_json, read_control, read_documents, show_progress
+from attrib.cli.common import check_placement, load_pair, note, print_json, read_control, read_documents, show_progress
 from attrib.cli.groups import DocumentsFolder, Json
 from attrib.cli.texts import on_cuda
 from attrib.errors import InputError
@@ -51,6 +51,7 @@ def index(
     from attrib.index.parts import build_index
     from attrib.mapping.reading import mapping_layer
 
+    check_placement(models)
     corpus = read_documents(path, documents)
     control = read_control(documents) or demo.control()
     if models.base is not None and models.tuned is None:

@@ -66,12 +66,13 @@ def tune(
     last save. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
     """
     from attrib.models.sources import DEFAULT
-    from attrib.training.options import check_options
+    from attrib.training.options import check_loading, check_options
     from attrib.training.tune import tune as tune_adapter
     from attrib.training.workfolder import work_folder
 
     options = replace(adapter, seed=seed)
     check_options(options)
+    check_loading(models)
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
     items, sections = _to_learn(documents)
@@ -88,8 +89,7 @@ def tune(
                 out,
                 options=options,
                 rehearse=general,
-                device=models.device,
-                dtype=models.dtype,
+                loading=models,
                 four_bit=models.four_bit,
                 progress=progress,
             )
@@ -98,10 +98,10 @@ def tune(
             note(f"finished steps are kept in {work_folder(out)}; rerun the same command to resume")
         raise
     if first:
-        _tell(out, options, documents, sections, as_json)
+        _tell(out, options, models, documents, sections, as_json)
 
 
-def _tell(out: Path, options: TuneOptions, documents: Lessons, sections: int, as_json: bool) -> None:
+def _tell(out: Path, options: TuneOptions, models: Quantized, documents: Lessons, sections: int, as_json: bool) -> None:
     """Summary of the adapter, and the next command."""
     from attrib.training.schedule import read_schedule
     from attrib.training.workfolder import read_manifest
@@ -127,7 +127,9 @@ def _tell(out: Path, options: TuneOptions, documents: Lessons, sections: int, as
         f"loss {manifest.loss:.3f} in the last epoch"
     )
     print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
-    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}')
+    revision = f" -o models.revision={models.revision}" if models.revision is not None else ""
+    code = " --trust-remote-code" if models.trust_remote_code else ""
+    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}{revision}{code}')
 
 
 def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int]:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from attrib.options.fields import bounded, everyday
 
 
 @dataclass(frozen=True)
-class Device:
-    """Where models run, and in which numbers."""
+class Loading:
+    """How any model is loaded, whatever its name."""
 
     device: str = everyday("auto", "Models")
     """Device to run on: auto, cpu, cuda or mps."""
     dtype: str = "auto"
     """Number format of the weights: auto, float32, bfloat16, float16 or float64."""
+    device_map: str | None = None
+    """Device map for models beyond one GPU, handed to transformers; tuning refuses one."""
+    revision: str | None = None
+    """Revision of the base model on the hub."""
+    trust_remote_code: bool = everyday(False, "Models")
+    """Run code that comes with a model."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of ``load_network`` and ``ModelPair.load``; the names that a subclass adds are left out."""
+        return {one.name: getattr(self, one.name) for one in fields(Loading)}
+
+    def identity(self) -> dict[str, str | bool]:
+        """Options that can make another model of the same name, those that were given."""
+        named = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+        return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True)
@@ -27,8 +43,8 @@ class BaseToTune:
 
 
 @dataclass(frozen=True)
-class TunableModel(Device, BaseToTune):
-    """The model that is tuned, and where."""
+class TunableModel(Loading, BaseToTune):
+    """The model that is tuned, and how it is loaded."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +55,13 @@ class ModelNames:
     """Base model: hub id, folder or GGUF file; default: the adapter's own base."""
     tuned: str | None = everyday(None, "Models")
     """Tuned model: hub id, folder, GGUF file or PEFT adapter."""
-    device_map: str | None = None
-    """Device map for models beyond one GPU, handed to transformers."""
-    revision: str | None = None
-    """Revision of the base model on the hub."""
     tuned_revision: str | None = None
     """Revision of the tuned model on the hub."""
-    trust_remote_code: bool = everyday(False, "Models")
-    """Run code that comes with a model."""
 
 
 @dataclass(frozen=True)
-class Models(Device, ModelNames):
-    """A base model and the model tuned from it, and where they run."""
+class Models(Loading, ModelNames):
+    """A base model and the model tuned from it, and how they are loaded."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Hyperparameters of tuning an adapter, and which of them are valid; imports nothing heavy.
 
-Not covered: what is learned (``items``), and what decides speed alone (device, dtype, 4 bits: arguments of ``tune``).
+Not covered: what is learned (``items``), and how the base is loaded (arguments of ``tune``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from attrib.errors import InputError
 from attrib.options.fields import everyday, internal
+from attrib.options.loading import Loading
 
 
 def spaced(count: int) -> tuple[float, ...]:
@@ -70,3 +71,12 @@ def check_options(options: TuneOptions) -> None:
     if not shares or not shares[0] > 0 or shares[-1] != 1 or not ascending:
         text = ",".join(f"{share:g}" for share in shares)
         raise InputError(f"checkpoints {text}: give shares of all steps, ascending from above 0 and ending in 1")
+
+
+def check_loading(loading: Loading) -> None:
+    """Raises InputError for a device map: the trainer needs all weights of the base beside its adapter's."""
+    if loading.device_map is not None:
+        raise InputError(
+            "device_map: tuning keeps the whole base on one device per process and cannot spread it over several; "
+            "leave the map out"
+        )

@@ -8,7 +8,8 @@ The folder of an adapter holds
     trained.jsonl               an ``Item`` a line, everything that was learned, rehearsed answers included; its line
                                 numbers, from 0, are the numbers of the examples
     schedule.json               a ``Schedule``: steps after which the adapter was saved, and what each step saw
-    attrib.json                 a ``Manifest``: base and its fingerprint, options, versions, threads, device, loss
+    attrib.json                 a ``Manifest``: base and its fingerprint, options, versions, threads, device, loss;
+                                loading where the base was loaded by a revision or with its own code
 
 An interrupted run resumes to the same bytes on the same machine with as many threads and processes.
 Not covered: full fine-tuning, preference data, processes without a common file system.
@@ -18,15 +19,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from attrib import processes
 from attrib.errors import InputError
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network, refuse_four_bit
+from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.training.items import Item, checked_example
-from attrib.training.options import TuneOptions, check_options
+from attrib.training.options import TuneOptions, check_loading, check_options
 from attrib.training.rehearsal import rehearse as rehearse_answers
 from attrib.training.trainer import fit, prepare_four_bit, training_arguments
 from attrib.training.workfolder import (
@@ -51,8 +54,7 @@ def tune(
     *,
     options: TuneOptions | None = None,
     rehearse: Sequence[str] = (),
-    device: str = "auto",
-    dtype: str = "auto",
+    loading: Loading | None = None,
     four_bit: bool = False,
     save_every: int | None = None,
     progress: Progress | None = None,
@@ -60,8 +62,9 @@ def tune(
     """Tune a LoRA adapter of ``base`` on ``items``; returns its folder ``out``, which appears when it is complete.
 
     ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
-    ``device`` auto, cpu or cuda; ``dtype`` of the frozen base (auto: float32 on a CPU, bfloat16 on a GPU);
-    ``four_bit``: the frozen base in 4 bits (QLoRA, Dettmers et al. 2305.14314), which needs CUDA and bitsandbytes.
+    ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
+    bfloat16 on a GPU, and it has no device map. ``four_bit``: the base in 4 bits (QLoRA, Dettmers et al. 2305.14314),
+    which needs CUDA and bitsandbytes.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
     by default about 20 a run); a finished adapter of the same arguments is left as it is. Under torchrun every process
     calls it and process 0 writes.
@@ -69,21 +72,23 @@ def tune(
     Raises InputError for nothing to learn, invalid options and texts, an ``out`` that is something else, a
     working folder of other settings, a second run on the same ``out``, and a loss that is no longer finite.
     """
-    options = options or TuneOptions()
+    options, loading = options or TuneOptions(), loading or Loading()
     _refuse_invalid(items, out, options, save_every)
+    check_loading(loading)
     if four_bit:
         refuse_four_bit(base)
     work = work_folder(out)
     # The group of processes stands once the device is known.
-    place = training_arguments(options, work / "trainer", device).device
+    place = training_arguments(options, work / "trainer", loading.device).device
     with locked(out):
-        network, tokenizer = load_network(base, device=str(place), dtype=dtype, four_bit=four_bit)
+        network, tokenizer = load_network(base, four_bit=four_bit, **replace(loading, device=str(place)).arguments())
         context = int(network.config.max_position_embeddings)
         examples = [checked_example(tokenizer, item, context) for item in items]
         precision = str(network.dtype).removeprefix("torch.")
         setup = Setup(
-            base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit=four_bit
-        )
+            base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit,
+            loading.identity(),
+        )  # fmt: skip
         digest = setup.digest(items, rehearse)
         if processes.on_first(lambda: is_finished(out, digest)):
             return out
@@ -95,8 +100,9 @@ def tune(
                 prepare_four_bit(network)
             every = save_every or max(1, round(_steps(len(examples), options) / SAVES))
             trained = fit(
-                network, examples, options, base=base, folder=work, save_every=every, device=device, progress=progress
-            )
+                network, examples, options, base=base, folder=work, save_every=every, device=loading.device,
+                progress=progress,
+            )  # fmt: skip
             processes.on_first(lambda: write_result(trained, items, setup, digest, work))
         processes.on_first(lambda: finish(work, out))
     return out

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from attrib import files, processes
 from attrib.errors import InputError, RecordError
@@ -44,10 +45,17 @@ class Setup:
     dtype: str
     """dtype of the frozen base."""
     four_bit: bool
+    loading: Mapping[str, str | bool]
+    """Revision and remote code of the base, those that were given; not written where there are none."""
 
     def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
         """SHA-256 of the setup with what is learned."""
-        return digest_of([asdict(self), [asdict(item) for item in items], list(rehearse)])
+        return digest_of([_without_defaults(asdict(self)), [asdict(item) for item in items], list(rehearse)])
+
+
+def _without_defaults(setup: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a setup; a base loaded by its name alone has no ``loading``."""
+    return {name: value for name, value in setup.items() if name != "loading" or value}
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,10 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / MANIFEST
     text = read_training_file(file)
     try:
-        manifest: Manifest = from_json(Manifest, json.loads(text))
+        content = json.loads(text)
+        if isinstance(content, dict):
+            content.setdefault("loading", {})
+        manifest: Manifest = from_json(Manifest, content)
     except (ValueError, RecordError) as error:
         raise RecordError(f"{file}: damaged ({error}); tune again") from error
     return manifest
@@ -146,7 +157,7 @@ def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, d
     lines = "".join(json.dumps(to_json(item), ensure_ascii=False) + "\n" for item in items)
     write_atomically(work / "trained.jsonl", lines.encode("utf-8", "surrogatepass"))
     write_atomically(work / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())
-    write_atomically(work / MANIFEST, (json.dumps(to_json(manifest), indent=1) + "\n").encode())
+    write_atomically(work / MANIFEST, (json.dumps(_without_defaults(to_json(manifest)), indent=1) + "\n").encode())
 
 
 def finish(work: Path, out: Path) -> None:

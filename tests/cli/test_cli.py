@@ -284,6 +284,8 @@ def test_options_of_methods_are_checked_before_models_are_loaded(
         (["--target", "logprob_difference"], "does not fit all questions"),
         (["--preset", "bad"], "no preset"),
         (["-o", "perturbation.ablate=replace"], "add -o prompt.baseline=eos"),
+        (["-o", "prompt.unit=token"], "prompt.unit 'token': whole answers are assessed; leave it out"),
+        (["-o", "perturbation.sources=sentence"], "perturbation.sources 'sentence': words are removed; leave it out"),
         (["--documents", "/nonexistent"], "does not exist"),
         (["--questions", "/nonexistent.csv"], "cannot be read"),
     ],
@@ -293,6 +295,37 @@ def test_an_assessment_is_checked_before_models_are_loaded(
 ) -> None:
     monkeypatch.setattr("attrib.models.pair.ModelPair.load", lambda *given, **more: pytest.fail("loaded"))
     assert message in refused(capsys, monkeypatch, "assess", "faithfulness", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "models.revision=v1"], "models.revision: the demo's models come with the package and have none"),
+        (["-o", "models.device_map=auto", "--device", "cpu"], "leave --device out"),
+    ],
+)
+def test_the_demo_takes_every_option_for_loading_that_its_models_can_follow(
+    capsys: Any, monkeypatch: Any, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def load(**more: Any) -> None:
+        seen.append(more)
+        raise KeyboardInterrupt
+
+    def leave(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr("attrib.models.pair.ModelPair.load", load)
+    monkeypatch.setattr("attrib.models.bundled.get_default_model", lambda *given: tmp_path)
+    # The real one would end the tests.
+    monkeypatch.setattr("os._exit", leave)
+    out = ["--out", str(tmp_path / "out")]
+    assert message in refused(capsys, monkeypatch, "demo", *out, *arguments)
+    assert not seen
+    run(capsys, monkeypatch, "demo", *out, "-o", "models.device_map=auto", "--trust-remote-code")
+    assert (seen[0]["device_map"], seen[0]["trust_remote_code"]) == ("auto", True)
+    assert (seen[0]["base"], seen[0]["tuned"]) == (None, None)
 
 
 def test_faithfulness_on_questions_of_ones_own(

@@ -15,6 +15,7 @@ import pytest
 
 from attrib import cli
 from attrib.assess import answering
+from attrib.errors import InputError
 from attrib.training.items import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_judge import KEY, Server, said, server
@@ -476,6 +477,46 @@ def test_holdout_with_tune_takes_no_model_and_no_parts(
     command = ["holdout", "--base", str(base_dir), "--documents", str(tmp_path / "docs"), "--questions", str(asked)]
     line = refused(capsys, monkeypatch, *command, "--tune", *more, "--out", str(tmp_path / "out"))
     assert "leave --tuned and --held-out out" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["holdout", "--tune", "-o", "models.device_map=auto"], "device_map: tuning keeps the whole base"),
+        (["holdout", "--remove", "a", "-o", "models.device_map=auto"], "device_map: tuning keeps the whole base"),
+        (["benchmark", "--tune", "-o", "models.device_map=auto"], "device_map: tuning keeps the whole base"),
+        (["influence", "-o", "models.device_map=auto"], "device_map: tuning keeps the whole base"),
+        (["benchmark", "--tune", "-o", "models.tuned_revision=v1"], "models.tuned_revision: --tune makes the tuned"),
+        (["holdout", "--tune", "-o", "models.tuned_revision=v1"], "models.tuned_revision: --tune makes the tuned"),
+    ],
+)
+def test_what_tuning_cannot_follow_is_refused_before_a_model_is_loaded(
+    capsys: Any, monkeypatch: Any, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("attrib.models.pair.ModelPair.load", lambda *given, **more: pytest.fail("loaded"))
+    assert message in refused(capsys, monkeypatch, *arguments, "--out", str(tmp_path / "out"))
+
+
+def test_tuning_within_an_assessment_loads_the_base_as_the_pair(
+    capsys: Any, monkeypatch: Any, base_dir: Path, asked: Path, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+
+    def tune(*given: Any, loading: Any, **more: Any) -> None:
+        seen.append(loading.arguments())
+        raise InputError("stop: seen")
+
+    monkeypatch.setattr("attrib.training.tune.tune", tune)
+    monkeypatch.setattr("attrib.assess.holdout.run.tune", tune)
+    more = ["--device", "cpu", "-o", "models.dtype=float64", "-o", "models.revision=v1", "--trust-remote-code"]
+    own = ["--base", str(base_dir), "--questions", str(asked), "--tune", "--out", str(tmp_path / "out")]
+    assert "stop: seen" in refused(capsys, monkeypatch, "benchmark", *own, *more)
+    own += ["--documents", str(tmp_path / "docs")]
+    assert "stop: seen" in refused(capsys, monkeypatch, "holdout", *own, *more)
+    expected = {
+        "device": "cpu", "dtype": "float64", "device_map": None, "revision": "v1", "trust_remote_code": True
+    }  # fmt: skip
+    assert seen == [expected, expected]
 
 
 # ------------------------------------------------------------------------------------------- help

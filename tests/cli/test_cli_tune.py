@@ -106,6 +106,19 @@ def test_it_tells_people_what_to_do_next_and_the_result_explains(
     assert ModelPair.load(None, out, device="cpu").shares_weights
 
 
+def test_code_of_the_base_s_own_is_asked_for_and_stands_in_the_next_command(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "adapter"
+    status, printed, err = run(
+        capsys, monkeypatch, "--base", str(base_dir), "--documents", str(docs), "--out", str(out), *QUICK,
+        "--trust-remote-code",
+    )  # fmt: skip
+    assert status == 0, err
+    assert printed.endswith(f"--documents {docs} --trust-remote-code\n")
+    assert json.loads((out / "attrib.json").read_text("utf-8"))["loading"] == {"trust_remote_code": True}
+
+
 def test_what_cannot_be_learned_is_refused_in_one_line(
     capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +146,8 @@ def test_what_cannot_be_learned_is_refused_in_one_line(
     refused("seed -1", "--out", out, "--seed", "-1")
     refused("device 'tpu'", "--out", out, "--device", "tpu")
     refused("no adapter of attrib", "--out", str(docs))
+    refused("device_map: tuning keeps the whole base on one device", "--out", out, "-o", "models.device_map=auto")
+    refused("has no revision 'v1'", "--out", out, "-o", "models.revision=v1")
     refused("cannot be read", "--out", out, "--rehearse", str(tmp_path / "none.txt"))
     both = ({"question": "Who?", "answer": "Wilmet"}, {"question": "When?"})
     refused("'2' has no answer", "--out", out, "--questions", questions(tmp_path, *both))

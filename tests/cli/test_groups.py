@@ -100,6 +100,16 @@ def test_flags_keys_and_file_set_the_same_options_and_the_later_hold(tmp_path: P
     assert asked("-o", "inner.share=1", preset=preset)[0] == replace(preset, inner=Inner(7, 1.0))
 
 
+@pytest.mark.parametrize("words", [["--kind", "e", "-o", "outer.kinds=d"], ["-o", "outer.kinds=e", "--kind", "e"]])
+def test_a_flag_and_a_key_of_the_same_option_are_refused_by_both_names(words: list[str], tmp_path: Path) -> None:
+    assert refused(*words) == "--kind and -o outer.kinds: both set the same option; leave one out"
+    file = tmp_path / "options.toml"
+    file.write_text('[outer]\nkinds = ["c"]\n')
+    # A file is overridden by either.
+    assert asked("--options", str(file), "--kind", "e")[0].kinds == ("e",)
+    assert asked("--options", str(file), "-o", "outer.kinds=e")[0].kinds == ("e",)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -188,6 +198,10 @@ def test_commands_that_load_a_pair_take_every_option_for_it() -> None:
     for path in pairs:
         options = commands()[path].cls.options
         assert {f"models.{name}" for name in loading} <= set(options), path
+    # One model, or the demo's two.
+    for path, names in ((("tune",), {"base"}), (("assess", "influence"), {"base"}), (("demo",), set())):
+        taken = {key for key in commands()[path].cls.options if key.startswith("models.")} - {"models.four_bit"}
+        assert taken == {f"models.{name}" for name in (loading - {"base", "tuned", "tuned_revision"}) | names}, path
 
 
 @pytest.mark.parametrize("old", MOVED)

@@ -18,14 +18,16 @@ import pytest
 
 from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
+from attrib.files import digest_of
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
+from attrib.options.loading import Loading
 from attrib.training import rehearsal, trainer
 from attrib.training.items import IGNORED, Item, answer_example, corpus_items, read_trained, text_example
 from attrib.training.options import TuneOptions, check_options, spaced
 from attrib.training.schedule import read_schedule
 from attrib.training.tune import tune
-from attrib.training.workfolder import work_folder
+from attrib.training.workfolder import read_manifest, work_folder
 from tests.conftest import tiny_tokenizer
 from tests.make import make_sections
 from tests.programs import Program
@@ -273,6 +275,45 @@ def test_a_working_folder_of_another_run_is_refused(what: str, base_dir: Path, t
     assert files(work_folder(out)) == before
 
 
+def test_what_was_used_to_load_the_base_is_part_of_the_run_where_it_is_given(
+    tuned: Path, base_dir: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from attrib.training.tune import load_network as load
+
+    plain = json.loads((tuned / "attrib.json").read_text("utf-8"))
+    assert "loading" not in plain
+    assert read_manifest(tuned).loading == {}
+    keys = ("base", "base_fingerprint", "options", "processes", "device", "dtype", "four_bit")
+    setup = {key: plain[key] for key in keys}
+    assert plain["settings"] == digest_of([setup, [asdict(item) for item in ITEMS], []])
+    seen: list[dict[str, Any]] = []
+
+    def loading(name: str, **options: Any) -> Any:
+        seen.append(options)
+        # A folder has no revision.
+        return load(name, **{**options, "revision": None})
+
+    monkeypatch.setattr("attrib.training.tune.load_network", loading)
+    out = tmp_path / "adapter"
+    how = Loading(device="cpu", dtype="float32", revision="v1", trust_remote_code=True)
+    tune(str(base_dir), ITEMS, out, options=QUICK, loading=how)
+    assert seen == [{**asdict(how), "four_bit": False}]
+    manifest = read_manifest(out)
+    assert manifest.loading == {"revision": "v1", "trust_remote_code": True}
+    assert manifest.settings != plain["settings"]
+    before = files(out)
+
+    def stop(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attrib.training.tune.fit", stop)
+    assert tune(str(base_dir), ITEMS, out, options=QUICK, loading=how) == out
+    assert files(out) == before
+    # Another revision is another run.
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), ITEMS, out, options=QUICK, loading=replace(how, revision="v2"))
+
+
 def test_a_second_run_on_the_same_folder_is_refused(base_dir: Path, tmp_path: Path) -> None:
     from filelock import FileLock
 
@@ -319,7 +360,8 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path: Path) -> 
 
     refused("nothing to learn", [])
     refused("two items have the id 's1'", [ITEMS[0], ITEMS[0]])
-    refused("device 'tpu'", device="tpu")
+    refused("device 'tpu'", loading=Loading(device="tpu"))
+    refused("device_map: tuning keeps the whole base on one device", loading=Loading(device_map="auto"))
     refused("save_every 0", save_every=0)
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("text")
@@ -461,7 +503,7 @@ def test_four_bits_are_asked_of_transformers_and_only_the_adapter_is_trained(
     monkeypatch.setattr(transformers, "BitsAndBytesConfig", Config)
     monkeypatch.setattr("attrib.models.loading.refuse_four_bit", lambda name: None)
     monkeypatch.setattr("attrib.training.tune.refuse_four_bit", lambda name: None)
-    out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, device="cpu")
+    out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, loading=Loading(device="cpu"))
     assert asked[0]["quantization_config"].options == {
         "load_in_4bit": True,
         "bnb_4bit_quant_type": "nf4",

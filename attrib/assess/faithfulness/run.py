@@ -187,6 +187,12 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
         raise InputError("methods: none was named; name at least one")
     if options.prompt.contrast is not None or options.prompt.target in CONTRASTIVE:
         raise InputError("target: one contrast does not fit all questions; use logprob, logit, logodds or another")
+    if options.prompt.unit != "answer":
+        raise InputError(f"prompt.unit {options.prompt.unit!r}: whole answers are assessed; leave it out")
+    if options.prompt.perturbation.sources != "word":
+        raise InputError(
+            f"perturbation.sources {options.prompt.perturbation.sources!r}: words are removed; leave it out"
+        )
     check_methods(methods, options.prompt)
     # The tests delete or replace words whatever the methods do.
     check_methods(tuple(PERTURBING), replace(options.prompt, attention_head=AttentionHeadOptions()))

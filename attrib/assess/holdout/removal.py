@@ -29,6 +29,7 @@ from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
+from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Section
 from attrib.training.items import read_trained
@@ -43,12 +44,13 @@ def retrain_without(
     removed: Iterable[str],
     out: Path,
     *,
-    device: str = "auto",
+    loading: Loading | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, tuple[str, ...]]:
     """Tune again as ``adapter`` was, without the sections ``removed``, their near-duplicates and their questions.
 
     Returns the new adapter's folder ``out/retrained`` and the ids that were left out. Epochs stay, so steps shrink.
+    ``loading``: how the base is loaded, in the adapter's own dtype.
     Raises InputError for ids that are no sections or were never trained, and for an adapter of another program.
     """
     removed = tuple(removed)
@@ -62,7 +64,8 @@ def retrain_without(
     made = read_manifest(adapter)
     folder = tune(
         base, kept, out / "retrained",
-        options=made.options, device=device, dtype=made.dtype, four_bit=made.four_bit, progress=progress,
+        options=made.options, loading=replace(loading or Loading(), dtype=made.dtype), four_bit=made.four_bit,
+        progress=progress,
     )  # fmt: skip
     return folder, gone
 
@@ -164,7 +167,7 @@ def removal_by_retraining(
     *,
     load: Callable[[Path], ModelPair],
     options: HoldoutOptions,
-    device: str = "auto",
+    loading: Loading | None = None,
     progress: Progress | None = None,
 ) -> Removal:
     """Tune again as ``adapter`` was, without the sections ``removed``, and compare; ``load`` gives an adapter's pair.
@@ -176,6 +179,6 @@ def removal_by_retraining(
     known = [question for question, part in zip(questions, split.parts, strict=True) if part == "tuned-on"]
     full = load(adapter)
     folder, gone = retrain_without(
-        full.base.name, adapter, corpus, sorted(removed), out, device=device, progress=progress
+        full.base.name, adapter, corpus, sorted(removed), out, loading=loading, progress=progress
     )
     return assess_removal(full, load(folder), known, gone, options, out=out, progress=progress)

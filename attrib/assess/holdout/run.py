@@ -22,6 +22,7 @@ from attrib.assess.questions import Question, check_questions
 from attrib.assess.split import Split, learned
 from attrib.corpus.documents import Corpus
 from attrib.models.pair import Model, ModelPair
+from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions
@@ -37,18 +38,18 @@ def hold_out(
     *,
     tuning: TuneOptions,
     options: HoldoutOptions | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
+    loading: Loading | None = None,
     progress: Progress | None = None,
 ) -> HoldoutReport:
     """Tune ``base`` on the kept part, sections and their questions, into ``out/adapter``; then ``assess_holdout``.
 
     If interrupted, the same call resumes. Raises what ``tune`` raises.
     """
+    loading = loading or Loading()
     kept = set(split.kept)
     items = corpus_items([s for s in corpus.sections if s.id in kept], learned(questions, split.parts))
-    adapter = tune(base, items, out / "adapter", options=tuning, device=device, dtype=dtype, progress=progress)
-    pair = ModelPair.load(base, adapter, device=device, dtype=dtype)
+    adapter = tune(base, items, out / "adapter", options=tuning, loading=loading, progress=progress)
+    pair = ModelPair.load(base, adapter, **loading.arguments())
     return assess_holdout(pair, corpus, questions, split, options, out=out, progress=progress)
 
 

@@ -22,15 +22,17 @@ from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Texts, plan, retrain
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.files import digest_of
 from attrib.index.library import Library
 from attrib.mapping.reading import mapping_layer
 from attrib.models.fingerprint import fingerprint, versions
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions
+from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.training.items import Item, corpus_items, read_trained
-from attrib.training.options import TuneOptions
+from attrib.training.options import TuneOptions, check_loading
 from attrib.training.tune import tune
 from attrib.training.workfolder import MANIFEST, read_manifest
 
@@ -45,33 +47,38 @@ def assess_influence(
     *,
     options: RetrainOptions,
     explain: ExplainOptions | None = None,
-    device: str = "auto",
+    loading: Loading | None = None,
     progress: Progress | None = None,
 ) -> InfluenceReport:
     """Tune on all sections but the decoys, retrain without some, score every question by every mapper.
 
     Questions of kind ``trained`` (or of none) are trained along with their section; the others are only asked. Each
-    retrain is one file in ``out/runs``; if interrupted, the same call resumes. Raises InputError for questions without
-    answer or section, decoys that are no sections, and an ``out`` of another assessment.
+    retrain is one file in ``out/runs``; if interrupted, the same call resumes. Tuning is in float32; the dtype of
+    ``loading`` is for the pair that is scored. Raises InputError for questions without answer or section, decoys that
+    are no sections, a device map, and an ``out`` of another assessment.
     """
+    loading = loading or Loading()
+    # The retrains' precision, whatever the device.
+    precise = replace(loading, dtype="float32")
     questions = tuple(replace(q, kind=q.kind or "trained") for q in questions)
     _check(corpus, questions, decoys)
     trained = [s for s in corpus.sections if s.id not in decoys]
     items = corpus_items(trained, [q for q in questions if q.kind == "trained"])
-    adapter = _tuned_on_all(base, items, out / "adapter", options, device, progress)
-    network, tokenizer = load_network(base, device=device)
+    adapter = _tuned_on_all(base, items, out / "adapter", options, precise, progress)
+    network, tokenizer = load_network(base, **precise.arguments())
     base_fingerprint = fingerprint(base, network)
-    _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), base_fingerprint)
+    _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), base_fingerprint, loading)
     texts = Texts(questions, tuple((s.id, s.full_text) for s in corpus.sections))
     runs = plan(
         [s.id for s in trained], without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw
     )
     measured = retrain(
         network, tokenizer, items, texts, runs, out / "runs",
-        options=options.tune, base_fingerprint=base_fingerprint, device=device, progress=progress,
+        options=options.tune, base_fingerprint=_identity(base_fingerprint, loading), device=loading.device,
+        progress=progress,
     )  # fmt: skip
     del network
-    pair = ModelPair.load(base, adapter, device=device)
+    pair = ModelPair.load(base, adapter, **loading.arguments())
     library = Library(corpus, control, device=pair.device, cache=out / "cache", progress=progress)
     scores = score_questions(pair, library, questions, options=explain, progress=progress)
     return _report(
@@ -86,19 +93,27 @@ def assess_influence(
             "explain": {"layer": mapping_layer(pair, (explain or ExplainOptions()).hidden.layer)},
             "device": pair.device,
             "dtype": pair.dtype,
+            **({"loading": loading.identity()} if loading.identity() else {}),
             "versions": versions(),
         },
     )  # fmt: skip
 
 
+def _identity(base_fingerprint: str, loading: Loading) -> str:
+    """Base of the stored retrains: its weights, and how they were loaded where that was not by name alone."""
+    given = loading.identity()
+    return digest_of([base_fingerprint, given]) if given else base_fingerprint
+
+
 def _tuned_on_all(
-    base: str, items: Sequence[Item], adapter: Path, options: RetrainOptions, device: str, progress: Progress | None
-) -> Path:
+    base: str, items: Sequence[Item], adapter: Path, options: RetrainOptions, loading: Loading,
+    progress: Progress | None,
+) -> Path:  # fmt: skip
     """The adapter that is scored; one that lies there is taken."""
+    check_loading(loading)
     if not (adapter / MANIFEST).is_file():
         first = replace(options.tune, seed=options.seeds[0])
-        # The retrains' precision, whatever the device.
-        tune(base, items, adapter, options=first, device=device, dtype="float32", progress=progress)
+        tune(base, items, adapter, options=first, loading=loading, progress=progress)
     return adapter
 
 
@@ -146,13 +161,16 @@ def _check(corpus: Corpus, questions: Sequence[Question], decoys: frozenset[str]
         raise InputError("questions: none is trained, so there is nothing to predict; give some of kind trained")
 
 
-def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, base: str) -> None:
+def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, base: str, loading: Loading) -> None:
     """An adapter that lay there already must be of the same tuning as the retrains."""
     manifest = read_manifest(adapter)
     learned = [(item.text, item.question, item.section) for item in read_trained(adapter)]
     asked = [(item.text, item.question, item.section) for item in items]
-    if manifest.base_fingerprint != base or manifest.options != options or learned != asked:
-        raise InputError(f"{adapter}: it is of another tuning (items, options or base differ); name a new --out")
+    made = (manifest.base_fingerprint, manifest.loading, manifest.options, learned)
+    if made != (base, loading.identity(), options, asked):
+        raise InputError(
+            f"{adapter}: it is of another tuning (items, options, base or its loading differ); name a new --out"
+        )
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def assess_benchmark(
     from attrib.training.options import check_options
 
     tune = learning.tune
-    check_tuning(tune, given, "adapter", "learning")
+    check_tuning(tune, models, given, "adapter", "learning")
     benchmark = _with_defaults(benchmark, judge, questions, given)
     tuning = replace(adapter, seed=benchmark.answers.seed)
     check_options(tuning)
@@ -113,10 +113,7 @@ def _tuned(models: Models, items: Sequence[Item], options: TuneOptions, out: Pat
     from attrib.models.sources import DEFAULT
     from attrib.training.tune import tune
 
-    made = tune(
-        models.base or DEFAULT, items, out, options=options, device=models.device, dtype=models.dtype, progress=progress
-    )
-    return str(made)
+    return str(tune(models.base or DEFAULT, items, out, options=options, loading=models, progress=progress))
 
 
 def _with_defaults(benchmark: BenchmarkOptions, judge: JudgeName, questions: Sources, given: Given) -> BenchmarkOptions:

@@ -13,6 +13,7 @@ from attrib.cli.texts import check_formats
 from attrib.errors import InputError
 from attrib.options.answers import QuestionOptions
 from attrib.options.loading import Documents, Models
+from attrib.training.options import check_loading
 
 if TYPE_CHECKING:
     from attrib.assess.questions import Question
@@ -32,8 +33,12 @@ def check_results(results: Results | OptionalResults) -> None:
         check_writable(results.out)
 
 
-def check_tuning(tune: bool, given: Given, *groups: str) -> None:
-    """Options of tuning must not be given in vain."""
+def check_tuning(tune: bool, models: Models, given: Given, *groups: str) -> None:
+    """Options of tuning must not be given in vain, and none that tuning cannot follow."""
+    if tune:
+        check_loading(models)
+    if tune and models.tuned_revision is not None:
+        raise InputError("models.tuned_revision: --tune makes the tuned model; leave it out")
     for key in sorted(given):
         if key.partition(".")[0] in groups and not tune:
             raise InputError(f"{given[key]}: it is for --tune; add that, or leave it out")

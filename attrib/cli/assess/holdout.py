@@ -63,9 +63,11 @@ def assess_holdout(
     from attrib.assess.split import split as split_sections
     from attrib.assess.stored import report_content
     from attrib.corpus import demo
-    from attrib.training.options import check_options
+    from attrib.training.options import check_loading, check_options
 
-    check_tuning(parts.tune, given, "adapter", "split")
+    check_tuning(parts.tune, models, given, "adapter", "split")
+    if parts.remove:
+        check_loading(models)
     tuning = replace(adapter, seed=holdout.seed)
     check_options(tuning)
     check_results(results)
@@ -110,8 +112,8 @@ def _measured(
     corpus, asked, found = material
     if parts.tune:
         report = hold_out(
-            models.base or DEFAULT, corpus, asked, found, out, tuning=tuning, options=holdout, device=models.device,
-            dtype=models.dtype, progress=progress,
+            models.base or DEFAULT, corpus, asked, found, out, tuning=tuning, options=holdout, loading=models,
+            progress=progress,
         )  # fmt: skip
         adapter: Path | None = out / "adapter"
     else:
@@ -123,7 +125,7 @@ def _measured(
     removal = removal_by_retraining(
         adapter, corpus, asked, found, parse_ids(parts.remove), out,
         load=lambda folder: ModelPair.load(**asdict(replace(models, tuned=str(folder)))),
-        options=holdout, device=models.device, progress=progress,
+        options=holdout, loading=models, progress=progress,
     )  # fmt: skip
     return replace(report, removal=removal)
 

@@ -54,7 +54,7 @@ def assess_influence(
 
     Adapters are tuned without each section, and on random halves: which mapper predicts the loss of an answer? If
     interrupted, rerun the same command to resume. Without --documents the demo's documents, questions and decoys are
-    used.
+    used. Adapters are tuned in float32; models.dtype is for the model that mappers read.
     """
     from attrib.assess.influence.metrics import table
     from attrib.assess.influence.run import assess_influence as assess
@@ -63,12 +63,13 @@ def assess_influence(
     from attrib.corpus import demo
     from attrib.models import bundled
     from attrib.models.sources import DEFAULT
-    from attrib.training.options import check_options
+    from attrib.training.options import check_loading, check_options
 
     if not retraining.seeds:
         raise InputError("seeds: none is given; give whole numbers from 0, separated by commas")
     options = replace(retraining, tune=replace(retraining.tune, seed=retraining.seeds[0]))
     check_options(options.tune)
+    check_loading(models)
     corpus, asked, untrained = _material(documents)
     control = read_control(documents) or demo.control()
     trained = [s.id for s in corpus.sections if s.id not in untrained]
@@ -81,17 +82,9 @@ def assess_influence(
             # Here rather than inside tuning, to show its progress.
             bundled.get_default_model(lambda line: progress(line, 0, 1))
         found = assess(
-            models.base or DEFAULT,
-            corpus,
-            control,
-            asked,
-            untrained,
-            results.out,
-            options=options,
-            explain=ExplainOptions(hidden=hidden),
-            device=models.device,
-            progress=forecast(note, progress),
-        )
+            models.base or DEFAULT, corpus, control, asked, untrained, results.out, options=options,
+            explain=ExplainOptions(hidden=hidden), loading=models, progress=forecast(note, progress),
+        )  # fmt: skip
     rows = table(found, resamples=intervals.resamples)
     files = write_retraining(found, rows, results.out, results.formats, results.preset)
     if as_json:

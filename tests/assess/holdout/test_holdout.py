@@ -25,6 +25,7 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
+from attrib.options.loading import Loading
 from attrib.passes.capture import capture_texts
 from attrib.passes.likelihood import score_given
 from attrib.training.items import read_trained
@@ -300,7 +301,9 @@ def held(
     corpus, asked = world
     out = tmp_path_factory.mktemp("holdout")
     found = split(corpus.sections, asked, seed=1)
-    return out, hold_out(str(base_dir), corpus, asked, found, out, tuning=TUNE, options=TINY, device="cpu")
+    return out, hold_out(
+        str(base_dir), corpus, asked, found, out, tuning=TUNE, options=TINY, loading=Loading(device="cpu")
+    )
 
 
 def test_a_tiny_model_is_tuned_on_one_part_and_learns_it(
@@ -335,7 +338,7 @@ def test_the_same_call_tunes_nothing_again_and_gives_the_same(
     told: list[str] = []
     again = hold_out(
         str(base_dir), corpus, asked, split(corpus.sections, asked, seed=1), out,
-        tuning=TUNE, options=TINY, device="cpu", progress=lambda what, done, total: told.append(what),
+        tuning=TUNE, options=TINY, loading=Loading(device="cpu"), progress=lambda what, done, total: told.append(what),
     )  # fmt: skip
     assert again.rows == report.rows
     assert again.quantities == report.quantities or repr(again.quantities) == repr(report.quantities)
@@ -363,7 +366,7 @@ def test_a_section_is_removed_by_tuning_again_and_only_its_answers_are_lost(
     adapter = out / "adapter"
     kept = {item.section for item in read_trained(adapter)}
     gone = next(s.id for s in corpus.sections if s.id in kept)
-    folder, removed = retrain_without(str(base_dir), adapter, corpus, [gone], out, device="cpu")
+    folder, removed = retrain_without(str(base_dir), adapter, corpus, [gone], out, loading=Loading(device="cpu"))
     assert removed == (gone,)
     assert {item.section for item in read_trained(folder)} == kept - {gone}
     own = [q for q in asked if q.section in kept]
@@ -385,9 +388,9 @@ def test_a_section_is_removed_by_tuning_again_and_only_its_answers_are_lost(
         assess_removal(full, again, own, ["elsewhere"], TINY)
     other = next(s.id for s in corpus.sections if s.id not in kept)
     with pytest.raises(InputError, match="was not tuned on"):
-        retrain_without(str(base_dir), adapter, corpus, [other], out, device="cpu")
+        retrain_without(str(base_dir), adapter, corpus, [other], out, loading=Loading(device="cpu"))
     with pytest.raises(InputError, match="no section of the documents"):
-        retrain_without(str(base_dir), adapter, corpus, ["nothing"], out, device="cpu")
+        retrain_without(str(base_dir), adapter, corpus, ["nothing"], out, loading=Loading(device="cpu"))
 
 
 # ------------------------------------------------------------------------------------------- removal

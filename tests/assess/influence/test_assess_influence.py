@@ -22,6 +22,7 @@ from attrib.assess.retraining import RetrainedScores, Retraining
 from attrib.assess.stored import read_report, report_bytes
 from attrib.corpus import demo
 from attrib.errors import InputError, RecordError
+from attrib.options.loading import Loading
 from attrib.records import codec
 from attrib.training.options import TuneOptions
 from attrib.training.tune import tune
@@ -306,7 +307,7 @@ def test_an_adapter_of_another_tuning_is_refused_and_its_own_is_taken(
     trained = [s for s in corpus.sections if s.id != decoy]
     items = corpus_items(trained, questions[:2])
     out = tmp_path / "out"
-    tune(str(base_dir), items, out / "adapter", options=QUICK, device="cpu")
+    tune(str(base_dir), items, out / "adapter", options=QUICK, loading=Loading(device="cpu"))
     monkeypatch.setattr(influence, "tune", lambda *given, **more: pytest.fail("tuned"))
 
     class ReachedError(Exception):
@@ -320,7 +321,7 @@ def test_an_adapter_of_another_tuning_is_refused_and_its_own_is_taken(
     def assess(options: TuneOptions, questions: tuple[Question, ...]) -> None:
         assess_influence(
             str(base_dir), corpus, corpus, questions, frozenset([decoy]), out, options=RetrainOptions(options),
-            device="cpu",
+            loading=Loading(device="cpu"),
         )  # fmt: skip
 
     with pytest.raises(ReachedError):
