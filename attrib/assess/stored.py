@@ -23,6 +23,12 @@ class Report:
     provenance: Mapping[str, object]
     """Models, questions, options, seed, versions."""
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the run, as stored; empty where the file has none."""
+        options = self.provenance.get("options")
+        return options if isinstance(options, dict) else {}
+
 
 R = TypeVar("R", bound=Report)
 

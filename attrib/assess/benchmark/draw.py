@@ -82,13 +82,10 @@ def _marks(summaries: Sequence[BenchmarkSummary], places: Mapping[tuple[str, str
 
 def benchmark_caption(report: BenchmarkReport) -> str:
     """One paragraph: questions, scores, intervals, and the limits of the scores."""
-    options = report.provenance["options"]
-    assert isinstance(options, dict)
-    asked = len(report.rows) // 2
     lines = [
-        f"Right answers of base and tuned to {asked} questions, by kind (number of questions in brackets). Points: "
-        "means; bars: 95% percentile bootstrap over facts.",
-        f"Greedy answers of at most {options['answers']['max_new_tokens']} tokens.",
+        f"Right answers of base and tuned to {len(report.rows) // 2} questions, by kind (number of questions in "
+        "brackets). Points: means; bars: 95% percentile bootstrap over facts.",
+        f"Greedy answers of at most {report.options['answers']['max_new_tokens']} tokens.",
         "(a) Share right: yes or no, number with its unit, or the right answer's words among the first of the "
         "prediction, whichever the right answer is. Lines: what is reached with the commonest right answer of the kind "
         "(solid) and of each template (dotted).",

@@ -9,19 +9,19 @@ Not covered: questions with choices scored by log-prob, several turns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from attrib.assess.answering import SIDES, Reply, Side, answer_all, provenance, write_answers
-from attrib.assess.benchmark.baselines import majority, majority_by_template
 from attrib.assess.benchmark.options import BenchmarkOptions
 from attrib.assess.grading.declining import abstains
 from attrib.assess.grading.judge import judge, verdicts_in
 from attrib.assess.grading.scorers import SCORERS, correct, score_row
+from attrib.assess.grading.wording import normalise
 from attrib.assess.questions import Malformed, Question, check_questions
 from attrib.assess.stored import Report
 from attrib.errors import InputError
@@ -225,32 +225,31 @@ def judged(
 
 
 def summarise(
-    rows: Sequence[BenchmarkRow], asked: Sequence[Question], resamples: int, seed: int
+    rows: Sequence[BenchmarkRow], questions: Sequence[Question], resamples: int, seed: int
 ) -> tuple[BenchmarkSummary, ...]:
     """Every measure of every subset and kind, then of new and of updated knowledge where both are there."""
-    groups: dict[tuple[str, str, str], Callable[[Any], bool]] = {}
-    for one in asked:
-        groups.setdefault((one.subset, one.kind, one.knowledge), _same(one))
-    known = [name for name in ("new", "updated") if any(one.knowledge == name for one in asked)]
-    if len(known) > 1:
-        groups |= {("all", "all", name): _of_knowledge(name) for name in known}
-    found: list[BenchmarkSummary] = []
-    for (subset, kind, knowledge), belongs in groups.items():
-        some, of = list(filter(belongs, rows)), list(filter(belongs, asked))
-        blind = majority(of), majority_by_template(of)
+    groups = {
+        kind: ([row for row in rows if _kind(row) == kind], [one for one in questions if _kind(one) == kind])
+        for kind in dict.fromkeys(map(_kind, questions))
+    }
+    known = [name for name in ("new", "updated") if any(question.knowledge == name for question in questions)]
+    for name in known if len(known) > 1 else ():
+        groups["all", "all", name] = (
+            [row for row in rows if row.knowledge == name],
+            [question for question in questions if question.knowledge == name],
+        )
+    summaries: list[BenchmarkSummary] = []
+    for kind, (own_rows, own_questions) in groups.items():
+        blind = majority(own_questions), majority_by_template(own_questions)
         for measure in MEASURES:
-            summary = _summary(subset, kind, knowledge, measure, some, blind, resamples, seed)
+            summary = _summary(*kind, measure, own_rows, blind, resamples, seed)
             if summary is not None:
-                found.append(summary)
-    return tuple(found)
+                summaries.append(summary)
+    return tuple(summaries)
 
 
-def _same(one: Question) -> Callable[[Any], bool]:
-    return lambda row: (row.subset, row.kind, row.knowledge) == (one.subset, one.kind, one.knowledge)
-
-
-def _of_knowledge(name: str) -> Callable[[Any], bool]:
-    return lambda row: bool(row.knowledge == name)
+def _kind(row: BenchmarkRow | Question) -> tuple[str, str, str]:
+    return row.subset, row.kind, row.knowledge
 
 
 def _summary(
@@ -282,3 +281,33 @@ def _summary(
         means[0], *ends[0], means[1], *ends[1], means[2], *ends[2],
         len(pairs), len(numbers), *(blind if measure == "accuracy" else ()),
     )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------- baselines
+
+
+def majority(rows: Iterable[Question]) -> float:
+    """Share of ``rows`` that have the commonest right answer: the accuracy of always saying the same.
+
+    Answers are compared in normal form; rows without one are left out. Raises InputError where none has one.
+    """
+    return _share([rows])
+
+
+def majority_by_template(rows: Iterable[Question]) -> float:
+    """As ``majority``, with the commonest right answer of each ``template``: always the same to a question of one kind.
+
+    The answers that are counted are those that are guessed, so a template with one question is guessed right.
+    """
+    by_template: dict[str, list[Question]] = {}
+    for row in rows:
+        by_template.setdefault(row.template, []).append(row)
+    return _share(by_template.values())
+
+
+def _share(groups: Iterable[Iterable[Question]]) -> float:
+    counts = [Counter(normalise(row.answer) for row in group if row.answer is not None) for group in groups]
+    total = sum(map(Counter.total, counts))
+    if not total:
+        raise InputError("majority baseline: no row has a right answer; give rows that have one")
+    return sum(max(counted.values(), default=0) for counted in counts) / total

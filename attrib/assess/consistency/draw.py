@@ -6,7 +6,7 @@ Not covered: answers side by side (``tell``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrib.assess import dots
 from attrib.assess.answering import Side
@@ -17,11 +17,6 @@ from attrib.render.tables import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def _options(report: ConsistencyReport) -> dict[str, Any]:
-    options = report.provenance.get("options")
-    return options if isinstance(options, dict) else {}
 
 
 _CONTROL = Look("control texts", "#777777", "D")
@@ -89,7 +84,7 @@ def consistency_caption(report: ConsistencyReport) -> str:
 
 
 def _sampling(report: ConsistencyReport) -> str:
-    options = _options(report)
+    options = report.options
     if not options:
         return ""
     return (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from attrib.assess import markdown as md
 from attrib.assess import sentences as say
 from attrib.assess.answering import SIDES, Side
-from attrib.assess.consistency.draw import _options, consistency_caption, consistency_figure
+from attrib.assess.consistency.draw import consistency_caption, consistency_figure
 from attrib.assess.consistency.records import (
     ALL,
     OF_EACH,
@@ -160,13 +160,13 @@ def consistency_table(report: ConsistencyReport, console: Console) -> None:
 
 
 def _about(report: ConsistencyReport) -> str:
-    options = _options(report)
-    asked = (
+    options = report.options
+    sampling = (
         f"; {options['samples']} samples each at temperature {options['temperature']:g}, seed {options['seed']}"
         if options
         else ""
     )
-    return f"{len(report.rows)} questions{asked}; 95% bootstrap intervals over facts"
+    return f"{len(report.rows)} questions{sampling}; 95% bootstrap intervals over facts"
 
 
 def _cells(row: SummaryRow) -> tuple[str, str, str]:

@@ -81,11 +81,10 @@ def _marks(report: FaithfulnessReport, methods: Sequence[str], metric: str) -> I
 
 def faithfulness_caption(report: FaithfulnessReport) -> str:
     """One paragraph: metrics, bands, settings, and methods that are no better than chance."""
-    n, options = report.rows[0].n, report.provenance["options"]
-    assert isinstance(options, dict)
+    n, options = report.rows[0].n, report.options
     prompt = options["prompt"]
     ablate = prompt["perturbation"]["ablate"]
-    few = report.rows[0].n < ENOUGH
+    few = n < ENOUGH
     methods = [] if few else [m for m in ordered(report) if m not in CONTROLS]
     failing = [m for m in methods if not _row(report, m, "tuned", "area").beats_random]
     lines = [

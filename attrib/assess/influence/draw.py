@@ -48,15 +48,15 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("Resemblance", "is the question's own section found among all?", ("MRR", "recall@1"), "MRR"),
+    Claim("Resemblance", "is the question's own section report among all?", ("MRR", "recall@1"), "MRR"),
     Claim("Influence", "does the score say what is lost without the section?", ("pearson", "spearman", "LDS"), "LDS"),
     Claim("Decoys", "is a section that was trained scored above one that was not?", ("decoys",), "decoys"),
 )
 
 
-def drawable(found: InfluenceReport) -> bool:
+def drawable(report: InfluenceReport) -> bool:
     """Whether some section was left out and some question trained."""
-    return bool(len(_left_out(found)) and len(found.rows(KIND)))
+    return bool(len(_left_out(report)) and len(report.rows(KIND)))
 
 
 def told_apart(row: InfluenceRow) -> bool:
@@ -91,7 +91,7 @@ _ZERO = Look("", "#BBBBBB", line=0.6)
 
 
 def retraining_figure(
-    found: InfluenceReport,
+    report: InfluenceReport,
     rows: Sequence[InfluenceRow],
     *,
     preset: str = "neurips-double",
@@ -99,19 +99,19 @@ def retraining_figure(
 ) -> Figure:
     """Score against log p lost without the section, a panel a scorer; and every scorer's LDS, where halves were run.
 
-    ``rows`` are those of ``table(found)``. ``axs``: axes of the caller's, one a panel and one for the LDS; the preset
+    ``rows`` are those of ``table(report)``. ``axs``: axes of the caller's, one a panel and one for the LDS; the preset
     is then not used. Raises InputError for an unknown preset, and where nothing was left out.
     """
 
-    if not drawable(found):
+    if not drawable(report):
         raise InputError("retraining: no section was left out; run attrib assess influence with --sections 1 or more")
-    names = [name for name in DRAWN if name in found.scores]
+    names = [name for name in DRAWN if name in report.scores]
     ranked = _ranked(rows, "LDS", KIND)
-    kinds, limits = relations(found)[:, _left_out(found)], _limits(found)
+    kinds, limits = relations(report)[:, _left_out(report)], _limits(report)
     panels = []
     for letter, name in zip("abcdefgh", names, strict=False):
         below = f"r = {_interval(_row(rows, name, 'pearson', KIND))}"
-        content = partial(_scatter, points=_points(found, name), kinds=kinds, limits=limits)
+        content = partial(_scatter, points=_points(report, name), kinds=kinds, limits=limits)
         panel = Panel(f"({letter}) {SHORT.get(name, name)}", "score", below=below, content=content)
         panels.append(replace(panel, side_unit="log p lost (nats)"))
     legend = [look for kind, look in reversed(_LOOKS.items()) if (kinds == kind).any()]
@@ -120,7 +120,7 @@ def retraining_figure(
     blocks = [PanelGroup(tuple(panels), legend=tuple(legend), height=1.0)]
     if ranked:
         dots_of = tuple(Dot(i, row.value, row.low, row.high, _look(row)) for i, row in enumerate(ranked))
-        below = f"{len(found.halves)} halves, {ranked[0].n} questions"
+        below = f"{len(report.halves)} halves, {ranked[0].n} questions"
         panel = Panel(f"({'abcdefgh'[len(names)]}) LDS", "rank correlation", (Rule(0.0, _ZERO), *dots_of), below=below)
         blocks.append(PanelGroup((panel,), tuple(RowName(row.scorer) for row in ranked), row=0.145))
     return dots.figure([blocks], preset=preset, axs=axs)
@@ -133,22 +133,22 @@ def _look(row: InfluenceRow) -> Look:
     return _SCORER if told_apart(row) else _TIED
 
 
-def relations(found: InfluenceReport) -> np.ndarray:
+def relations(report: InfluenceReport) -> np.ndarray:
     """Relation of each section to each trained question (OWN, AGAINST, SAME, OTHER), [question, section].
 
     AGAINST: another question of this kind has the same text, this section and another answer. SAME: another one has
     this section and the same answer.
     """
-    rows, gold = found.rows(KIND), found.gold
-    kinds = np.full((len(rows), len(found.sections)), OTHER)
-    for i, mine in enumerate(rows):
+    rows, gold = report.rows(KIND), report.gold
+    kinds = np.full((len(rows), len(report.sections)), OTHER)
+    for i, row in enumerate(rows):
         for other in rows:
-            a, b = found.questions[int(mine)], found.questions[int(other)]
+            a, b = report.questions[int(row)], report.questions[int(other)]
             if _same(a.answer, b.answer):
                 kinds[i, gold[other]] = max(kinds[i, gold[other]], SAME)
             elif _same(a.question, b.question):
                 kinds[i, gold[other]] = AGAINST
-        kinds[i, gold[mine]] = OWN
+        kinds[i, gold[row]] = OWN
     return kinds
 
 
@@ -156,20 +156,20 @@ def _same(a: str | None, b: str | None) -> bool:
     return " ".join((a or "").lower().split()) == " ".join((b or "").lower().split())
 
 
-def _left_out(found: InfluenceReport) -> np.ndarray:
+def _left_out(report: InfluenceReport) -> np.ndarray:
     """Sections that were left out."""
-    return np.flatnonzero(np.isfinite(found.drop).all(0))
+    return np.flatnonzero(np.isfinite(report.drop).all(0))
 
 
-def _points(found: InfluenceReport, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _points(report: InfluenceReport, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Scores and losses of every trained question and section left out, [question, left out] each."""
-    chosen = np.ix_(found.rows(KIND), _left_out(found))
-    return found.scores[name][chosen], found.drop[chosen]
+    chosen = np.ix_(report.rows(KIND), _left_out(report))
+    return report.scores[name][chosen], report.drop[chosen]
 
 
-def _limits(found: InfluenceReport) -> tuple[float, float]:
+def _limits(report: InfluenceReport) -> tuple[float, float]:
     """Ends of the losses' axis, with some room; 0 among them."""
-    _, drop = _points(found, next(iter(found.scores)))
+    _, drop = _points(report, next(iter(report.scores)))
     low, high = min(0.0, float(drop.min())), max(0.0, float(drop.max()))
     room = 0.06 * max(high - low, 1e-9)
     return low - room, high + room
@@ -186,48 +186,46 @@ def _scatter(ax: Axes, points: tuple[np.ndarray, np.ndarray], kinds: np.ndarray,
     ax.margins(x=0.06)
 
 
-def retraining_caption(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> str:
+def retraining_caption(report: InfluenceReport, rows: Sequence[InfluenceRow]) -> str:
     """One paragraph: retrainings, scorers, intervals, and the limits of the figure."""
-    names = [name for name in DRAWN if name in found.scores]
-    questions, sections = len(found.rows(KIND)), _left_out(found)
+    names = [name for name in DRAWN if name in report.scores]
+    questions, sections = len(report.rows(KIND)), _left_out(report)
     letters = f"(a–{'abcdefgh'[len(names) - 1]})" if len(names) > 1 else "(a)"
     lines = [
-        f"Mappers against retraining: {int(found.trained.sum())} trained sections, {questions} trained questions, "
-        f"{_seeds(found)}; {_tuning(found)}.",
+        f"Mappers against retraining: {int(report.trained.sum())} trained sections, {questions} trained questions, "
+        f"{_seeds(report)}; {_tuning(report)}.",
         f"{letters} A mapper's score of a section for a whole answer against the log-probability (nats) that the "
         "answer loses when the model is tuned again without that section and its questions: "
         f"{questions} × {len(sections)} pairs, one scale of losses for all panels; r: Pearson correlation over all "
         "pairs.",
-        f"Over the pairs that are not a question's own section, r is {_without_own(found, names)}.",
+        f"Over the pairs that are not a question's own section, r is {_without_own(report, names)}.",
     ]
-    if len(found.halves):
+    if len(report.halves):
         lines.append(
             f"({'abcdefgh'[len(names)]}) Linear datamodeling score: Spearman correlation of summed scores with log p "
-            f"after tuning on {len(found.halves)} random halves of the sections, mean over questions; "
+            f"after tuning on {len(report.halves)} random halves of the sections, mean over questions; "
             f"hollow (tied): the interval of the distance to {REFERENCE} includes 0."
         )
     lines += [
         "Intervals: 95%, bootstrap over questions"
-        + (" (LDS: over halves too), percentiles." if len(found.halves) else ", percentiles."),
-        _noise(found),
+        + (" (LDS: over halves too), percentiles." if len(report.halves) else ", percentiles."),
+        _noise(report),
         "One tuned adapter of one base model is scored: nothing is said of other models, documents or longer tunings. "
         "A tuning without a section has fewer steps, too. Intervals do not cover the noise of tuning.",
     ]
-    textual = [name for name in TEXTUAL if name in found.scores]
+    textual = [name for name in TEXTUAL if name in report.scores]
     if textual:
         lines.append(f"Of the texts alone, without a model that was tuned: {', '.join(textual)}.")
     return " ".join(line for line in lines if line)
 
 
-def _seeds(found: InfluenceReport) -> str:
-    options = found.provenance.get("options")
-    seeds = options.get("seeds", ()) if isinstance(options, dict) else ()
+def _seeds(report: InfluenceReport) -> str:
+    seeds = report.options.get("seeds", ())
     return f"seed{'s' if len(seeds) != 1 else ''} {', '.join(map(str, seeds)) or 'unknown'}"
 
 
-def _tuning(found: InfluenceReport) -> str:
-    options = found.provenance.get("options")
-    tune = options.get("tune") if isinstance(options, dict) else None
+def _tuning(report: InfluenceReport) -> str:
+    tune = report.options.get("tune")
     if not isinstance(tune, dict):
         return "tuning unknown"
     return (
@@ -236,19 +234,19 @@ def _tuning(found: InfluenceReport) -> str:
     )
 
 
-def _noise(found: InfluenceReport) -> str:
-    noise = found.noise[found.rows(KIND)]
+def _noise(report: InfluenceReport) -> str:
+    noise = report.noise[report.rows(KIND)]
     if not np.isfinite(noise).any():
         return "One seed: the noise of tuning itself is not known."
     return f"Between seeds an answer's log p differs by {np.nanmedian(noise):.1f} nats (median standard deviation)."
 
 
-def _without_own(found: InfluenceReport, names: Sequence[str]) -> str:
+def _without_own(report: InfluenceReport, names: Sequence[str]) -> str:
     """Pearson correlations that a question's own section cannot make."""
-    rest = relations(found)[:, _left_out(found)] != OWN
+    rest = relations(report)[:, _left_out(report)] != OWN
     parts = []
     for name in names:
-        x, y = (values[rest] for values in _points(found, name))
+        x, y = (values[rest] for values in _points(report, name))
         varies = x.size > 1 and x.std() > 0 and y.std() > 0
         parts.append(f"{number(float(np.corrcoef(x, y)[0, 1])) if varies else 'none'} ({name})")
     return ", ".join(parts)

@@ -39,19 +39,17 @@ METRICS = {
     "LDS": "rank correlation of summed scores and log p over random halves, mean over questions",
     "decoys": "AUROC of own sections that were trained against decoys, pairs of one document",
 }
-
-
 REFERENCE = "influence"
 
 
-def table(found: InfluenceReport, *, resamples: int = 1000, seed: int = 0) -> list[InfluenceRow]:
+def table(report: InfluenceReport, *, resamples: int = 1000, seed: int = 0) -> list[InfluenceRow]:
     """Every scorer by every metric on trained and rephrased questions."""
     rows = []
     for kind in ("trained", "rephrased"):
-        questions = found.rows(kind)
+        questions = report.rows(kind)
         if len(questions):
             for metric in METRICS:
-                rows += _rows(found, metric, kind, questions, resamples, seed)
+                rows += _rows(report, metric, kind, questions, resamples, seed)
     return rows
 
 
@@ -60,22 +58,22 @@ Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _rows(
-    found: InfluenceReport, metric: str, kind: str, questions: np.ndarray, resamples: int, seed: int
+    report: InfluenceReport, metric: str, kind: str, questions: np.ndarray, resamples: int, seed: int
 ) -> list[InfluenceRow]:
-    names = [name for name in found.scores if _applies(found, metric, kind)]
+    names = [name for name in report.scores if _applies(report, metric, kind)]
     rng = np.random.default_rng(seed)
-    n, others = len(questions), len(found.rows("held-out") if metric == "decoys" else found.halves)
+    n, others = len(questions), len(report.rows("held-out") if metric == "decoys" else report.halves)
     # The first draw is the sample itself.
     taken, taken_others = (np.concatenate([np.ones((1, k)), _counts(rng, resamples, k)]) for k in (n, others))
-    drawn = {name: _statistic(found, metric, found.scores[name], questions)(taken, taken_others) for name in names}
-    out = []
+    drawn = {name: _statistic(report, metric, report.scores[name], questions)(taken, taken_others) for name in names}
+    rows = []
     for name in names:
         ends = [_interval(values[1:]) for values in (drawn[name], drawn[REFERENCE] - drawn[name])]
         value, behind = float(drawn[name][0]), float(drawn[REFERENCE][0] - drawn[name][0])
-        out.append(
+        rows.append(
             InfluenceRow(name, metric, kind, value, *ends[0], behind, *ends[1], others if metric == "decoys" else n)
         )
-    return out
+    return rows
 
 
 def _counts(rng: np.random.Generator, draws: int, n: int) -> np.ndarray:
@@ -92,30 +90,30 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _applies(found: InfluenceReport, metric: str, kind: str) -> bool:
+def _applies(report: InfluenceReport, metric: str, kind: str) -> bool:
     if metric in ("pearson", "spearman"):
-        return bool(np.isfinite(found.drop).any())
+        return bool(np.isfinite(report.drop).any())
     if metric == "LDS":
-        return len(found.halves) > 2
+        return len(report.halves) > 2
     if metric == "decoys":
-        return kind == "trained" and bool(len(found.rows("held-out")))
+        return kind == "trained" and bool(len(report.rows("held-out")))
     return True
 
 
-def _statistic(found: InfluenceReport, metric: str, scores: np.ndarray, questions: np.ndarray) -> Statistic:
-    mine = scores[questions]
+def _statistic(report: InfluenceReport, metric: str, scores: np.ndarray, questions: np.ndarray) -> Statistic:
+    own = scores[questions]
     if metric in ("MRR", "recall@1", "recall@3"):
-        rank = ranks(mine, found.gold[questions])
+        rank = ranks(own, report.gold[questions])
         value = 1 / rank if metric == "MRR" else rank <= int(metric[-1])
         return lambda q, h: q @ value / q.sum(1)
     if metric == "decoys":
-        return _decoys(found, scores, questions)
+        return _decoys(report, scores, questions)
     if metric == "LDS":
-        sums, after = found.halves.astype(float) @ mine.T, found.after[:, questions]
+        sums, after = report.halves.astype(float) @ own.T, report.after[:, questions]
         return lambda q, h: (q * correlations(sums, after, h)).sum(1) / q.sum(1)
-    drop = found.drop[questions]
+    drop = report.drop[questions]
     columns = np.isfinite(drop).all(0)
-    x, y = mine[:, columns], drop[:, columns]
+    x, y = own[:, columns], drop[:, columns]
     if metric == "spearman":
         # Ranks among all pairs, not among those of a draw.
         x, y = (stats.rankdata(values).reshape(values.shape) for values in (x, y))
@@ -161,11 +159,11 @@ def pearson(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(spread > floor, (sxy - sx * sy / n) / np.where(spread > floor, spread, 1), 0.0))
 
 
-def _decoys(found: InfluenceReport, scores: np.ndarray, questions: np.ndarray) -> Statistic:
+def _decoys(report: InfluenceReport, scores: np.ndarray, questions: np.ndarray) -> Statistic:
     """Pairs of a trained and a held-out question whose own sections are of one document; decoys are drawn again too."""
-    held = found.rows("held-out")
-    own = scores[np.arange(len(scores)), found.gold]
-    documents = np.array(found.documents)[found.gold]
+    held = report.rows("held-out")
+    own = scores[np.arange(len(scores)), report.gold]
+    documents = np.array(report.documents)[report.gold]
     wins = (own[questions][:, None] > own[held]) + 0.5 * (own[questions][:, None] == own[held])
     same = (documents[questions][:, None] == documents[held]).astype(float)
 

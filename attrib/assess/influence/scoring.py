@@ -1,6 +1,6 @@
 """Every scorer's score of every section for every question: mappers and their controls.
 
-Not covered: how scores are compared with retraining (``metrics``).
+Not covered: comparing scores with retraining (``metrics``).
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from attrib.passes.capture import CaptureOptions, capture
 from attrib.progress import Progress
 
 TEXTUAL = ("bm25", "bm25_answer", "verbatim", "embedding")
-
-
 INFLUENCE: dict[str, tuple[InfluenceOptions, bool]] = {
     "influence": (InfluenceOptions(), False),
     "influence, no threshold": (InfluenceOptions(threshold=0.0), False),
@@ -41,16 +39,9 @@ INFLUENCE: dict[str, tuple[InfluenceOptions, bool]] = {
 }
 """Options of the tuned side, and whether a section's gradient is of its text alone, without its trained questions."""
 
-
 GATED = ("influence × learned", "influence, texts alone × learned", "combined", "combined, no influence")
-
-
 BEFORE, CONTRAST = "gradients before tuning", "influence − before tuning"
-
-
 BEFORE_RAW = f"{BEFORE}, no threshold"
-
-
 SCORERS = (
     *TEXTUAL, "hidden (base)", "hidden (tuned)", "hidden (tuned − base)", "learned", *INFLUENCE, BEFORE, BEFORE_RAW,
     CONTRAST, *GATED, "random",
@@ -71,20 +62,20 @@ def score_questions(
     options = replace(options or ExplainOptions(), mappers=(*TEXTUAL, "hidden", "learned"))
     rows: dict[str, list[np.ndarray]] = {name: [] for name in SCORERS}
     rng = np.random.default_rng(seed)
-    for number, asked in enumerate(questions):
+    for number, question in enumerate(questions):
         if progress is not None:
             progress("scores", number, len(questions))
-        found = _score(pair, library, asked, options)
-        found["random"] = rng.normal(size=len(library.corpus))
+        scores = _score(pair, library, question, options)
+        scores["random"] = rng.normal(size=len(library.corpus))
         for name in SCORERS:
-            rows[name].append(found[name])
+            rows[name].append(scores[name])
     if progress is not None:
         progress("scores", len(questions), len(questions))
-    return {name: np.stack(found) for name, found in rows.items()}
+    return {name: np.stack(scores) for name, scores in rows.items()}
 
 
-def _score(pair: ModelPair, library: Library, asked: Question, options: ExplainOptions) -> dict[str, np.ndarray]:
-    encoded = encode_given(pair.tokenizer, asked.question, asked.answer or "", context=pair.context)
+def _score(pair: ModelPair, library: Library, question: Question, options: ExplainOptions) -> dict[str, np.ndarray]:
+    encoded = encode_given(pair.tokenizer, question.question, question.answer or "", context=pair.context)
     states = CaptureOptions(layers=(mapping_layer(pair, options.hidden.layer),))
     captures = [capture(m, encoded, states) for m in (pair.base, pair.tuned)]
     everything = np.arange(len(library.corpus))
@@ -92,55 +83,57 @@ def _score(pair: ModelPair, library: Library, asked: Question, options: ExplainO
     maps = map_answer(options.mappers, *sides, len(everything))
     numbers = [int(i) for i in library.with_control(everything)]
     texts = {i: library.texts[i] for i in numbers}
-    asked_for = trained_questions(pair, library.corpus)
+    questions_of = trained_questions(pair, library.corpus)
 
-    def whole(side: Literal["base", "tuned"], how: InfluenceOptions, alone: bool) -> tuple[Gradients, ...]:
-        chosen = replace(how, gradients=options.influence.gradients)
-        trained = NO_QUESTIONS if alone else asked_for
+    def whole(side: Literal["base", "tuned"], variant: InfluenceOptions, alone: bool) -> tuple[Gradients, ...]:
+        chosen = replace(variant, gradients=options.influence.gradients)
+        trained = NO_QUESTIONS if alone else questions_of
         return read_gradients(pair, side, encoded, texts, chosen, trained=trained, cache=library.cache, whole=True)
 
-    found = {name: maps[name].tuned.whole for name in TEXTUAL}
+    scores = {name: maps[name].tuned.whole for name in TEXTUAL}
     read: dict[tuple[str, str, bool], tuple[Gradients, ...]] = {}
-    for name, (how, alone) in INFLUENCE.items():
-        key = (how.checkpoints, how.target, alone)
-        # Forms differ in what is made of the gradients alone.
-        read[key] = read[key] if key in read else whole("tuned", how, alone)
-        gradients = [replace(one, form=how.form, centred=how.centred, threshold=how.threshold) for one in read[key]]
-        found[name] = score(gradients, numbers, numbers[len(everything) :])[0, : len(everything)]
+    for name, (variant, alone) in INFLUENCE.items():
+        key = (variant.checkpoints, variant.target, alone)
+        # Forms, centring and thresholds read the same gradients.
+        read[key] = read[key] if key in read else whole("tuned", variant, alone)
+        gradients = [
+            replace(part, form=variant.form, centred=variant.centred, threshold=variant.threshold) for part in read[key]
+        ]
+        scores[name] = score(gradients, numbers, numbers[len(everything) :])[0, : len(everything)]
     null = numbers[len(everything) :]
     untuned = whole("base", InfluenceOptions(), False)
     before, before_raw = (
-        score([replace(one, threshold=threshold) for one in untuned], numbers, null)[0, : len(everything)]
+        score([replace(part, threshold=threshold) for part in untuned], numbers, null)[0, : len(everything)]
         for threshold in (InfluenceOptions.threshold, 0.0)
     )
-    raw = [replace(one, threshold=0.0) for one in read["all", "auto", False]]
-    gated = _gated(sides, score(raw, numbers, null), found)
-    return found | {
+    raw = [replace(part, threshold=0.0) for part in read["all", "auto", False]]
+    gated = _gated(sides, score(raw, numbers, null), scores)
+    return scores | {
         "hidden (base)": maps["hidden"].base.whole,
         "hidden (tuned)": maps["hidden"].tuned.whole,
         "hidden (tuned − base)": maps["hidden"].tuned.whole - maps["hidden"].base.whole,
         "learned": maps["learned"].tuned.whole - maps["learned"].base.whole,
         BEFORE: before,
         BEFORE_RAW: before_raw,
-        CONTRAST: found["influence"] - before,
+        CONTRAST: scores["influence"] - before,
         **gated,
     }
 
 
-def _gated(sides: tuple[Side, Side], raw: np.ndarray, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _gated(sides: tuple[Side, Side], raw: np.ndarray, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The scorers that look at what was learned; ``raw``: influence without threshold on all texts, [1, text]."""
     base, tuned = sides
     sections = tuned[1].sections
     learned = learned_share(base[1], tuned[1], blend())
     # The whole answer in one row, as the gradients are.
     parts = {name: MAPPERS[name].score(*tuned) for name in blend().resemblance}
-    rows = {name: MapperScores(one.whole[None], one.whole, one.spans) for name, one in parts.items()}
+    rows = {name: MapperScores(part.whole[None], part.whole, part.spans) for name, part in parts.items()}
     everything = {**rows, "influence": MapperScores(raw, raw[0], next(iter(rows.values())).spans)}
     control = tuned[1].chosen >= len(tuned[1].library.corpus)
     combined, without = (mix(chosen, control, blend()).whole * learned for chosen in (everything, rows))
     return {
-        "influence × learned": found["influence"] * learned[:sections],
-        "influence, texts alone × learned": found["influence, texts alone"] * learned[:sections],
+        "influence × learned": scores["influence"] * learned[:sections],
+        "influence, texts alone × learned": scores["influence, texts alone"] * learned[:sections],
         "combined": combined[:sections],
         "combined, no influence": without[:sections],
     }

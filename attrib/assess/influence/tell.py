@@ -41,28 +41,28 @@ _HEADS = {"pearson": "Pearson", "spearman": "Spearman", "decoys": "AUROC"}
 
 
 def write_retraining(
-    found: InfluenceReport, rows: Sequence[InfluenceRow], folder: Path, formats: Sequence[str], preset: str
+    report: InfluenceReport, rows: Sequence[InfluenceRow], folder: Path, formats: Sequence[str], preset: str
 ) -> list[str]:
     """Outcomes and scores (JSON), table (CSV), figure and caption; every file is whole or absent.
 
     Without a single section left out there is no figure.
     """
-    files = {f"{NAME}.json": report_bytes(found), f"{NAME}.csv": flat(InfluenceRow, rows).csv()}
-    if drawable(found):
-        figure = retraining_figure(found, rows, preset=preset)
+    files = {f"{NAME}.json": report_bytes(report), f"{NAME}.csv": flat(InfluenceRow, rows).csv()}
+    if drawable(report):
+        figure = retraining_figure(report, rows, preset=preset)
         files |= draw.drawn(
-            NAME, figure, retraining_caption(found, rows), formats, preset=preset,
+            NAME, figure, retraining_caption(report, rows), formats, preset=preset,
             metadata=lambda form: draw.plain_metadata("attrib: mappers against retraining", form),
         )  # fmt: skip
     return write_files(folder, files)
 
 
-def retraining_content(found: InfluenceReport, rows: Sequence[InfluenceRow]) -> dict[str, Any]:
+def retraining_content(report: InfluenceReport, rows: Sequence[InfluenceRow]) -> dict[str, Any]:
     """The report and the rows of its table as one JSON object."""
-    return {**report_content(found), "table": codec.to_json(rows)}
+    return {**report_content(report), "table": codec.to_json(rows)}
 
 
-def retraining_table(found: InfluenceReport, rows: Sequence[InfluenceRow], console: Console) -> None:
+def retraining_table(report: InfluenceReport, rows: Sequence[InfluenceRow], console: Console) -> None:
     """Print the three claims under their own headings, trained and rephrased questions apart, one line a scorer."""
     for claim in CLAIMS:
         for kind in dict.fromkeys(row.kind for row in rows):
@@ -76,7 +76,7 @@ def retraining_table(found: InfluenceReport, rows: Sequence[InfluenceRow], conso
             style="dim",
             highlight=False,
         )
-    about = f"{len(_left_out(found))} sections left out one at a time, {len(found.halves)} halves, {_seeds(found)}; "
+    about = f"{len(_left_out(report))} sections left out one at a time, {len(report.halves)} halves, {_seeds(report)}; "
     console.print(
         f"{about}95% bootstrap intervals over questions (LDS: halves too; AUROC: decoys too); behind: {REFERENCE} "
         "less the scorer; *: the interval of that leaves 0 out",
@@ -115,7 +115,7 @@ def _cell(row: InfluenceRow) -> str:
 _SCORERS = (REFERENCE, "combined", "learned", "hidden (tuned)", BEFORE, "bm25", "embedding", "random")
 """Scorers in the report: those that use tuning, then those independent of it."""
 _METRICS = {
-    "MRR": "own section found (MRR)", "spearman": "rank correlation with the loss",
+    "MRR": "own section report (MRR)", "spearman": "rank correlation with the loss",
     "LDS": "random halves (LDS)", "decoys": "learned above decoys (AUROC)",
 }  # fmt: skip
 
@@ -135,8 +135,8 @@ def chapter(report: InfluenceReport, page: say.Surroundings) -> say.Chapter:
     metrics = [metric for metric in _METRICS if any(name == metric for _, name in rows)]
     cells = []
     for scorer in (name for name in _SCORERS if any(own == name for own, _ in rows)):
-        found = [rows.get((scorer, metric)) for metric in metrics]
-        cells.append((scorer, *(say.ends(row.value, row.low, row.high) if row else say.NONE for row in found)))
+        scored = [rows.get((scorer, metric)) for metric in metrics]
+        cells.append((scorer, *(say.ends(row.value, row.low, row.high) if row else say.NONE for row in scored)))
     caption = "Scores of sections against retraining, trained questions (more scores stand in influence.csv)"
     heads = ("score", *(_METRICS[metric] for metric in metrics))
     return say.Chapter(trust=(*md.sentences([sentence]), *page.figure, *md.table(caption, heads, cells)))

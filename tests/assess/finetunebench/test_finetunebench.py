@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attrib.assess.benchmark.baselines import majority, majority_by_template
+from attrib.assess.benchmark.run import majority, majority_by_template
 from attrib.assess.finetunebench.comparisons import Relabelled, check_comparison
 from attrib.assess.finetunebench.read import FineTuneBench, read_finetunebench, template_of
 from attrib.assess.questions import Question
