@@ -156,9 +156,10 @@ def parse(text: str, option: Option, name: str = "") -> Any:
     except ValueError:
         raise InputError(f"{name} {text!r}: give {described(option.kind)}") from None
     number = isinstance(value, int | float)
-    if number and option.low is not None and value < option.low:
+    # Not the other way round: nan is neither below nor above.
+    if number and option.low is not None and not value >= option.low:
         raise InputError(f"{name} {text!r}: give a number from {option.low:g}")
-    if number and option.high is not None and value > option.high:
+    if number and option.high is not None and not value <= option.high:
         raise InputError(f"{name} {text!r}: give a number to {option.high:g}")
     return value
 

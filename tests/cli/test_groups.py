@@ -123,6 +123,7 @@ def test_a_flag_and_a_key_of_the_same_option_are_refused_by_both_names(words: li
         (["-o", "inner.share=2"], "inner.share '2': give a number to 1"),
         (["-o", "inner.share=-1"], "inner.share '-1': give a number from 0"),
         (["-o", "inner.share=nan-ish"], "give a number"),
+        (["-o", "inner.share=nan"], "inner.share 'nan': give a number from 0"),
         (["-o", "outer.quick=yes"], "outer.quick 'yes': give true or false"),
         (["-o", "outer.layers=a"], "outer.layers 'a': give whole numbers, separated by commas or none"),
         (["--options", "nowhere.toml"], "nowhere.toml: cannot be read as TOML"),
