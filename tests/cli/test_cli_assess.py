@@ -210,7 +210,7 @@ def test_a_killed_process_is_gone_on_from_to_the_same_bytes(
     program = Program(killed_in_the_third_part, *benchmark(models, asked, out))
     assert program.wait() == -signal.SIGKILL, program.err
     assert program.out == ""
-    assert len(list((out / "answers").iterdir())) == 2
+    assert len(list((out / "answers").glob("*/*.json"))) == 2
     for folder in (out, tmp_path / "whole"):
         status, _, err = run(capsys, monkeypatch, *benchmark(models, asked, folder))
         assert status == 0, err
