@@ -7,7 +7,7 @@ never read as markup, control characters made visible. Not covered: interaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +54,16 @@ class _Flow:
 
         widths = [piece.cell_len for piece in self.pieces]
         return Measurement(max(widths, default=0), sum(widths) + 2 * len(widths)).with_maximum(options.max_width)
+
+
+def grid(heads: Sequence[str], *, left: Collection[int] = (0,), no_wrap: bool = False) -> Table:
+    """An empty table without lines: columns ``left`` aligned left, the others right; ``no_wrap`` spares the first."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="left" if i in left else "right", no_wrap=no_wrap and i > 0)
+    return table
 
 
 def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:

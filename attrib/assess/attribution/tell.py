@@ -26,7 +26,7 @@ from attrib.assess.stored import report_bytes
 from attrib.records import LABELS, Explanation, Label
 from attrib.render import figures as draw
 from attrib.render.tables import flat, number, write_files
-from attrib.render.terminal import text_of
+from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,12 +47,8 @@ def write_verdicts(report: AttributionReport, folder: Path, formats: Sequence[st
 
 def verdicts_table(report: AttributionReport, console: Console) -> None:
     """One line a kind of question; then what comes first, and the notes."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
     tops = list(dict.fromkeys(name for one in report.summary for name in one.gold_top1 or ()))
-    for name in ("answers to", "n", "right", *LABELS, *(f"gold first: {name}" for name in tops)):
-        table.add_column(name, justify="left" if name == "answers to" else "right")
+    table = grid(("answers to", "n", "right", *LABELS, *(f"gold first: {name}" for name in tops)))
     for one in report.summary:
         gold = [number((one.gold_top1 or {}).get(name), none="") for name in tops]
         table.add_row(*map(text_of, (_name(one), str(one.n), number(one.right, none=""), *_shares(one), *gold)))

@@ -18,7 +18,7 @@ from attrib.assess.benchmark.run import TRAINED, BenchmarkReport, BenchmarkRow, 
 from attrib.assess.stored import plain_name, report_bytes
 from attrib.render import figures as draw
 from attrib.render.tables import flat, interval, number, write_files
-from attrib.render.terminal import text_of
+from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,12 +45,8 @@ def benchmark_files(report: BenchmarkReport, formats: Sequence[str], preset: str
 
 def benchmark_table(report: BenchmarkReport, console: Console) -> None:
     """One line a kind of question: base and tuned beside the baselines that know no answer; then the notes."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
     heads = ("questions", "n", "measure", "base", "tuned", "tuned − base", "majority", "by template")
-    for name in heads:
-        table.add_column(name, justify="left" if name in ("questions", "measure") else "right")
+    table = grid(heads, left=(0, heads.index("measure")))
     shown = [one for one in report.summary if one.measure in SHOWN]
     names = labels(report)
     before: tuple[str, int] | None = None

@@ -33,6 +33,7 @@ from attrib.assess.consistency.records import (
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
 from attrib.render.tables import flat, interval, jsonl_bytes, number, write_files
+from attrib.render.terminal import grid
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
@@ -128,22 +129,16 @@ def _sampled_answers(report: ConsistencyReport) -> Iterator[SampledAnswer]:
 def consistency_table(report: ConsistencyReport, console: Console) -> None:
     """Print the quantities over all questions, base beside tuned, then the leading ones by kind, then notes."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for head in ("base", "tuned", "tuned − base"):
-        table.add_column(head, justify="right", no_wrap=True)
+    table = grid(("", "base", "tuned", "tuned − base"), no_wrap=True)
     for row in (report.row(name) for name in SHOWN):
         table.add_row(TITLES[row.quantity], *_cells(row))
     console.print(table, highlight=False)
     kinds = [kind for kind in report.kinds if kind != ALL]
     if kinds:
         console.print()
-        table = Table(box=None, pad_edge=False)
         heads = ("kind", "n", "semantic entropy", "agreement", "novel", "control", "same meaning")
-        for head in heads:
-            table.add_column(head, justify="left" if head == "kind" else "right", no_wrap=True)
+        table = grid(heads, no_wrap=True)
         for kind in kinds:
             both = [
                 f"{number(row.base)} → {number(row.tuned)}"

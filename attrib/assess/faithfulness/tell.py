@@ -14,6 +14,7 @@ from attrib.assess.faithfulness.run import CONTROLS, FaithfulnessReport, Faithfu
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
 from attrib.render.tables import flat, interval, write_files
+from attrib.render.terminal import grid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,11 +35,7 @@ def write_faithfulness(report: FaithfulnessReport, folder: Path, formats: Sequen
 
 def faithfulness_table(report: FaithfulnessReport, console: Console) -> None:
     """Print one line a method: four metrics under the tuned model with intervals, and whether it beats chance."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("method", *(f"{metric} (tuned)" for metric in SHOWN), "beats random: base, tuned", "CPU s"):
-        table.add_column(name, justify="left" if name == "method" else "right")
+    table = grid(("method", *(f"{metric} (tuned)" for metric in SHOWN), "beats random: base, tuned", "CPU s"))
     for method in ordered(report):
         shown = [_row(report, method, "tuned", metric) for metric in SHOWN]
         cells = [interval(row.mean, row.low, row.high) for row in shown]

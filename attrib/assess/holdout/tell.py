@@ -29,10 +29,11 @@ from attrib.assess.split import PARTS
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
 from attrib.render.tables import csv_bytes, flat, interval, number, parquet_bytes, write_files
-from attrib.render.terminal import text_of
+from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 NAME = HoldoutReport.NAME
@@ -94,14 +95,10 @@ def _parquet(report: HoldoutReport) -> bytes:
 
 def holdout_table(report: HoldoutReport, console: Console) -> None:
     """Print each part base → tuned, the gaps with their p, membership, what was removed, and the notes."""
-    from rich.table import Table
 
     def new(title: str, heads: Sequence[str]) -> Table:
         console.print(title, style="bold", highlight=False)
-        table = Table(box=None, pad_edge=False)
-        for i, head in enumerate(heads):
-            table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
-        return table
+        return grid(heads, no_wrap=True)
 
     groups = list(dict.fromkeys((q.part, q.kind) for q in report.quantities if q.part in PARTS))
     groups.sort(key=lambda key: PARTS.index(key[0]))
