@@ -18,7 +18,7 @@ from attrib.assess import answering
 from attrib.errors import InputError
 from attrib.training.items import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
-from tests.assess.grading.test_judge import KEY, Server, said, server
+from tests.assess.grading.test_answer_judge import KEY, Server, said, server
 from tests.programs import Program, attrib
 from tests.test_architecture import loaded
 

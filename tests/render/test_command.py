@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,10 @@ def record(options: ExplainOptions, question: str = "How long?", **said: Any) ->
     return replace(make_explanation(question=question), question=question, provenance=provenance | said)
 
 
+PAIR = SimpleNamespace(device="cpu")
+"""Stands for the two models where none is asked anything."""
+
+
 def by_shell(line: str) -> list[str]:
     """The words that bash makes of a line."""
     said = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
@@ -67,7 +72,8 @@ def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(cli.explain, "read_corpus", lambda *given: (got.update(corpus=given), False))
     monkeypatch.setattr(cli.explain, "read_control", lambda *given: got.update(control_read=given))
-    monkeypatch.setattr(cli.explain, "load_pair", lambda models, progress: got.update(models=models))
+    monkeypatch.setattr(cli.explain, "load_pair", lambda models, progress: (got.update(models=models), PAIR)[1])
+    monkeypatch.setattr("attrib.index.library.Library.make", lambda *given, **more: None)
     monkeypatch.setattr("attrib.explaining.explain", stop)
     words = by_shell(line)
     assert words[0] == "attrib"

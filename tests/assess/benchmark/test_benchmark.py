@@ -27,7 +27,7 @@ from attrib.assess.benchmark.run import (
 from attrib.assess.questions import Malformed, Question
 from attrib.errors import InputError
 from attrib.options.answers import AnswerOptions, JudgeOptions
-from tests.assess.grading.test_judge import Server, said, server
+from tests.assess.grading.test_answer_judge import Server, said, server
 from tests.make_benchmark import asked, make_benchmark, make_report, replies
 
 __all__ = ["server"]
