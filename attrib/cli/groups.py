@@ -216,6 +216,8 @@ def _read_keys(settings: list[str] | None, options: Mapping[str, Option]) -> dic
         option = find(key.strip(), options)
         if not equals:
             raise InputError(f"{option.key}: no value; write -o {option.key}=VALUE")
+        if option.key in values:
+            raise InputError(f"-o {option.key}: given twice; leave one out")
         values[option.key] = parse(text, option)
     return values
 

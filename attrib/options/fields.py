@@ -141,7 +141,8 @@ def find(key: str, options: Mapping[str, Option]) -> Option:
         return options[key]
     near = [other for other in options if other.partition(".")[2] == key.rpartition(".")[2]]
     near = near or get_close_matches(key, options, n=3, cutoff=0.5)
-    mend = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(options)}"
+    groups = dict.fromkeys(other.partition(".")[0] for other in options)
+    mend = f"did you mean {' or '.join(near)}?" if near else f"keys are GROUP.NAME, with a group of {', '.join(groups)}"
     raise InputError(f"{key}: there is no such option; {mend}")
 
 

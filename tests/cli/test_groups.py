@@ -117,6 +117,8 @@ def test_a_flag_and_a_key_of_the_same_option_are_refused_by_both_names(words: li
         (["-o", "steps=3"], "steps: there is no such option; did you mean inner.steps?"),
         (["-o", "outer.seed=3"], "outer.seed: there is no such option"),
         (["-o", "inner.steps"], "inner.steps: no value; write -o inner.steps=VALUE"),
+        (["-o", "inner.steps=3", "-o", "inner.steps=4"], "-o inner.steps: given twice; leave one out"),
+        (["-o", "zzz=3"], "zzz: there is no such option; keys are GROUP.NAME, with a group of outer, inner"),
         (["-o", "=3"], "-o =3: no key; write -o KEY=VALUE"),
         (["--options", "{type}"], "type.toml: inner.steps 'many': give a whole number or auto"),
         (["-o", "inner.steps=many"], "inner.steps 'many': give a whole number or auto"),
