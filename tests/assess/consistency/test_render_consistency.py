@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from attrib.assess.questions import Question
 from attrib.assess.stored import read_report, report_bytes, report_content
 from attrib.errors import InputError
 from attrib.render import figures as draw
-from tests.assess.influence.test_render_retraining import drawn_texts
+from tests.assess.influence.test_render_retraining import check_texts_inside_and_apart, drawn_texts
 from tests.make import ODD_TOKENS
 from tests.make_consistency import BASE, QUESTIONS, TUNED, make_consistency
 
@@ -226,17 +225,7 @@ def test_marks_keep_every_character_of_the_answer() -> None:
 def test_texts_are_6_points_inside_the_figure_and_apart(report: ConsistencyReport, preset: str) -> None:
     figure = render.consistency_figure(report, preset=preset)
     assert figure.get_size_inches()[0] == pytest.approx(draw.PRESETS[preset])
-    texts = list(drawn_texts(figure))
-    width, height = figure.bbox.size
-    for text, box in texts:
-        assert text.get_fontsize() >= 6, text.get_text()
-        assert box.x0 >= -1, text.get_text()
-        assert box.y0 >= -1, text.get_text()
-        assert box.x1 <= width + 1, text.get_text()
-        assert box.y1 <= height + 1, text.get_text()
-    for (one, a), (other, b) in combinations(texts, 2):
-        apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
-        assert apart, (one.get_text(), other.get_text())
+    check_texts_inside_and_apart(figure)
 
 
 def points(ax: Any) -> list[tuple[float, float]]:

@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from make_holdout import make_report
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from rich.console import Console
 
 from attrib.assess.holdout.draw import UNSEEN, holdout_caption, holdout_figure
@@ -25,6 +23,7 @@ from attrib.assess.stored import read_report, report_bytes, report_content
 from attrib.errors import InputError
 from attrib.render import figures
 from attrib.render.view import visible
+from tests.render.inside import texts
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +83,6 @@ def test_parquet_has_a_row_a_question_and_side(report: HoldoutReport, tmp_path: 
     assert {row["side"] for row in table if row["table"] == "removal"} == {"base", "full", "retrained"}
     assert table[1]["reply"] == report.rows[1].reply
     assert table[0]["reply"] == "half ? of it"
-
-
-def texts(figure: Figure) -> list[Text]:
-    """All that is drawn; matplotlib keeps ticks beyond an axis and does not draw them."""
-    found: list[Text] = [text for legend in figure.legends for text in legend.get_texts()]
-    for ax in figure.axes:
-        found += [ax.title, ax._left_title, ax.xaxis.label]
-        for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
-            found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-    return [text for text in found if text.get_text()]
 
 
 @pytest.mark.parametrize("preset", ["neurips-double", "acl-single", "nature-double"])

@@ -60,6 +60,21 @@ def drawn_texts(figure: Any) -> Iterator[tuple[Any, Any]]:
                 yield text, text.get_window_extent(renderer)
 
 
+def check_texts_inside_and_apart(figure: Any) -> None:
+    """Every text is at least 6 pt, inside the figure and clear of the others."""
+    texts = list(drawn_texts(figure))
+    width, height = figure.bbox.size
+    for text, box in texts:
+        assert text.get_fontsize() >= 6, text.get_text()
+        assert box.x0 >= -1, text.get_text()
+        assert box.y0 >= -1, text.get_text()
+        assert box.x1 <= width + 1, text.get_text()
+        assert box.y1 <= height + 1, text.get_text()
+    for (one, a), (other, b) in combinations(texts, 2):
+        apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
+        assert apart, (one.get_text(), other.get_text())
+
+
 @pytest.mark.parametrize(
     ("preset", "combined"),
     [("acl-single", False), ("icml-single", True), ("neurips-double", False), ("neurips-double", True),
@@ -73,17 +88,7 @@ def test_texts_are_6_points_inside_the_figure_and_apart(
         rows = [*rows, *(replace(row, scorer="combined") for row in rows if row.scorer == "influence")]
     figure = render.retraining_figure(found, rows, preset=preset)
     assert figure.get_size_inches()[0] == pytest.approx(draw.PRESETS[preset])
-    texts = list(drawn_texts(figure))
-    width, height = figure.bbox.size
-    for text, box in texts:
-        assert text.get_fontsize() >= 6, text.get_text()
-        assert box.x0 >= -1, text.get_text()
-        assert box.y0 >= -1, text.get_text()
-        assert box.x1 <= width + 1, text.get_text()
-        assert box.y1 <= height + 1, text.get_text()
-    for (one, a), (other, b) in combinations(texts, 2):
-        apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1
-        assert apart, (one.get_text(), other.get_text())
+    check_texts_inside_and_apart(figure)
 
 
 def test_each_panel_shows_every_pair_on_one_scale_of_losses(found: InfluenceReport, rows: list[InfluenceRow]) -> None:
