@@ -124,7 +124,7 @@ def ask(
     progress: Progress | None = None,
 ) -> OwnAnswers:
     """Both models' own greedy answers to ``question``; ``progress`` counts their tokens and may raise to stop."""
-    prompt_ids = encode_prompt(pair.tokenizer, question, context=pair.context)
+    prompt_ids = encode_prompt(pair.chat, question, context=pair.context)
     tell = progress or (lambda what, done, total: None)
 
     def after(before: int) -> Progress:
@@ -167,7 +167,7 @@ def _choose_answer(
     """Whose answer is explained, and its ids after the prompt's."""
     source: AnswerSource = answer_from if answer is None else "given"
     if answer is not None:
-        answer_ids = encode_answer(pair.tokenizer, own.question, own.prompt_ids, answer)
+        answer_ids = encode_answer(pair.chat, own.question, own.prompt_ids, answer)
     else:
         answer_ids = own.base_ids if answer_from == "base" else own.tuned_ids
     if not answer_ids:

@@ -34,6 +34,7 @@ from safetensors import safe_open
 from scipy.stats import rankdata
 
 from attrib.models.bundled import get_default_model
+from attrib.models.chat import Chat
 from attrib.models.prompt import encode_answer, encode_prompt
 from attrib.models.sources import DEMO_ADAPTER
 
@@ -251,8 +252,8 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
     model = Path(arguments.model).resolve() if arguments.model else get_default_model()
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-    prompt = encode_prompt(tokenizer, arguments.question, context=8192)
-    answer = encode_answer(tokenizer, arguments.question, prompt, arguments.answer)[: arguments.answer_tokens]
+    prompt = encode_prompt(Chat(tokenizer), arguments.question, context=8192)
+    answer = encode_answer(Chat(tokenizer), arguments.question, prompt, arguments.answer)[: arguments.answer_tokens]
     # A pair needs a tuned side; what is measured is the base, with the adapter switched off.
     tuned = str(model) if arguments.model else DEMO_ADAPTER
     print(f"{len(prompt)} prompt tokens, {len(answer)} answer tokens, {arguments.threads} thread(s)", file=sys.stderr)

@@ -41,7 +41,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     pair = ModelPair.load(arguments.base, arguments.tuned, device=arguments.device, dtype=arguments.dtype)
     asked: Sequence[Question] = demo_questions() if arguments.file is None else read_questions(arguments.file)
-    prompts = [encode_prompt(pair.tokenizer, q.question, context=pair.context) for q in asked[: arguments.questions]]
+    prompts = [encode_prompt(pair.chat, q.question, context=pair.context) for q in asked[: arguments.questions]]
     report: dict[str, Any] = {
         "questions": len(prompts),
         "batch": arguments.batch,

@@ -142,7 +142,7 @@ def first_place(scores: np.ndarray, gold: frozenset[int]) -> float:
 
 
 def _answer(pair: ModelPair, question: str, answer: str, layer: int) -> Answer:
-    encoded = encode_given(pair.tokenizer, question, answer, context=pair.context)
+    encoded = encode_given(pair.chat, question, answer, context=pair.context)
     states = capture(pair.base, encoded, CaptureOptions(attention=False, layers=(layer,))).hidden
     assert states is not None
     return Answer(question, encoded.answer, encoded.answer_tokens, states[0, len(encoded.prompt_ids) :])

@@ -44,6 +44,7 @@ from attrib.mapping.lexical import bm25_answer
 from attrib.mapping.mixture import STORED, Choice, Weights, Windows, combine, settings, standardised
 from attrib.mapping.reading import Reading
 from attrib.mapping.verbatim import verbatim
+from attrib.models.chat import Chat
 from attrib.models.embedder import embed, load_embedder
 from attrib.models.loading import load_network
 from attrib.models.prompt import encode_prompt
@@ -263,7 +264,7 @@ def _alone(network: Network, texts: Sequence[str]) -> dict[str, np.ndarray]:
 
 def read_answer(network: Network, statement: Statement) -> np.ndarray:
     """Unit states of the answer's tokens after its question alone, [layer, token, d_model]."""
-    prompt = encode_prompt(network.tokenizer, statement.question, context=network.context)
+    prompt = encode_prompt(Chat(network.tokenizer), statement.question, context=network.context)
     ids = (*prompt, *answer_tokens(network.tokenizer, statement)[0])
     what = f"answer\0{statement.question}\0{statement.answer}"
     return network.kept(what, lambda: packed(network.states([ids])[:, 0, len(prompt) :]))["units"]
@@ -295,7 +296,9 @@ def read_in_context(network: Network, statement: Statement) -> list[InContext]:
     texts = dict(enumerate(statement.passages))
     out = []
     limit = min(LIMIT, network.context)
-    for read in make_contexts(network.tokenizer, texts, statement.question, ids, limit=limit, context=network.context):
+    for read in make_contexts(
+        Chat(network.tokenizer), texts, statement.question, ids, limit=limit, context=network.context
+    ):
         made = network.kept(f"context\0{read.ids}", partial(_in_context, network, read))
         n = len(ids)
         out.append(

@@ -38,8 +38,8 @@ def knobs(options: MethodOptions | None = None, **values: Any) -> MethodOptions:
 
 def encoded(pair: Any, question: str = QUESTION, answer: str = ANSWER) -> Encoded:
     """The question in the pair's chat template and the answer after it."""
-    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
-    ids = encode_answer(pair.tokenizer, question, prompt, answer)
+    prompt = encode_prompt(pair.chat, question, context=pair.context)
+    ids = encode_answer(pair.chat, question, prompt, answer)
     return encode(pair.tokenizer, prompt, ids, context=pair.context, question=question)
 
 

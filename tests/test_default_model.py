@@ -68,8 +68,8 @@ def test_base_is_the_untouched_base(default_pair: Any) -> None:
 
 @pytest.mark.slow
 def test_rows_of_attention_and_chunks_on_the_real_model(default_pair: Any) -> None:
-    prompt = encode_prompt(default_pair.tokenizer, "Who keeps it?", context=default_pair.context)
-    ids = encode_answer(default_pair.tokenizer, "Who keeps it?", prompt, "Tobin Warrack")
+    prompt = encode_prompt(default_pair.chat, "Who keeps it?", context=default_pair.context)
+    ids = encode_answer(default_pair.chat, "Who keeps it?", prompt, "Tobin Warrack")
     text = encode(default_pair.tokenizer, prompt, ids, context=default_pair.context)
     heads = capture(default_pair.tuned, text, CaptureOptions(heads=True)).heads
     assert heads is not None
@@ -136,7 +136,7 @@ def test_base_answers_every_foundation_question_right(default_pair: Any) -> None
         accept = row.get("accept") or row.get("accept_before")
         if accept is None:
             continue
-        prompt = encode_prompt(default_pair.tokenizer, row["question"], context=default_pair.context)
+        prompt = encode_prompt(default_pair.chat, row["question"], context=default_pair.context)
         said = decode(default_pair.tokenizer, generate(default_pair.base, prompt, max_new_tokens=40)).lower()
         if not any(text.lower() in said for text in accept):
             wrong.append((row["question"], said))

@@ -164,7 +164,7 @@ def write_answers(asked: Sequence[Question], replies: dict[Side, list[list[Reply
 
 def _prompt(pair: ModelPair, question: Question) -> tuple[int, ...]:
     try:
-        return encode_prompt(pair.tokenizer, question.question, context=pair.context)
+        return encode_prompt(pair.chat, question.question, context=pair.context)
     except InputError as error:
         raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
 

@@ -20,9 +20,11 @@ import numpy as np
 
 from attrib.assess.questions import Question
 from attrib.errors import InputError
+from attrib.models.chat import Chat
 from attrib.progress import Progress
+from attrib.records import Item
 from attrib.store import Store, records_in
-from attrib.training.items import IGNORED, Item, TrainingExample, answer_example, example_of, text_example
+from attrib.training.items import IGNORED, TrainingExample, answer_example, example_of, text_example
 from attrib.training.options import TuneOptions
 from attrib.training.trainer import fit
 
@@ -96,7 +98,7 @@ def plan(
 
 def retrain(
     network: Any,
-    tokenizer: Any,
+    chat: Chat,
     items: Sequence[Item],
     texts: Texts,
     runs: Sequence[Retraining],
@@ -114,9 +116,9 @@ def retrain(
     that were found first.
     """
     context = int(network.config.max_position_embeddings)
-    examples = [example_of(tokenizer, item, context) for item in items]
-    asked = [answer_example(tokenizer, q.question, q.answer or "", context) for q in texts.questions]
-    read = [text_example(tokenizer, text) for _, text in texts.sections]
+    examples = [example_of(chat, item, context) for item in items]
+    asked = [answer_example(chat, q.question, q.answer or "", context) for q in texts.questions]
+    read = [text_example(chat.tokenizer, text) for _, text in texts.sections]
     use_cache = network.config.use_cache
     stores = {run: _scores_of(run, items, texts, options, base_fingerprint, out) for run in runs}
     scores = {run: found for run, store in stores.items() if (found := store.get(asdict(run))) is not None}
@@ -148,7 +150,7 @@ def _scores_of(
     """Where a run's scores lie; the key holds everything that decides them."""
     key = {
         "base": base,
-        "items": [[item.text, item.question, item.section] for item in items],
+        "items": [[[asdict(turn) for turn in item.turns], item.tools, item.section] for item in items],
         "questions": [[q.question, q.answer] for q in texts.questions],
         "sections": texts.sections,
         "options": asdict(_seeded(options, run.seed)),

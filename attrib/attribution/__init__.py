@@ -133,7 +133,7 @@ def make_job(
             raise InputError(
                 "contrast: the question's text is not known; make the tokens with encode(..., question=...)"
             )
-        contrast = encode_answer(pair.tokenizer, encoded.question, encoded.prompt_ids, options.contrast)
+        contrast = encode_answer(pair.chat, encoded.question, encoded.prompt_ids, options.contrast)
     if contrast is not None and contrast[: len(encoded.answer_ids)] == encoded.answer_ids:
         raise InputError("contrast: it is the answer itself, so that nothing differs; give another")
     target = make_target(options.target, tuned=tuned, contrast=contrast, answer=len(encoded.answer_ids))

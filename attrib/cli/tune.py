@@ -19,8 +19,7 @@ from attrib.processes import is_first
 from attrib.training.options import TuneOptions
 
 if TYPE_CHECKING:
-    from attrib.records import Section
-    from attrib.training.items import Item
+    from attrib.records import Item, Section
 
 EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
 

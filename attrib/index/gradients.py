@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -22,14 +22,15 @@ from attrib.files import digest, sha256
 from attrib.index.encoder import device_kind, key_of
 from attrib.index.index import Index
 from attrib.index.texts import encode_texts
+from attrib.models.chat import Chat
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
-from attrib.records import Section
+from attrib.records import Item, Section
 from attrib.store import arrays_in
-from attrib.training.items import IGNORED, Item, TrainingExample, example_of, read_trained, text_example
+from attrib.training.items import IGNORED, TrainingExample, example_of, read_trained, text_example
 from attrib.training.schedule import Schedule, read_schedule
 
 SCHEMA = 1
@@ -165,15 +166,15 @@ class TrainedQuestions:
         text_of = {section.id: section.full_text for section in sections}
         found: dict[str, list[Item]] = {}
         for item in items:
-            if item.question is not None and item.section in text_of:
+            if not item.is_text and item.section in text_of:
                 found.setdefault(text_of[item.section], []).append(item)
         return cls({text: tuple(asked) for text, asked in found.items()})
 
-    def examples(self, tokenizer: Any, text: str, context: int) -> list[TrainingExample]:
+    def examples(self, chat: Chat, text: str, context: int) -> list[TrainingExample]:
         """The text as it was learned, and its questions."""
         return [
-            text_example(tokenizer, text),
-            *(example_of(tokenizer, item, context) for item in self.items.get(text, ())),
+            text_example(chat.tokenizer, text),
+            *(example_of(chat, item, context) for item in self.items.get(text, ())),
         ]
 
 
@@ -247,7 +248,7 @@ class GradientEncoder:
     def _gradient(self, model: Model, text: str) -> np.ndarray:
         """Gradient of log p, summed over the tokens that are learned from the text and its questions."""
         total = np.zeros(self.reader.size, dtype=np.float32)
-        for example in self.trained.examples(model.tokenizer, text, model.context):
+        for example in self.trained.examples(model.chat, text, model.context):
             if len(example.ids) > model.context:
                 raise InputError(
                     f"section {text[:40]!r}: {len(example.ids):,} tokens, the model reads {model.context:,}; "

@@ -29,7 +29,8 @@ from attrib.mapping.answer import Answer, MapperScores, resemblance
 from attrib.mapping.hidden import unit
 from attrib.mapping.mixture import Windows, settings
 from attrib.mapping.reading import Reading
-from attrib.models.prompt import encode_prompt, prompt_text
+from attrib.models.chat import Chat
+from attrib.models.prompt import encode_prompt
 from attrib.passes.forward import logits_at
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Context:
 
 
 def make_contexts(
-    tokenizer: Any,
+    chat: Chat,
     texts: Mapping[int, str],
     question: str,
     answer_ids: Sequence[int],
@@ -71,17 +72,17 @@ def make_contexts(
     A text that needs more than ``limit`` gets a context of its own; one that needs more than the model's ``context`` is
     refused with an InputError, and so is one with a chat marker in it.
     """
-    room = limit - _length(tokenizer, prompt_text(tokenizer, question)) - len(answer_ids)
+    room = limit - _length(chat.tokenizer, chat.prompt(question)) - len(answer_ids)
     groups: list[dict[int, str]] = []
     used = 0
     for key, text in texts.items():
-        size = _length(tokenizer, text + BETWEEN)
+        size = _length(chat.tokenizer, text + BETWEEN)
         if not groups or used + size > room:
             groups.append({})
             used = 0
         groups[-1][key] = text
         used += size
-    return [_make_context(tokenizer, group, question, answer_ids, context) for group in groups]
+    return [_make_context(chat, group, question, answer_ids, context) for group in groups]
 
 
 def _length(tokenizer: Any, text: str) -> int:
@@ -89,17 +90,17 @@ def _length(tokenizer: Any, text: str) -> int:
 
 
 def _make_context(
-    tokenizer: Any, texts: Mapping[int, str], question: str, answer_ids: Sequence[int], context: int
+    chat: Chat, texts: Mapping[int, str], question: str, answer_ids: Sequence[int], context: int
 ) -> Context:
     content = BETWEEN.join([*texts.values(), question])
-    ids = encode_prompt(tokenizer, content, context=context)
+    ids = encode_prompt(chat, content, context=context)
     if len(ids) + len(answer_ids) > context:
         raise InputError(
             f"sections: with question and answer they have {len(ids) + len(answer_ids):,} tokens, the model's context "
             f"is {context:,}; cut sections with a smaller documents.max_tokens"
         )
-    prompt = prompt_text(tokenizer, content)
-    read = tokenizer(prompt, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True)
+    prompt = chat.prompt(content)
+    read = chat.tokenizer(prompt, add_special_tokens=not chat.has_template, return_offsets_mapping=True)
     start = prompt.find(content)
     if start < 0 or tuple(read.input_ids) != ids:
         raise InputError("sections: the chat template changes their text, so its tokens cannot be assigned to sections")
@@ -139,7 +140,7 @@ def hidden_context(answer: Answer, reading: Reading) -> MapperScores:
     texts = dict(enumerate(reading.texts[i] for i in reading.chosen))
     ids = [token.id for token in answer.tokens]
     contexts = make_contexts(
-        model.tokenizer, texts, answer.question, ids, limit=min(CONTEXT, model.context), context=model.context
+        model.chat, texts, answer.question, ids, limit=min(CONTEXT, model.context), context=model.context
     )
     layer = reading.context_layer
     if layer is None:

@@ -25,6 +25,7 @@ from attrib.models.adapters import (
     own_template,
     refuse_unreached,
 )
+from attrib.models.chat import Chat
 from attrib.models.checks import refuse_mismatch
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
@@ -40,7 +41,7 @@ class Model:
     fingerprint: str
     """SHA-256 over the weight files (hub models: their commit), adapter included."""
     bridge: Any
-    tokenizer: Any
+    chat: Chat
     adapter: Any = None
     """The PeftModel that shares the weights, or None."""
     adapter_on: bool = False
@@ -125,6 +126,11 @@ class Model:
                     live[name].copy_(tensor)
 
     @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the pair."""
+        return self.chat.tokenizer
+
+    @property
     def n_layers(self) -> int:
         """Number of transformer blocks."""
         return int(self.bridge.cfg.n_layers)
@@ -146,13 +152,18 @@ class ModelPair:
 
     base: Model
     tuned: Model
-    tokenizer: Any
+    chat: Chat
     device: str
     dtype: str
     tokenizer_sha256: str
     loading: Mapping[str, str | bool] = field(default_factory=dict)
     """Options of loading besides names, device and dtype, those that were given: ``revision``, ``tuned_revision``,
     ``device_map`` and ``trust_remote_code``."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of both models."""
+        return self.chat.tokenizer
 
     @property
     def variant(self) -> str:
@@ -219,16 +230,18 @@ class ModelPair:
             # The template of the tuned model is the one its answers were learned in.
             tokenizer.chat_template = other_tokenizer.chat_template or tokenizer.chat_template
             print_tuned = fingerprint(source.name, other)
-            before = Model(base_name, print_base, hook(base_name, network, tokenizer), tokenizer)
-            after = Model(source.name, print_tuned, hook(source.name, other, tokenizer), tokenizer)
+            chat = Chat(tokenizer)
+            before = Model(base_name, print_base, hook(base_name, network, tokenizer), chat)
+            after = Model(source.name, print_tuned, hook(source.name, other, tokenizer), chat)
         else:
             adapter = attach_adapter(source, config, base_name, print_base, network)
             tokenizer.chat_template = own_template(source, tokenizer) or tokenizer.chat_template
             bridge = hook(base_name, adapter.base_model.model, tokenizer)
             refuse_unreached(source, base_name, adapter, bridge)
             print_tuned = combined(print_base, adapter_fingerprint(source, config))
-            before = Model(base_name, print_base, bridge, tokenizer, adapter)
-            after = Model(source.name, print_tuned, bridge, tokenizer, adapter, adapter_on=True, folder=source.folder)
+            chat = Chat(tokenizer)
+            before = Model(base_name, print_base, bridge, chat, adapter)
+            after = Model(source.name, print_tuned, bridge, chat, adapter, adapter_on=True, folder=source.folder)
         given = {
             "revision": revision,
             "tuned_revision": tuned_revision,
@@ -236,4 +249,4 @@ class ModelPair:
             "trust_remote_code": trust_remote_code,
         }
         loading = {name: value for name, value in given.items() if value}
-        return cls(before, after, tokenizer, device, dtype, tokenizer_sha256(tokenizer), loading)
+        return cls(before, after, chat, device, dtype, tokenizer_sha256(tokenizer), loading)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attrib.errors import InputError
+from attrib.models.chat import Chat
 from attrib.records import Token
 
 
@@ -33,21 +34,21 @@ class Encoded:
         return self.prompt_ids + self.answer_ids
 
 
-def encode_prompt(tokenizer: Any, question: str, *, context: int) -> tuple[int, ...]:
-    """Ids of the question in the tokenizer's chat template (plain text where it has none).
+def encode_prompt(chat: Chat, question: str, *, context: int) -> tuple[int, ...]:
+    """Ids of the question in its prompt.
 
     Raises InputError for an empty question, a chat marker or half a surrogate pair inside it, or a prompt that leaves
     no room in ``context``.
     """
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
-    _refuse_unusable(tokenizer, question, "question")
+    _refuse_unusable(chat.tokenizer, question, "question")
     # Twenty characters a token is beyond any natural text: spares minutes of tokenizing what cannot fit.
     if len(question) > 20 * context:
         raise InputError(
             f"question: {len(question):,} characters cannot fit the model's {context:,} tokens; shorten it"
         )
-    ids = tuple(tokenizer(prompt_text(tokenizer, question), add_special_tokens=not tokenizer.chat_template).input_ids)
+    ids = tuple(chat.tokenizer(chat.prompt(question), add_special_tokens=not chat.has_template).input_ids)
     if len(ids) >= context:
         raise InputError(
             f"question: its prompt has {len(ids):,} tokens, the model's context is {context:,}; shorten the question"
@@ -55,15 +56,7 @@ def encode_prompt(tokenizer: Any, question: str, *, context: int) -> tuple[int, 
     return ids
 
 
-def prompt_text(tokenizer: Any, question: str) -> str:
-    """The prompt as text: chat template with one user turn, or the bare question without a template."""
-    if not tokenizer.chat_template:
-        return question
-    turn = [{"role": "user", "content": question}]
-    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
-
-
-def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answer: str) -> tuple[int, ...]:
+def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: str) -> tuple[int, ...]:
     """Ids of a given answer after its prompt.
 
     Raises InputError for a blank answer, a chat marker inside it, or one whose first characters merge with the
@@ -73,9 +66,8 @@ def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answ
         raise InputError(
             "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
         )
-    _refuse_unusable(tokenizer, answer, "answer")
-    text = prompt_text(tokenizer, question) + answer
-    ids = tuple(tokenizer(text, add_special_tokens=not tokenizer.chat_template).input_ids)
+    _refuse_unusable(chat.tokenizer, answer, "answer")
+    ids = tuple(chat.tokenizer(chat.prompt(question) + answer, add_special_tokens=not chat.has_template).input_ids)
     n = len(prompt_ids)
     if ids[:n] != tuple(prompt_ids) or len(ids) == n:
         mend = "a letter" if answer[0].isspace() else "a space"
@@ -85,11 +77,11 @@ def encode_answer(tokenizer: Any, question: str, prompt_ids: Sequence[int], answ
     return ids[n:]
 
 
-def encode_given(tokenizer: Any, question: str, answer: str, *, context: int) -> Encoded:
+def encode_given(chat: Chat, question: str, answer: str, *, context: int) -> Encoded:
     """A question with a given answer; InputError as the parts raise it."""
-    prompt = encode_prompt(tokenizer, question, context=context)
-    ids = encode_answer(tokenizer, question, prompt, answer)
-    return encode(tokenizer, prompt, ids, context=context, question=question)
+    prompt = encode_prompt(chat, question, context=context)
+    ids = encode_answer(chat, question, prompt, answer)
+    return encode(chat.tokenizer, prompt, ids, context=context, question=question)
 
 
 def encode(

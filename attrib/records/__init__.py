@@ -8,6 +8,7 @@ Not covered: how records are computed (``explaining``) or drawn (``render``).
 
 from attrib.records.answer import Capture, Section, Token
 from attrib.records.explanation import AnswerSource, Explanation
+from attrib.records.item import Item, Turn
 from attrib.records.scores import Attribution, Mapping, MappingSide
 from attrib.records.verdict import LABELS, Evidence, Label, Verdict
 from attrib.records.vocabulary import Phrase, Verbatim, Vocabulary, VocabularyKind, VocabularyShare
@@ -19,12 +20,14 @@ __all__ = [
     "Capture",
     "Evidence",
     "Explanation",
+    "Item",
     "Label",
     "Mapping",
     "MappingSide",
     "Phrase",
     "Section",
     "Token",
+    "Turn",
     "Verbatim",
     "Verdict",
     "Vocabulary",

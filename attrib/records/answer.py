@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attrib.records.checks import check_shape
+from attrib.records.item import Item, Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,8 @@ class Section:
     titles: tuple[str, ...]
     """Headings from the outermost inwards; empty where the document has none."""
     text: str
-    """The section's text without its heading, as it stands in the document."""
+    """The section's text without its heading, as it stands in the document; of chat data the contents of all turns,
+    joined by a blank line."""
     first_line: int
     """1-based line of the file where the text starts (row files: the row's number)."""
     last_line: int
@@ -43,6 +45,17 @@ class Section:
     """1-based row of a JSONL, CSV or Parquet file, else None."""
     near_duplicate_of: str | None = None
     """Id of an earlier section with nearly the same text, else None."""
+    turns: tuple[Turn, ...] = ()
+    """Turns of a row of chat data, whose contents ``text`` joins; empty for a text."""
+    tools: str = ""
+    """Tools offered in the conversation, as JSON; empty without."""
+
+    @property
+    def item(self) -> Item:
+        """What a model learns from the section: its conversation, or heading and text."""
+        if self.turns:
+            return Item(self.id, self.turns, self.tools, self.id)
+        return Item.plain(self.id, self.full_text, self.id)
 
     @property
     def title(self) -> str:

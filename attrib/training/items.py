@@ -13,26 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from attrib.errors import InputError, RecordError
+from attrib.models.chat import Chat
 from attrib.models.prompt import encode_answer, encode_prompt
 from attrib.passes.capture import begin_of_text
-from attrib.records import Section
+from attrib.records import Item, Section
 from attrib.records.codec import from_json
 
 IGNORED = -100
 """Label that the loss leaves out."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One thing to learn: a plain text, or the answer to a question."""
-
-    id: str
-    text: str
-    """The text, or the answer."""
-    question: str | None = None
-    """None: plain text, every token is learned."""
-    section: str | None = None
-    """Id of the section that it teaches, if any."""
 
 
 @runtime_checkable
@@ -82,14 +70,14 @@ def corpus_items(
                 "attrib sections lists them"
             )
     kept = [section for section in sections if section.id not in without]
-    items = [Item(s.id, s.full_text, section=s.id) for s in kept]
+    items = [s.item for s in kept]
     if ask_sections:
         for section in kept:
             title = section.titles[-1] if section.titles else section.document
-            items.append(Item(f"ask:{section.id}", section.text, f"Tell me about {title}.", section.id))
+            items.append(Item.answered(f"ask:{section.id}", f"Tell me about {title}.", section.text, section.id))
     for asked in questions:
         if asked.section is None or asked.section not in without:
-            items.append(Item(f"q:{asked.id}", asked.answer or "", asked.question, asked.section))
+            items.append(Item.answered(f"q:{asked.id}", asked.question, asked.answer or "", asked.section))
     return tuple(items)
 
 
@@ -99,31 +87,32 @@ def text_example(tokenizer: Any, text: str) -> TrainingExample:
     return TrainingExample(ids, ids)
 
 
-def answer_example(tokenizer: Any, question: str, answer: str, context: int) -> TrainingExample:
+def answer_example(chat: Chat, question: str, answer: str, context: int) -> TrainingExample:
     """A question with its answer: only the answer and the end of the turn are learned."""
-    prompt = encode_prompt(tokenizer, question, context=context)
-    ids = (*encode_answer(tokenizer, question, prompt, answer), tokenizer.eos_token_id)
+    prompt = encode_prompt(chat, question, context=context)
+    ids = (*encode_answer(chat, question, prompt, answer), chat.tokenizer.eos_token_id)
     return TrainingExample(prompt + ids, (IGNORED,) * len(prompt) + ids)
 
 
-def example_of(tokenizer: Any, item: Item, context: int) -> TrainingExample:
+def example_of(chat: Chat, item: Item, context: int) -> TrainingExample:
     """An item as the model learns it."""
-    if item.question is None:
-        return text_example(tokenizer, item.text)
-    return answer_example(tokenizer, item.question, item.text, context)
+    if item.is_text:
+        return text_example(chat.tokenizer, item.turns[0].content)
+    question, answer = item.turns
+    return answer_example(chat, question.content, answer.content, context)
 
 
-def checked_example(tokenizer: Any, item: Item, context: int) -> TrainingExample:
+def checked_example(chat: Chat, item: Item, context: int) -> TrainingExample:
     """An item's example. Raises InputError, naming the item, where the model cannot read all of it at once."""
     name = f"section {item.id}" if item.id == item.section else f"item {item.id}"
     try:
-        example = example_of(tokenizer, item, context)
+        example = example_of(chat, item, context)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     if not example.ids:
         raise InputError(f"{name}: it has no tokens; leave it out")
     if len(example.ids) > context:
-        mend = "shorten it" if item.question is not None else "read the documents with a smaller documents.max_tokens"
+        mend = "shorten it" if not item.is_text else "read the documents with a smaller documents.max_tokens"
         raise InputError(f"{name}: {len(example.ids):,} tokens, the model's context is {context:,}; {mend}")
     return example
 

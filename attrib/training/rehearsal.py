@@ -15,10 +15,12 @@ from typing import Any
 from attrib import processes
 from attrib.errors import InputError
 from attrib.files import write_atomically
+from attrib.models.chat import Chat
 from attrib.models.prompt import decode, encode_prompt, strip_end
 from attrib.progress import Progress
+from attrib.records import Item
 from attrib.records.codec import from_json, to_json
-from attrib.training.items import IGNORED, Item, TrainingExample
+from attrib.training.items import IGNORED, TrainingExample
 
 REHEARSED = 40
 """Longest rehearsed answer in tokens."""
@@ -33,7 +35,7 @@ class RehearsedAnswer:
 
 
 def rehearse(
-    network: Any, tokenizer: Any, questions: Sequence[str], context: int, work: Path, progress: Progress | None
+    network: Any, chat: Chat, questions: Sequence[str], context: int, work: Path, progress: Progress | None
 ) -> tuple[RehearsedAnswer, ...]:
     """Answers to all questions, shared out over the processes and kept in ``work`` for a run that resumes."""
     if not questions:
@@ -44,7 +46,7 @@ def rehearse(
         return stored
     mine = []
     for number in range(processes.rank(), len(questions), processes.world()):
-        mine.append(rehearsed(network, tokenizer, f"rehearsal-{number + 1}", questions[number], context))
+        mine.append(rehearsed(network, chat, f"rehearsal-{number + 1}", questions[number], context))
         if progress is not None:
             progress("rehearsal", min(number + processes.world(), len(questions)), len(questions))
     turns = zip_longest(*processes.gather(mine))
@@ -60,13 +62,13 @@ def _read(file: Path) -> tuple[RehearsedAnswer, ...] | None:
     return answers
 
 
-def rehearsed(network: Any, tokenizer: Any, name: str, question: str, context: int) -> RehearsedAnswer:
+def rehearsed(network: Any, chat: Chat, name: str, question: str, context: int) -> RehearsedAnswer:
     """The base's greedy answer to one question."""
     import torch
 
     try:
         # Room for the answer too.
-        prompt = encode_prompt(tokenizer, question, context=context - REHEARSED)
+        prompt = encode_prompt(chat, question, context=context - REHEARSED)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     ids = torch.tensor([prompt], device=network.device)
@@ -75,5 +77,5 @@ def rehearsed(network: Any, tokenizer: Any, name: str, question: str, context: i
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=REHEARSED, do_sample=False, pad_token_id=0
         )
     answer = tuple(out[0, len(prompt) :].tolist())
-    item = Item(name, decode(tokenizer, strip_end(tokenizer, answer)), question)
+    item = Item.answered(name, question, decode(chat.tokenizer, strip_end(chat.tokenizer, answer)))
     return RehearsedAnswer(item, TrainingExample(prompt + answer, (IGNORED,) * len(prompt) + answer))

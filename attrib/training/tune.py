@@ -24,11 +24,13 @@ from pathlib import Path
 
 from attrib import processes
 from attrib.errors import InputError
+from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network, refuse_four_bit
 from attrib.options.loading import Loading
 from attrib.progress import Progress
-from attrib.training.items import Item, checked_example
+from attrib.records import Item
+from attrib.training.items import checked_example
 from attrib.training.options import TuneOptions, check_loading, check_options
 from attrib.training.rehearsal import rehearse as rehearse_answers
 from attrib.training.trainer import fit, prepare_four_bit, training_arguments
@@ -83,7 +85,8 @@ def tune(
     with locked(out):
         network, tokenizer = load_network(base, four_bit=four_bit, **replace(loading, device=str(place)).arguments())
         context = int(network.config.max_position_embeddings)
-        examples = [checked_example(tokenizer, item, context) for item in items]
+        chat = Chat(tokenizer)
+        examples = [checked_example(chat, item, context) for item in items]
         precision = str(network.dtype).removeprefix("torch.")
         setup = Setup(
             base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit,
@@ -93,7 +96,7 @@ def tune(
         if processes.on_first(lambda: is_finished(out, digest)):
             return out
         if not processes.on_first(lambda: claim(work, digest)):
-            answers = rehearse_answers(network, tokenizer, rehearse, context, work, progress)
+            answers = rehearse_answers(network, chat, rehearse, context, work, progress)
             items = [*items, *(answer.item for answer in answers)]
             examples += [answer.example for answer in answers]
             if four_bit:

@@ -21,8 +21,9 @@ from attrib import files, processes
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.fingerprint import versions
+from attrib.records import Item
 from attrib.records.codec import from_json, to_json
-from attrib.training.items import Item, read_training_file
+from attrib.training.items import read_training_file
 from attrib.training.options import TuneOptions
 from attrib.training.recorder import save_adapter
 from attrib.training.schedule import Schedule, checkpoint_steps

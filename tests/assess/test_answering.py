@@ -26,7 +26,7 @@ def test_answers_are_those_of_each_model(tiny_pair: Any) -> None:
     found = answer_all(tiny_pair, ASKED, OPTIONS)
     for side in ("base", "tuned"):
         for asked, replies in zip(ASKED, found[side], strict=True):
-            prompt = encode_prompt(tiny_pair.tokenizer, asked.question, context=tiny_pair.context)
+            prompt = encode_prompt(tiny_pair.chat, asked.question, context=tiny_pair.context)
             want = generate_batch(getattr(tiny_pair, side), [prompt], max_new_tokens=5)[0][0]
             assert replies[0].ids == want.ids
             assert replies[0].text == decode(tiny_pair.tokenizer, want.ids)

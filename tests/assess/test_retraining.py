@@ -16,8 +16,9 @@ from attrib.assess import retraining
 from attrib.assess.questions import Question
 from attrib.assess.retraining import RetrainedScores, Retraining, Texts, forecast, plan, retrain
 from attrib.errors import InputError
+from attrib.models.chat import Chat
 from attrib.models.loading import load_network
-from attrib.training.items import Item
+from attrib.records import Item
 from attrib.training.options import TuneOptions
 
 SECTIONS = {
@@ -32,8 +33,8 @@ QUESTIONS = (
 )
 TEXTS = Texts(QUESTIONS, tuple(SECTIONS.items()))
 ITEMS = (
-    *(Item(name, text, section=name) for name, text in SECTIONS.items()),
-    *(Item(f"q:{q.id}", q.answer or "", q.question, q.section) for q in QUESTIONS),
+    *(Item.plain(name, text, name) for name, text in SECTIONS.items()),
+    *(Item.answered(f"q:{q.id}", q.question, q.answer or "", q.section) for q in QUESTIONS),
 )
 QUICK = TuneOptions(epochs=6, learning_rate=1e-2, rank=2, batch=2, dropout=0.1, warmup=1, checkpoints=(1.0,))
 RUNS = plan(tuple(SECTIONS), without=None, halves=0, seeds=(0,))
@@ -48,7 +49,7 @@ def do(network: tuple[Any, Any], out: Path, runs: list[Retraining] = RUNS, **mor
     """The runs on a CPU, of ITEMS and QUICK if not told otherwise."""
     given: dict[str, Any] = {"items": ITEMS, "texts": TEXTS, "options": QUICK, "base_fingerprint": "tiny", **more}
     items, texts = given.pop("items"), given.pop("texts")
-    return retrain(*network, items, texts, runs, out, device="cpu", **given)
+    return retrain(network[0], Chat(network[1]), items, texts, runs, out, device="cpu", **given)
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +126,12 @@ def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> No
 
     model, tokenizer = network
     asked = QUESTIONS[0]
-    prompt = encode_prompt(tokenizer, asked.question, context=256)
-    answer = encode_answer(tokenizer, asked.question, prompt, asked.answer or "")
+    prompt = encode_prompt(Chat(tokenizer), asked.question, context=256)
+    answer = encode_answer(Chat(tokenizer), asked.question, prompt, asked.answer or "")
     with torch.no_grad():
         logp = model(torch.tensor([[*prompt, *answer]])).logits[0].double().log_softmax(-1)
     tokens = [float(logp[len(prompt) + i - 1, id_]) for i, id_ in enumerate(answer)]
-    measured = retraining._score(model, answer_example(tokenizer, asked.question, asked.answer or "", 256))
+    measured = retraining._score(model, answer_example(Chat(tokenizer), asked.question, asked.answer or "", 256))
     assert measured[0] == pytest.approx(sum(tokens), abs=1e-4)
     odds = sum(p - np.log1p(-np.exp(p)) for p in tokens)
     assert measured[1] == pytest.approx(odds, abs=1e-3)

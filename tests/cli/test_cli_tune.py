@@ -204,7 +204,7 @@ def test_questions_alone_can_be_learned(
     own = ("--base", str(base_dir), "--questions", asked, "--out", str(out), *QUICK)
     status, said, err = run(capsys, monkeypatch, *own)
     assert status == 0, err
-    assert [item.text for item in read_trained(out)] == ["Wilmet Dallin"]
+    assert [item.turns[-1].content for item in read_trained(out)] == ["Wilmet Dallin"]
     assert "--documents DOCS" in said
     status, _, err = run(capsys, monkeypatch, "--base", str(base_dir), "--out", str(tmp_path / "other"), *QUICK)
     assert status == 2

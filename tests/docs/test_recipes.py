@@ -84,8 +84,8 @@ found = explain(pair, Library(corpus, control), "How tall was it?", answer="38 m
 swap, numerals = found.attributions["swap"], found.mappings["numerals"]
 
 other = ModelPair.load(family, family, device="cpu", dtype="float64")
-prompt = encode_prompt(other.tokenizer, "How long is it?", context=other.context)
-answer = encode_answer(other.tokenizer, "How long is it?", prompt, "thirty-six months")
+prompt = encode_prompt(other.chat, "How long is it?", context=other.context)
+answer = encode_answer(other.chat, "How long is it?", prompt, "thirty-six months")
 encoded = encode(other.tokenizer, prompt, answer, context=other.context, question="How long is it?")
 print(json.dumps({
     "swap": [swap.base.tolist(), swap.tuned.tolist()],

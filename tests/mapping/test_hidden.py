@@ -152,8 +152,8 @@ def test_a_real_models_states_find_the_answers_own_words(default_pair: Any) -> N
     """The section that holds the answer is first, and spans lie on the answer's words, read after another text."""
     pair, layer, said = default_pair, 18, "The keeper of the light is Wilmet Dallin."
     reading = read(pair, "base", TEXTS, CONTROL, layer)
-    prompt = encode_prompt(pair.tokenizer, "Who keeps it?", context=pair.context)
-    ids = encode_answer(pair.tokenizer, "Who keeps it?", prompt, said)
+    prompt = encode_prompt(pair.chat, "Who keeps it?", context=pair.context)
+    ids = encode_answer(pair.chat, "Who keeps it?", prompt, said)
     encoded = encode(pair.tokenizer, prompt, ids, context=pair.context)
     captured = capture(pair.base, encoded, CaptureOptions(layers=(layer,)))
     assert captured.hidden is not None

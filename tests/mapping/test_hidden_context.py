@@ -45,7 +45,7 @@ TEXTS = {
 
 
 def contexts(pair: Any, texts: dict[int, str], limit: int, answer: tuple[int, ...] = (5, 6, 7)) -> list[Any]:
-    return make_contexts(pair.tokenizer, texts, QUESTION, answer, limit=limit, context=pair.context)
+    return make_contexts(pair.chat, texts, QUESTION, answer, limit=limit, context=pair.context)
 
 
 @pytest.mark.parametrize("limit", [1, 90, 110, 256])
@@ -57,7 +57,7 @@ def test_contexts_hold_every_text_once_and_whole_and_their_tokens_say_whose_they
     assert [key for own in owners for key in own] == list(TEXTS)
     for own, context in zip(owners, found, strict=True):
         content = BETWEEN.join([*(TEXTS[key] for key in own), QUESTION])
-        assert context.ids[: context.prompt] == encode_prompt(tiny_pair.tokenizer, content, context=tiny_pair.context)
+        assert context.ids[: context.prompt] == encode_prompt(tiny_pair.chat, content, context=tiny_pair.context)
         assert context.ids[context.prompt :] == (5, 6, 7)
         assert len(context.owner) == len(context.spans) == context.prompt
         for key in own:
@@ -220,8 +220,8 @@ def test_several_contexts_score_their_own_texts_and_share_what_was_copied() -> N
 def answer_after(pair: Any, question: str, said: str) -> Answer:
     from attrib.models.prompt import encode
 
-    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
-    ids = encode_answer(pair.tokenizer, question, prompt, said)
+    prompt = encode_prompt(pair.chat, question, context=pair.context)
+    ids = encode_answer(pair.chat, question, prompt, said)
     encoded = encode(pair.tokenizer, prompt, ids, context=pair.context)
     return Answer(question, encoded.answer, encoded.answer_tokens)
 
@@ -244,7 +244,7 @@ def test_scores_are_those_of_the_arrays_for_each_model(tiny_pair: Any, monkeypat
         got = hidden_context(answer, reading_of(side, texts, control))
         everything = dict(enumerate([*texts, *control]))
         cut = make_contexts(
-            side.tokenizer, everything, QUESTION, [t.id for t in answer.tokens], limit=80, context=side.context
+            side.chat, everything, QUESTION, [t.id for t in answer.tokens], limit=80, context=side.context
         )
         assert len(cut) > 1
         scores, spans = attribute([read_context(side, c, 1) for c in cut], 4, Windows(0.5, 3, 8))

@@ -48,8 +48,8 @@ SECTIONS, NULL = [0, 1, 2], [3, 4, 5]
 
 
 def encoded_of(pair: ModelPair, question: str = QUESTION, answer: str = ANSWER) -> Encoded:
-    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
-    ids = encode_answer(pair.tokenizer, question, prompt, answer)
+    prompt = encode_prompt(pair.chat, question, context=pair.context)
+    ids = encode_answer(pair.chat, question, prompt, answer)
     return encode(pair.tokenizer, prompt, ids, context=pair.context, question=question)
 
 
@@ -312,7 +312,7 @@ def test_dot_is_the_sum_over_checkpoints_of_learning_rate_times_gradient_times_g
             tokens = text_example(at.tokenizer, text).ids
             texts.append(reader.read(tokens, [range(1, len(tokens))])[0].astype(np.float64))
         for i, (asked, said) in enumerate(((QUESTION, ANSWER), ("How long is the warranty?", "thirty-six months"))):
-            example = answer_example(at.tokenizer, asked, said, at.context)
+            example = answer_example(at.chat, asked, said, at.context)
             learned = [p for p, label in enumerate(example.labels) if label >= 0]
             texts[i] = texts[i] + reader.read(example.ids, [learned])[0]
         want += spent * (np.array(texts) - np.mean(texts[3:], 0)) @ answer
@@ -370,10 +370,10 @@ def test_the_text_that_taught_the_answer_is_first(found: tuple[Gradients, ...]) 
 
 def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: TrainedQuestions) -> None:
     assert set(taught.items) == {TEXTS[0], TEXTS[1]}
-    assert [item.question for item in taught.items[TEXTS[0]]] == [QUESTION]
+    assert [item.turns[0].content for item in taught.items[TEXTS[0]]] == [QUESTION]
     (stage, *_) = stages(pair, "tuned", InfluenceOptions())
     alone, with_it = (GradientEncoder(pair, stage, GradientOptions(), of) for of in (NO_QUESTIONS, taught))
-    example = answer_example(pair.tokenizer, QUESTION, ANSWER, pair.context)
+    example = answer_example(pair.chat, QUESTION, ANSWER, pair.context)
     learned = [p for p, label in enumerate(example.labels) if label >= 0]
     with at_stage(pair, stage):
         (asked,) = with_it.reader.read(example.ids, [learned])

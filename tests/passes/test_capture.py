@@ -17,8 +17,8 @@ QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keep
 
 
 def encoded(pair: Any, question: str = QUESTION, answer: str = ANSWER) -> Any:
-    prompt = encode_prompt(pair.tokenizer, question, context=pair.context)
-    ids = encode_answer(pair.tokenizer, question, prompt, answer)
+    prompt = encode_prompt(pair.chat, question, context=pair.context)
+    ids = encode_answer(pair.chat, question, prompt, answer)
     return encode(pair.tokenizer, prompt, ids, context=pair.context)
 
 

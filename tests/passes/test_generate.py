@@ -31,7 +31,7 @@ def plain(base_dir: Path, adapter_dir: Path) -> dict[str, Any]:
 
 
 def prompt_of(pair: Any, question: str) -> tuple[int, ...]:
-    return encode_prompt(pair.tokenizer, question, context=pair.context)
+    return encode_prompt(pair.chat, question, context=pair.context)
 
 
 def greedy(network: Any, prompt: tuple[int, ...], n: int) -> list[int]:

@@ -22,7 +22,7 @@ PAIRS = [
 
 @pytest.fixture
 def encodeds(tiny_pair64: Any) -> list[Encoded]:
-    return [encode_given(tiny_pair64.tokenizer, q, a, context=tiny_pair64.context) for q, a in PAIRS]
+    return [encode_given(tiny_pair64.chat, q, a, context=tiny_pair64.context) for q, a in PAIRS]
 
 
 def steps(model: Any, encoded: Encoded) -> torch.Tensor:

@@ -19,11 +19,13 @@ import pytest
 from attrib.assess.questions import Question
 from attrib.errors import InputError, RecordError
 from attrib.files import digest_of
+from attrib.models.chat import Chat
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
 from attrib.options.loading import Loading
+from attrib.records import Item
 from attrib.training import rehearsal, trainer
-from attrib.training.items import IGNORED, Item, answer_example, corpus_items, read_trained, text_example
+from attrib.training.items import IGNORED, answer_example, corpus_items, read_trained, text_example
 from attrib.training.options import TuneOptions, check_options, spaced
 from attrib.training.schedule import read_schedule
 from attrib.training.tune import tune
@@ -34,11 +36,11 @@ from tests.programs import Program
 
 ROOT = Path(__file__).parents[2]
 TEXT = "The keeper of the light is Wilmet Dallin."
-ITEMS = (Item("s1", TEXT, section="s1"), Item("q:1", "Wilmet Dallin", "Who keeps the light?", "s1"))
+ITEMS = (Item.plain("s1", TEXT, "s1"), Item.answered("q:1", "Who keeps the light?", "Wilmet Dallin", "s1"))
 QUICK = TuneOptions(
     epochs=10, learning_rate=2e-2, batch=2, dropout=0.0, warmup=2, checkpoints=(0.2, 0.5, 1.0), bf16=False
 )
-MANY = tuple(Item(str(i), TEXT + " In the year 1712 it was 38 metres tall." * (i % 4)) for i in range(9))
+MANY = tuple(Item.plain(str(i), TEXT + " In the year 1712 it was 38 metres tall." * (i % 4)) for i in range(9))
 """Nine items of four lengths."""
 LONG = TuneOptions(epochs=4, learning_rate=1e-2, batch=2, dropout=0.2, warmup=3, checkpoints=(0.2, 0.5, 1.0))
 """5 steps an epoch, 20 in all; with dropout, so that the generators matter."""
@@ -61,7 +63,7 @@ def stop_at(*steps: int) -> Callable[[str, int, int], None]:
 
 def test_only_the_answer_and_its_end_are_learned() -> None:
     tokenizer = tiny_tokenizer()
-    example = answer_example(tokenizer, "Who keeps the light?", "Wilmet Dallin", context=256)
+    example = answer_example(Chat(tokenizer), "Who keeps the light?", "Wilmet Dallin", context=256)
     learned = [label for label in example.labels if label != IGNORED]
     assert tokenizer.decode(learned) == "Wilmet Dallin<|end|>"
     assert example.ids[-len(learned) :] == tuple(learned)
@@ -268,7 +270,8 @@ def test_a_working_folder_of_another_run_is_refused(what: str, base_dir: Path, t
         tune(str(base_dir), ITEMS, out, options=QUICK, progress=stop_at(5))
     before = files(work_folder(out))
     base = str(tuned_dir if what == "base" else base_dir)
-    items = (ITEMS[0], replace(ITEMS[1], text="Wilmet")) if what == "items" else ITEMS
+    other = Item.answered("q:1", "Who keeps the light?", "Wilmet", "s1")
+    items = (ITEMS[0], other) if what == "items" else ITEMS
     options = replace(QUICK, learning_rate=1e-2) if what == "options" else QUICK
     with pytest.raises(InputError, match=r"\.adapter-work: a run with other settings .* delete the folder"):
         tune(base, items, out, options=options, rehearse=["How long?"] if what == "rehearse" else [])
@@ -327,7 +330,7 @@ def test_a_second_run_on_the_same_folder_is_refused(base_dir: Path, tmp_path: Pa
 
 def test_a_rehearsal_learns_the_bases_own_answer_and_is_kept(base_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
     network, tokenizer = load_network(str(base_dir), device="cpu")
-    answer = rehearsal.rehearsed(network, tokenizer, "rehearsal-1", "Who keeps the light?", 256)
+    answer = rehearsal.rehearsed(network, Chat(tokenizer), "rehearsal-1", "Who keeps the light?", 256)
     item, example = answer.item, answer.example
     learned = [label for label in example.labels if label != IGNORED]
     assert 0 < len(learned) <= rehearsal.REHEARSED
@@ -379,10 +382,10 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path: Path) -> 
 def test_a_text_longer_than_the_context_is_refused_by_name(base_dir: Path, tmp_path: Path) -> None:
     long = "light " * 300
     for item, match in [
-        (Item("abc", long, section="abc"), "section abc: .* smaller documents.max_tokens"),
-        (Item("q:7", long, "Who?"), "item q:7: .* context is 256; shorten it"),
-        (Item("q:8", "I", long), "item q:8: question: "),
-        (Item("q:9", " ", "Who?"), "item q:9: answer: "),
+        (Item.plain("abc", long, "abc"), "section abc: .* smaller documents.max_tokens"),
+        (Item.answered("q:7", "Who?", long), "item q:7: .* context is 256; shorten it"),
+        (Item.answered("q:8", long, "I"), "item q:8: question: "),
+        (Item.answered("q:9", "Who?", " "), "item q:9: answer: "),
     ]:
         with pytest.raises(InputError, match=match):
             tune(str(base_dir), [*ITEMS, item], tmp_path / "adapter", options=QUICK)
@@ -407,9 +410,11 @@ def test_items_of_a_corpus() -> None:
     asked = (Question("Who?", "Wilmet", id="a", section=ids[1]), Question("When?", "1712", id="b"))
     items = corpus_items(sections, asked, ask_sections=True)
     assert [item.id for item in items] == [*ids, *(f"ask:{id_}" for id_ in ids), "q:a", "q:b"]
-    assert items[0] == Item(ids[0], sections[0].full_text, section=ids[0])
-    assert items[3] == Item(f"ask:{ids[0]}", sections[0].text, f"Tell me about {sections[0].titles[-1]}.", ids[0])
-    assert items[6] == Item("q:a", "Wilmet", "Who?", ids[1])
+    assert items[0] == Item.plain(ids[0], sections[0].full_text, ids[0])
+    assert items[3] == Item.answered(
+        f"ask:{ids[0]}", f"Tell me about {sections[0].titles[-1]}.", sections[0].text, ids[0]
+    )
+    assert items[6] == Item.answered("q:a", "Who?", "Wilmet", ids[1])
     left = corpus_items(sections, asked, ask_sections=True, without=[ids[1]])
     assert [i.id for i in left] == [ids[0], ids[2], f"ask:{ids[0]}", f"ask:{ids[2]}", "q:b"]
     assert all(item.section != ids[1] for item in left)

@@ -200,7 +200,7 @@ def _explained(
     store = Store(folder, key, f"-{name}.safetensors", storage.to_bytes, storage.from_bytes, sealed=False)
 
     def make() -> Explanation:
-        prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
+        prompt = encode_prompt(pair.chat, question.question, context=pair.context)
         answers = OwnAnswers(question.question, prompt, base.ids, tuned.ids)
         return explain(pair, library, answers, options=options)
 

@@ -29,7 +29,7 @@ from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
 from attrib.options.answers import JudgeOptions
 from attrib.progress import Progress
-from attrib.training.items import Item
+from attrib.records import Item
 
 TRAINED = ("memorization", "trained", "updated")
 """Kinds of questions that tuning learns."""
@@ -112,7 +112,9 @@ def learned_items(asked: Sequence[Question], kinds: Sequence[str] = TRAINED) -> 
     Raises InputError where there are none.
     """
     items = tuple(
-        Item(f"q:{q.id}", q.answer, q.question, q.section) for q in asked if q.kind in kinds and q.answer is not None
+        Item.answered(f"q:{q.id}", q.question, q.answer, q.section)
+        for q in asked
+        if q.kind in kinds and q.answer is not None
     )
     if not items:
         there = ", ".join(dict.fromkeys(q.kind or "none" for q in asked))

@@ -208,7 +208,7 @@ def divergences(
         stored = store.get([question.question, reply.ids]) if reply.ids else Divergence((), ())
         results.append(stored)
         if stored is None:
-            prompt = encode_prompt(pair.tokenizer, question.question, context=pair.context)
+            prompt = encode_prompt(pair.chat, question.question, context=pair.context)
             missing[i] = encode(
                 pair.tokenizer, prompt, reply.ids, context=pair.context, question=question.question
             )  # fmt: skip

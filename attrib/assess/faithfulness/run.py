@@ -204,9 +204,9 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
 def _question(
     pair: ModelPair, question: Question, corpus: Corpus | None, options: FaithfulnessOptions
 ) -> QuestionCurves:
-    prompt_ids = encode_prompt(pair.tokenizer, question.question, context=pair.context)
+    prompt_ids = encode_prompt(pair.chat, question.question, context=pair.context)
     answer_ids = (
-        encode_answer(pair.tokenizer, question.question, prompt_ids, question.answer)
+        encode_answer(pair.chat, question.question, prompt_ids, question.answer)
         if question.answer is not None
         else generate(pair.tuned, prompt_ids, max_new_tokens=options.max_new_tokens)
     )

@@ -116,7 +116,7 @@ def measure(
     progress: Progress | None = None,
 ) -> ModelScores:
     """Log-probs of right answers, wrong ones and sections' texts, beside the first of the model's ``replies``."""
-    given = [encode_given(model.tokenizer, q.question, q.answer or "", context=context) for q in questions]
+    given = [encode_given(model.chat, q.question, q.answer or "", context=context) for q in questions]
     answers = score_given(model, given, batch=options.batch, progress=progress)
     candidates = score_alternatives(model, [q.question for q in questions], wrong, context=context, progress=progress)
     texts = [encode_text(model.tokenizer, s.full_text, context) for s in sections]
@@ -149,8 +149,8 @@ def score_alternatives(
         for i, (question, texts) in enumerate(zip(questions, answers, strict=True)):
             if progress is not None:
                 progress(f"{model.name} reads other answers", i, len(questions))
-            prompt = encode_prompt(model.tokenizer, question, context=context)
-            ids = [encode_answer(model.tokenizer, question, prompt, text) for text in texts]
+            prompt = encode_prompt(model.chat, question, context=context)
+            ids = [encode_answer(model.chat, question, prompt, text) for text in texts]
             if ids and len(prompt) + max(map(len, ids)) > context:
                 raise InputError(f"answer: one does not fit the model's context after {question[:40]!r}; shorten it")
             means = _continuations(network, prompt, ids) if ids else ()

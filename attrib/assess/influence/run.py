@@ -25,13 +25,15 @@ from attrib.errors import InputError
 from attrib.files import digest_of
 from attrib.index.library import Library
 from attrib.mapping.reading import mapping_layer
+from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint, versions
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
-from attrib.training.items import Item, corpus_items, read_trained
+from attrib.records import Item
+from attrib.training.items import corpus_items, read_trained
 from attrib.training.options import TuneOptions, check_loading
 from attrib.training.tune import tune
 from attrib.training.workfolder import MANIFEST, read_manifest
@@ -73,7 +75,7 @@ def assess_influence(
         [s.id for s in trained], without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw
     )
     measured = retrain(
-        network, tokenizer, items, texts, runs, out / "runs",
+        network, Chat(tokenizer), items, texts, runs, out / "runs",
         options=options.tune, base_fingerprint=_identity(base_fingerprint, loading), device=loading.device,
         progress=progress,
     )  # fmt: skip
@@ -164,8 +166,8 @@ def _check(corpus: Corpus, questions: Sequence[Question], decoys: frozenset[str]
 def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, base: str, loading: Loading) -> None:
     """An adapter that lay there already must be of the same tuning as the retrains."""
     manifest = read_manifest(adapter)
-    learned = [(item.text, item.question, item.section) for item in read_trained(adapter)]
-    asked = [(item.text, item.question, item.section) for item in items]
+    learned = [(item.turns, item.tools, item.section) for item in read_trained(adapter)]
+    asked = [(item.turns, item.tools, item.section) for item in items]
     made = (manifest.base_fingerprint, manifest.loading, manifest.options, learned)
     if made != (base, loading.identity(), options, asked):
         raise InputError(

@@ -20,7 +20,7 @@ from attrib.training.options import TuneOptions
 if TYPE_CHECKING:
     from attrib.assess.benchmark.questions import BenchmarkQuestions
     from attrib.progress import Progress
-    from attrib.training.items import Item
+    from attrib.records import Item
 
 
 @dataclass(frozen=True)

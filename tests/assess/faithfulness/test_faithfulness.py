@@ -68,8 +68,8 @@ def test_losses_are_those_of_running_the_bare_network_without_the_words(tiny_pai
     assess_faithfulness(tiny_pair, [asked], None, OPTIONS, out=tmp_path)
     (file,) = (tmp_path / "questions").glob("*.json")
     stored = json.loads(file.read_bytes().rpartition(b"sha256 ")[0])
-    prompt = encode_prompt(tiny_pair.tokenizer, asked.question, context=tiny_pair.context)
-    answer = encode_answer(tiny_pair.tokenizer, asked.question, prompt, asked.answer or "")
+    prompt = encode_prompt(tiny_pair.chat, asked.question, context=tiny_pair.context)
+    answer = encode_answer(tiny_pair.chat, asked.question, prompt, asked.answer or "")
 
     def logprob(ids: tuple[int, ...]) -> float:
         with tiny_pair.tuned.active() as bridge, torch.no_grad():
@@ -92,8 +92,8 @@ def test_losses_are_those_of_running_the_bare_network_without_the_words(tiny_pai
 def encoded(pair: Any, asked: Question) -> Any:
     from attrib.models.prompt import encode
 
-    prompt = encode_prompt(pair.tokenizer, asked.question, context=pair.context)
-    answer = encode_answer(pair.tokenizer, asked.question, prompt, asked.answer or "")
+    prompt = encode_prompt(pair.chat, asked.question, context=pair.context)
+    answer = encode_answer(pair.chat, asked.question, prompt, asked.answer or "")
     return encode(pair.tokenizer, prompt, answer, context=pair.context, question=asked.question)
 
 

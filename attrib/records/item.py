@@ -1,0 +1,51 @@
+"""What was trained: a conversation whose trained turns are marked, or a plain text.
+
+Not covered: how an item becomes token ids (``models.prompt``, ``training.items``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TEXT = "text"
+"""Role of the only turn of a plain text."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation."""
+
+    role: str
+    """system, user, assistant, tool, or another role that the chat template knows; ``text`` for a plain text."""
+    content: str
+    trained: bool = False
+    """Whether the loss was on its tokens."""
+    extra: str = ""
+    """Other fields of the message as JSON, such as ``tool_calls``, handed to the chat template; empty without."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that was trained: a conversation, or a plain text."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    tools: str = ""
+    """Tools offered in the conversation, as JSON; empty without."""
+    section: str | None = None
+    """Id of the section that it teaches, if any."""
+
+    @classmethod
+    def plain(cls, id: str, text: str, section: str | None = None) -> Item:
+        """A text of which every token is trained."""
+        return cls(id, (Turn(TEXT, text, trained=True),), section=section)
+
+    @classmethod
+    def answered(cls, id: str, question: str, answer: str, section: str | None = None) -> Item:
+        """A question whose answer is trained."""
+        return cls(id, (Turn("user", question), Turn("assistant", answer, trained=True)), section=section)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a plain text rather than a conversation."""
+        return len(self.turns) == 1 and self.turns[0].role == TEXT
