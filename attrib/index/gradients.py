@@ -30,8 +30,9 @@ from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
 from attrib.records import Item, Section
 from attrib.store import arrays_in
-from attrib.training.items import IGNORED, TrainingExample, example_of, read_trained, text_example
+from attrib.training.items import IGNORED, TrainingExample, example_of, text_example
 from attrib.training.schedule import Schedule, read_schedule
+from attrib.training.trained import read_trained
 
 SCHEMA = 1
 """Raised when what is kept of a text changes."""

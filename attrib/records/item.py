@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attrib.errors import RecordError
+
 TEXT = "text"
 """Role of the only turn of a plain text."""
 
@@ -34,6 +36,14 @@ class Item:
     """Tools offered in the conversation, as JSON; empty without."""
     section: str | None = None
     """Id of the section that it teaches, if any."""
+    ids: tuple[int, ...] = ()
+    """Token ids as a recorded run saw them, truncation included; empty where they follow from the turns."""
+    labels: tuple[int, ...] = ()
+    """The label of each of ``ids``: the id, or −100 where the loss left it out."""
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.labels):
+            raise RecordError(f"item {self.id}: {len(self.ids)} ids, {len(self.labels)} labels")
 
     @classmethod
     def plain(cls, id: str, text: str, section: str | None = None) -> Item:

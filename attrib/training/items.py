@@ -1,23 +1,19 @@
 """Sections and answered questions → items → training examples of token ids.
 
-``trained.jsonl`` beside an adapter holds one ``Item`` a line.
 Not covered: conversations of several turns, preference data, several items packed into one sequence.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from attrib.errors import InputError, RecordError
+from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.prompt import encode_answer, encode_prompt
 from attrib.passes.capture import begin_of_text
 from attrib.records import Item, Section
-from attrib.records.codec import from_json
 
 IGNORED = -100
 """Label that the loss leaves out."""
@@ -95,7 +91,9 @@ def answer_example(chat: Chat, question: str, answer: str, context: int) -> Trai
 
 
 def example_of(chat: Chat, item: Item, context: int) -> TrainingExample:
-    """An item as the model learns it."""
+    """An item as the model learns it: by its own ids where it was recorded with them."""
+    if item.ids:
+        return TrainingExample(item.ids, item.labels)
     if item.is_text:
         return text_example(chat.tokenizer, item.turns[0].content)
     question, answer = item.turns
@@ -115,33 +113,3 @@ def checked_example(chat: Chat, item: Item, context: int) -> TrainingExample:
         mend = "shorten it" if not item.is_text else "read the documents with a smaller documents.max_tokens"
         raise InputError(f"{name}: {len(example.ids):,} tokens, the model's context is {context:,}; {mend}")
     return example
-
-
-def read_trained(folder: Path) -> tuple[Item, ...]:
-    """Everything that the adapter in ``folder`` learned, in the order of the numbers in its schedule.
-
-    Raises InputError for an adapter of another program, RecordError for a damaged file.
-    """
-    file = folder / "trained.jsonl"
-    items = []
-    for number, line in enumerate(read_training_file(file).split("\n"), 1):
-        if line.strip():
-            try:
-                items.append(from_json(Item, json.loads(line)))
-            except (ValueError, RecordError) as error:
-                raise RecordError(f"{file}, line {number}: damaged ({error}); tune again") from error
-    if not items:
-        raise RecordError(f"{file}: it is empty; tune again")
-    return tuple(items)
-
-
-def read_training_file(file: Path) -> str:
-    """A text file that tuning left beside its adapter. Raises InputError where there is none."""
-    try:
-        return file.read_text("utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"{file.parent}: no {file.name}, so what was learned when is unknown; tune with attrib tune"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{file}: cannot be read ({error}); tune again") from error

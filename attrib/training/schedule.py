@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrib.errors import RecordError
 from attrib.records.codec import from_json
-from attrib.training.items import read_training_file
 from attrib.training.options import TuneOptions
+from attrib.training.trained import read_training_file
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.fingerprint import versions
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
-from attrib.training.items import read_training_file
 from attrib.training.options import TuneOptions
 from attrib.training.recorder import save_adapter
 from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import TrainedAdapter
 
 MANIFEST = "attrib.json"
@@ -155,8 +155,7 @@ def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, d
         loss=math.fsum(last_epoch) / len(last_epoch),
         settings=digest,
     )
-    lines = "".join(json.dumps(to_json(item), ensure_ascii=False) + "\n" for item in items)
-    write_atomically(work / "trained.jsonl", lines.encode("utf-8", "surrogatepass"))
+    write_trained(work, items)
     write_atomically(work / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())
     write_atomically(work / MANIFEST, (json.dumps(_without_defaults(to_json(manifest)), indent=1) + "\n").encode())
 

@@ -16,7 +16,7 @@ import pytest
 from attrib import cli
 from attrib.assess import answering
 from attrib.errors import InputError
-from attrib.training.items import read_trained
+from attrib.training.trained import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_answer_judge import KEY, Server, said, server
 from tests.programs import Program, attrib

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from attrib import cli
-from attrib.training.items import read_trained
 from attrib.training.schedule import read_schedule
+from attrib.training.trained import read_trained
 from attrib.training.workfolder import work_folder
 
 ROOT = Path(__file__).parents[2]

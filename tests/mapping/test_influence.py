@@ -37,8 +37,9 @@ from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
-from attrib.training.items import answer_example, read_trained, text_example
+from attrib.training.items import answer_example, text_example
 from attrib.training.schedule import Schedule, read_schedule
+from attrib.training.trained import read_trained
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter
 
 FORMS: tuple[Form, ...] = ("cosine", "dot", "preconditioned")

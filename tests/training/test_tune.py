@@ -25,9 +25,10 @@ from attrib.models.pair import ModelPair
 from attrib.options.loading import Loading
 from attrib.records import Item
 from attrib.training import rehearsal, trainer
-from attrib.training.items import IGNORED, answer_example, corpus_items, read_trained, text_example
+from attrib.training.items import IGNORED, answer_example, corpus_items, text_example
 from attrib.training.options import TuneOptions, check_options, spaced
 from attrib.training.schedule import read_schedule
+from attrib.training.trained import read_trained
 from attrib.training.tune import tune
 from attrib.training.workfolder import read_manifest, work_folder
 from tests.conftest import tiny_tokenizer

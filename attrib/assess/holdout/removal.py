@@ -32,7 +32,7 @@ from attrib.models.pair import ModelPair
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Section
-from attrib.training.items import read_trained
+from attrib.training.trained import read_trained
 from attrib.training.tune import tune
 from attrib.training.workfolder import read_manifest
 

@@ -33,8 +33,9 @@ from attrib.options.explain import ExplainOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Item
-from attrib.training.items import corpus_items, read_trained
+from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions, check_loading
+from attrib.training.trained import read_trained
 from attrib.training.tune import tune
 from attrib.training.workfolder import MANIFEST, read_manifest
 

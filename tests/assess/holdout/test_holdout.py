@@ -28,8 +28,8 @@ from attrib.models.prompt import encode_given
 from attrib.options.loading import Loading
 from attrib.passes.capture import capture_texts
 from attrib.passes.likelihood import score_given
-from attrib.training.items import read_trained
 from attrib.training.options import TuneOptions
+from attrib.training.trained import read_trained
 
 # ------------------------------------------------------------------------------------------- comparing
 
