@@ -1,7 +1,8 @@
 """Files → documents → sections, with line numbers and stable ids.
 
-A folder or a file of Markdown, plain text, JSONL, CSV or Parquet becomes a ``Corpus``: sections in the order of the
-files' names. Line ends are normalised (CRLF and CR count as one LF), nothing else in the text is changed.
+A folder or a file of one of the formats (``FORMATS``) becomes a ``Corpus``: sections in the order of the files' names,
+with a report of all that the reading met. Line ends are normalised (CRLF and CR count as one LF), nothing else in the
+text is changed.
 
 Not covered: PDF and DOCX.
 """
@@ -9,15 +10,17 @@ Not covered: PDF and DOCX.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from attrib.corpus.files import find_files, read_bytes
+from attrib.corpus.files import find_files, read_bytes, suffix_of
 from attrib.corpus.formats import FORMATS
-from attrib.corpus.sections import count_words, cut, make_sections
-from attrib.corpus.spans import ReadOptions, Span, blank, fault, listed, trim, unix
+from attrib.corpus.reading import ReadingReport, RowsRead, by_frequency, listed
+from attrib.corpus.sections import count_words, cut, exact_duplicates, make_sections
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, fault, trim, unix
 from attrib.errors import InputError
 from attrib.options.loading import ReadingOptions
 from attrib.records import Section
@@ -31,9 +34,11 @@ class Corpus:
 
     sections: tuple[Section, ...]
     documents: tuple[tuple[str, str], ...]
-    """Name and SHA-256 (hex, of the file's bytes) of each document."""
+    """Name and SHA-256 (hex, of the file's bytes, unpacked) of each document."""
     reading: Mapping[str, str | int] = field(default_factory=dict)
     """The options of ``read`` that shaped the sections, as far as they were given or have a number."""
+    report: ReadingReport = field(default_factory=ReadingReport)
+    """What became of all files, rows and columns."""
 
     @classmethod
     def read(
@@ -46,6 +51,7 @@ class Corpus:
         count_tokens: Callable[[str], int] | None = None,
         near_duplicates: float = 0.8,
         max_bytes: int = MAX_BYTES,
+        strict: bool = False,
     ) -> Corpus:
         """Read a folder (recursively, without hidden files) or one file.
 
@@ -54,28 +60,36 @@ class Corpus:
         counts, is cut. ``near_duplicates`` is the share of the shorter text's 5-word shingles that an earlier
         section must hold. A file of more than ``max_bytes`` bytes is not read.
 
-        Raises InputError with one line for each file that cannot be used.
+        Raises InputError with one line for each file that cannot be used; with ``strict`` for each loss too
+        (``report.losses``).
         """
         _check_options(max_tokens, near_duplicates, max_bytes)
         count = count_tokens or count_words
         options = ReadOptions(text_column, title_column, max_tokens, count)
-        files, problems = find_files(Path(path))
+        finding = find_files(Path(path))
         documents: list[tuple[str, str]] = []
         spans: list[Span] = []
-        for name, file in files:
+        found: dict[str, Found] = {}
+        for name, file in finding.files:
             try:
                 data = read_bytes(file, max_bytes)
-                found = _read_spans(data, file.suffix.lower(), options)
+                found[name] = _read_file(data, suffix_of(file), options)
             except InputError as error:
-                problems.append(f"{name}: {error}")
+                finding.problems.append(f"{name}: {error}")
                 continue
             documents.append((name, hashlib.sha256(data).hexdigest()))
-            spans += [replace(piece, document=name) for span in found for piece in cut(span, max_tokens, count)]
-        if problems:
-            raise InputError("\n".join(problems))
+            spans += [replace(p, document=name) for span in found[name].spans for p in cut(span, max_tokens, count)]
+        if finding.problems:
+            raise InputError("\n".join(finding.problems))
+        sections = make_sections(spans, near_duplicates)
+        formats = {name: FORMATS[suffix_of(file)].name for name, file in finding.files}
+        skipped = by_frequency(finding.skipped)
+        report = replace(_report(formats, found, sections), skipped=skipped, hidden=finding.hidden)
+        if strict and report.losses:
+            raise InputError("\n".join(f"strict: {loss}" for loss in report.losses))
         columns = {"text_column": text_column, "title_column": title_column}
         reading = {"max_tokens": max_tokens} | {name: column for name, column in columns.items() if column is not None}
-        return cls(make_sections(spans, near_duplicates), tuple(documents), reading)
+        return cls(sections, tuple(documents), reading, report)
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], name: str = "texts") -> Corpus:
@@ -93,7 +107,10 @@ class Corpus:
         if faults or not texts:
             raise InputError(f"{name}: {listed(faults) or 'no texts'}; give texts with words in them")
         spans = [Span(name, (), trim(unix(text)), i, i, i) for i, text in enumerate(texts, 1)]
-        return cls(make_sections(spans, 0.8), ((name, hashlib.sha256("\0".join(texts).encode()).hexdigest()),))
+        document = (name, hashlib.sha256("\0".join(texts).encode()).hexdigest())
+        sections = make_sections(spans, 0.8)
+        found = Found(spans, RowsRead(name, {"text": len(spans)}))
+        return cls(sections, (document,), report=_report({name: "list of texts"}, {name: found}, sections))
 
     @property
     def sha256(self) -> str:
@@ -132,10 +149,25 @@ def _check_options(max_tokens: int, near_duplicates: float, max_bytes: int) -> N
         raise InputError("\n".join(problems))
 
 
-def _read_spans(data: bytes, suffix: str, options: ReadOptions) -> list[Span]:
+def _read_file(data: bytes, suffix: str, options: ReadOptions) -> Found:
     """The spans of one file, not yet cut. Raises InputError when there is no text."""
     kind = FORMATS[suffix]
-    spans = kind.read(data, options)
-    if not spans:
+    found = kind.read(data, options)
+    if not found.spans:
         raise InputError(f"no text {kind.place}; fill or remove the file")
-    return spans
+    return found
+
+
+def _report(formats: Mapping[str, str], found: Mapping[str, Found], sections: Sequence[Section]) -> ReadingReport:
+    """Counts of the files that were read, by name; ``formats`` are the names of theirs."""
+    exact = exact_duplicates(sections)
+    return ReadingReport(
+        sections=len(sections),
+        files=by_frequency(Counter(formats[name] for name in found)),
+        rows=tuple(replace(one.rows, document=name) for name, one in found.items() if one.rows is not None),
+        left_out=tuple(f"{name}: {line}" for name, one in found.items() for line in one.left_out),
+        remarks=tuple(f"{name}: {line}" for name, one in found.items() for line in one.remarks),
+        headings=sum(span.heading for one in found.values() for span in one.spans),
+        exact_duplicates=exact,
+        near_duplicates=sum(section.near_duplicate_of is not None for section in sections) - exact,
+    )

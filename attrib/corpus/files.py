@@ -1,13 +1,16 @@
-"""Finding and reading the files of a folder.
+"""Finding and reading the files of a folder; a ``.gz`` file is read as what it packs.
 
-Not covered: links to folders (they are not followed).
+Not covered: links to folders (they are not followed, but counted).
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import zlib
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from attrib.corpus.formats import FORMATS, Format
@@ -22,35 +25,58 @@ def _readable() -> str:
     return f"attrib reads {' '.join(first.values())}"
 
 
-def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
-    """Name and path of each readable file, sorted by name, and a line for each folder that cannot be listed."""
+@dataclass(eq=False)
+class Finding:
+    """The files of a folder."""
+
+    files: list[tuple[str, Path]]
+    """Name and path of each readable file, sorted by name."""
+    problems: list[str] = field(default_factory=list)
+    """A line for each folder that cannot be listed."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Files of no format, by suffix, and links to folders."""
+    hidden: int = 0
+    """Files and folders whose name starts with a dot."""
+
+
+def suffix_of(file: Path) -> str:
+    """Suffix that selects the format, in lower case; that of the packed file where the last one is ``.gz``."""
+    last = file.suffix.lower()
+    return Path(file.stem).suffix.lower() if last == ".gz" else last
+
+
+def find_files(root: Path) -> Finding:
+    """The readable files below ``root``, or ``root`` itself. Raises InputError where there is none."""
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except OSError as error:
         raise InputError(f"{root}: {_os_reason(error)}") from None
     if not is_folder:
-        if root.suffix.lower() not in FORMATS:
+        if suffix_of(root) not in FORMATS:
             raise InputError(f"{root}: files of type {root.suffix or '(none)'} are not read; {_readable()}")
-        return [(_printable(root.name), root)], []
+        return Finding([(_printable(root.name), root)])
 
-    problems: list[str] = []
+    found = Finding([])
 
     def note(error: OSError) -> None:
-        problems.append(f"{_printable(os.path.relpath(error.filename, root))}/: {_os_reason(error)}")
+        found.problems.append(f"{_printable(os.path.relpath(error.filename, root))}/: {_os_reason(error)}")
 
-    files: list[tuple[str, Path]] = []
-    types: Counter[str] = Counter()
     # os.walk does not enter links to folders, so that a loop of links ends.
     for folder, folders, names in os.walk(root, onerror=note):
-        types["link to a folder"] += sum(Path(folder, name).is_symlink() for name in folders if name[0] != ".")
+        found.skipped["link to a folder"] += sum(Path(folder, name).is_symlink() for name in folders if name[0] != ".")
+        found.hidden += sum(name[0] == "." for name in (*folders, *names))
         folders[:] = [name for name in folders if name[0] != "."]
         for file in (Path(folder, name) for name in names if name[0] != "."):
-            types[file.suffix.lower() or "no suffix"] += 1
-            if file.suffix.lower() in FORMATS:
-                files.append((_printable(file.relative_to(root).as_posix()), file))
-    if not files:
-        raise InputError("\n".join([*problems, f"no documents in {root}/: {_found(+types)}; {_readable()}"]))
-    return sorted(files), problems
+            if suffix_of(file) in FORMATS:
+                found.files.append((_printable(file.relative_to(root).as_posix()), file))
+            else:
+                found.skipped[file.suffix.lower() or "no suffix"] += 1
+    found.skipped = +found.skipped
+    found.files.sort()
+    if not found.files:
+        types = _found(found.skipped)
+        raise InputError("\n".join([*found.problems, f"no documents in {root}/: {types}; {_readable()}"]))
+    return found
 
 
 def _found(types: Counter[str]) -> str:
@@ -76,18 +102,33 @@ def _printable(name: str) -> str:
 
 
 def read_bytes(file: Path, max_bytes: int) -> bytes:
-    """All bytes of a regular file within the limit; the size is checked before reading."""
+    """All bytes of a regular file within the limit, unpacked where it is a ``.gz``; the size is checked before
+    reading."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
             raise InputError("not a regular file (a pipe or a device); give a file")
         if status.st_size > max_bytes:
-            raise InputError(
-                f"{status.st_size:,} bytes, over the limit of {max_bytes:,}; split the file or raise max_bytes"
-            )
-        data = file.read_bytes()
+            raise InputError(f"{status.st_size:,} bytes, {_over(max_bytes)}")
+        data = _unpacked(file, max_bytes) if file.suffix.lower() == ".gz" else file.read_bytes()
     except OSError as error:
         raise InputError(_os_reason(error)) from None
     if not data:
         raise InputError("the file is empty; fill or remove it")
     return data
+
+
+def _unpacked(file: Path, max_bytes: int) -> bytes:
+    """Never more than the limit is unpacked: a small file can hold gigabytes."""
+    try:
+        with gzip.open(file) as packed:
+            data = packed.read(max_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"not a whole gzip file ({error}); pack it again") from None
+    if len(data) > max_bytes:
+        raise InputError(f"more than {max_bytes:,} bytes when unpacked, {_over(max_bytes)}")
+    return data
+
+
+def _over(max_bytes: int) -> str:
+    return f"over the limit of {max_bytes:,}; split the file or raise max_bytes"

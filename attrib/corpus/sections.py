@@ -71,6 +71,11 @@ def make_sections(spans: Sequence[Span], near_duplicates: float) -> tuple[Sectio
     )
 
 
+def exact_duplicates(sections: Iterable[Section]) -> int:
+    """How many sections repeat an earlier one, titles, text and roles."""
+    return sum("-" in section.id for section in sections)
+
+
 def _ids(spans: Sequence[Span]) -> list[str]:
     ids = []
     seen: Counter[str] = Counter()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from attrib.corpus.reading import RowsRead
 from attrib.errors import InputError
-
-SHOWN = 20
-"""How many bad rows of a file, or columns, an error lists before it says how many more there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +19,21 @@ class Span:
     first_line: int
     last_line: int
     row: int | None = None
+    heading: bool = False
+    """Whether it is a heading without text below it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a format's reader found in one file."""
+
+    spans: list[Span]
+    rows: RowsRead | None = None
+    """Counts of a row file; its name is filled in later."""
+    left_out: tuple[str, ...] = ()
+    """What was seen and not read, such as ``outputs of 3 cells``."""
+    remarks: tuple[str, ...] = ()
+    """What was decided, nothing lost."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,3 @@ def fault(cell: object, name: str) -> str | None:
     except UnicodeEncodeError as error:
         return f"half a surrogate pair in {name}, character {error.start + 1}"
     return None
-
-
-def listed(items: Sequence[str]) -> str:
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from attrib.corpus.documents import Corpus
 from attrib.corpus.formats.rows import TEXT_COLUMNS
+from attrib.corpus.reading import SHOWN
 from attrib.corpus.sections import count_words
-from attrib.corpus.spans import SHOWN
 from attrib.errors import InputError
 
 STORM = "The storm broke over the harbour at noon and nobody had taken in the nets that day."

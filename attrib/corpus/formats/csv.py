@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 
-from attrib.corpus.formats.rows import Table, row_spans
-from attrib.corpus.spans import ReadOptions, Span, decode
+from attrib.corpus.formats.rows import Table, TableRow, row_spans
+from attrib.corpus.spans import Found, ReadOptions, decode
 from attrib.files import csv_cells
 
 
-def read_csv(data: bytes, options: ReadOptions) -> list[Span]:
+def read_csv(data: bytes, options: ReadOptions) -> Found:
     """One span for each row with text."""
     return row_spans(_table(decode(data)), options)
 
 
 def _table(text: str) -> Table:
     """A row is numbered from 1 below the header; blank lines are skipped."""
-    rows: list[tuple[int, Mapping[str, object]]] = []
-    faults: list[str] = []
+    rows: list[TableRow] = []
+    faults: list[tuple[int, str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: tuple[str, ...] = ()
     line = 1
@@ -34,10 +33,10 @@ def _table(text: str) -> Table:
                 elif cells:
                     number = len(rows) + len(faults) + 1
                     if len(cells) == len(columns):
-                        rows.append((number, dict(zip(columns, cells, strict=True))))
+                        rows.append(TableRow(number, line, dict(zip(columns, cells, strict=True))))
                     else:
-                        faults.append(f"line {line} ({len(cells)} cells below {len(columns)} columns)")
+                        faults.append((line, f"{len(cells)} cells below {len(columns)} columns"))
                 line = reader.line_num + 1
     except csv.Error as error:
-        faults.append(f"line {line} ({error})")
+        faults.append((line, str(error)))
     return Table(columns, rows, faults)

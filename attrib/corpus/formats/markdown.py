@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from attrib.corpus.spans import ReadOptions, Span, blank, decode
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
 
 _YAML_KEY = re.compile(r"[^\s:#-][^:]*:(\s|$)")
 
 
-def read_markdown(data: bytes, options: ReadOptions) -> list[Span]:
+def read_markdown(data: bytes, options: ReadOptions) -> Found:
     """One span for the text below each heading, and one for the text before the first.
 
     Headings inside quotations and lists are part of the text. Outer blank lines and rules (``---``) are left out.
@@ -42,7 +42,7 @@ def read_markdown(data: bytes, options: ReadOptions) -> list[Span]:
             first, last = filled[0], filled[-1] + 1
             titles = tuple(above.title for above in path if above.title)
             spans.append(Span("", titles, "\n".join(lines[first:last]).rstrip(), first + 1, last))
-    return spans
+    return Found(spans)
 
 
 class _Heading(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from attrib.corpus.formats.rows import TEXT_COLUMNS, TITLE_COLUMN, Table, row_spans
-from attrib.corpus.spans import ReadOptions, Span
+from attrib.corpus.formats.rows import TEXT_COLUMNS, TITLE_COLUMN, Table, TableRow, row_spans
+from attrib.corpus.spans import Found, ReadOptions
 from attrib.errors import InputError
 
 
-def read_parquet(data: bytes, options: ReadOptions) -> list[Span]:
+def read_parquet(data: bytes, options: ReadOptions) -> Found:
     """One span for each row with text."""
     wanted = {options.text_column, options.title_column, TITLE_COLUMN, *TEXT_COLUMNS}
     return row_spans(_table(data, wanted), options)
@@ -24,4 +24,4 @@ def _table(data: bytes, wanted: set[str | None]) -> Table:
     except (ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"not a Parquet file that can be read ({reason}); write it again") from None
-    return Table(columns, list(enumerate(cells, 1)), [])
+    return Table(columns, [TableRow(i, i, row) for i, row in enumerate(cells, 1)], [])

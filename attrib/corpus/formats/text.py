@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attrib.corpus.spans import ReadOptions, Span, blank, decode
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
 
 
-def read_text(data: bytes, options: ReadOptions) -> list[Span]:
+def read_text(data: bytes, options: ReadOptions) -> Found:
     """Paragraphs, packed into spans of at most ``options.max_tokens``; a longer paragraph is a span by itself."""
     lines = decode(data).split("\n")
     packed: list[tuple[int, int]] = []
@@ -17,7 +17,7 @@ def read_text(data: bytes, options: ReadOptions) -> list[Span]:
             packed[-1] = (packed[-1][0], last)
         else:
             packed.append((first, last))
-    return [Span("", (), "\n".join(lines[first:last]).rstrip(), first + 1, last) for first, last in packed]
+    return Found([Span("", (), "\n".join(lines[first:last]).rstrip(), first + 1, last) for first, last in packed])
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,116 @@
+"""What became of everything that a reading met: counts in words, as fields, and as losses.
+
+Not covered: what a loss means for an analysis; whether one is allowed is the caller's choice (``strict``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SHOWN = 20
+"""How many names a line lists before it says how many more there are."""
+
+
+@dataclass(frozen=True)
+class RowsRead:
+    """The rows of one row file."""
+
+    document: str
+    """Name of the file."""
+    shapes: Mapping[str, int]
+    """Rows that became sections, by what they were read as, such as ``chat (`messages`)``."""
+    without_text: int = 0
+    """Rows left out since nothing in them is text to learn."""
+    unused: tuple[str, ...] = ()
+    """Columns whose words are in no section."""
+
+    def __str__(self) -> str:
+        """``train.jsonl: 800 rows read as chat (`messages`); columns not used: id, source``."""
+        read = [f"{count(n, 'row')} read as {shape}" for shape, n in self.shapes.items()]
+        return f"{self.document}: {'; '.join([', '.join(read) or 'no row read', *self.lost])}"
+
+    @property
+    def lost(self) -> list[str]:
+        """What is in no section, in words."""
+        lines = [f"{count(self.without_text, 'row')} without text"] if self.without_text else []
+        return [*lines, f"columns not used: {listed(self.unused)}"] if self.unused else lines
+
+
+@dataclass(frozen=True)
+class ReadingReport:
+    """Counts of one reading of a folder or a file."""
+
+    sections: int = 0
+    files: Mapping[str, int] = field(default_factory=dict)
+    """Files that were read, by the name of their format."""
+    rows: tuple[RowsRead, ...] = ()
+    """One for each row file that was read."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Files that are of no format, by suffix, and links to folders."""
+    hidden: int = 0
+    """Files and folders passed over since their name starts with a dot."""
+    left_out: tuple[str, ...] = ()
+    """What a reader saw and did not read, one sentence each, such as ``a.ipynb: outputs of 3 cells``."""
+    remarks: tuple[str, ...] = ()
+    """What a reader decided, one sentence each, nothing lost."""
+    headings: int = 0
+    """Sections that are a heading without text below it."""
+    exact_duplicates: int = 0
+    """Sections whose titles, text and roles are those of an earlier one."""
+    near_duplicates: int = 0
+    """Sections with nearly the text of an earlier one, exact ones not counted."""
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What stands in the files and in no section, one line each; empty where all was read."""
+        lines = [f"not read: {_kinds(self.skipped)}"] if self.skipped else []
+        lines += [f"{rows.document}: {'; '.join(rows.lost)}" for rows in self.rows if rows.lost]
+        return (*lines, *(f"not read: {line}" for line in self.left_out))
+
+    def lines(self) -> tuple[str, ...]:
+        """The counts for people, the total first; one line where there is nothing to tell."""
+        return tuple(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        total = sum(self.files.values())
+        kinds = ", ".join(self.files if len(self.files) < 2 else [f"{n} {name}" for name, n in self.files.items()])
+        yield f"{count(self.sections, 'section')} in {count(total, 'file')} ({kinds})"
+        yield from map(str, self.rows)
+        yield from self.remarks
+        if self.headings:
+            yield f"{count(self.headings, 'heading')} without text, each a section of its own"
+        if self.exact_duplicates or self.near_duplicates:
+            exact, near = count(self.exact_duplicates, "exact duplicate"), count(self.near_duplicates, "near-duplicate")
+            yield f"{exact} and {near} among the sections"
+        if self.skipped:
+            yield f"not read: {_kinds(self.skipped)}"
+        yield from (f"not read: {line}" for line in self.left_out)
+
+    def fields(self) -> dict[str, Any]:
+        """The counts and their losses as JSON can hold them, for ``--json`` and provenance."""
+        return {**asdict(self), "losses": list(self.losses)}
+
+
+def _kinds(files: Mapping[str, int]) -> str:
+    """``3 files: .png (2), .jpg (1)``, the most frequent first."""
+    ranked = sorted(files.items(), key=lambda kind: (-kind[1], kind[0]))
+    return f"{count(sum(files.values()), 'file')}: {listed([f'{kind} ({n})' for kind, n in ranked])}"
+
+
+def count(n: int, thing: str) -> str:
+    """``1 row``, ``1,200 rows``."""
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """The first items, and how many more there are."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more
+
+
+def by_frequency(names: Counter[str]) -> dict[str, int]:
+    """Names and counts, the most frequent first."""
+    return dict(sorted(names.items(), key=lambda one: (-one[1], one[0])))
