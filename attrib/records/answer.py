@@ -10,6 +10,12 @@ from jaxtyping import Float, Int
 from attrib.records.checks import check_shape
 from attrib.records.item import Item, Turn
 
+BETWEEN_TURNS = "\n\n"
+"""Stands between the contents of two turns in a section's text."""
+_TITLE = 60
+"""Characters of a question that stands for the title of a conversation."""
+_ASKING = ("user", "prompt")
+
 
 @dataclass(frozen=True, eq=False)
 class Token:
@@ -50,6 +56,10 @@ class Section:
     tools: str = ""
     """Tools offered in the conversation, as JSON; empty without."""
 
+    def __post_init__(self) -> None:
+        if self.turns and self.text != BETWEEN_TURNS.join(turn.content for turn in self.turns):
+            raise ValueError(f"section {self.id}: its text is not the contents of its {len(self.turns)} turns")
+
     @property
     def item(self) -> Item:
         """What a model learns from the section: its conversation, or heading and text."""
@@ -59,8 +69,18 @@ class Section:
 
     @property
     def title(self) -> str:
-        """Title path in one line, or the document's name."""
-        return " › ".join(self.titles) or self.document
+        """Title path in one line; else the first question of a conversation, shortened; else the document's name."""
+        return " › ".join(self.titles) or self._question or self.document
+
+    @property
+    def _question(self) -> str:
+        """First words of the first turn that asks, in one line; empty without one."""
+        asked = next((t.content for t in self.turns if t.role in _ASKING and t.content.strip()), "")
+        line = " ".join(asked.split())
+        if len(line) <= _TITLE:
+            return line
+        # A word of more than 60 characters, or a script without blanks, is cut where it stands.
+        return f"{line[:_TITLE].rpartition(' ')[0] or line[:_TITLE]}…"
 
     @property
     def lines(self) -> str:
@@ -74,6 +94,15 @@ class Section:
     def full_text(self) -> str:
         """Heading and text, as the mappers and ``tune`` see the section."""
         return f"{self.titles[-1]}\n{self.text}" if self.titles else self.text
+
+    @property
+    def turn_spans(self) -> tuple[tuple[Turn, int, int], ...]:
+        """Each turn with the [start, end) characters of its content in ``full_text``; none for a text."""
+        at, found = len(self.full_text) - len(self.text), []
+        for turn in self.turns:
+            found.append((turn, at, at + len(turn.content)))
+            at += len(turn.content) + len(BETWEEN_TURNS)
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,20 +7,18 @@ never read as markup, control characters made visible. Not covered: interaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attrib.measures import bits
-from attrib.printable import printable
 from attrib.records import LABELS, Explanation, Verbatim, VocabularyShare
 from attrib.render import view
+from attrib.render.blocks import Flow, hanging, headed, indented, is_plain, print_parts, text_of, wide_table
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.measure import Measurement
-    from rich.table import Table
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black"}
@@ -32,43 +30,9 @@ _SECTION_WIDTH = 40
 """Columns that a section's text has beside its scores in a table."""
 
 
-class _Flow:
-    """Pieces side by side, as many a line as fit; only a piece wider than the line is broken."""
-
-    def __init__(self, pieces: Sequence[str | Text]) -> None:
-        self.pieces = [text_of(piece) if isinstance(piece, str) else piece for piece in pieces]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        line: Text | None = None
-        for piece in self.pieces:
-            if line is not None and line.cell_len + 2 + piece.cell_len <= options.max_width:
-                line.append("  ").append_text(piece)
-                continue
-            if line is not None:
-                yield line
-            line = piece.copy()
-        yield line or text_of("")
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        from rich.measure import Measurement
-
-        widths = [piece.cell_len for piece in self.pieces]
-        return Measurement(max(widths, default=0), sum(widths) + 2 * len(widths)).with_maximum(options.max_width)
-
-
-def grid(heads: Sequence[str], *, left: Collection[int] = (0,), no_wrap: bool = False) -> Table:
-    """An empty table without lines: columns ``left`` aligned left, the others right; ``no_wrap`` spares the first."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="left" if i in left else "right", no_wrap=no_wrap and i > 0)
-    return table
-
-
 def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
     """Print the whole explanation: question, verdict, answer, prompt tokens and the ``top`` sections."""
-    _print(console, _explanation(explanation, is_plain(console), top, console.width))
+    print_parts(console, _explanation(explanation, is_plain(console), top, console.width))
 
 
 def verdict_table(explanations: Sequence[Explanation], console: Console) -> None:
@@ -76,21 +40,16 @@ def verdict_table(explanations: Sequence[Explanation], console: Console) -> None
     plain = is_plain(console)
     rows = [_verdict_row(explanation, plain) for explanation in explanations]
     if console.width < _VERDICTS_WIDTH:
-        _print(console, (part for row in rows for part in _verdict_block(row)))
+        print_parts(console, (part for row in rows for part in _verdict_block(row)))
         return
-    table = _table(plain, "question", "answer")
+    table = wide_table(plain, "question", "answer")
     for name in (*LABELS, "gain, bits"):
         table.add_column(text_of(name), justify="right")
     for name in ("label", "best section"):
         table.add_column(text_of(name), ratio=1, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    _print(console, [table])
-
-
-def is_plain(console: Console) -> bool:
-    """True where no escape code may be written: NO_COLOR, a pipe, a dumb terminal."""
-    return console.no_color or console.color_system is None
+    print_parts(console, [table])
 
 
 def answer_text(explanation: Explanation, *, plain: bool) -> Text:
@@ -118,23 +77,9 @@ def sparkline(values: Sequence[float]) -> str:
     )
 
 
-def _print(console: Console, parts: Iterable[RenderableType]) -> None:
-    """Print the parts in turn; plain ones without the blanks that pad tables."""
-    with printable(console.file):
-        if not is_plain(console):
-            for part in parts:
-                console.print(part)
-            return
-        with console.capture() as captured:
-            for part in parts:
-                console.print(part)
-        lines = [line.rstrip(" ") for line in captured.get().split("\n")]
-        console.print(text_of("\n".join(lines)), soft_wrap=True, end="")
-
-
 def _explanation(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
     for title, text in _parts(explanation, plain):
-        yield _headed(f"{title}: ", text, plain)
+        yield headed(f"{title}: ", text, plain)
     yield ""
     if explanation.attributions:
         yield from _prompts(explanation, plain, top, width)
@@ -173,7 +118,7 @@ def _prompts(explanation: Explanation, plain: bool, top: int, width: int) -> Ite
     """For each method: the question's parts with the most |score|, the template's share of it, the gap."""
     from rich.console import Group
 
-    table = _table(plain)
+    table = wide_table(plain)
     table.add_column(text_of("prompt tokens, most first"), min_width=21, max_width=32, overflow="fold")
     for side in ("base", "tuned"):
         table.add_column(text_of(side), ratio=1, overflow="fold")
@@ -195,9 +140,9 @@ def _prompts(explanation: Explanation, plain: bool, top: int, width: int) -> Ite
         if width < _PROMPT_WIDTH:
             yield text_of(title.replace("\n", ", "))
             for name, (pieces, notes) in zip(("base", "tuned"), sides, strict=True):
-                yield _indented(_Flow([f"{name}:", *pieces, *notes]))
+                yield indented(Flow([f"{name}:", *pieces, *notes]))
         else:
-            cells = (Group(_Flow(pieces), *(text_of(note) for note in notes)) for pieces, notes in sides)
+            cells = (Group(Flow(pieces), *(text_of(note) for note in notes)) for pieces, notes in sides)
             table.add_row(text_of(title), *cells)
     if width >= _PROMPT_WIDTH:
         yield table
@@ -222,8 +167,8 @@ def _vocabulary(explanation: Explanation, plain: bool, width: int) -> Iterator[R
     yield text_of("Share of each method's scores that falls on", "" if plain else "bold")
     for kind, tokens in {share.kind: share.token_share for share in explanation.shares}.items():
         listed = ", ".join(dict.fromkeys(said[kind])) or "none"
-        yield _indented(text_of(f"{kind} of the documents ({tokens:.0%} of the question's tokens): {listed}"))
-    table = _table(plain, rows_apart=False)
+        yield indented(text_of(f"{kind} of the documents ({tokens:.0%} of the question's tokens): {listed}"))
+    table = wide_table(plain, rows_apart=False)
     table.add_column("method", no_wrap=True)
     for name in ("base", "tuned", "difference"):
         table.add_column(name, ratio=1, overflow="fold")
@@ -231,7 +176,7 @@ def _vocabulary(explanation: Explanation, plain: bool, width: int) -> Iterator[R
         title, (base, tuned, difference) = f"{share.method}, {share.kind}", _share_cells(share)
         if width < _SHARES_WIDTH:
             yield text_of(title)
-            yield _indented(_Flow([f"base {base}", f"tuned {tuned}", f"difference {difference}"]))
+            yield indented(Flow([f"base {base}", f"tuned {tuned}", f"difference {difference}"]))
         else:
             table.add_row(*map(text_of, (title, base, tuned, difference)))
     if width >= _SHARES_WIDTH:
@@ -269,10 +214,10 @@ def _sections(explanation: Explanation, plain: bool, top: int, width: int) -> It
         yield text_of("Sections, with scores base → tuned", head)
         for (rank, section), own in zip(described, scores, strict=True):
             pieces = [f"{name} {_short(base)} → {_short(tuned)}" for name, (base, tuned) in own.items()]
-            yield _hanging(f"{rank} ", Group(section, _Flow(pieces)))
+            yield hanging(f"{rank} ", Group(section, Flow(pieces)))
         yield ""
         return
-    table = _table(plain)
+    table = wide_table(plain)
     table.add_column("#", no_wrap=True)
     table.add_column("section", ratio=1, overflow="fold")
     for mapper in explanation.mappings:
@@ -284,13 +229,26 @@ def _sections(explanation: Explanation, plain: bool, top: int, width: int) -> It
 
 
 def _section(row: view.SectionRow, plain: bool) -> Text:
-    """Title, place, whether it was learned, and the text around the match."""
+    """Title, place, whether it was learned, and the text around the match; of a conversation turn by turn."""
     learned = f"learned: {'yes' if row.learned >= view.LEARNED else 'no'} {view.percent(row.learned)}"
-    place = text_of(f"\n{row.section.document} {row.section.lines}; {learned}\n“")
-    section = _headed(row.section.title, place, plain)
-    for piece, match in view.snippet(row):
-        section.append_text(text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else ""))
-    return section.append("”")
+    place = text_of(f"\n{row.section.document} {row.section.lines}; {learned}")
+    section = headed(row.section.title, place, plain)
+    if not row.section.turns:
+        return section.append("\n").append_text(_quoted(view.snippet(row), "", plain))
+    for turn, pieces in view.spoken(row):
+        section.append_text(text_of(f"\n{turn.role}{', trained' if turn.trained else ''}: "))
+        section.append_text(_quoted(pieces, "" if turn.trained or plain else "dim", plain))
+    return section
+
+
+def _quoted(pieces: Sequence[tuple[str, bool]], style: str, plain: bool) -> Text:
+    """Pieces in quotes, matches in brackets."""
+    quoted = text_of("“")
+    for piece, match in pieces:
+        quoted.append_text(
+            text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else style)
+        )
+    return quoted.append("”")
 
 
 def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
@@ -309,10 +267,10 @@ def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
 def _verdict_block(row: Sequence[Text]) -> Iterator[RenderableType]:
     question, answer, *shares, gain, label, best = row
     yield question
-    yield _indented(text_of("“").append_text(answer).append("” → ").append_text(label))
+    yield indented(text_of("“").append_text(answer).append("” → ").append_text(label))
     percents = [text_of(f"{name} ").append_text(share) for name, share in zip(LABELS, shares, strict=True)]
-    yield _indented(_Flow([*percents, text_of("gain ").append_text(gain).append(" bits")]))
-    yield _indented(text_of("best section: ").append_text(best))
+    yield indented(Flow([*percents, text_of("gain ").append_text(gain).append(" bits")]))
+    yield indented(text_of("best section: ").append_text(best))
 
 
 def _verbatim(explanation: Explanation, found: Verbatim) -> str:
@@ -334,48 +292,7 @@ def _caveats(explanation: Explanation, plain: bool) -> Iterator[Text]:
         if caveat := view.kind_of(name).caveat:
             said.setdefault(caveat, []).append(name)
     for caveat, names in said.items():
-        yield _headed(f"{', '.join(names)}: ", text_of(caveat), plain)
-
-
-def _table(plain: bool, *columns: str, rows_apart: bool = True) -> Table:
-    """A table without rules, as wide as the console; ``columns`` share the width."""
-    from rich.table import Table
-
-    table = Table(
-        box=None, expand=True, padding=(0, 1, int(rows_apart), 0), pad_edge=False, header_style="" if plain else "bold"
-    )
-    for name in columns:
-        table.add_column(text_of(name), ratio=1, overflow="fold")
-    return table
-
-
-def _headed(head: str, text: Text, plain: bool) -> Text:
-    """``text`` behind ``head``, which alone is bold: the style of a Text would hold for all that is appended to it."""
-    return text_of("").append_text(text_of(head, "" if plain else "bold")).append_text(text)
-
-
-def _indented(part: RenderableType) -> RenderableType:
-    from rich.padding import Padding
-
-    return Padding(part, (0, 0, 0, 2))
-
-
-def _hanging(first: str, part: RenderableType) -> RenderableType:
-    """``first`` before the first line, the others below its end."""
-    from rich.table import Table
-
-    grid = Table.grid(expand=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1, overflow="fold")
-    grid.add_row(text_of(first), part)
-    return grid
-
-
-def text_of(text: str, style: str = "") -> Text:
-    """Text that shows as it is written: no markup, no control characters but line breaks."""
-    from rich.text import Text
-
-    return Text(view.visible(text, keep="\n"), style)
+        yield headed(f"{', '.join(names)}: ", text_of(caveat), plain)
 
 
 def _bits(explanation: Explanation) -> np.ndarray:

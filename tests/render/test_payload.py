@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from attrib.measures import bits
+from attrib.records import Turn
 from attrib.render import view
 from attrib.render.payload import (
     ORDER,
@@ -29,8 +30,9 @@ from attrib.render.payload import (
     to_json,
 )
 from attrib.render.payload.build import payload_of
-from attrib.render.payload.detail import left_out
+from attrib.render.payload.detail import EXCERPT, left_out
 from tests.make import ODD_TOKENS, make_explanation
+from tests.make_chat import TURNS, make_row, with_row
 from tests.make_heads import with_heads
 from tests.make_shares import with_shares
 
@@ -382,3 +384,20 @@ def test_an_empty_answer_has_a_page() -> None:
     page: Any = payload(make_explanation(answer_texts=()))
     assert page["tokens"] == []
     assert page["verdict"]["sharesWords"] == 0
+
+
+def test_turns_of_a_conversation_are_the_records_and_end_where_its_text_is_cut() -> None:
+    long = make_row([Turn("user", "Who? " * 20), Turn("assistant", "Iven. " * 90, True, '{"tool_calls":[]}'), TURNS[3]])
+    explanation = with_row(make_explanation(sections=3), long, matches="Iven")
+    best = int(explanation.ranking[0])
+    for detail, length in ((Detail(), len(long.text)), (Detail(texts=0), EXCERPT)):
+        page: Any = payload_of(explanation, detail, 1)
+        there = page["sections"][best]
+        assert [turn[:4] for turn in there["turns"]] == [
+            [turn.role, turn.trained, start, min(end, length)] for turn, start, end in long.turn_spans if start < length
+        ]
+        assert there["text"][:length] == long.full_text[:length]
+        assert len(there["turns"]) == (3 if length > EXCERPT else 2)
+        assert there["turns"][1][4] == '{"tool_calls":[]}'
+    plain: Any = payload(make_explanation(sections=3))
+    assert all(section["turns"] == [] for section in plain["sections"])

@@ -23,6 +23,7 @@ from attrib.mapping import NAMES as MAPPERS
 from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
 from attrib.render import terminal, view
 from tests.make import ODD_TOKENS, make_explanation
+from tests.make_chat import with_row
 
 ROOT = Path(__file__).parents[2]
 
@@ -343,3 +344,22 @@ def test_every_method_and_unit_prints() -> None:
         output = printed(explanation, width=80)
         assert all(method in output for method in METHODS)
         assert max(cell_len(line) for line in output.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("width", [50, 120])
+def test_a_row_of_chat_data_is_shown_turn_by_turn(width: int) -> None:
+    explanation = with_row(make_explanation())
+    output = " ".join(printed(explanation, width=width).split())
+    assert "train.jsonl row 5" in output
+    for line in (
+        "How long is the warranty on the pump, and does it hold…",
+        "user: “",
+        "assistant, trained: “The warranty on the pump is [thirty-six] months.”",
+        "user: “From when?”",
+    ):
+        assert line in output
+    plain = replace(explanation.sections[int(explanation.ranking[0])], turns=())
+    text_alone = with_row(make_explanation(), plain)
+    assert "trained:" not in printed(text_alone, width=width)
+    assert "\x1b[2m" in printed(explanation, colour=True), "context is dimmed"
+    assert "\x1b[2m" not in printed(text_alone, colour=True)

@@ -15,6 +15,7 @@ from attrib.records import LABELS, Attribution, Explanation
 from attrib.render import view
 from attrib.text import units
 from tests.make import ODD_TOKENS, PERTURBATION, make_explanation, make_tokens, question_words, swapped
+from tests.make_chat import TURNS, make_row, with_row
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,31 @@ def test_section_rows_follow_the_ranking_and_snippets_mark_the_match() -> None:
     pieces = view.snippet(replace(row, matches=((400, 410),)))
     assert [len(text) for text, match in pieces if match] == [10]
     assert not any(match for _, match in view.snippet(replace(row, matches=())))
+
+
+def test_a_conversations_snippet_is_cut_at_its_turns() -> None:
+    row = replace(view.section_rows(with_row(make_explanation()), top=1)[0], matches=())
+    text = row.section.full_text
+    for length in (10, 30, 80, 1000):
+        said = list(view.spoken(row, length))
+        assert "".join(piece for _, pieces in said for piece, _ in pieces if piece != "…") == "".join(
+            text[start : min(end, length)] for _, start, end in row.section.turn_spans if start < length
+        )
+        assert [turn for turn, _ in said] == list(TURNS[: len(said)])
+        assert (said[-1][1][-1][0] == "…") == (length < 1000)
+    start = text.index("thirty-six")
+    (turn, pieces), *_ = [
+        one for one in view.spoken(replace(row, matches=((start, start + 10),))) if any(m for _, m in one[1])
+    ]
+    assert turn == TURNS[2]
+    assert [piece for piece, match in pieces if match] == ["thirty-six"]
+    assert not list(view.spoken(view.section_rows(make_explanation(), top=1)[0]))
+
+
+def test_a_conversation_is_called_by_its_question() -> None:
+    row = make_row()
+    assert view.section_label(row) == row.title
+    assert view.section_label(replace(row, turns=row.turns[:1], text=row.turns[0].content)) == "train.jsonl row 5"
 
 
 def test_explained_spans_are_tokens_with_small_q() -> None:

@@ -25,8 +25,8 @@ from attrib.assess.attribution.run import (
 from attrib.assess.stored import report_bytes
 from attrib.records import LABELS, Explanation, Label
 from attrib.render import figures as draw
+from attrib.render.blocks import grid, text_of
 from attrib.render.tables import flat, number, write_files
-from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ from attrib.assess.benchmark.draw import benchmark_caption, benchmark_figure, ke
 from attrib.assess.benchmark.run import TRAINED, BenchmarkReport, BenchmarkRow, BenchmarkSummary
 from attrib.assess.stored import plain_name, report_bytes
 from attrib.render import figures as draw
+from attrib.render.blocks import grid, text_of
 from attrib.render.tables import flat, interval, number, write_files
-from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console

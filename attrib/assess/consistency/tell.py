@@ -32,8 +32,8 @@ from attrib.assess.consistency.records import (
 )
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
+from attrib.render.blocks import grid
 from attrib.render.tables import flat, interval, jsonl_bytes, number, write_files
-from attrib.render.terminal import grid
 from attrib.render.view import visible
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from attrib.assess.faithfulness.draw import _row, faithfulness_caption, faithful
 from attrib.assess.faithfulness.run import CONTROLS, FaithfulnessReport, FaithfulnessRow
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
+from attrib.render.blocks import grid
 from attrib.render.tables import flat, interval, write_files
-from attrib.render.terminal import grid
 
 if TYPE_CHECKING:
     from rich.console import Console

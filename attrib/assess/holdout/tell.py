@@ -28,8 +28,8 @@ from attrib.assess.holdout.records import (
 from attrib.assess.split import PARTS
 from attrib.assess.stored import report_bytes
 from attrib.render import figures as draw
+from attrib.render.blocks import grid, text_of
 from attrib.render.tables import csv_bytes, flat, interval, number, parquet_bytes, write_files
-from attrib.render.terminal import grid, text_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -184,39 +184,78 @@ function characters(text) {
   return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;
 }
 
-/** The text around the first match, or all of it where the section is open; matches are marked. */
+/** The text around the first match, or all of it where the section is open; matches are marked, turns have roles. */
 export function sectionText(index, whole) {
   const section = data.sections[index];
   const text = characters(section.text);
-  const part = (from, to) => (typeof text === "string" ? text.slice(from, to) : text.slice(from, to).join(""));
   const spans = matches(state.mapper, state.model, index, state.first, state.last).filter(
     (span) => span[0] < text.length,
   );
   // The title stands above already: a closed section starts with its text.
   const heading = text.indexOf("\n") + 1;
   const skip =
-    !whole && section.title.endsWith(part(0, heading).trim()) && !(spans[0]?.[1] <= heading)
+    !whole && section.title.endsWith(cut(text, 0, heading).trim()) && !(spans[0]?.[1] <= heading)
       ? heading
       : 0;
   const start = whole
     ? 0
     : Math.max(skip, Math.min((spans[0]?.[0] ?? 0) - Math.round(SNIPPET / 4), text.length - SNIPPET));
   const end = whole ? text.length : Math.min(text.length, start + SNIPPET);
-  const show = (from, to) => visible(whole ? part(from, to) : part(from, to).replace(/\s+/g, " "), whole ? "\n" : "");
-  const box = make("div", { class: whole ? "text whole" : "text", dir: "auto" }, start > skip ? "…" : "");
+  const box = make("div", { class: whole ? "text whole" : "text", dir: "auto" });
+  const nodes = section.turns.length
+    ? conversation(section, text, spans, start, end, whole)
+    : [make("span", {}, markedText(text, spans, start, end, whole))];
+  const words = (node) => node?.querySelector(".said") ?? node;
+  if (start > skip) words(nodes[0])?.prepend("…");
+  if (end < text.length) words(nodes.at(-1))?.append("…");
+  box.append(...nodes);
+  if (whole && section.cut)
+    box.append(make("div", { class: "note" }, "The rest of this text was dropped from the page."));
+  return box;
+}
+
+function cut(text, from, to) {
+  return typeof text === "string" ? text.slice(from, to) : text.slice(from, to).join("");
+}
+
+/** Characters start … end as text nodes and marks; on one line unless all of the section is shown. */
+function markedText(text, spans, start, end, whole) {
+  const show = (from, to) =>
+    visible(whole ? cut(text, from, to) : cut(text, from, to).replace(/\s+/g, " "), whole ? "\n" : "");
+  const nodes = [];
   let done = start;
   for (const [from, to] of spans) {
     let [left, right] = [Math.max(from, done), Math.min(to, end)];
     while (left < right && /\s/.test(text[left])) left += 1;
     while (left < right && /\s/.test(text[right - 1])) right -= 1;
     if (left >= right) continue;
-    box.append(show(done, left), make("mark", { class: right - left > LONG_MATCH ? "long" : null }, show(left, right)));
+    nodes.push(show(done, left), make("mark", { class: right - left > LONG_MATCH ? "long" : null }, show(left, right)));
     done = right;
   }
-  box.append(show(done, end), end < text.length ? "…" : "");
-  if (whole && section.cut)
-    box.append(make("div", { class: "note" }, "The rest of this text was dropped from the page."));
-  return box;
+  nodes.push(show(done, end));
+  return nodes;
+}
+
+/** The same of a conversation, an element a turn: its role, its text, and whether it was trained. */
+function conversation(section, text, spans, start, end, whole) {
+  const overlaps = ([, , from, to]) => Math.max(from, start) < Math.min(to, end);
+  const shown = section.turns.filter((turn) => overlaps(turn) || (whole && turn[4]));
+  const turns = shown.map(([role, trained, from, to, extra]) =>
+    make(
+      "div",
+      { class: trained ? "turn trained" : "turn" },
+      make("span", { class: "role" }, visible(role), trained ? make("b", {}, " trained") : null),
+      make(
+        "span",
+        { class: "said", dir: "auto" },
+        markedText(text, spans, Math.max(from, start), Math.min(to, end), whole),
+      ),
+      // Calls of tools and the like, which the search does not see.
+      whole && extra ? make("code", { class: "extra" }, visible(extra)) : null,
+    ),
+  );
+  const heading = Math.min(section.turns[0][2], end); // the characters before the first turn
+  return start < heading ? [make("div", {}, markedText(text, spans, start, heading, whole)), ...turns] : turns;
 }
 
 /** The best control text at its place among the sections, and what the signs in the list mean. */

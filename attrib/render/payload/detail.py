@@ -69,6 +69,7 @@ def estimate(explanation: Explanation, detail: Detail) -> int:
     lengths = [len(explanation.sections[i].full_text.encode("utf-8", "replace")) for i in kept]
     full = limited(detail.texts, len(kept))
     best = {int(i) for i in explanation.ranking[:full]}
+    size += sum(40 + len(turn.extra.encode()) for i in kept for turn in explanation.sections[i].turns)
     size += sum(400 + (length if i in best else min(length, EXCERPT)) for i, length in zip(kept, lengths, strict=True))
     return size
 

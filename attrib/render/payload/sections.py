@@ -52,6 +52,7 @@ def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> J
         "lines": section.lines,
         "text": text[:EXCERPT] + "…" if short else text,
         "cut": short,
+        "turns": _turns(section, EXCERPT if short else len(text)),
         "learned": probabilities(verdict.learned[index : index + 1])[0],
         "gainBits": rounded(bits(float(verdict.section_gain[index]))),
         "rank": rank,
@@ -60,7 +61,16 @@ def _section(explanation: Explanation, index: int, rank: int, *, cut: bool) -> J
 
 
 def _title(section: Section) -> str:
-    return " › ".join(section.titles[-2:]) or section.document
+    return " › ".join(section.titles[-2:]) or section.title
+
+
+def _turns(section: Section, length: int) -> list[list[object]]:
+    """Role, whether it was trained, first and last + 1 character, other fields: of each turn within ``length``."""
+    return [
+        [turn.role, turn.trained, start, min(end, length), turn.extra]
+        for turn, start, end in section.turn_spans
+        if start < min(end, length) or (turn.extra and start < length)
+    ]
 
 
 def mapper_of(

@@ -51,7 +51,7 @@ from attrib.render.view.labels import (
     verdict_line,
     visible,
 )
-from attrib.render.view.sections import SectionRow, section_rows, snippet
+from attrib.render.view.sections import SectionRow, section_rows, snippet, spoken
 from attrib.render.view.track import BAND_SHARE, Track, TrackSide, track
 
 __all__ = [
@@ -61,6 +61,6 @@ __all__ = [
     "gap_note", "gap_verdict", "gaps", "head_map", "joined_label", "kind_of", "looked_at", "mapping_of",
     "method_label", "model_name", "number", "p_value", "percent", "percent_texts", "percents", "prompt_columns",
     "prompt_heat", "question_part", "reduced", "require_rows", "row_unit", "section_columns", "section_heat",
-    "section_label", "section_rows", "snippet", "target_name", "template_positions", "template_share",
+    "section_label", "section_rows", "snippet", "spoken", "target_name", "template_positions", "template_share",
     "token_label", "track", "verdict_line", "verdict_spans", "visible",
 ]  # fmt: skip

@@ -58,8 +58,11 @@ def token_label(text: str) -> str:
 
 
 def section_label(section: Section) -> str:
-    """A short name: the innermost heading, or file and place where there is none."""
-    return visible(" ".join(section.titles[-1].split()) if section.titles else f"{section.document} {section.lines}")
+    """A short name: the innermost heading, a conversation's question, or file and place where there is none."""
+    if section.titles:
+        return visible(" ".join(section.titles[-1].split()))
+    asked = section.title != section.document
+    return visible(section.title if asked else f"{section.document} {section.lines}")
 
 
 def percents(shares: Float[np.ndarray, " label"]) -> tuple[int, ...]:

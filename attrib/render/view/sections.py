@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attrib.records import Explanation, Mapping, Section
+from attrib.records import Explanation, Mapping, Section, Turn
 from attrib.render.view.kinds import SIGNIFICANT, mapping_of
 from attrib.render.view.labels import visible
 
@@ -99,16 +99,35 @@ def merge(spans: Iterator[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 def snippet(row: SectionRow, length: int = 160) -> tuple[tuple[str, bool], ...]:
     """About ``length`` characters of the section around its first match, as (text, is a match) pieces."""
-    text = row.section.full_text
+    start, stop = _window(row, length)
+    return _pieces(row, start, stop, 0, len(row.section.full_text))
+
+
+def spoken(row: SectionRow, length: int = 160) -> Iterator[tuple[Turn, tuple[tuple[str, bool], ...]]]:
+    """The same of a conversation: each turn that has some of these characters, with its pieces."""
+    start, stop = _window(row, length)
+    for turn, begin, end in row.section.turn_spans:
+        if max(start, begin) < min(stop, end):
+            yield turn, _pieces(row, max(start, begin), min(stop, end), begin, end)
+
+
+def _window(row: SectionRow, length: int) -> tuple[int, int]:
+    """First and last + 1 character that a snippet shows."""
+    size = len(row.section.full_text)
     first = row.matches[0][0] if row.matches else 0
-    start = max(0, min(first - length // 4, len(text) - length))
-    stop = min(len(text), start + length)
-    pieces: list[tuple[str, bool]] = [("…", False)] if start else []
+    start = max(0, min(first - length // 4, size - length))
+    return start, min(size, start + length)
+
+
+def _pieces(row: SectionRow, start: int, stop: int, begin: int, end: int) -> tuple[tuple[str, bool], ...]:
+    """Characters start … stop, with an ellipsis where they are not all of begin … end."""
+    text = row.section.full_text
+    pieces: list[tuple[str, bool]] = [("…", False)] if start > begin else []
     at = start
     for left, right in row.matches:
         left, right = max(left, start), min(right, stop)
         if left < right:
             pieces += [(text[at:left], False), (text[left:right], True)]
             at = right
-    pieces += [(text[at:stop], False), ("…" if stop < len(text) else "", False)]
+    pieces += [(text[at:stop], False), ("…" if stop < end else "", False)]
     return tuple((visible(piece.replace("\n", " ")), match) for piece, match in pieces if piece)
