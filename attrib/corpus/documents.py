@@ -4,7 +4,7 @@ A folder or a file of one of the formats (``FORMATS``) becomes a ``Corpus``: sec
 with a report of all that the reading met. Line ends are normalised (CRLF and CR count as one LF), nothing else in the
 text is changed.
 
-Not covered: PDF and DOCX.
+Not covered: archives (zip, tar).
 """
 
 from __future__ import annotations

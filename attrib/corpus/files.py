@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attrib.corpus.formats import FORMATS, Format
+from attrib.corpus.formats import EXTRA, FORMATS, Format
 from attrib.errors import InputError
 
 
@@ -54,6 +54,8 @@ def find_files(root: Path) -> Finding:
     if not is_folder:
         if suffix_of(root) not in FORMATS:
             raise InputError(f"{root}: files of type {root.suffix or '(none)'} are not read; {_readable()}")
+        if FORMATS[suffix_of(root)].is_missing:
+            raise InputError(f"{root}: reading {suffix_of(root)} needs more packages; {EXTRA}")
         return Finding([(_printable(root.name), root)])
 
     found = Finding([])
@@ -67,10 +69,12 @@ def find_files(root: Path) -> Finding:
         found.hidden += sum(name[0] == "." for name in (*folders, *names))
         folders[:] = [name for name in folders if name[0] != "."]
         for file in (Path(folder, name) for name in names if name[0] != "."):
-            if suffix_of(file) in FORMATS:
+            kind = FORMATS.get(suffix_of(file))
+            if kind is not None and not kind.is_missing:
                 found.files.append((_printable(file.relative_to(root).as_posix()), file))
             else:
-                found.skipped[file.suffix.lower() or "no suffix"] += 1
+                needed = f" needing {EXTRA}" if kind is not None else ""
+                found.skipped[(file.suffix.lower() or "no suffix") + needed] += 1
     found.skipped = +found.skipped
     found.files.sort()
     if not found.files:

@@ -46,7 +46,11 @@ def cut(span: Span, max_tokens: int, count: Callable[[str], int]) -> Iterator[Sp
         line += span.text.count("\n", at, start)
         at = start
         text = span.text[start:end]
-        if span.row is None:
+        if span.places:
+            above = line - span.first_line
+            inside = span.places[above : above + text.count("\n") + 1]
+            yield replace(span, text=text, first_line=inside[0][0], last_line=inside[-1][1], places=inside)
+        elif span.row is None:
             yield replace(span, text=text, first_line=line, last_line=line + text.count("\n"))
         else:
             yield replace(span, text=text)

@@ -21,6 +21,8 @@ class Span:
     row: int | None = None
     heading: bool = False
     """Whether it is a heading without text below it."""
+    places: tuple[tuple[int, int], ...] = ()
+    """First and last line of the file for each line of ``text``, where these are not the file's lines as they stand."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from attrib.corpus.formats.rows import TEXT_COLUMNS
 from attrib.corpus.reading import SHOWN
 from attrib.corpus.sections import count_words
 from attrib.errors import InputError
+from attrib.records import Section
 
 STORM = "The storm broke over the harbour at noon and nobody had taken in the nets that day."
 FERRY = "A ferry crosses to the island four times a day, and twice as often in the summer months."
@@ -58,6 +60,7 @@ def test_markdown_sections_follow_the_headings(tmp_path: Path) -> None:
         (("One bold code", "Two"), "Under two.\n\n```sh\n# no heading\n```", "L7–11"),
         (("One bold code", "Two", "Three"), "Under three.", "L15"),
         (("Setext title",), "Last.", "L21"),
+        ((), "Silent", "L25"),
     ]
 
 
@@ -87,21 +90,27 @@ markdown = st.lists(line, max_size=25).flatmap(
 )
 
 
-def headings_removed(text: str) -> list[str]:
-    """An independent count of what must survive: every word that no top-level heading holds."""
+def headings_removed(text: str) -> tuple[list[str], dict[int, str]]:
+    """An independent count of what must survive: every word that no top-level heading holds, and every such heading by
+    its first line."""
     from markdown_it import MarkdownIt
 
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for token in MarkdownIt("commonmark").parse("\n".join(lines)):
+    headings = {}
+    for token, inline in pairwise(MarkdownIt("commonmark").parse("\n".join(lines))):
         if token.type == "heading_open" and token.level == 0:
             assert token.map is not None
             lines[token.map[0] : token.map[1]] = [""] * (token.map[1] - token.map[0])
-    return words("\n".join(lines))
+            children = inline.children or []
+            shown = ("text", "code_inline", "image")
+            texts = (child.content if child.type in shown else " " * child.type.endswith("break") for child in children)
+            headings[token.map[0] + 1] = " ".join("".join(texts).split())
+    return words("\n".join(lines)), headings
 
 
-def points_to_its_text(corpus: Corpus, text: str) -> None:
+def points_to_its_text(sections: Sequence[Section], text: str) -> None:
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for s in corpus.sections:
+    for s in sections:
         span = "\n".join(lines[s.first_line - 1 : s.last_line])
         assert s.text.strip() in span
         assert s.text.split("\n")[0].strip() in lines[s.first_line - 1]
@@ -114,19 +123,24 @@ def test_markdown_keeps_all_text_and_its_lines(
     tmp_path_factory: pytest.TempPathFactory, text: str, max_tokens: int
 ) -> None:
     folder = tmp_path_factory.mktemp("md")
-    kept = headings_removed("x\n\n" + text)
-    corpus = read(folder, "a.md", "x\n\n" + text, max_tokens=max_tokens)
+    kept, headings = headings_removed("x\n\n" + text)
+    sections = read(folder, "a.md", "x\n\n" + text, max_tokens=max_tokens).sections
+    below = [s for s in sections if s.first_line not in headings]
     # Cutting inside a word keeps its letters, not its word.
-    assert "".join(w for s in corpus.sections for w in words(s.text)) == "".join(kept)
-    assert all(s.text.strip() and count_words(s.text) <= max_tokens for s in corpus.sections)
-    points_to_its_text(corpus, "x\n\n" + text)
+    assert "".join(w for s in below for w in words(s.text)) == "".join(kept)
+    assert all(s.text.strip() and count_words(s.text) <= max_tokens for s in sections)
+    points_to_its_text(below, "x\n\n" + text)
+    titles = {title for s in sections for title in s.titles}
+    for line, heading in headings.items():
+        alone = "".join("".join(s.text.split()) for s in sections if s.first_line == line)
+        assert heading in titles or alone == "".join(heading.split())
 
 
 def test_the_line_law_sees_a_wrong_line(tmp_path: Path) -> None:
-    corpus = read(tmp_path, "a.md", "# A\n\nalpha\n\n# B\n\nbeta\n")
-    points_to_its_text(corpus, "# A\n\nalpha\n\n# B\n\nbeta\n")
+    sections = read(tmp_path, "a.md", "# A\n\nalpha\n\n# B\n\nbeta\n").sections
+    points_to_its_text(sections, "# A\n\nalpha\n\n# B\n\nbeta\n")
     with pytest.raises(AssertionError):
-        points_to_its_text(corpus, "\n# A\n\nalpha\n\n# B\n\nbeta\n")
+        points_to_its_text(sections, "\n# A\n\nalpha\n\n# B\n\nbeta\n")
 
 
 # ---------------------------------------------------------------------------------------------- text and cuts
@@ -148,7 +162,7 @@ def test_text_keeps_all_text_and_its_lines(
     corpus = read(tmp_path_factory.mktemp("txt"), "a.txt", "x\n\n" + text, max_tokens=max_tokens)
     assert "".join("".join(s.text.split()) for s in corpus.sections) == "x" + "".join(text.split())
     assert all(count_words(s.text) <= max_tokens for s in corpus.sections)
-    points_to_its_text(corpus, "x\n\n" + text)
+    points_to_its_text(corpus.sections, "x\n\n" + text)
 
 
 def test_a_long_section_is_cut_at_paragraphs_with_its_own_lines(tmp_path: Path) -> None:
@@ -407,7 +421,7 @@ def test_everything_wrong_is_said_together(tmp_path: Path) -> None:
         "c.txt": "caf\xe9".encode("latin-1"),
         "d.txt": b"\x89PNG\0\0",
         "e.txt": "wide".encode("utf-16"),
-        "f.md": b"# Only a heading\n\n---\n",
+        "f.md": b"#\n\n---\n",
         "g.txt": b"\xef\xbb\xbf \n\r\n",
         "h.csv": b"text\n",
         "i.jsonl": b'{"text": " "}\n',
@@ -424,7 +438,7 @@ def test_everything_wrong_is_said_together(tmp_path: Path) -> None:
         "not UTF-8 (at byte 3); save it again as UTF-8",
         "binary, not text (NUL at byte 4)",
         "UTF-16",
-        "no text below any heading",
+        "no text in it",
         "no text in it",
         "no text in any row",
         "no text in any row",
@@ -465,7 +479,8 @@ def test_a_folder_of_images_says_so(tmp_path: Path) -> None:
         (folder / name).write_bytes(b"x")
     (message,) = refusal(lambda: Corpus.read(folder))
     assert message == (
-        f"no documents in {folder}/: 3 files, of types .png (2), .jpg (1); attrib reads .md .txt .jsonl .csv .parquet"
+        f"no documents in {folder}/: 3 files, of types .png (2), .jpg (1); "
+        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .csv .parquet"
     )
     (folder / "d.TXT").write_text("Now there is one.")
     assert [name for name, _ in Corpus.read(folder).documents] == ["d.TXT"]
@@ -527,8 +542,8 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_path_that_is_not_there_or_not_read(tmp_path: Path) -> None:
     assert "does not exist" in refusal(lambda: Corpus.read(tmp_path / "nowhere"))[0]
-    (tmp_path / "a.pdf").write_bytes(b"x")
-    assert "files of type .pdf are not read; attrib reads .md" in refusal(lambda: Corpus.read(tmp_path / "a.pdf"))[0]
+    (tmp_path / "a.png").write_bytes(b"x")
+    assert "files of type .png are not read; attrib reads .md" in refusal(lambda: Corpus.read(tmp_path / "a.png"))[0]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,18 @@ A new format is one file with a reader, and one line in ``FORMATS``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from attrib.corpus.formats.csv import read_csv
+from attrib.corpus.formats.docx import read_docx
+from attrib.corpus.formats.html import read_html
 from attrib.corpus.formats.jsonl import read_jsonl
 from attrib.corpus.formats.markdown import read_markdown
+from attrib.corpus.formats.notebook import read_notebook
 from attrib.corpus.formats.parquet import read_parquet
+from attrib.corpus.formats.pdf import read_pdf
+from attrib.corpus.formats.rst import read_rst
 from attrib.corpus.formats.text import read_text
 from attrib.corpus.spans import Found, ReadOptions
 
@@ -25,13 +31,27 @@ class Format(NamedTuple):
     """A file's bytes → its spans, not yet cut. Raises InputError for bytes that are not of this format."""
     place: str
     """Where text was looked for, for the error of a file without any."""
+    needs: str = ""
+    """Module that the extra ``documents`` installs; empty where nothing more is needed."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether what it needs is not installed."""
+        return bool(self.needs) and find_spec(self.needs) is None
+
+
+EXTRA = "pip install 'attrib[documents]'"
+"""What installs what formats need."""
 
 
 FORMATS: dict[str, Format] = {
-    ".md": Format("Markdown", read_markdown, "below any heading"),
-    ".markdown": Format("Markdown", read_markdown, "below any heading"),
-    ".txt": Format("text", read_text, "in it"),
-    ".text": Format("text", read_text, "in it"),
+    **dict.fromkeys((".md", ".markdown", ".mdx"), Format("Markdown", read_markdown, "in it")),
+    **dict.fromkeys((".txt", ".text"), Format("text", read_text, "in it")),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), Format("HTML", read_html, "in it")),
+    ".rst": Format("reStructuredText", read_rst, "in it"),
+    ".ipynb": Format("notebook", read_notebook, "in any cell"),
+    ".pdf": Format("PDF", read_pdf, "on any page (pictures of text are not read)", needs="pypdf"),
+    ".docx": Format("DOCX", read_docx, "in it", needs="mammoth"),
     ".jsonl": Format("JSONL", read_jsonl, "in any row"),
     ".csv": Format("CSV", read_csv, "in any row"),
     ".parquet": Format("Parquet", read_parquet, "in any row"),

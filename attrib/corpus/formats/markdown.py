@@ -1,30 +1,40 @@
 """Markdown: a span for the text below each heading.
 
-Not covered: headings written in HTML, TOML front matter.
+Not covered: headings written in HTML; the values of front matter, which is left out.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from attrib.corpus.formats.outline import HeadedPart, outline
+from attrib.corpus.reading import count
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
 
 _YAML_KEY = re.compile(r"[^\s:#-][^:]*:(\s|$)")
 
 
 def read_markdown(data: bytes, options: ReadOptions) -> Found:
-    """One span for the text below each heading, and one for the text before the first.
+    """One span for the text below each heading, one for the text before the first, and one for a heading with nothing
+    below it.
 
     Headings inside quotations and lists are part of the text. Outer blank lines and rules (``---``) are left out.
     """
+    lines = decode(data).split("\n")
+    top = front_matter(lines)
+    lines[:top] = [""] * top
+    left_out = (f"front matter of {count(top, 'line')}",) if top else ()
+    return Found(outline(markdown_parts(lines)), left_out=left_out)
+
+
+def markdown_parts(lines: Sequence[str]) -> list[HeadedPart]:
+    """The text before the first heading, then every heading with the text below it."""
     from markdown_it import MarkdownIt
 
-    lines = decode(data).split("\n")
-    top = _front_matter(lines)
-    lines[:top] = [""] * top
     tokens = MarkdownIt("commonmark").parse("\n".join(lines))
     rules = {token.map[0] for token in tokens if token.type == "hr" and token.level == 0 and token.map}
     headings = [_Heading(0, "", 0, 0)]
@@ -33,16 +43,15 @@ def read_markdown(data: bytes, options: ReadOptions) -> Found:
             headings.append(_Heading(int(token.tag[1]), _plain(inline.children or []), *token.map))
     ends = [*(heading.start for heading in headings[1:]), len(lines)]
 
-    spans = []
-    path: list[_Heading] = []
+    parts = []
     for heading, end in zip(headings, ends, strict=True):
-        path = [*(above for above in path if above.level < heading.level), heading]
         filled = [i for i in range(heading.end, end) if not blank(lines[i]) and i not in rules]
+        body = None
         if filled:
             first, last = filled[0], filled[-1] + 1
-            titles = tuple(above.title for above in path if above.title)
-            spans.append(Span("", titles, "\n".join(lines[first:last]).rstrip(), first + 1, last))
-    return Found(spans)
+            body = Span("", (), "\n".join(lines[first:last]).rstrip(), first + 1, last)
+        parts.append(HeadedPart(heading.level, heading.title, heading.start + 1, heading.end, body))
+    return parts
 
 
 class _Heading(NamedTuple):
@@ -53,14 +62,27 @@ class _Heading(NamedTuple):
     end: int
 
 
-def _front_matter(lines: Sequence[str]) -> int:
-    """Number of lines of the YAML block at the very top; 0 when there is none."""
-    if lines[0].rstrip() != "---":
-        return 0
-    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() in ("---", "...")), 0)
-    # Two rules with prose between them look alike; a YAML block starts with a key or a comment, prose must not be lost.
-    inside = next((line for line in lines[1:end] if not line.startswith("#")), "")
-    return end + 1 if _YAML_KEY.match(inside) else 0
+def front_matter(lines: Sequence[str]) -> int:
+    """Number of lines of the YAML or TOML block at the very top; 0 when there is none."""
+    mark = lines[0].rstrip()
+    closing = {"---": ("---", "..."), "+++": ("+++",)}.get(mark, ())
+    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() in closing), 0)
+    inside = lines[1:end]
+    is_data = _is_toml(inside) if mark == "+++" else _is_yaml(inside)
+    return end + 1 if end and is_data else 0
+
+
+def _is_yaml(lines: Sequence[str]) -> bool:
+    """Two rules with prose between them look alike; a YAML block starts with a key or a comment, prose must not be
+    lost."""
+    return _YAML_KEY.match(next((line for line in lines if not line.startswith("#")), "")) is not None
+
+
+def _is_toml(lines: Sequence[str]) -> bool:
+    try:
+        return bool(tomllib.loads("\n".join(lines)))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return False
 
 
 def _plain(inline: Sequence[Any]) -> str:
