@@ -251,6 +251,7 @@ def _provenance(
             "tuned": {"name": pair.tuned.name, "sha256": pair.tuned.fingerprint, "shares_weights": pair.shares_weights},
             "tokenizer": {"sha256": pair.tokenizer_sha256},
             "loading": pair.loading,
+            "notes": pair.notes,
             **library.provenance,
             "device": pair.device,
             "dtype": pair.dtype,

@@ -51,7 +51,7 @@ def explained(tiny_pair: Any, corpus: Corpus) -> attrib.Explanation:
     return run(tiny_pair, corpus)
 
 
-def test_every_part_is_there_and_names_itself(explained: attrib.Explanation) -> None:
+def test_every_part_is_there_and_names_itself(explained: attrib.Explanation, tiny_pair: Any) -> None:
     assert explained.answer == "Wilmet Dallin keeps it."
     assert explained.answer_source == "given"
     assert "".join(token.text for token in explained.answer_tokens) == explained.answer
@@ -63,6 +63,7 @@ def test_every_part_is_there_and_names_itself(explained: attrib.Explanation) -> 
     best = explained.sections[int(explained.mappings["bm25"].tuned.whole.argmax())]
     assert best.text == TEXTS[0]
     assert explained.provenance["loading"] == {}
+    assert explained.provenance["notes"] == list(tiny_pair.notes)
     for key in ("base", "tuned", "tokenizer", "documents", "control", "seed", "versions", "device", "dtype"):
         assert key in explained.provenance
 

@@ -124,6 +124,7 @@ def provenance(
         "tuned": {"name": _name(pair.tuned.name), "sha256": pair.tuned.fingerprint},
         "device": pair.device,
         "dtype": pair.dtype,
+        **({"notes": list(pair.notes)} if pair.notes else {}),
         "questions_sha256": questions_sha256(asked),
         "options": asdict(options),  # type: ignore[call-overload]
         "seed": seed,

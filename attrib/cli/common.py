@@ -144,6 +144,8 @@ def load_pair(models: Models, progress: Progress) -> ModelPair:
         bundled.get_default_model(lambda line: progress(line, 0, 1))
     pair = ModelPair.load(**asdict(models))
     progress("loading models", 1, 1)
+    for line in pair.notes:
+        note(line)
     return pair
 
 

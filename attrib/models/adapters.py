@@ -46,29 +46,17 @@ def adapter_config(source: ModelSource) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def own_base(source: ModelSource, config: dict[str, Any] | None) -> str:
-    """The base to use when none was named."""
-    if config is None:
-        raise ModelError(f"{source.name}: it is a full model, so its base must be named; add --base")
-    named = config.get("base_model_name_or_path")
-    if not named:
-        raise ModelError(f"{source.name}: the adapter does not name its base model; add --base")
-    return str(named)
-
-
-def attach_adapter(
-    source: ModelSource, config: dict[str, Any], base_name: str, base_fingerprint: str, network: Any
-) -> Any:
+def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, network: Any) -> Any:
     """The network with the live adapter, a PeftModel. Raises ModelError where the two do not fit together."""
     from peft import PeftModel, get_peft_model_state_dict
 
     name = source.name
     if config.get("peft_type") not in PEFT_TYPES:
         raise ModelError(f"{name}: adapters of type {config.get('peft_type')} are not supported; use LoRA")
-    tuned_on = _tuned_on(Path(source.path) / "attrib.json")
-    if tuned_on is not None and tuned_on != base_fingerprint:
+    if config.get("alora_invocation_tokens"):
         raise ModelError(
-            f"{name}: the adapter was tuned on another model than {base_name} (weights differ); name its own base"
+            f"{name}: it is an activated LoRA (alora_invocation_tokens), which acts only after its invocation tokens; "
+            "use a plain LoRA"
         )
     stored = stored_keys(source)
     before = [(p, p.data_ptr(), p._version) for p in network.parameters()]
@@ -92,15 +80,6 @@ def attach_adapter(
     adapter.eval().requires_grad_(False)
     refuse_nan(name, adapter)
     return adapter
-
-
-def _tuned_on(manifest: Path) -> object:
-    """Fingerprint of the base that ``attrib tune`` tuned; None where another program made the adapter."""
-    try:
-        content = json.loads(manifest.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content.get("base_fingerprint") if isinstance(content, dict) else None
 
 
 def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: Any) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from attrib.models.adapters import (
     attach_adapter,
     checkpoint_weights,
     live_weights,
-    own_base,
     own_template,
     refuse_unreached,
 )
@@ -29,6 +27,7 @@ from attrib.models.chat import Chat
 from attrib.models.checks import refuse_mismatch
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
+from attrib.models.origin import check_base, own_base
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
 from attrib.options.loading import Models
 
@@ -158,7 +157,9 @@ class ModelPair:
     tokenizer_sha256: str
     loading: Mapping[str, str | bool] = field(default_factory=dict)
     """Options of loading besides names, device and dtype, those that were given: ``revision``, ``tuned_revision``,
-    ``device_map`` and ``trust_remote_code``."""
+    ``device_map``, ``trust_remote_code`` and ``any_base``."""
+    notes: tuple[str, ...] = ()
+    """Lines on what was assumed about the two, to be shown once."""
 
     @property
     def tokenizer(self) -> Any:
@@ -205,48 +206,87 @@ class ModelPair:
         tuned_revision: str | None = None,
         device_map: str | None = None,
         trust_remote_code: bool = False,
+        any_base: bool = Models.any_base,
     ) -> ModelPair:
         """Load base and tuned: hub id, local directory, GGUF file, or, for tuned, a PEFT adapter.
 
         ``base=None`` takes the adapter's own base, or the bundled default; ``tuned=None`` the demo's adapter.
         ``device`` auto, cpu, cuda, mps …; ``dtype`` auto (float32 on CPU, bfloat16 elsewhere), float32, bfloat16,
-        float16, float64. ``device_map`` is handed to transformers for models larger than one GPU.
+        float16, float64. ``device_map`` is handed to transformers for models larger than one GPU. ``any_base`` accepts
+        a base that is not the one an adapter names.
         Raises ModelError, one line, when either cannot be used or the two do not fit together.
         """
         device = choose_device(device)
-        dtype = choose_dtype(dtype, device)
-        load = partial(
-            load_network, device=device, dtype=dtype, device_map=device_map, trust_remote_code=trust_remote_code
-        )
-        hook = partial(hooked, dtype=dtype, trust_remote_code=trust_remote_code)
+        loader = _Loader(device, choose_dtype(dtype, device), device_map, trust_remote_code)
         source = ModelSource.of(str(tuned if tuned is not None else DEMO_ADAPTER), tuned_revision)
         config = adapter_config(source)
-        base_name = str(base) if base is not None else own_base(source, config)
-        network, tokenizer = load(base_name, revision=revision)
-        print_base = fingerprint(base_name, network)
+        own = ModelSource.of(str(base) if base is not None else own_base(source, config), revision)
         if config is None:
-            other, other_tokenizer = load(source.name, revision=tuned_revision)
-            refuse_mismatch(base_name, network, tokenizer, source.name, other, other_tokenizer)
-            # The template of the tuned model is the one its answers were learned in.
-            tokenizer.chat_template = other_tokenizer.chat_template or tokenizer.chat_template
-            print_tuned = fingerprint(source.name, other)
-            chat = Chat(tokenizer)
-            before = Model(base_name, print_base, hook(base_name, network, tokenizer), chat)
-            after = Model(source.name, print_tuned, hook(source.name, other, tokenizer), chat)
+            before, after, notes = _two_models(loader, own, source)
         else:
-            adapter = attach_adapter(source, config, base_name, print_base, network)
-            tokenizer.chat_template = own_template(source, tokenizer) or tokenizer.chat_template
-            bridge = hook(base_name, adapter.base_model.model, tokenizer)
-            refuse_unreached(source, base_name, adapter, bridge)
-            print_tuned = combined(print_base, adapter_fingerprint(source, config))
-            chat = Chat(tokenizer)
-            before = Model(base_name, print_base, bridge, chat, adapter)
-            after = Model(source.name, print_tuned, bridge, chat, adapter, adapter_on=True, folder=source.folder)
+            before, after, notes = _one_model_and_adapter(loader, own, source, config, any_base=any_base)
         given = {
             "revision": revision,
             "tuned_revision": tuned_revision,
             "device_map": device_map,
             "trust_remote_code": trust_remote_code,
+            "any_base": any_base,
         }
         loading = {name: value for name, value in given.items() if value}
-        return cls(before, after, chat, device, dtype, tokenizer_sha256(tokenizer), loading)
+        chat = after.chat
+        return cls(before, after, chat, device, loader.dtype, tokenizer_sha256(chat.tokenizer), loading, notes)
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """How both models are loaded."""
+
+    device: str
+    dtype: str
+    device_map: str | None
+    trust_remote_code: bool
+
+    def network(self, source: ModelSource) -> tuple[Any, Any]:
+        """The network and its tokenizer."""
+        return load_network(source.name, revision=source.revision, **asdict(self))
+
+    def hook(self, source: ModelSource, network: Any, tokenizer: Any) -> Any:
+        """The network behind a bridge."""
+        return hooked(source.name, network, tokenizer, dtype=self.dtype, trust_remote_code=self.trust_remote_code)
+
+
+Sides = tuple[Model, Model, tuple[str, ...]]
+"""Base, tuned, and notes on the two."""
+
+
+def _two_models(loader: _Loader, base: ModelSource, tuned: ModelSource) -> Sides:
+    """Two full models, each with weights of its own."""
+    network, tokenizer = loader.network(base)
+    other, other_tokenizer = loader.network(tuned)
+    refuse_mismatch(base.name, network, tokenizer, tuned.name, other, other_tokenizer)
+    # The template of the tuned model is the one its answers were learned in.
+    tokenizer.chat_template = other_tokenizer.chat_template or tokenizer.chat_template
+    chat = Chat(tokenizer)
+    before, after = (
+        Model(source.name, fingerprint(source.name, one), loader.hook(source, one, tokenizer), chat)
+        for source, one in ((base, network), (tuned, other))
+    )
+    return before, after, ()
+
+
+def _one_model_and_adapter(
+    loader: _Loader, base: ModelSource, tuned: ModelSource, config: dict[str, Any], *, any_base: bool
+) -> Sides:
+    """A base and its live adapter on one copy of the weights."""
+    network, tokenizer = loader.network(base)
+    print_base = fingerprint(base.name, network)
+    notes = check_base(tuned, config, base, print_base, any_base=any_base)
+    adapter = attach_adapter(tuned, config, base.name, network)
+    tokenizer.chat_template = own_template(tuned, tokenizer) or tokenizer.chat_template
+    chat = Chat(tokenizer)
+    bridge = loader.hook(base, adapter.base_model.model, tokenizer)
+    refuse_unreached(tuned, base.name, adapter, bridge)
+    before = Model(base.name, print_base, bridge, chat, adapter)
+    print_tuned = combined(print_base, adapter_fingerprint(tuned, config))
+    after = Model(tuned.name, print_tuned, bridge, chat, adapter, adapter_on=True, folder=tuned.folder)
+    return before, after, notes

@@ -57,6 +57,8 @@ class ModelNames:
     """Tuned model: hub id, folder, GGUF file or PEFT adapter."""
     tuned_revision: str | None = None
     """Revision of the tuned model on the hub."""
+    any_base: bool = everyday(False, "Models")
+    """Use the base that is named even where the adapter names another."""
 
 
 @dataclass(frozen=True)

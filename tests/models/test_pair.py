@@ -365,7 +365,7 @@ def test_weights_that_are_no_numbers(base_dir: Path, adapter_dir: Path, copy_of:
 
 @pytest.mark.parametrize("layers", [2, 4])
 def test_an_adapter_of_a_model_with_other_layers(adapter_dir: Path, tmp_path: Path, layers: int) -> None:
-    assert "layers are not those of" in refusal(save_model(tmp_path, 1, layers=layers), adapter_dir)
+    assert "layers are not those of" in refusal(save_model(tmp_path, 1, layers=layers), adapter_dir, any_base=True)
 
 
 def test_an_adapter_of_a_model_with_another_hidden_size(adapter_dir: Path, tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_an_adapter_of_a_model_with_another_hidden_size(adapter_dir: Path, tmp_p
     config.hidden_size, config.head_dim = 64, 16
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    assert "does not fit" in refusal(tmp_path, adapter_dir)
+    assert "does not fit" in refusal(tmp_path, adapter_dir, any_base=True)
 
 
 def test_an_adapter_that_was_tuned_on_other_weights(
