@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 
 from attrib.errors import RecordError
 from attrib.records.codec import from_json
-from attrib.training.options import TuneOptions
 from attrib.training.trained import read_training_file
 
 
@@ -24,16 +24,17 @@ class Schedule:
     checkpoints: tuple[int, ...]
     """Number of steps done at checkpoint 1, 2 …, ascending; the last is the result's (checkpoint 0: none)."""
     steps: tuple[tuple[int, ...], ...]
-    """Numbers of the examples (lines of ``trained.jsonl`` from 0) that each step saw, those of process 0 first."""
+    """Numbers of the examples (lines of ``trained.jsonl`` from 0) that each step saw, those of process 0 first; empty
+    where the order is unknown."""
     learning_rates: tuple[float, ...]
     """Learning rate of each step."""
     losses: tuple[float, ...] = ()
     """Mean loss a learned token, nats, of each step before its update; empty for adapters of older versions."""
 
     def __post_init__(self) -> None:
-        steps, rates, losses = len(self.steps), len(self.learning_rates), len(self.losses)
-        if rates != steps or losses not in (0, steps):
-            raise RecordError(f"{steps} steps, {rates} learning rates, {losses} losses")
+        seen, steps, losses = len(self.steps), len(self.learning_rates), len(self.losses)
+        if seen not in (0, steps) or losses not in (0, steps):
+            raise RecordError(f"{seen} steps, {steps} learning rates, {losses} losses")
         if any(number < 0 for number in chain(*self.steps)):
             raise RecordError("a step saw an example with a negative number")
         if not all(math.isfinite(value) for value in (*self.learning_rates, *self.losses)):
@@ -43,9 +44,9 @@ class Schedule:
             raise RecordError(f"checkpoints {ends} of {steps} steps")
 
 
-def checkpoint_steps(options: TuneOptions, steps: int) -> list[int]:
+def checkpoint_steps(shares: Sequence[float], steps: int) -> list[int]:
     """Steps after which each checkpoint is saved, the last one the result's."""
-    return [max(1, round(share * steps)) for share in options.checkpoints]
+    return [max(1, round(share * steps)) for share in shares]
 
 
 def read_schedule(folder: Path) -> Schedule:

@@ -1,17 +1,16 @@
 """Training examples → a trained adapter, with the Trainer of transformers.
 
-Not covered: where the result is kept (``workfolder``), gradient accumulation, models sharded over GPUs, Apple GPUs
-(tuning runs on their CPU).
+Not covered: what is recorded on the way (``steps``), where the result is kept (``workfolder``), gradient accumulation,
+models sharded over GPUs, Apple GPUs (tuning runs on their CPU).
 """
 
 from __future__ import annotations
 
-import base64
 import math
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,11 @@ from attrib.models.quiet import quiet
 from attrib.progress import Progress
 from attrib.training.items import IGNORED, TrainingExample
 from attrib.training.options import TuneOptions
-from attrib.training.recorder import Recorder, TrainedStep, save_adapter
-from attrib.training.schedule import checkpoint_steps
+from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.steps import StepRecorder, schedule_of, together
+
+SAVED = "saved"
+"""Written last into a save of the Trainer, which is whole where it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +33,7 @@ class TrainedAdapter:
 
     model: Any
     """The PeftModel."""
-    steps: tuple[tuple[int, ...], ...]
-    """Numbers of the examples that each step saw, in all processes."""
-    learning_rates: tuple[float, ...]
-    """Learning rate of each step."""
-    losses: tuple[float, ...] = ()
-    """Mean loss a learned token, nats, of each step."""
+    schedule: Schedule
 
 
 def fit(
@@ -56,44 +53,43 @@ def fit(
     second call with the same ``folder`` resumes; None saves nothing, and starts anew.
     Raises InputError when the loss or the weights are no longer finite.
     """
+    import torch
     from transformers import PrinterCallback, set_seed
 
     with tempfile.TemporaryDirectory() as scratch:
+        work = folder if folder is not None else Path(scratch)
         # First of all: the group of processes must stand.
-        arguments = training_arguments(options, folder / "trainer" if folder is not None else Path(scratch), device)
+        arguments = training_arguments(options, work / "trainer", device)
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
-        checkpoints = folder / "checkpoints" if folder is not None and processes.is_first() else None
-        if checkpoints is not None:
-            save_adapter(model, checkpoints / "0")
         resumable = folder is not None and save_every is not None
-        recorder = Recorder.resume(Path(arguments.output_dir)) if resumable else Recorder()
-        rows = [{"input_ids": e.ids, "labels": e.labels, "number": i} for i, e in enumerate(examples)]
-        trainer = _recording_trainer(recorder, folder)(
+        save = processes.on_first(lambda: _last_save(work / "trainer")) if resumable else None
+        recorder = StepRecorder(work, options.checkpoints, {i: (example,) for i, example in enumerate(examples)})
+        order = torch.Generator()
+        rows = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
+        trainer = _adapter_trainer(order)(
             model=model,
             args=arguments,
             train_dataset=rows,
             data_collator=collate,
-            callbacks=[_checkpointer(model, recorder, checkpoints, options, save_every, progress)],
+            callbacks=[recorder, _pace(recorder, order, options, folder, save_every, progress)],
         )
         # Its own printed dictionaries would end up on stdout.
         trainer.remove_callback(PrinterCallback)
         with quiet():
-            trainer.train(resume_from_checkpoint=str(recorder.resume_from) if recorder.resume_from else None)
+            trainer.train(resume_from_checkpoint=str(save) if save else None)
     if not all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad):
         raise InputError(_diverged("the adapter's weights are no longer finite", folder))
-    return _trained(model, processes.gather(recorder.steps))
+    if recorder.watch.fault:
+        raise InputError(f"tune: {recorder.watch.fault}; delete {work} and start again")
+    steps = together(processes.gather(recorder.steps))
+    return TrainedAdapter(model, schedule_of(steps, checkpoint_steps(options.checkpoints, len(steps))))
 
 
-def _trained(model: Any, everyone: Sequence[Sequence[TrainedStep]]) -> TrainedAdapter:
-    """The result from the steps of all processes."""
-    together = list(zip(*everyone, strict=True))
-    return TrainedAdapter(
-        model,
-        tuple(tuple(chain(*(one.examples for one in step))) for step in together),
-        tuple(step[0].learning_rate for step in together),
-        tuple(math.fsum(one.loss for one in step) / len(step) for step in together),
-    )
+def _last_save(trainer: Path) -> Path | None:
+    """The last whole save of the Trainer, if there is one."""
+    found = sorted(trainer.glob(f"checkpoint-*/{SAVED}"), key=lambda file: int(file.parent.name.split("-")[1]))
+    return found[-1].parent if found else None
 
 
 def _with_adapter(network: Any, options: TuneOptions, base: str) -> Any:
@@ -149,46 +145,19 @@ def training_arguments(options: TuneOptions, folder: Path, device: str) -> Any:
     return arguments
 
 
-def _recording_trainer(recorder: Recorder, folder: Path | None) -> Any:
-    """A subclass of Trainer that records what each step saw, and draws an interrupted epoch's order again."""
-    import torch
+def _adapter_trainer(order: Any) -> Any:
+    """A subclass of Trainer whose epochs are in the order that the generator ``order`` gives, and that saves adapters
+    alone and in fp32: its own way would ask the hub whether the vocabulary grew, and writes no base from GGUF."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file, save_file
-    from torch.utils.data import Sampler
     from transformers import Trainer
 
-    class Order(Sampler[int]):
-        """The Trainer's own order, the same in all processes."""
-
-        def __init__(self, drawn: Any) -> None:
-            self.drawn = drawn
-
-        def __len__(self) -> int:
-            return len(self.drawn)
-
-        def __iter__(self) -> Iterator[int]:
-            # Dropout moves the generators of the processes apart on a CPU.
-            state = processes.on_first(lambda: base64.b64encode(bytes(torch.get_rng_state().tolist())).decode())
-            if recorder.replay and recorder.order is not None:
-                state, recorder.replay = recorder.order, False
-            recorder.order = state
-            torch.set_rng_state(torch.tensor(list(base64.b64decode(state)), dtype=torch.uint8))
-            yield from self.drawn
-
-    class Recording(Trainer):  # type: ignore[misc]
-        def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
-            examples = tuple(inputs.pop("number").tolist())
-            rate = float(self.lr_scheduler.get_last_lr()[0])
-            loss = super().training_step(model, inputs, num_items_in_batch)
-            recorder.steps.append(TrainedStep(examples, rate, float(loss)))
-            if not math.isfinite(float(loss)):
-                raise InputError(_diverged(f"the loss of step {len(recorder.steps)} is {float(loss)}", folder))
-            return loss
-
+    class AdapterTrainer(Trainer):  # type: ignore[misc]
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return Order(super()._get_train_sampler(train_dataset))
+            sampler = super()._get_train_sampler(train_dataset)
+            sampler.generator = order
+            return sampler
 
-        # Adapters alone and in fp32; peft's own way would ask the hub whether the vocabulary grew.
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             if self.args.should_save and output_dir is not None:
                 Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -199,44 +168,47 @@ def _recording_trainer(recorder: Recorder, folder: Path | None) -> Any:
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
             set_peft_model_state_dict(self.model, load_file(Path(resume_from_checkpoint) / "adapter_model.safetensors"))
 
-    return Recording
+    return AdapterTrainer
 
 
-def _checkpointer(
-    model: Any,
-    recorder: Recorder,
-    checkpoints: Path | None,
-    options: TuneOptions,
-    save_every: int | None,
-    progress: Progress | None,
+def _pace(
+    recorder: Any, order: Any, options: TuneOptions, folder: Path | None, save_every: int | None, progress: Any
 ) -> Any:
     from transformers import TrainerCallback
 
-    class Checkpointer(TrainerCallback):  # type: ignore[misc]
-        """Saves the adapter after the chosen shares of all steps, the last excepted (it is the result)."""
+    class Pace(TrainerCallback):  # type: ignore[misc]
+        """Draws the order of each epoch, reports progress, asks for saves, and stops a run that diverges."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if progress is not None and state.global_step:
                 progress(f"resuming after step {state.global_step}", state.global_step, state.max_steps)
 
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # Of seed and epoch alone: an epoch that is resumed has the order that it had, in all processes.
+            order.manual_seed((options.seed << 20) + int(state.epoch or 0))
+
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            loss = recorder.steps[-1].loss
+            if not math.isfinite(loss):
+                raise InputError(_diverged(f"the loss of step {state.global_step} is {loss}", folder))
             if progress is not None:
                 progress("tuning", state.global_step, state.max_steps)
-            for number, step in enumerate(checkpoint_steps(options, state.max_steps)[:-1], 1):
-                if checkpoints is not None and state.global_step == step:
-                    save_adapter(model, checkpoints / str(number))
             if save_every is not None and state.global_step % save_every == 0:
                 control.should_save = True
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            within_epoch = state.global_step % (state.max_steps // options.epochs) != 0
-            recorder.save(Path(args.output_dir) / f"checkpoint-{state.global_step}", within_epoch=within_epoch)
+            if processes.is_first():
+                save = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                (save / SAVED).touch()
+                for other in save.parent.glob("checkpoint-*"):
+                    if other != save:
+                        shutil.rmtree(other, ignore_errors=True)
 
-    return Checkpointer()
+    return Pace()
 
 
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of ids, labels and numbers as one batch, padded on the right; the mask, never a token id, marks padding."""
+    """Rows of ids and labels as one batch, padded on the right; the mask, never a token id, marks padding."""
     import torch
 
     width = max(len(row["input_ids"]) for row in rows)
@@ -249,7 +221,6 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "input_ids": padded("input_ids", 0),
         "labels": padded("labels", IGNORED),
         "attention_mask": torch.tensor(mask),
-        "number": torch.tensor([row["number"] for row in rows]),
     }
 
 

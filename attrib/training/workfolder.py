@@ -24,8 +24,7 @@ from attrib.models.fingerprint import versions
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
-from attrib.training.recorder import save_adapter
-from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.steps import save_adapter
 from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import TrainedAdapter
 
@@ -141,11 +140,9 @@ def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, d
     import torch
 
     save_adapter(trained.model, work)
-    steps = len(trained.steps)
-    schedule = Schedule(
-        tuple(checkpoint_steps(setup.options, steps)), trained.steps, trained.learning_rates, trained.losses
-    )
-    last_epoch = trained.losses[-math.ceil(steps / setup.options.epochs) :]
+    schedule = trained.schedule
+    steps = len(schedule.steps)
+    last_epoch = schedule.losses[-math.ceil(steps / setup.options.epochs) :]
     manifest = Manifest(
         **vars(setup),
         versions=versions(),
@@ -166,8 +163,13 @@ def finish(work: Path, out: Path) -> None:
     An older one goes aside first, at no moment are both gone.
     """
     shutil.rmtree(work / "trainer", ignore_errors=True)
-    for name in ("settings.json", "rehearsal.json"):
-        (work / name).unlink(missing_ok=True)
+    for file in (
+        work / "settings.json",
+        work / "rehearsal.json",
+        *work.glob("steps-*.jsonl"),
+        *work.glob("rows-*.jsonl"),
+    ):
+        file.unlink(missing_ok=True)
     open_up(work, 0o777)
     for file in work.rglob("*.safetensors"):
         open_up(file, 0o666)

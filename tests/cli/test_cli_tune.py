@@ -162,13 +162,14 @@ def test_what_cannot_be_learned_is_refused_in_one_line(
 def test_an_interrupt_says_how_to_go_on(
     capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
 ) -> None:
-    from attrib.training.recorder import Recorder
+    from attrib.training.steps import StepRecorder
 
-    save = Recorder.save
+    begin = StepRecorder.on_step_begin
 
-    def interrupted(recorder: Recorder, folder: Path, *, within_epoch: bool) -> None:
-        save(recorder, folder, within_epoch=within_epoch)
-        raise KeyboardInterrupt
+    def interrupted(recorder: StepRecorder, args: Any, state: Any, control: Any, **about: Any) -> None:
+        if state.global_step == 1:
+            raise KeyboardInterrupt
+        begin(recorder, args, state, control, **about)
 
     arguments = ("--base", str(base_dir), "--documents", str(docs), "--out", str(tmp_path / "adapter"), *QUICK)
     left: list[int] = []
@@ -180,7 +181,7 @@ def test_an_interrupt_says_how_to_go_on(
     # An interrupted command ends at once, past Python's own end.
     monkeypatch.setattr(os, "_exit", leave)
     with monkeypatch.context() as patched:
-        patched.setattr(Recorder, "save", interrupted)
+        patched.setattr(StepRecorder, "on_step_begin", interrupted)
         status, printed, err = run(capsys, monkeypatch, *arguments)
     assert (status, left, printed) == (1, [1], "")
     assert "rerun the same command to resume" in err
