@@ -19,7 +19,7 @@ from attrib.mapping import check_mappers, map_answer, needs_gradients
 from attrib.mapping.reading import mapping_layer, read_sides
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
-from attrib.models.prompt import Encoded, decode, encode, encode_answer, encode_prompt
+from attrib.models.prompt import Encoded, decode, encode_answer, encode_prompt, encode_whole
 from attrib.options.explain import ExplainOptions
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.passes.generate import generate
@@ -172,7 +172,8 @@ def _choose_answer(
         answer_ids = own.base_ids if answer_from == "base" else own.tuned_ids
     if not answer_ids:
         raise InputError(f"answer: the {source} model said nothing to this question; give an answer with --answer")
-    return source, encode(pair.tokenizer, own.prompt_ids, answer_ids, context=pair.context, question=own.question)
+    encoded = encode_whole(pair.chat, own.question, own.prompt_ids, answer_ids, context=pair.context, answer=answer)
+    return source, encoded
 
 
 def _capture_both(
@@ -250,6 +251,7 @@ def _provenance(
             "base": {"name": pair.base.name, "sha256": pair.base.fingerprint},
             "tuned": {"name": pair.tuned.name, "sha256": pair.tuned.fingerprint, "shares_weights": pair.shares_weights},
             "tokenizer": {"sha256": pair.tokenizer_sha256},
+            "prompt": pair.chat.provenance(),
             "loading": pair.loading,
             "notes": pair.notes,
             **library.provenance,

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
+from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Control, Documents, Loading, Models, ReadingOptions
 from attrib.printable import can_print
 
@@ -132,8 +133,8 @@ def check_placement(models: Loading) -> None:
         raise InputError("device: models.device_map places the model by itself; leave --device out")
 
 
-def load_pair(models: Models, progress: Progress) -> ModelPair:
-    """Both models, with the demo's fetched first where they are meant."""
+def load_pair(models: Models, progress: Progress, chat: TemplateOptions | None = None) -> ModelPair:
+    """Both models and their prompts, with the demo's fetched first where they are meant."""
     from attrib.models import bundled
     from attrib.models.pair import ModelPair
     from attrib.models.sources import DEFAULT
@@ -142,7 +143,7 @@ def load_pair(models: Models, progress: Progress) -> ModelPair:
     if models.base == DEFAULT or (models.base is None and models.tuned is None):
         # Here rather than inside load, to show its progress.
         bundled.get_default_model(lambda line: progress(line, 0, 1))
-    pair = ModelPair.load(**asdict(models))
+    pair = ModelPair.load(**asdict(models), chat=chat)
     progress("loading models", 1, 1)
     for line in pair.notes:
         note(line)

@@ -20,6 +20,7 @@ from attrib.cli.common import (
 from attrib.cli.groups import Given, Json, Output
 from attrib.cli.texts import EXPLANATION_FORMATS, check_formats
 from attrib.errors import InputError
+from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.loading import IndexedDocuments, Models
 
@@ -32,6 +33,7 @@ def explain(
     models: Models,
     documents: IndexedDocuments,
     answer: ExplainedAnswer,
+    chat: ChatOptions,
     explain: ExplainOptions,
     output: Output,
     as_json: Json = False,
@@ -62,7 +64,7 @@ def explain(
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
     with show_progress() as progress:
-        pair = load_pair(models, progress)
+        pair = load_pair(models, progress, chat)
         library = Library.make(corpus, control, index=documents.index, device=pair.device, progress=progress)
         explanation = explain_one(
             pair, library, question, answer=answer.text, answer_from=answer.source, options=explain, progress=progress

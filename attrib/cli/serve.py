@@ -16,6 +16,7 @@ import typer
 from attrib.cli.common import check_placement, check_writable, load_pair, note, read_control, read_corpus, show_progress
 from attrib.cli.groups import Given
 from attrib.errors import InputError
+from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainOptions
 from attrib.options.fields import bounded, everyday
 from attrib.options.loading import IndexedDocuments, Models
@@ -65,6 +66,7 @@ class Requests:
 def serve(
     models: Models,
     documents: IndexedDocuments,
+    chat: ChatOptions,
     explain: ExplainOptions,
     server: ServerOptions,
     requests: Requests,
@@ -108,7 +110,7 @@ def serve(
         jobs = None
         if model:
             check_writable(kept)
-            explain_one = _ready(models, documents, explain, gone=folder is None and server.out is None)
+            explain_one = _ready(models, documents, chat, explain, gone=folder is None and server.out is None)
             jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
         lengths = Lengths(requests.max_question, requests.max_answer)
         served = make_app(shelf, jobs, endpoint.hosts, token=endpoint.token, lengths=lengths)
@@ -130,7 +132,9 @@ def _refuse_vain(given: Given) -> None:
             )
 
 
-def _ready(models: Models, documents: IndexedDocuments, options: ExplainOptions, *, gone: bool) -> Explainer:
+def _ready(
+    models: Models, documents: IndexedDocuments, chat: ChatOptions, options: ExplainOptions, *, gone: bool
+) -> Explainer:
     """Models and documents loaded, with everything made that the first question would wait for."""
     corpus, use_demo = read_corpus(models, documents)
     control = read_control(documents)
@@ -139,7 +143,7 @@ def _ready(models: Models, documents: IndexedDocuments, options: ExplainOptions,
     if gone:
         note("explanations are gone when the server stops; --out FOLDER keeps them")
     with show_progress() as progress:
-        pair = load_pair(models, progress)
+        pair = load_pair(models, progress, chat)
         library = ready_library(pair, corpus, control, documents.index, progress)
     return explainer(pair, library, options)
 

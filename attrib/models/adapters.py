@@ -108,10 +108,10 @@ def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: 
         )
 
 
-def own_template(source: ModelSource, base_tokenizer: Any) -> str | None:
-    """The chat template of a tokenizer that was saved beside a local adapter, if there is one."""
+def refuse_other_tokens(source: ModelSource, base_tokenizer: Any) -> None:
+    """Raises ModelError where a tokenizer saved beside a local adapter splits text otherwise than its base's."""
     if not (Path(source.path) / "tokenizer_config.json").is_file():
-        return None
+        return
     from transformers import AutoTokenizer
 
     with quiet():
@@ -126,8 +126,6 @@ def own_template(source: ModelSource, base_tokenizer: Any) -> str | None:
         raise ModelError(
             f"{source.name}: its tokenizer splits text otherwise than its base's; name the base it was tuned on"
         )
-    template = tokenizer.chat_template
-    return template if isinstance(template, str) else None
 
 
 def adapter_fingerprint(source: ModelSource, config: dict[str, Any]) -> str:

@@ -20,15 +20,17 @@ from attrib.models.adapters import (
     attach_adapter,
     checkpoint_weights,
     live_weights,
-    own_template,
+    refuse_other_tokens,
     refuse_unreached,
 )
-from attrib.models.chat import Chat
+from attrib.models.chat import Chat, PromptForm
 from attrib.models.checks import refuse_mismatch
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
 from attrib.models.origin import check_base, own_base
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
+from attrib.models.templates import Templates, adapter_templates
+from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.options.loading import Models
 
 
@@ -168,8 +170,9 @@ class ModelPair:
 
     @property
     def variant(self) -> str:
-        """Device, dtype and tokenizer: what changes a text's numbers besides weights and layer."""
-        return f"{self.device}-{self.dtype}-{self.tokenizer_sha256}"
+        """Device, dtype, tokenizer and prompt: what changes a text's numbers besides weights and layer."""
+        prompt = f"-{self.chat.identity}" if self.chat.identity else ""
+        return f"{self.device}-{self.dtype}-{self.tokenizer_sha256}{prompt}"
 
     @property
     def shares_weights(self) -> bool:
@@ -207,24 +210,28 @@ class ModelPair:
         device_map: str | None = None,
         trust_remote_code: bool = False,
         any_base: bool = Models.any_base,
+        chat: TemplateOptions | None = None,
     ) -> ModelPair:
         """Load base and tuned: hub id, local directory, GGUF file, or, for tuned, a PEFT adapter.
 
         ``base=None`` takes the adapter's own base, or the bundled default; ``tuned=None`` the demo's adapter.
         ``device`` auto, cpu, cuda, mps …; ``dtype`` auto (float32 on CPU, bfloat16 elsewhere), float32, bfloat16,
         float16, float64. ``device_map`` is handed to transformers for models larger than one GPU. ``any_base`` accepts
-        a base that is not the one an adapter names.
-        Raises ModelError, one line, when either cannot be used or the two do not fit together.
+        a base that is not the one an adapter names. ``chat``: how questions become prompts, by default with the tuned
+        model's chat template, else the base's.
+        Raises ModelError, one line, when either cannot be used or the two do not fit together; InputError for a
+        prompt that cannot be made.
         """
+        prompts = _Prompts(chat or ChatOptions())
         device = choose_device(device)
         loader = _Loader(device, choose_dtype(dtype, device), device_map, trust_remote_code)
         source = ModelSource.of(str(tuned if tuned is not None else DEMO_ADAPTER), tuned_revision)
         config = adapter_config(source)
         own = ModelSource.of(str(base) if base is not None else own_base(source, config), revision)
         if config is None:
-            before, after, notes = _two_models(loader, own, source)
+            before, after, notes = _two_models(loader, prompts, own, source)
         else:
-            before, after, notes = _one_model_and_adapter(loader, own, source, config, any_base=any_base)
+            before, after, notes = _one_model_and_adapter(loader, prompts, own, source, config, any_base=any_base)
         given = {
             "revision": revision,
             "tuned_revision": tuned_revision,
@@ -233,8 +240,8 @@ class ModelPair:
             "any_base": any_base,
         }
         loading = {name: value for name, value in given.items() if value}
-        chat = after.chat
-        return cls(before, after, chat, device, loader.dtype, tokenizer_sha256(chat.tokenizer), loading, notes)
+        made = after.chat
+        return cls(before, after, made, device, loader.dtype, tokenizer_sha256(made.tokenizer), loading, notes)
 
 
 @dataclass(frozen=True)
@@ -255,18 +262,31 @@ class _Loader:
         return hooked(source.name, network, tokenizer, dtype=self.dtype, trust_remote_code=self.trust_remote_code)
 
 
+class _Prompts:
+    """How questions become prompts; what can be read without the models is read at once."""
+
+    def __init__(self, options: TemplateOptions) -> None:
+        self.options = options
+        self.form = PromptForm.of(options)
+
+    def chat(self, tokenizer: Any, tuned: Templates | None) -> Chat:
+        """The prompts of both models. ``tokenizer`` of base gets the tuned one's template, that of the answers."""
+        base = Templates.of(tokenizer.chat_template, "chat template of the base model")
+        if tuned is not None:
+            tokenizer.chat_template = tuned.value
+        return Chat.make(tokenizer, self.options, self.form, tuned, base)
+
+
 Sides = tuple[Model, Model, tuple[str, ...]]
 """Base, tuned, and notes on the two."""
 
 
-def _two_models(loader: _Loader, base: ModelSource, tuned: ModelSource) -> Sides:
+def _two_models(loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: ModelSource) -> Sides:
     """Two full models, each with weights of its own."""
     network, tokenizer = loader.network(base)
     other, other_tokenizer = loader.network(tuned)
     refuse_mismatch(base.name, network, tokenizer, tuned.name, other, other_tokenizer)
-    # The template of the tuned model is the one its answers were learned in.
-    tokenizer.chat_template = other_tokenizer.chat_template or tokenizer.chat_template
-    chat = Chat(tokenizer)
+    chat = prompts.chat(tokenizer, Templates.of(other_tokenizer.chat_template, "chat template of the tuned model"))
     before, after = (
         Model(source.name, fingerprint(source.name, one), loader.hook(source, one, tokenizer), chat)
         for source, one in ((base, network), (tuned, other))
@@ -275,15 +295,15 @@ def _two_models(loader: _Loader, base: ModelSource, tuned: ModelSource) -> Sides
 
 
 def _one_model_and_adapter(
-    loader: _Loader, base: ModelSource, tuned: ModelSource, config: dict[str, Any], *, any_base: bool
+    loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: ModelSource, config: dict[str, Any], *, any_base: bool
 ) -> Sides:
     """A base and its live adapter on one copy of the weights."""
     network, tokenizer = loader.network(base)
     print_base = fingerprint(base.name, network)
     notes = check_base(tuned, config, base, print_base, any_base=any_base)
     adapter = attach_adapter(tuned, config, base.name, network)
-    tokenizer.chat_template = own_template(tuned, tokenizer) or tokenizer.chat_template
-    chat = Chat(tokenizer)
+    refuse_other_tokens(tuned, tokenizer)
+    chat = prompts.chat(tokenizer, adapter_templates(tuned))
     bridge = loader.hook(base, adapter.base_model.model, tokenizer)
     refuse_unreached(tuned, base.name, adapter, bridge)
     before = Model(base.name, print_base, bridge, chat, adapter)

@@ -2,17 +2,18 @@
 
 The prompt's ids are always a prefix of the whole sequence: an answer that merges with the end of its prompt
 is refused, never re-tokenized. Ids are kept as they were generated; decoded text is for people only.
-Not covered: several turns, images, and padding (one sequence at a time).
+Not covered: images, and padding (one sequence at a time).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from attrib.errors import InputError
 from attrib.models.chat import Chat
+from attrib.models.law import block_before, check_prompt
 from attrib.records import Token
 
 
@@ -37,18 +38,22 @@ class Encoded:
 def encode_prompt(chat: Chat, question: str, *, context: int) -> tuple[int, ...]:
     """Ids of the question in its prompt.
 
-    Raises InputError for an empty question, a chat marker or half a surrogate pair inside it, or a prompt that leaves
-    no room in ``context``.
+    Raises InputError for an empty question, a chat marker or half a surrogate pair inside it, a template that fails or
+    breaks the law (``law``), or a prompt that leaves no room in ``context``.
     """
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
-    _refuse_unusable(chat.tokenizer, question, "question")
+    special = markers(chat.tokenizer)
+    _refuse_unusable(special, question, "question")
+    for turn in chat.form.earlier:
+        _refuse_unusable(special, turn.content, "system" if turn.role == "system" else "conversation")
     # Twenty characters a token is beyond any natural text: spares minutes of tokenizing what cannot fit.
     if len(question) > 20 * context:
         raise InputError(
             f"question: {len(question):,} characters cannot fit the model's {context:,} tokens; shorten it"
         )
-    ids = tuple(chat.tokenizer(chat.prompt(question), add_special_tokens=not chat.has_template).input_ids)
+    check_prompt(chat, question, special.values())
+    ids = _ids(chat, chat.prompt(question))
     if len(ids) >= context:
         raise InputError(
             f"question: its prompt has {len(ids):,} tokens, the model's context is {context:,}; shorten the question"
@@ -57,18 +62,23 @@ def encode_prompt(chat: Chat, question: str, *, context: int) -> tuple[int, ...]
 
 
 def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: str) -> tuple[int, ...]:
-    """Ids of a given answer after its prompt.
+    """Ids of a given answer after its prompt, or after the prompt with the thinking block that the template writes.
 
-    Raises InputError for a blank answer, a chat marker inside it, or one whose first characters merge with the
-    prompt's last token, so that the boundary would be a guess.
+    Raises InputError for a blank answer, a chat marker inside it, one that the template writes otherwise (``law``), or
+    one whose first characters merge with the prompt's last token, so that the boundary would be a guess.
     """
     if not answer.strip():
         raise InputError(
             "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
         )
-    _refuse_unusable(chat.tokenizer, answer, "answer")
-    ids = tuple(chat.tokenizer(chat.prompt(question) + answer, add_special_tokens=not chat.has_template).input_ids)
-    n = len(prompt_ids)
+    _refuse_unusable(markers(chat.tokenizer), answer, "answer")
+    block_before(chat, question, answer)
+    prompt, n = chat.prompt(question), len(prompt_ids)
+    ids = _ids(chat, prompt + answer)
+    if ids[:n] != tuple(prompt_ids):
+        # The prompt may have the block already.
+        block = decode(chat.tokenizer, prompt_ids[len(_ids(chat, prompt)) :])
+        ids = _ids(chat, prompt + block + answer.removeprefix(block))
     if ids[:n] != tuple(prompt_ids) or len(ids) == n:
         mend = "a letter" if answer[0].isspace() else "a space"
         raise InputError(
@@ -81,7 +91,40 @@ def encode_given(chat: Chat, question: str, answer: str, *, context: int) -> Enc
     """A question with a given answer; InputError as the parts raise it."""
     prompt = encode_prompt(chat, question, context=context)
     ids = encode_answer(chat, question, prompt, answer)
-    return encode(chat.tokenizer, prompt, ids, context=context, question=question)
+    return encode_whole(chat, question, prompt, ids, context=context, answer=answer)
+
+
+def encode_whole(
+    chat: Chat,
+    question: str,
+    prompt_ids: Sequence[int],
+    answer_ids: Sequence[int],
+    *,
+    context: int,
+    answer: str | None = None,
+) -> Encoded:
+    """Prompt and answer ids with their tokens; a thinking block that the template writes belongs to the prompt.
+
+    Raises InputError where the conversation does not begin with prompt and answer (``law``), and for what exceeds the
+    model's ``context``. ``answer``: the text that was given, None for ids that a model wrote.
+    """
+    text = decode(chat.tokenizer, answer_ids) if answer is None else answer
+    block = block_before(chat, question, text, generated=answer is None)
+    n = 0
+    while block and decode(chat.tokenizer, answer_ids[:n]) != block:
+        n += 1
+        if n >= len(answer_ids):
+            raise InputError(
+                f"answer: the thinking block of the template, {block!r}, ends inside a token; give the answer without "
+                "it, and the template's option for it"
+            )
+    prompt_ids, answer_ids = (*prompt_ids, *answer_ids[:n]), answer_ids[n:]
+    return encode(chat.tokenizer, prompt_ids, answer_ids, context=context, question=question)
+
+
+def _ids(chat: Chat, text: str) -> tuple[int, ...]:
+    """A template writes the special tokens itself."""
+    return tuple(chat.tokenizer(text, add_special_tokens=not chat.has_template).input_ids)
 
 
 def encode(
@@ -145,9 +188,9 @@ def markers(tokenizer: Any) -> dict[int, str]:
     return {int(id_): str(text) for id_, text in (*roles, *added)}
 
 
-def _refuse_unusable(tokenizer: Any, text: str, what: str) -> None:
+def _refuse_unusable(special: Mapping[int, str], text: str, what: str) -> None:
     """A chat marker inside a text would end the turn: the model would see another prompt than the person."""
-    inside = [marker for marker in markers(tokenizer).values() if marker and marker in text]
+    inside = [marker for marker in special.values() if marker and marker in text]
     if inside:
         raise InputError(f"{what}: it contains the chat marker {inside[0]!r}; remove it")
     if any("\ud800" <= character <= "\udfff" for character in text):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attrib.errors import InputError
-from attrib.models.chat import Chat
+from attrib.models.chat import Chat, PromptForm
 from attrib.models.prompt import decode, encode, encode_answer, encode_prompt, strip_end
 from tests.conftest import tiny_tokenizer
 
@@ -60,7 +60,10 @@ def test_an_answer_that_merges_with_the_prompts_end_is_refused() -> None:
     prompt = encode_prompt(Chat(BARE), question, context=CONTEXT)
     alone = BARE(answer, add_special_tokens=False).input_ids
     assert (*prompt, *alone) != tuple(BARE(question + answer, add_special_tokens=False).input_ids)
-    assert "merges" in (message := refusal(encode_answer, Chat(BARE), question, prompt, answer))
+    assert "begin it with a space" in refusal(encode_answer, Chat(BARE), question, prompt, answer)
+    # Joined on purpose, they still have no boundary.
+    joined = Chat(BARE, PromptForm(around="{question}"))
+    assert "merges" in (message := refusal(encode_answer, joined, question, prompt, answer))
     assert message.endswith("begin it with a space")
     # The mend works, and behind the template's own end the same answer is no trouble.
     assert decode(BARE, encode_answer(Chat(BARE), question, prompt, " " + answer)) == " " + answer

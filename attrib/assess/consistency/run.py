@@ -41,7 +41,7 @@ from attrib.measures import (
 )
 from attrib.models.embedder import embed, load_embedder
 from attrib.models.pair import ModelPair
-from attrib.models.prompt import Encoded, encode, encode_prompt
+from attrib.models.prompt import Encoded, encode_prompt, encode_whole
 from attrib.options.answers import AnswerOptions
 from attrib.passes.likelihood import kl_given
 from attrib.progress import Progress
@@ -209,9 +209,7 @@ def divergences(
         results.append(stored)
         if stored is None:
             prompt = encode_prompt(pair.chat, question.question, context=pair.context)
-            missing[i] = encode(
-                pair.tokenizer, prompt, reply.ids, context=pair.context, question=question.question
-            )  # fmt: skip
+            missing[i] = encode_whole(pair.chat, question.question, prompt, reply.ids, context=pair.context)
     for i, values in zip(missing, kl_given(pair, list(missing.values()), progress=progress), strict=True):
         tokens = tuple(token.text for token in missing[i].answer_tokens)
         results[i] = divergence = Divergence(tuple(map(float, values)), tokens)

@@ -34,7 +34,7 @@ from attrib.errors import InputError
 from attrib.measures import bootstrap_interval
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
-from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
+from attrib.models.prompt import Encoded, encode_answer, encode_prompt, encode_whole
 from attrib.options.methods import AttentionHeadOptions, Unit
 from attrib.passes.generate import generate
 from attrib.passes.targets import CONTRASTIVE, name_of
@@ -212,7 +212,9 @@ def _question(
     )
     if not answer_ids:
         raise InputError(f"question {question.question[:40]!r}: the tuned model says nothing; give an answer")
-    encoded = encode(pair.tokenizer, prompt_ids, answer_ids, context=pair.context, question=question.question)
+    encoded = encode_whole(
+        pair.chat, question.question, prompt_ids, answer_ids, context=pair.context, answer=question.answer
+    )
     words = question_units(encoded.prompt_tokens, encoded.question, "word")
     if not words:
         raise InputError(f"question {question.question[:40]!r}: it has no words to take away; ask one with words")
@@ -391,4 +393,5 @@ def _key(pair: ModelPair, corpus: Corpus | None, options: FaithfulnessOptions) -
         "base": pair.base.fingerprint, "tuned": pair.tuned.fingerprint, "tokenizer": pair.tokenizer_sha256,
         "documents": corpus.sha256 if corpus is not None else None, "device": pair.device, "dtype": pair.dtype,
         "options": asdict(options), "versions": versions(),
+        **({"prompt": pair.chat.identity} if pair.chat.identity else {}),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from attrib.cli.assess.common import check_results, kept, read_material
 from attrib.cli.common import check_placement, console_of, load_pair, print_json, read_control, show_progress
 from attrib.cli.groups import Json, Results
 from attrib.options.answers import QuestionOptions
+from attrib.options.chat import ChatOptions
 from attrib.options.loading import ControlledDocuments, Models
 
 QUESTIONS = QuestionOptions(limit=30)
@@ -15,6 +16,7 @@ QUESTIONS = QuestionOptions(limit=30)
 def assess_attribution(
     models: Models,
     documents: ControlledDocuments,
+    chat: ChatOptions,
     attribution: AttributionOptions,
     results: Results,
     questions: QuestionOptions = QUESTIONS,
@@ -33,7 +35,7 @@ def assess_attribution(
     corpus, asked, _ = read_material(models, documents, questions)
     control = read_control(documents)
     with kept(results.out), show_progress() as progress:
-        pair = load_pair(models, progress)
+        pair = load_pair(models, progress, chat)
         report = assess(pair, corpus, asked, attribution, control=control, out=results.out, progress=progress)
     files = write_verdicts(report, results.out, results.formats, results.preset)
     if as_json:

@@ -7,6 +7,7 @@ from attrib.cli.assess.common import DEMO_QUESTIONS, check_results
 from attrib.cli.common import check_placement, console_of, load_pair, note, print_json, show_progress
 from attrib.cli.groups import Json, OptionalResults
 from attrib.options.answers import QuestionOptions
+from attrib.options.chat import ChatOptions
 from attrib.options.loading import Documents, Models
 
 QUESTIONS = QuestionOptions(limit=24)
@@ -15,6 +16,7 @@ QUESTIONS = QuestionOptions(limit=24)
 def assess_faithfulness(
     models: Models,
     documents: Documents,
+    chat: ChatOptions,
     faithfulness: FaithfulnessOptions,
     results: OptionalResults,
     questions: QuestionOptions = QUESTIONS,
@@ -47,7 +49,7 @@ def assess_faithfulness(
     if questions.path is None:
         note(DEMO_QUESTIONS)
     with show_progress() as progress:
-        pair = load_pair(models, progress)
+        pair = load_pair(models, progress, chat)
         report = assess(pair, asked, corpus, faithfulness, out=results.out, progress=progress)
     files = []
     if results.out is not None:
