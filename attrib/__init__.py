@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from attrib.records import Explanation as Explanation
     from attrib.records.storage import load as load
     from attrib.records.storage import save as save
+    from attrib.training.recorder import Recorder as Recorder
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _WHERE = {
     "Explanation": "attrib.records",
     "MethodOptions": "attrib.options.methods",
     "ModelPair": "attrib.models.pair",
+    "Recorder": "attrib.training.recorder",
     "attribute": "attrib.attribution",
     "explain": "attrib.explaining",
     "load": "attrib.records.storage",

@@ -66,7 +66,11 @@ def check_options(options: TuneOptions) -> None:
         raise InputError(f"dropout {options.dropout}: it must be at least 0 and below 1")
     if not 0 <= options.seed < 2**32:
         raise InputError(f"seed {options.seed}: it must be a whole number from 0 to {2**32 - 1}")
-    shares = options.checkpoints
+    check_checkpoints(options.checkpoints)
+
+
+def check_checkpoints(shares: tuple[float, ...]) -> None:
+    """Raises InputError, one line, for shares that are no checkpoints."""
     ascending = all(a < b for a, b in pairwise(shares))
     if not shares or not shares[0] > 0 or shares[-1] != 1 or not ascending:
         text = ",".join(f"{share:g}" for share in shares)

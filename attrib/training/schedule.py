@@ -13,7 +13,8 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from attrib.errors import RecordError
-from attrib.records.codec import from_json
+from attrib.files import write_atomically
+from attrib.records.codec import from_json, to_json
 from attrib.training.trained import read_training_file
 
 
@@ -47,6 +48,11 @@ class Schedule:
 def checkpoint_steps(shares: Sequence[float], steps: int) -> list[int]:
     """Steps after which each checkpoint is saved, the last one the result's."""
     return [max(1, round(share * steps)) for share in shares]
+
+
+def write_schedule(folder: Path, schedule: Schedule) -> None:
+    """Write ``schedule.json``."""
+    write_atomically(folder / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())
 
 
 def read_schedule(folder: Path) -> Schedule:

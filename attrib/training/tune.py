@@ -32,10 +32,10 @@ from attrib.progress import Progress
 from attrib.records import Item
 from attrib.training.items import checked_example
 from attrib.training.options import TuneOptions, check_loading, check_options
+from attrib.training.recording import MANIFEST
 from attrib.training.rehearsal import rehearse as rehearse_answers
 from attrib.training.trainer import fit, prepare_four_bit, training_arguments
 from attrib.training.workfolder import (
-    MANIFEST,
     Setup,
     claim,
     finish,

@@ -24,12 +24,11 @@ from attrib.models.fingerprint import versions
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
+from attrib.training.recording import MANIFEST
+from attrib.training.schedule import write_schedule
 from attrib.training.steps import save_adapter
 from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import TrainedAdapter
-
-MANIFEST = "attrib.json"
-"""Written last: where it is, the adapter is whole."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, d
         settings=digest,
     )
     write_trained(work, items)
-    write_atomically(work / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())
+    write_schedule(work, schedule)
     write_atomically(work / MANIFEST, (json.dumps(_without_defaults(to_json(manifest)), indent=1) + "\n").encode())
 
 

@@ -35,9 +35,10 @@ from attrib.progress import Progress
 from attrib.records import Item
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions, check_loading
+from attrib.training.recording import MANIFEST
 from attrib.training.trained import read_trained
 from attrib.training.tune import tune
-from attrib.training.workfolder import MANIFEST, read_manifest
+from attrib.training.workfolder import read_manifest
 
 
 def assess_influence(
