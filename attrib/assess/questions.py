@@ -1,20 +1,27 @@
-"""JSONL or CSV → questions with their answers, where they have one."""
+"""Row files → questions with their answers, where they have one.
+
+Every shape of row data is read: the question is the last turn that asks, the turns before it are its context.
+Not covered: a question whose answer takes several turns, such as calls of tools.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from attrib.corpus import demo
+from attrib.corpus.formats.rows import TableRow, Tally, missing_columns
+from attrib.corpus.reading import RowsRead
+from attrib.corpus.shapes import QUESTIONS, shape_of
+from attrib.corpus.shapes.cells import Cells, Columns, RowError
+from attrib.corpus.shapes.messages import read_tools
+from attrib.corpus.tables import read_table
 from attrib.errors import InputError
-from attrib.files import csv_cells
+from attrib.records import COMPLETION, PROMPT, Item, Turn
 
-ALLOWED = (".jsonl", ".csv")
+ASKING = ("user", PROMPT)
+ANSWERING = ("assistant", COMPLETION)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,20 @@ class Question:
     """new or updated, where it is known."""
     template: str = ""
     """The question without its names and numbers, for baselines by template."""
+    turns: tuple[Turn, ...] = ()
+    """Turns before the question: a system prompt, earlier questions with their answers."""
+    tools: str = ""
+    """Tools offered in the conversation, as JSON; empty without."""
+    raw: bool = False
+    """Whether the answer follows the question directly, without a chat template."""
+
+    def item(self, id: str) -> Item:
+        """The conversation, its answer trained. Raises InputError without an answer."""
+        if self.answer is None:
+            raise InputError(f"questions: {self.id!r} has no answer to learn; add one or remove the row")
+        asking, answering = (PROMPT, COMPLETION) if self.raw else ("user", "assistant")
+        turns = (*self.turns, Turn(asking, self.question), Turn(answering, self.answer, trained=True))
+        return Item(id, turns, self.tools, self.section)
 
 
 @dataclass(frozen=True)
@@ -68,69 +89,51 @@ def check_questions(asked: Sequence[Question], *, answered: bool = False) -> Non
             raise InputError(f"question {question.id!r}: it has no right answer to score by; add one or leave it out")
 
 
-def read_questions(path: Path, malformed: list[Malformed] | None = None) -> tuple[Question, ...]:
-    """Rows with a ``question`` and, optionally, the other fields of ``Question``; ``accept`` and ``accept_before`` are
-    lists, in CSV texts with ``|`` between the answers.
+def read_questions(
+    path: Path, malformed: list[Malformed] | None = None, columns: Mapping[str, str] | Sequence[str] = ()
+) -> tuple[Question, ...]:
+    """The questions of ``read_question_rows`` without their counts."""
+    return read_question_rows(path, malformed, columns)[0]
+
+
+def read_question_rows(
+    path: Path, malformed: list[Malformed] | None = None, columns: Mapping[str, str] | Sequence[str] = ()
+) -> tuple[tuple[Question, ...], RowsRead]:
+    """The question of each row with the other fields of ``Question``, and what was read; ``columns`` as in
+    ``Corpus.read``. ``accept`` and ``accept_before`` are lists, or texts with ``|`` between the answers.
 
     Raises InputError, one line, for another kind of file, for a file without a usable row and for ids given twice.
     A row that is not so is an InputError too, by line, or is appended to ``malformed`` and left out where that is
     given.
     """
-    if path.suffix not in ALLOWED:
-        raise InputError(f"{path}: questions are read from {' or '.join(ALLOWED)}; give such a file")
+    tally = Tally(Columns.of(columns))
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a file in UTF-8") from error
+        table = read_table(path, tally.columns)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     rows: list[Question] = []
+    wrong: list[tuple[int, str]] = []
     first: dict[str, int] = {}
-    for number, row in _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text):
-        asked = row if isinstance(row, str) else _asked(number, row)
-        if isinstance(asked, Question) and first.setdefault(asked.id, number) != number:
-            asked = f"its id {asked.id!r} is that of line {first[asked.id]} too; give each row its own"
-        if isinstance(asked, Question):
-            rows.append(asked)
-        elif malformed is None:
-            raise InputError(f"{path}, line {number}: {asked}")
+    for row in table.rows:
+        cells = Cells(row.cells, tally.columns)
+        try:
+            asked = _asked(row, cells, tally)
+            if first.setdefault(asked.id, row.line) != row.line:
+                raise RowError(f"its id {asked.id!r} is that of line {first[asked.id]} too; give each row its own")
+        except RowError as error:
+            wrong.append((row.line, str(error)))
         else:
-            malformed.append(Malformed(str(path), number, asked))
+            rows.append(asked)
+    wrong = sorted([*wrong, *((line, f"{reason}; mend the row") for line, reason in table.faults)])
+    if problems := missing_columns(tally, table.columns) if table.columns else []:
+        raise InputError(f"{path}: {problems[0]}")
+    if wrong and malformed is None:
+        raise InputError(f"{path}, line {wrong[0][0]}: {wrong[0][1]}")
+    if malformed is not None:
+        malformed += [Malformed(str(path), line, reason) for line, reason in wrong]
     if not rows:
         raise InputError(f"{path}: it has no questions; give at least one")
-    return tuple(rows)
-
-
-def _csv_rows(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]]:
-    """First line and content of each row, or what is wrong with it."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    before = reader.line_num
-    rows: list[tuple[int, dict[str, Any] | str]] = []
-    try:
-        with csv_cells(text):
-            for row in reader:
-                # The header is read with the first row.
-                first = max(before, 1) + 1
-                before = reader.line_num
-                # More cells than the header has.
-                rows.append((first, "it has more cells than the header; mend the row" if None in row else dict(row)))
-    except csv.Error as error:
-        # Where a quote is wrong nothing after it can be trusted.
-        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); mend the row") from error
-    return rows
-
-
-def _json_rows(text: str) -> Iterator[tuple[int, object]]:
-    # Not splitlines: a string in JSON may hold other line separators.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, _an_object(json.loads(line))
-            except ValueError as error:
-                yield number, f"not JSON ({error}); mend the line"
-
-
-def _an_object(content: object) -> object:
-    """A JSON string would pass for what is wrong with its line."""
-    return content if isinstance(content, dict) else "not an object with a question; mend the line"
+    return tuple(rows), replace(tally.rows_read(table), document=path.name)
 
 
 def demo_questions(limit: int | None = None) -> tuple[Question, ...]:
@@ -162,34 +165,58 @@ def of_demo(row: demo.DemoQuestion) -> Question:
     )
 
 
-def _asked(number: int, row: object) -> Question | str:
-    """The question of a row, or what is wrong with it."""
-    assert isinstance(row, dict)
-    question, answer = row.get("question"), row.get("answer")
-    if not isinstance(question, str) or not question.strip():
-        return "no text in its column 'question'; mend the row"
-    if answer is not None and not isinstance(answer, str):
-        return "its answer is no text; mend the row"
-    lists = {name: _texts(row.get(name)) for name in ("accept", "accept_before")}
-    if wrong := [name for name, texts in lists.items() if texts is None]:
-        return f"its {wrong[0]} is no list of texts; mend the row"
-    return Question(
-        question,
-        answer if answer and answer.strip() else None,
-        str(row.get("kind") or ""),
-        id=str(row.get("id") or number),
-        section=str(row["section"]) if row.get("section") else None,
-        split=str(row.get("split") or ""),
-        accept=lists["accept"] or (),
-        answer_before=str(row["answer_before"]) if row.get("answer_before") else None,
-        accept_before=lists["accept_before"] or (),
-        **{name: str(row.get(name) or "") for name in ("fact", "subset", "knowledge", "template")},
-    )
+def _asked(row: TableRow, cells: Cells, tally: Tally) -> Question:
+    """The question of a row. Raises RowError that says what is wrong with it and how to mend it."""
+    shape = shape_of(cells, tally.columns, QUESTIONS)
+    if shape is None:
+        tally.note(cells, None)
+        raise RowError("no text in its column 'question', nor in others that ask; mend the row or name its columns")
+    try:
+        turns, tools = shape.read(cells), read_tools(cells)
+        asked = replace(
+            _question(turns),
+            kind=_text(cells, "kind"),
+            id=_text(cells, "id") or str(row.line),
+            section=_text(cells, "section") or None,
+            split=_text(cells, "split"),
+            accept=_texts(cells, "accept"),
+            answer_before=_text(cells, "answer_before") or None,
+            accept_before=_texts(cells, "accept_before"),
+            fact=_text(cells, "fact"),
+            subset=_text(cells, "subset"),
+            knowledge=_text(cells, "knowledge"),
+            template=_text(cells, "template"),
+            tools=tools,
+        )
+    except RowError as error:
+        raise RowError(f"{error}; mend the row") from None
+    tally.note(cells, shape)
+    return asked
 
 
-def _texts(value: object) -> tuple[str, ...] | None:
-    """A list of texts, or one text with | between them; None for anything else."""
+def _question(turns: list[Turn]) -> Question:
+    """The last turn that asks, with what comes before it and the answer after it."""
+    place = max((i for i, turn in enumerate(turns) if turn.role in ASKING), default=None)
+    if place is None or not turns[place].content.strip():
+        raise RowError("no turn in it asks anything")
+    after = turns[place + 1 :]
+    if len(after) > 1 or (after and after[0].role not in ANSWERING):
+        raise RowError(f"its last question is followed by {len(after)} turns, not by one answer")
+    answer = after[0].content if after and after[0].content.strip() else None
+    raw = turns[place].role == PROMPT
+    return Question(turns[place].content, answer, turns=tuple(turns[:place]), raw=raw)
+
+
+def _text(cells: Cells, name: str) -> str:
+    value = cells.take(name)
+    return "" if value is None else str(value).strip()
+
+
+def _texts(cells: Cells, name: str) -> tuple[str, ...]:
+    """A list of texts, or one text with | between them."""
+    value = cells.take(name) or []
     if isinstance(value, str):
         return tuple(text.strip() for text in value.split("|") if text.strip())
-    value = value or []
-    return tuple(value) if isinstance(value, list) and all(isinstance(text, str) for text in value) else None
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise RowError(f"its {name} is no list of texts")
+    return tuple(value)

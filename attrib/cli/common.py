@@ -156,7 +156,7 @@ def read_corpus(models: Models, documents: Documents) -> tuple[Corpus, bool]:
 
     if documents.path is None:
         if models.base is None and models.tuned is None:
-            if documents.text_column or documents.title_column:
+            if documents.columns:
                 raise InputError("documents: the demo's have no columns; name yours with --documents")
             return demo.corpus(documents.max_tokens), True
         raise InputError("documents: none named for these models; add --documents with what the model was tuned on")
@@ -169,13 +169,14 @@ def read_documents(path: Path, reading: ReadingOptions) -> Corpus:
     """The sections of a folder or file."""
     from attrib.corpus.documents import Corpus
 
-    return Corpus.read(
-        path, text_column=reading.text_column, title_column=reading.title_column, max_tokens=reading.max_tokens
-    )
+    return Corpus.read(path, columns=reading.columns, max_tokens=reading.max_tokens)
 
 
 def read_control(documents: Control) -> Corpus | None:
     """The control texts that are named; None: those of the package."""
     from attrib.corpus.documents import Corpus
 
-    return None if documents.control is None else Corpus.read(documents.control, max_tokens=documents.max_tokens)
+    if documents.control is None:
+        return None
+    columns = documents.control_columns or documents.columns
+    return Corpus.read(documents.control, columns=columns, max_tokens=documents.max_tokens)

@@ -110,7 +110,7 @@ class GroupedCommand(TyperCommand):
         if not mine:
             return None
         new = min(mine, key=lambda one: (one.key != key, bool(one.flag)))
-        return f"now {new.flag}" if new.flag else f"now -o {new.key}={example}"
+        return _spelled(new, example)
 
 
 def command(app: typer.Typer, name: str | None = None, *, example: str) -> Callable[[Callable[..., None]], Any]:
@@ -213,13 +213,26 @@ def _read_keys(settings: list[str] | None, options: Mapping[str, Option]) -> dic
         key, equals, text = setting.partition("=")
         if not key.strip():
             raise InputError(f"-o {setting}: no key; write -o KEY=VALUE, such as -o prompt.unit=token")
-        option = find(key.strip(), options)
+        option = _found(key.strip(), options)
         if not equals:
             raise InputError(f"{option.key}: no value; write -o {option.key}=VALUE")
         if option.key in values:
             raise InputError(f"-o {option.key}: given twice; leave one out")
         values[option.key] = parse(text, option)
     return values
+
+
+def _found(key: str, options: Mapping[str, Option]) -> Option:
+    """The option of a key; an old key is an error that names the new one."""
+    new, example = MOVED.get(key, ("", ""))
+    if new in options:
+        raise InputError(f"{key}: {_spelled(options[new], example)}")
+    return find(key, options)
+
+
+def _spelled(new: Option, example: str) -> str:
+    """The option that takes the place of an old one, as it is typed."""
+    return f"now {new.flag} {example}" if new.flag else f"now -o {new.key}={example}"
 
 
 def _read_file(path: Path | None, options: Mapping[str, Option]) -> dict[str, Any]:
@@ -236,7 +249,7 @@ def _read_file(path: Path | None, options: Mapping[str, Option]) -> dict[str, An
             raise InputError(f"{path}: {group} stands in no table; write it below one such as [prompt]")
         for name, value in table.items():
             try:
-                option = find(f"{group}.{name}", options)
+                option = _found(f"{group}.{name}", options)
                 values[option.key] = parse(written(value), option)
             except InputError as error:
                 raise InputError(f"{path}: {error}") from error

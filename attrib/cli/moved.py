@@ -1,6 +1,6 @@
-"""Flags that are gone → the key that takes their place, and an example of a value.
+"""Flags and keys that are gone → the key that takes their place, and an example of a value.
 
-An old flag is an error that names the new option."""
+An old one is an error that names the new option."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ MOVED: Mapping[str, tuple[str, str]] = {
     "--influence-checkpoints": ("influence.checkpoints", "final"),
     "--influence-layers": ("gradients.layers", "0,1"),
     "--answer-from": ("answer.source", "base"),
-    "--text-column": ("documents.text_column", "COLUMN"),
-    "--title-column": ("documents.title_column", "COLUMN"),
+    "--text-column": ("documents.columns", "text=COLUMN"),
+    "--title-column": ("documents.columns", "title=COLUMN"),
+    "documents.text_column": ("documents.columns", "text=COLUMN"),
+    "documents.title_column": ("documents.columns", "title=COLUMN"),
     "--max-tokens": ("documents.max_tokens", "256"),
     "--layer": ("hidden.layer", "5"),
     "--heads": ("explain.heads", "true"),

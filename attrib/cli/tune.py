@@ -31,7 +31,9 @@ class Lessons(ReadingOptions):
     path: Path | None = everyday(None, "Documents", flag="--documents")
     """Folder or file whose sections are learned."""
     questions: Path | None = everyday(None, "Documents")
-    """JSONL or CSV with question and answer, and section (an id) where one teaches it."""
+    """Row file of questions with answers, and section (an id) where one teaches it."""
+    question_columns: tuple[str, ...] = everyday((), "Documents")
+    """Columns of the questions by what they hold, where guessing fails: question=ask,answer=data.reply."""
     ask_sections: bool = everyday(False, "Documents")
     """Learn each section as the answer to «Tell me about TITLE.» too."""
     without: tuple[str, ...] = everyday((), "Documents")
@@ -141,7 +143,11 @@ def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int]:
     sections: tuple[Section, ...] = ()
     if documents.path is not None:
         sections = read_documents(documents.path, documents).sections
-    asked = read_questions(documents.questions) if documents.questions is not None else ()
+    asked = (
+        read_questions(documents.questions, columns=documents.question_columns)
+        if documents.questions is not None
+        else ()
+    )
     try:
         items = corpus_items(sections, asked, ask_sections=documents.ask_sections, without=documents.without)
     except InputError as error:

@@ -16,11 +16,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from attrib.corpus.faults import fault
 from attrib.corpus.files import find_files, read_bytes, suffix_of
 from attrib.corpus.formats import FORMATS
+from attrib.corpus.formats.json import NoRowsError
 from attrib.corpus.reading import ReadingReport, RowsRead, by_frequency, listed
 from attrib.corpus.sections import count_words, cut, exact_duplicates, make_sections
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, fault, trim, unix
+from attrib.corpus.shapes.cells import Columns
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, trim, unix
 from attrib.errors import InputError
 from attrib.options.loading import ReadingOptions
 from attrib.records import Section
@@ -35,7 +38,7 @@ class Corpus:
     sections: tuple[Section, ...]
     documents: tuple[tuple[str, str], ...]
     """Name and SHA-256 (hex, of the file's bytes, unpacked) of each document."""
-    reading: Mapping[str, str | int] = field(default_factory=dict)
+    reading: Mapping[str, int | list[str]] = field(default_factory=dict)
     """The options of ``read`` that shaped the sections, as far as they were given or have a number."""
     report: ReadingReport = field(default_factory=ReadingReport)
     """What became of all files, rows and columns."""
@@ -45,8 +48,7 @@ class Corpus:
         cls,
         path: str | Path,
         *,
-        text_column: str | None = None,
-        title_column: str | None = None,
+        columns: Mapping[str, str] | Sequence[str] = (),
         max_tokens: int = ReadingOptions.max_tokens,
         count_tokens: Callable[[str], int] | None = None,
         near_duplicates: float = 0.8,
@@ -55,9 +57,10 @@ class Corpus:
     ) -> Corpus:
         """Read a folder (recursively, without hidden files) or one file.
 
-        ``text_column`` and ``title_column`` name the columns of row files, else the first of ``TEXT_COLUMNS`` and
-        ``title`` are taken. A section longer than ``max_tokens``, as ``count_tokens`` (default ``count_words``)
-        counts, is cut. ``near_duplicates`` is the share of the shorter text's 5-word shingles that an earlier
+        The rows of a row file are recognised by their columns; where these have other names, ``columns`` says which
+        is meant: ``{"question": "ask", "answer": "data.reply"}``, or ``["question=ask", …]``. A section longer than
+        ``max_tokens``, as ``count_tokens`` (default ``count_words``) counts, is cut, but for conversations.
+        ``near_duplicates`` is the share of the shorter text's 5-word shingles that an earlier
         section must hold. A file of more than ``max_bytes`` bytes is not read.
 
         Raises InputError with one line for each file that cannot be used; with ``strict`` for each loss too
@@ -65,7 +68,7 @@ class Corpus:
         """
         _check_options(max_tokens, near_duplicates, max_bytes)
         count = count_tokens or count_words
-        options = ReadOptions(text_column, title_column, max_tokens, count)
+        options = ReadOptions(Columns.of(columns), max_tokens, count)
         finding = find_files(Path(path))
         documents: list[tuple[str, str]] = []
         spans: list[Span] = []
@@ -74,6 +77,11 @@ class Corpus:
             try:
                 data = read_bytes(file, max_bytes)
                 found[name] = _read_file(data, suffix_of(file), options)
+            except NoRowsError as error:
+                if not Path(path).is_dir():
+                    raise InputError(f"{name}: {error}") from None
+                finding.skipped[f"{file.suffix} without rows"] += 1
+                continue
             except InputError as error:
                 finding.problems.append(f"{name}: {error}")
                 continue
@@ -87,8 +95,9 @@ class Corpus:
         report = replace(_report(formats, found, sections), skipped=skipped, hidden=finding.hidden)
         if strict and report.losses:
             raise InputError("\n".join(f"strict: {loss}" for loss in report.losses))
-        columns = {"text_column": text_column, "title_column": title_column}
-        reading = {"max_tokens": max_tokens} | {name: column for name, column in columns.items() if column is not None}
+        reading: dict[str, int | list[str]] = {"max_tokens": max_tokens}
+        if columns:
+            reading["columns"] = options.columns.pairs
         return cls(sections, tuple(documents), reading, report)
 
     @classmethod

@@ -26,11 +26,14 @@ class RowsRead:
     """Rows left out since nothing in them is text to learn."""
     unused: tuple[str, ...] = ()
     """Columns whose words are in no section."""
+    set_aside: tuple[str, ...] = ()
+    """The same, which the caller knows to be unused: no loss."""
 
     def __str__(self) -> str:
         """``train.jsonl: 800 rows read as chat (`messages`); columns not used: id, source``."""
         read = [f"{count(n, 'row')} read as {shape}" for shape, n in self.shapes.items()]
-        return f"{self.document}: {'; '.join([', '.join(read) or 'no row read', *self.lost])}"
+        aside = [f"columns set aside: {listed(self.set_aside)}"] if self.set_aside else []
+        return f"{self.document}: {'; '.join([', '.join(read) or 'no row read', *self.lost, *aside])}"
 
     @property
     def lost(self) -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import chain
 
 from attrib.corpus.spans import Span
 from attrib.records import Section
+from attrib.records.answer import BETWEEN_TURNS
 
 SHINGLE = 5
 
@@ -30,8 +32,9 @@ def count_words(text: str) -> int:
 
 
 def cut(span: Span, max_tokens: int, count: Callable[[str], int]) -> Iterator[Span]:
-    """Pieces of at most ``max_tokens``, cut at paragraphs, lines, sentences or words, each with its own lines."""
-    if count(span.text) <= max_tokens:
+    """Pieces of at most ``max_tokens``, cut at paragraphs, lines, sentences or words, each with its own lines; a
+    conversation stays whole."""
+    if span.turns or count(span.text) <= max_tokens:
         yield span
         return
     from semchunk import chunk
@@ -59,7 +62,7 @@ def cut(span: Span, max_tokens: int, count: Callable[[str], int]) -> Iterator[Sp
 def make_sections(spans: Sequence[Span], near_duplicates: float) -> tuple[Section, ...]:
     """The spans with their ids and the near-duplicates among them marked."""
     ids = _ids(spans)
-    earlier = _near_duplicates([span.text for span in spans], near_duplicates)
+    earlier = _near_duplicates([_compared(span) for span in spans], near_duplicates)
     return tuple(
         Section(
             id=id_,
@@ -70,6 +73,8 @@ def make_sections(spans: Sequence[Span], near_duplicates: float) -> tuple[Sectio
             last_line=span.last_line,
             row=span.row,
             near_duplicate_of=None if original is None else ids[original],
+            turns=span.turns,
+            tools=span.tools,
         )
         for span, id_, original in zip(spans, ids, earlier, strict=True)
     )
@@ -85,10 +90,23 @@ def _ids(spans: Sequence[Span]) -> list[str]:
     seen: Counter[str] = Counter()
     for span in spans:
         # Neither titles nor text can hold NUL, so different titles and text never join to the same bytes.
-        digest = hashlib.sha256("\0".join((*span.titles, span.text)).encode()).hexdigest()[:12]
+        named = (*span.titles, span.text, *_roles(span))
+        digest = hashlib.sha256("\0".join(named).encode()).hexdigest()[:12]
         seen[digest] += 1
         ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
     return ids
+
+
+def _roles(span: Span) -> list[str]:
+    """What tells conversations with the same words apart; nothing for a text. No title or text is empty."""
+    if not span.turns:
+        return []
+    return ["", json.dumps([[*map(astuple, span.turns)], span.tools])]
+
+
+def _compared(span: Span) -> str:
+    """Text to find near-duplicates by: one system prompt in every row does not make them alike."""
+    return BETWEEN_TURNS.join(t.content for t in span.turns if t.role != "system") if span.turns else span.text
 
 
 def _near_duplicates(texts: Sequence[str], share: float) -> list[int | None]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attrib.corpus.reading import RowsRead
+from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
+from attrib.records import Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,8 @@ class Span:
     """Whether it is a heading without text below it."""
     places: tuple[tuple[int, int], ...] = ()
     """First and last line of the file for each line of ``text``, where these are not the file's lines as they stand."""
+    turns: tuple[Turn, ...] = ()
+    tools: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,7 @@ class Found:
 class ReadOptions:
     """Options of a format's reader; each reader heeds those that fit its format."""
 
-    text_column: str | None
-    title_column: str | None
+    columns: Columns
     max_tokens: int
     count_tokens: Callable[[str], int]
 
@@ -73,18 +76,3 @@ def trim(text: str) -> str:
     """Without outer blank lines and trailing white space; the first line keeps its indentation."""
     start = len(text) - len(text.lstrip())
     return text[text.rfind("\n", 0, start) + 1 :].rstrip()
-
-
-def fault(cell: object, name: str) -> str | None:
-    """Why a cell cannot be text, or None; an empty cell is no fault."""
-    if cell is None:
-        return None
-    if not isinstance(cell, str):
-        return f"{name} is of type {type(cell).__name__}, not a string"
-    if "\0" in cell:
-        return f"NUL in {name}"
-    try:
-        cell.encode()
-    except UnicodeEncodeError as error:
-        return f"half a surrogate pair in {name}, character {error.start + 1}"
-    return None

@@ -16,7 +16,9 @@ class QuestionOptions:
     """The questions of an assessment."""
 
     path: Path | None = everyday(None, "Questions", flag="--questions")
-    """JSONL or CSV with question, answer and kind; default: the demo's test questions."""
+    """Row file with questions, answers and kinds; default: the demo's test questions."""
+    columns: tuple[str, ...] = everyday((), "Questions", flag="--question-columns")
+    """Columns of that file by what they hold, where guessing fails: question=ask,answer=data.reply."""
     limit: int | None = everyday(None, "Questions", low=1)
     """Most questions to ask, the first ones."""
 

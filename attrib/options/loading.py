@@ -70,10 +70,8 @@ class Models(Loading, ModelNames):
 class ReadingOptions:
     """How documents are cut into sections."""
 
-    text_column: str | None = None
-    """Text column of JSONL, CSV and Parquet files."""
-    title_column: str | None = None
-    """Title column of JSONL, CSV and Parquet files."""
+    columns: tuple[str, ...] = everyday((), "Documents")
+    """Columns of row files by what they hold, where guessing fails: question=ask,answer=data.reply."""
     max_tokens: int = bounded(256, low=8)
     """Longest section, in words and punctuation marks."""
 
@@ -92,6 +90,8 @@ class Control(ReadingOptions):
 
     control: Path | None = everyday(None, "Documents")
     """Control texts that neither model was tuned on; default: texts of the package."""
+    control_columns: tuple[str, ...] = ()
+    """Columns of the control texts; default: those of the documents."""
 
 
 @dataclass(frozen=True)

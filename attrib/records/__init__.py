@@ -8,13 +8,16 @@ Not covered: how records are computed (``explaining``) or drawn (``render``).
 
 from attrib.records.answer import Capture, Section, Token
 from attrib.records.explanation import AnswerSource, Explanation
-from attrib.records.item import Item, Turn
+from attrib.records.item import COMPLETION, PROMPT, TEXT, Item, Turn
 from attrib.records.scores import Attribution, Mapping, MappingSide
 from attrib.records.verdict import LABELS, Evidence, Label, Verdict
 from attrib.records.vocabulary import Phrase, Verbatim, Vocabulary, VocabularyKind, VocabularyShare
 
 __all__ = [
+    "COMPLETION",
     "LABELS",
+    "PROMPT",
+    "TEXT",
     "AnswerSource",
     "Attribution",
     "Capture",

@@ -11,6 +11,10 @@ from attrib.errors import RecordError
 
 TEXT = "text"
 """Role of the only turn of a plain text."""
+PROMPT = "prompt"
+"""Role of a text that its completion follows directly, without a chat template: the only turn before it."""
+COMPLETION = "completion"
+"""Role of the trained text after a ``PROMPT``."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Turn:
     """One turn of a conversation."""
 
     role: str
-    """system, user, assistant, tool, or another role that the chat template knows; ``text`` for a plain text."""
+    """system, user, assistant, tool, or another role that the chat template knows; ``text`` for a plain text;
+    ``prompt`` and ``completion`` for two texts that are glued as they stand."""
     content: str
     trained: bool = False
     """Whether the loss was on its tokens."""

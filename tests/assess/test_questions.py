@@ -26,13 +26,14 @@ def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("q.jsonl", "", "no questions"),
+        ("q.jsonl", "", "the file is empty"),
+        ("q.jsonl", "\n", "no questions"),
         ("q.jsonl", '{"question": "Who?"}\n{broken', "line 2: not JSON"),
-        ("q.jsonl", '["Who?"]', "line 1: not an object"),
+        ("q.jsonl", '["Who?"]', "line 1: not a JSON object"),
         ("q.jsonl", '{"answer": "Ann"}', "line 1: no text in its column 'question'"),
-        ("q.jsonl", '{"question": "Who?", "answer": 3}', "line 1: its answer is no text"),
+        ("q.jsonl", '{"question": "Who?", "answer": 3}', "line 1: answer is of type int, not a string"),
         ("q.csv", "ask\nWho?\n", "line 2: no text in its column 'question'"),
-        ("q.txt", "Who?", ".jsonl or .csv"),
+        ("q.txt", "Who?", "rows are read from .jsonl"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -44,7 +45,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: s
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_questions(tmp_path / "none.jsonl")
 
 

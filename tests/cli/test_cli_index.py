@@ -42,7 +42,7 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     control = written(tmp_path_factory.mktemp("control") / "control", [s.full_text for s in CONTROL.sections])
     own = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--control", str(control)]
-    return [*own, "-o", "documents.text_column=text", "--device", "cpu"]
+    return [*own, "--columns", "text=text", "--device", "cpu"]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -131,7 +131,7 @@ def test_two_processes_write_the_bytes_of_one(capsys: Any, docs: Path, models: l
 
 def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "index")
-    status, said, err = run(capsys, "index", str(docs), "-o", "documents.text_column=text", "--out", out)
+    status, said, err = run(capsys, "index", str(docs), "--columns", "text=text", "--out", out)
     assert status == 0, err
     assert [line.split(":")[0].strip() for line in said.splitlines()] == [out, "embedding"]
 
@@ -146,14 +146,14 @@ def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: 
     ],
 )
 def test_what_cannot_be_is_refused(capsys: Any, docs: Path, tmp_path: Path, options: list[str], words: str) -> None:
-    out = ["-o", "documents.text_column=text", "--out", str(tmp_path / "index")]
+    out = ["--columns", "text=text", "--out", str(tmp_path / "index")]
     assert words in refused(capsys, "index", str(docs), *out, *options)
 
 
 def test_an_adapter_without_checkpoints_names_the_mend(
     capsys: Any, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
 ) -> None:
-    own = ["index", str(docs), "--base", str(base_dir), "--tuned", str(adapter_dir), "-o", "documents.text_column=text"]
+    own = ["index", str(docs), "--base", str(base_dir), "--tuned", str(adapter_dir), "--columns", "text=text"]
     control = written(tmp_path / "control", [section.full_text for section in CONTROL.sections])
     place = ["--out", str(tmp_path / "index"), "--device", "cpu", "--control", str(control)]
     line = refused(capsys, *own, *place, "--parts", "gradients")

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attrib.corpus.documents import Corpus
-from attrib.corpus.formats.rows import TEXT_COLUMNS
 from attrib.corpus.reading import SHOWN
 from attrib.corpus.sections import count_words
+from attrib.corpus.shapes.cells import TEXTS
 from attrib.errors import InputError
 from attrib.records import Section
 
@@ -322,7 +322,7 @@ def test_jsonl_rows_are_lines(tmp_path: Path) -> None:
         "",
         '{"text": ""}',
         '{"title": 7, "text": "three"}',
-        '{"x": 1}',
+        '{"x": null}',
     ]
     rows = "\r\n".join(lines)
     sections = read(tmp_path, "a.jsonl", rows).sections
@@ -354,17 +354,17 @@ def test_parquet_rows(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
     sections = Corpus.read(tmp_path).sections
     assert [(s.titles, s.text, s.row) for s in sections] == [(("A",), "one", 1), (("C",), "two", 3)]
-    assert "columns are title, body, vector" in refusal(lambda: Corpus.read(tmp_path, text_column="nope"))[0]
-    assert "type list" in refusal(lambda: Corpus.read(tmp_path, text_column="vector"))[0]
+    assert "columns are vector, title, body" in refusal(lambda: Corpus.read(tmp_path, columns={"text": "nope"}))[0]
+    assert "type list" in refusal(lambda: Corpus.read(tmp_path, columns=["text=vector"]))[0]
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no more")
     assert refusal(lambda: Corpus.read(tmp_path))[0].startswith("a.parquet: not a Parquet file")
 
 
 def test_the_first_candidate_column_is_taken_unless_one_is_named(tmp_path: Path) -> None:
-    row = json.dumps({name: f"from {name}" for name in reversed(TEXT_COLUMNS)} | {"head": "H", "title": "T"})
+    row = json.dumps({name: f"from {name}" for name in reversed(TEXTS)} | {"head": "H", "title": "T"})
     (section,) = read(tmp_path, "a.jsonl", row).sections
-    assert (section.text, section.titles) == (f"from {TEXT_COLUMNS[0]}", ("T",))
-    (section,) = read(tmp_path, "a.jsonl", row, text_column="answer", title_column="head").sections
+    assert (section.text, section.titles) == (f"from {TEXTS[0]}", ("T",))
+    (section,) = read(tmp_path, "a.jsonl", row, columns={"text": "answer", "title": "head"}).sections
     assert (section.text, section.titles) == ("from answer", ("H",))
 
 
@@ -381,12 +381,12 @@ def test_a_long_row_is_cut_and_keeps_its_row(tmp_path: Path) -> None:
 def test_missing_columns_are_said_with_those_there(tmp_path: Path) -> None:
     row = '{"question": "q", "reply": "r"}'
     (message,) = refusal(lambda: read(tmp_path, "a.jsonl", row))
-    assert message.startswith("a.jsonl: no column for the text (text, content")
+    assert message.startswith("a.jsonl: no columns for a text, a question with its answer, or messages")
     assert "the columns are question, reply" in message
-    (message,) = refusal(lambda: read(tmp_path, "a.jsonl", row, text_column="x", title_column="y"))
+    (message,) = refusal(lambda: read(tmp_path, "a.jsonl", row, columns={"text": "x", "title": "y"}))
     assert "no column 'x'" in message
     assert "no column 'y'" in message
-    assert read(tmp_path, "a.jsonl", row, text_column="reply").sections[0].text == "r"
+    assert read(tmp_path, "a.jsonl", row, columns={"text": "reply"}).sections[0].text == "r"
 
 
 def test_malformed_rows_are_listed_by_line(tmp_path: Path) -> None:
@@ -480,7 +480,7 @@ def test_a_folder_of_images_says_so(tmp_path: Path) -> None:
     (message,) = refusal(lambda: Corpus.read(folder))
     assert message == (
         f"no documents in {folder}/: 3 files, of types .png (2), .jpg (1); "
-        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .csv .parquet"
+        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .json .csv .parquet"
     )
     (folder / "d.TXT").write_text("Now there is one.")
     assert [name for name, _ in Corpus.read(folder).documents] == ["d.TXT"]

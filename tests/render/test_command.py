@@ -134,12 +134,12 @@ def test_other_readings_and_other_control_texts_are_said() -> None:
     line = command(
         record(
             ExplainOptions(),
-            documents={"sha256": "0", "files": [], "max_tokens": 64, "text_column": "body"},
+            documents={"sha256": "0", "files": [], "max_tokens": 64, "columns": ["text=body"]},
             control={"sha256": "another"},
         )
     )
     assert line is not None
-    assert "-o documents.text_column=body -o documents.max_tokens=64" in line
+    assert "--columns text=body -o documents.max_tokens=64" in line
     assert "--control CONTROL" in line
 
 
@@ -183,7 +183,7 @@ def test_every_option_of_explain_is_in_the_command_or_its_file() -> None:
     shown = options_file(replace(record(ODD), answer_source="given", answer="six"))
     known = {key for key in options if f"{options[key].name} = " in shown.partition(f"[{options[key].group}]")[2]}
     place = {"models.device_map", "models.revision", "models.tuned_revision", "models.trust_remote_code"}
-    place |= {"documents.text_column", "documents.title_column", "documents.control", "documents.index"}
+    place |= {"documents.columns", "documents.control_columns", "documents.control", "documents.index"}
     place |= {"answer.source", "output.out", "output.formats"}
     assert known | place == set(options)
 

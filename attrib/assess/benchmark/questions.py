@@ -33,8 +33,10 @@ def read_benchmark(
     *,
     all_rows: bool = False,
     limit: int | None = None,
+    columns: Sequence[str] = (),
 ) -> BenchmarkQuestions:
     """The questions of a file, of FineTuneBench's folder, or without both the demo's; the first ``limit``.
+    ``columns`` are those of the file, as ``read_questions`` takes them.
 
     Raises InputError for two sources, and for parts of FineTuneBench without its folder.
     """
@@ -47,7 +49,7 @@ def read_benchmark(
         raise InputError("subset: parts and rows are FineTuneBench's; name its folder with --finetunebench")
     if questions is not None:
         malformed: list[Malformed] = []
-        asked = read_questions(questions, malformed)
+        asked = read_questions(questions, malformed, columns)
         return BenchmarkQuestions(asked[:limit], asked, tuple(malformed), sha256=sha256(questions))
     asked = demo_questions(limit)
     return BenchmarkQuestions(asked, asked)

@@ -19,7 +19,7 @@ class InfluenceReport(Report):
     """Everything that the tables and the figure are made of; small, and needs no model."""
 
     NAME: ClassVar = "influence"
-    SCHEMA: ClassVar = 2
+    SCHEMA: ClassVar = 3
     questions: tuple[Question, ...]
     sections: tuple[str, ...]
     """Ids, decoys included."""

@@ -87,7 +87,12 @@ def assess_benchmark(
     if tune and models.tuned is not None:
         raise InputError("tune: --tune makes the tuned model; leave --tuned out")
     found = read_benchmark(
-        questions.path, questions.finetunebench, questions.subset, all_rows=questions.all_rows, limit=questions.limit
+        questions.path,
+        questions.finetunebench,
+        questions.subset,
+        all_rows=questions.all_rows,
+        limit=questions.limit,
+        columns=questions.columns,
     )
     _say(found, questions, models, tune)
     check_benchmark(found.rows)

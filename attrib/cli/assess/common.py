@@ -64,7 +64,11 @@ def read_material(
     if questions.path is None and not is_demo:
         raise InputError("questions: none named for these documents; add --questions")
     limit = questions.limit
-    asked = demo_questions(limit) if questions.path is None else read_questions(questions.path)[:limit]
+    asked = (
+        demo_questions(limit)
+        if questions.path is None
+        else read_questions(questions.path, columns=questions.columns)[:limit]
+    )
     if is_demo:
         note(DEMO_MODEL)
     if questions.path is None:

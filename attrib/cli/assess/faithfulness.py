@@ -39,7 +39,11 @@ def assess_faithfulness(
     check_placement(models)
     demo_model = models.base is None and models.tuned is None
     limit = questions.limit
-    asked = demo_questions(limit) if questions.path is None else read_questions(questions.path)[:limit]
+    asked = (
+        demo_questions(limit)
+        if questions.path is None
+        else read_questions(questions.path, columns=questions.columns)[:limit]
+    )
     corpus = demo.corpus() if demo_model else None
     if documents.path is not None:
         corpus = read_documents(documents.path, documents)

@@ -152,4 +152,4 @@ def _material(
     corpus = read_documents(documents.path, documents)
     if questions.path is None:
         raise InputError("questions: none named for these documents; add --questions")
-    return corpus, read_questions(questions.path)[:limit], False
+    return corpus, read_questions(questions.path, columns=questions.columns)[:limit], False

@@ -28,7 +28,9 @@ class Taught(Control):
     path: Path | None = everyday(None, "Documents", flag="--documents")
     """Folder or file of sections; default: the demo's for retraining."""
     questions: Path | None = everyday(None, "Documents")
-    """JSONL or CSV: question, answer, section (an id), kind (trained, rephrased, held-out)."""
+    """Row file: question, answer, section (an id), kind (trained, rephrased, held-out)."""
+    question_columns: tuple[str, ...] = everyday((), "Documents")
+    """Columns of the questions by what they hold, where guessing fails: question=ask,answer=data.reply."""
     decoys: str = everyday("", "Documents")
     """Sections that are not trained: ids, comma-separated, or a file of them."""
 
@@ -102,8 +104,8 @@ def _material(documents: Taught) -> tuple[Corpus, tuple[Question, ...], frozense
     from attrib.corpus import demo
 
     if documents.path is None:
-        own = (documents.questions, documents.decoys or None, documents.text_column, documents.title_column)
-        if own != (None, None, None, None):
+        own = (documents.questions, documents.decoys or None, documents.columns or None)
+        if own != (None, None, None):
             raise InputError("documents: questions, decoys and columns of your own need --documents of your own")
         note("using the demo's documents for retraining (name your own with --documents and --questions)")
         corpus, file, untrained = demo.retraining()
@@ -111,4 +113,4 @@ def _material(documents: Taught) -> tuple[Corpus, tuple[Question, ...], frozense
     if documents.questions is None:
         raise InputError("questions: none named for these documents; add --questions with answers and sections")
     corpus = read_documents(documents.path, documents)
-    return corpus, read_questions(documents.questions), parse_ids(documents.decoys)
+    return corpus, read_questions(documents.questions, columns=documents.question_columns), parse_ids(documents.decoys)

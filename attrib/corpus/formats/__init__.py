@@ -9,16 +9,19 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from attrib.corpus.formats.csv import read_csv
+from attrib.corpus.formats.csv import csv_table
 from attrib.corpus.formats.docx import read_docx
 from attrib.corpus.formats.html import read_html
-from attrib.corpus.formats.jsonl import read_jsonl
+from attrib.corpus.formats.json import json_table
+from attrib.corpus.formats.jsonl import jsonl_table
 from attrib.corpus.formats.markdown import read_markdown
 from attrib.corpus.formats.notebook import read_notebook
-from attrib.corpus.formats.parquet import read_parquet
+from attrib.corpus.formats.parquet import parquet_table
 from attrib.corpus.formats.pdf import read_pdf
+from attrib.corpus.formats.rows import Table, row_spans
 from attrib.corpus.formats.rst import read_rst
 from attrib.corpus.formats.text import read_text
+from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import Found, ReadOptions
 
 
@@ -31,6 +34,8 @@ class Format(NamedTuple):
     """A file's bytes → its spans, not yet cut. Raises InputError for bytes that are not of this format."""
     place: str
     """Where text was looked for, for the error of a file without any."""
+    table: Callable[[bytes, Columns], Table] | None = None
+    """A row file's bytes → its table; None for documents."""
     needs: str = ""
     """Module that the extra ``documents`` installs; empty where nothing more is needed."""
 
@@ -44,6 +49,13 @@ EXTRA = "pip install 'attrib[documents]'"
 """What installs what formats need."""
 
 
+def _rows(name: str, table: Callable[[bytes, Columns], Table]) -> Format:
+    def read(data: bytes, options: ReadOptions) -> Found:
+        return row_spans(table(data, options.columns), options)
+
+    return Format(name, read, "in any row", table)
+
+
 FORMATS: dict[str, Format] = {
     **dict.fromkeys((".md", ".markdown", ".mdx"), Format("Markdown", read_markdown, "in it")),
     **dict.fromkeys((".txt", ".text"), Format("text", read_text, "in it")),
@@ -52,8 +64,9 @@ FORMATS: dict[str, Format] = {
     ".ipynb": Format("notebook", read_notebook, "in any cell"),
     ".pdf": Format("PDF", read_pdf, "on any page (pictures of text are not read)", needs="pypdf"),
     ".docx": Format("DOCX", read_docx, "in it", needs="mammoth"),
-    ".jsonl": Format("JSONL", read_jsonl, "in any row"),
-    ".csv": Format("CSV", read_csv, "in any row"),
-    ".parquet": Format("Parquet", read_parquet, "in any row"),
+    ".jsonl": _rows("JSONL", jsonl_table),
+    ".json": _rows("JSON", json_table),
+    **dict.fromkeys((".csv", ".tsv"), _rows("CSV", csv_table)),
+    ".parquet": _rows("Parquet", parquet_table),
 }
 """By suffix, in lower case."""

@@ -1,6 +1,6 @@
-"""CSV, comma-separated, with a header.
+"""CSV with a header; the separator, one of ``, ; tab |``, is that of the header.
 
-Not covered: other delimiters.
+Not covered: files without a header.
 """
 
 from __future__ import annotations
@@ -8,35 +8,58 @@ from __future__ import annotations
 import csv
 import io
 
-from attrib.corpus.formats.rows import Table, TableRow, row_spans
-from attrib.corpus.spans import Found, ReadOptions, decode
+from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.shapes.cells import Columns
+from attrib.corpus.spans import decode
+from attrib.errors import InputError
 from attrib.files import csv_cells
 
-
-def read_csv(data: bytes, options: ReadOptions) -> Found:
-    """One span for each row with text."""
-    return row_spans(_table(decode(data)), options)
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def _table(text: str) -> Table:
+def csv_table(data: bytes, columns: Columns) -> Table:
     """A row is numbered from 1 below the header; blank lines are skipped."""
+    text = decode(data)
     rows: list[TableRow] = []
     faults: list[tuple[int, str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    columns: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     line = 1
-    try:
-        with csv_cells(text):
+    with csv_cells(text):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
+        try:
             for cells in reader:
-                if cells and not columns:
-                    columns = tuple(cell.strip() for cell in cells)
+                if cells and not names:
+                    names = tuple(cell.strip() for cell in cells)
                 elif cells:
                     number = len(rows) + len(faults) + 1
-                    if len(cells) == len(columns):
-                        rows.append(TableRow(number, line, dict(zip(columns, cells, strict=True))))
+                    if len(cells) == len(names):
+                        rows.append(TableRow(number, line, dict(zip(names, cells, strict=True))))
                     else:
-                        faults.append((line, f"{len(cells)} cells below {len(columns)} columns"))
+                        faults.append((line, f"{len(cells)} cells below {len(names)} columns"))
                 line = reader.line_num + 1
-    except csv.Error as error:
-        faults.append((line, str(error)))
-    return Table(columns, rows, faults)
+        except csv.Error as error:
+            faults.append((line, str(error)))
+    return Table(names, rows, faults)
+
+
+def _separator(text: str, columns: Columns) -> str:
+    """The one that splits the header into more known columns than any other; a comma where none splits it.
+
+    Raises InputError where two do equally well.
+    """
+    split: dict[str, list[str]] = {}
+    for mark in SEPARATORS:
+        try:
+            header = next((cells for cells in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if cells), [])
+        except csv.Error:
+            continue
+        if len(header) > 1:
+            split[mark] = [cell.strip() for cell in header]
+    if not split:
+        return ","
+    known = {mark: (sum(name in columns.wanted for name in names), len(names)) for mark, names in split.items()}
+    best = [mark for mark in known if known[mark] == max(known.values())]
+    if len(best) > 1:
+        kinds = " or ".join(SEPARATORS[mark] for mark in best)
+        raise InputError(f"its header may be split at {kinds}; put quotes around names that hold one")
+    return best[0]

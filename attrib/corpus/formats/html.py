@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from attrib.corpus.faults import fault
 from attrib.corpus.formats.outline import HeadedPart, outline
-from attrib.corpus.spans import Found, ReadOptions, Span, decode, fault, unix
+from attrib.corpus.spans import Found, ReadOptions, Span, decode, unix
 from attrib.errors import InputError
 
 _NO_WORDS = frozenset({"script", "style"})

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from attrib.corpus.faults import fault
 from attrib.corpus.formats.markdown import markdown_parts
 from attrib.corpus.formats.outline import BELOW, HeadedPart, outline
 from attrib.corpus.reading import count
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode, fault, trim, unix
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode, trim, unix
 from attrib.errors import InputError
 
 

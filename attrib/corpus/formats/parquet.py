@@ -1,27 +1,42 @@
-"""Parquet: the columns that hold text and title."""
+"""Parquet: the columns that some shape reads, one row group at a time."""
 
 from __future__ import annotations
 
-from attrib.corpus.formats.rows import TEXT_COLUMNS, TITLE_COLUMN, Table, TableRow, row_spans
-from attrib.corpus.spans import Found, ReadOptions
+from collections.abc import Iterator
+from typing import Any
+
+from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
 
 
-def read_parquet(data: bytes, options: ReadOptions) -> Found:
-    """One span for each row with text."""
-    wanted = {options.text_column, options.title_column, TITLE_COLUMN, *TEXT_COLUMNS}
-    return row_spans(_table(data, wanted), options)
-
-
-def _table(data: bytes, wanted: set[str | None]) -> Table:
-    """Only the ``wanted`` columns are decoded: others may hold images or vectors."""
+def parquet_table(data: bytes, columns: Columns) -> Table:
+    """Only the columns that are wanted are decoded: others may hold images or vectors."""
     from pyarrow import ArrowException, BufferReader, parquet
 
     try:
         file = parquet.ParquetFile(BufferReader(data))
-        columns = tuple(file.schema_arrow.names)
-        cells = file.read(columns=[name for name in columns if name in wanted]).to_pylist()
     except (ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"not a Parquet file that can be read ({reason}); write it again") from None
-    return Table(columns, [TableRow(i, i, row) for i, row in enumerate(cells, 1)], [])
+        raise _unreadable(error) from None
+    names = tuple(file.schema_arrow.names)
+    read = [name for name in names if name in columns.wanted]
+    return Table(names, _rows(file, read), undecoded=tuple(name for name in names if name not in read))
+
+
+def _rows(file: Any, names: list[str]) -> Iterator[TableRow]:
+    from pyarrow import ArrowException
+
+    read = 0
+    for group in range(file.num_row_groups):
+        try:
+            rows = file.read_row_group(group, columns=names).to_pylist()
+        except (ArrowException, OSError, ValueError) as error:
+            raise _unreadable(error) from None
+        for number, row in enumerate(rows, read + 1):
+            yield TableRow(number, number, row)
+        read += len(rows)
+
+
+def _unreadable(error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(f"not a Parquet file that can be read ({reason}); write it again")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import logging
 
+from attrib.corpus.faults import fault
 from attrib.corpus.reading import count, listed
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, fault, trim, unix
+from attrib.corpus.spans import Found, ReadOptions, Span, blank, trim, unix
 from attrib.errors import InputError
 
 

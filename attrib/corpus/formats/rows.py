@@ -1,18 +1,23 @@
-"""Rows: the text and the title of each row of a table, whatever file it comes from."""
+"""Rows → spans: each row is recognised by its columns, read as what was trained, and counted.
+
+Not covered: how the bytes of a file become a table (one file for each format).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from attrib.corpus.reading import RowsRead, listed
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, fault, trim, unix
+from attrib.corpus.shapes import SHAPES, Shape, shape_of
+from attrib.corpus.shapes.cells import Cells, Columns, RowError, filled
+from attrib.corpus.shapes.messages import read_tools
+from attrib.corpus.spans import Found, ReadOptions, Span, trim, unix
 from attrib.errors import InputError
-
-TEXT_COLUMNS = ("text", "content", "body", "document", "answer", "output", "response", "completion")
-"""Where a row file's text is looked for, in this order, when no ``text_column`` is given."""
-TITLE_COLUMN = "title"
+from attrib.records import TEXT, Turn
+from attrib.records.answer import BETWEEN_TURNS
 
 
 class TableRow(NamedTuple):
@@ -30,43 +35,135 @@ class Table:
     """A row file: its columns, its rows, and what is wrong with the rows that are left out."""
 
     columns: tuple[str, ...]
-    rows: Sequence[TableRow]
-    faults: list[tuple[int, str]]
-    """Line and reason."""
+    rows: Iterable[TableRow]
+    """May be read once only."""
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    """Line and reason; complete once the rows are read."""
+    undecoded: tuple[str, ...] = ()
+    """Columns that no shape reads, so that the rows leave them out."""
+    beside: tuple[str, ...] = ()
+    """What the file holds beside its rows, such as the other keys of a JSON object."""
+
+
+@dataclass(eq=False)
+class Tally:
+    """Counts of the rows of one file, as they are read."""
+
+    columns: Columns
+    read: Counter[str] = field(default_factory=Counter)
+    """Rows by shape."""
+    used: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Columns by shape, in order of their first use."""
+    without_text: int = 0
+    unused: dict[str, None] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
+    """Names of ``columns`` that some row has a place for."""
+
+    def note(self, cells: Cells, shape: Shape | None) -> None:
+        """Count a row that was read as ``shape``; None: nothing of it was."""
+        if len(self.found) < len(self.columns.named):
+            self.found.update(name for name in self.columns.named if cells.path(name) is not None)
+        if shape is None:
+            self.without_text += 1
+            cells.used.clear()
+        else:
+            self.read[shape.name] += 1
+            self.used[shape.name] |= dict.fromkeys(".".join(path) for path in cells.used)
+        self.unused |= dict.fromkeys(cells.unused())
+
+    def rows_read(self, table: Table) -> RowsRead:
+        """The counts, once all rows are read."""
+        shapes = {f"{name} ({_quoted(self.used[name])})": n for name, n in self.read.items()}
+        place = {name: i for i, name in enumerate(table.columns)}
+        left = sorted({**self.unused, **dict.fromkeys(table.undecoded)}, key=lambda name: place.get(name, len(place)))
+        left += table.beside
+        unused = tuple(name for name in left if name not in self.columns.unused)
+        return RowsRead("", shapes, self.without_text, unused, tuple(name for name in left if name not in unused))
 
 
 def row_spans(table: Table, options: ReadOptions) -> Found:
-    """One span for each row with text. Raises InputError for missing columns and for bad rows, together."""
-    text_column, title_column = options.text_column, options.title_column
-    text_name = text_column or next((name for name in TEXT_COLUMNS if name in table.columns), TEXT_COLUMNS[0])
-    title_name = title_column or TITLE_COLUMN
-    spans, faults = [], [f"line {line} ({reason})" for line, reason in table.faults]
-    for row, _, cells in table.rows:
-        text, title = cells.get(text_name), cells.get(title_name)
-        title = str(title) if isinstance(title, int | float) else title
-        if problem := fault(text, text_name) or fault(title, title_name):
-            faults.append(f"row {row} ({problem})")
-        elif isinstance(text, str) and not blank(text):
-            titles = (" ".join(title.split()),) if isinstance(title, str) and not blank(title) else ()
-            spans.append(Span("", titles, trim(unix(text)), row, row, row))
+    """One span for each row with something to learn.
 
-    problems = _missing_columns(table.columns, text_column, title_column) if table.columns else []
-    if faults:
-        problems.append(f"bad rows: {listed(faults)}; mend or remove them")
+    Raises InputError for columns that are not there and for rows that cannot be read, together.
+    """
+    tally = Tally(options.columns)
+    spans: list[Span] = []
+    faults: list[str] = []
+    unknown: list[str] = []
+    places = dict.fromkeys(table.undecoded)
+    for row in table.rows:
+        cells = Cells(row.cells, options.columns)
+        shape = shape_of(cells, options.columns)
+        if len(places) < 2 * len(table.columns):
+            places |= dict.fromkeys(_places(row.cells))
+        try:
+            turns = shape.read(cells) if shape is not None else []
+            tools = read_tools(cells) if any(turn.role == "assistant" for turn in turns) else ""
+            titles = _titles(cells, turns, options.columns)
+        except RowError as fault:
+            faults.append(f"row {row.number} ({fault})")
+            continue
+        is_learned = any(turn.trained and (turn.content.strip() or "tool_calls" in turn.extra) for turn in turns)
+        if shape is None and not _could_be(row.cells):
+            unknown.append(f"row {row.number} (columns {', '.join(row.cells)}: no known shape)")
+        elif is_learned:
+            spans.append(_span(row.number, turns, tools, titles))
+        tally.note(cells, shape if is_learned else None)
+
+    faults = [*(f"line {line} ({reason})" for line, reason in table.faults), *faults]
+    problems = missing_columns(tally, places) if table.columns else []
+    if unknown and not spans and not faults and not problems:
+        problems.append(
+            f"no columns for a text, a question with its answer, or messages; the columns are {listed(table.columns)}; "
+            "name them, such as --columns text=NAME or question=NAME,answer=NAME"
+        )
+    elif faults or unknown:
+        problems.append(f"bad rows: {listed([*faults, *unknown])}; mend or remove them")
     if problems:
         raise InputError("; ".join(problems))
-    unused = tuple(name for name in table.columns if name not in (text_name, title_name))
-    read = {f"text (`{text_name}`)": len(spans)}
-    return Found(spans, RowsRead("", read, len(table.rows) - len(spans), unused))
+    return Found(spans, tally.rows_read(table))
 
 
-def _missing_columns(columns: Sequence[str], text_column: str | None, title_column: str | None) -> list[str]:
-    there = f"the columns are {listed(columns)}"
-    problems = [
-        f"no column {name!r}, {there}; name one of them as {option}"
-        for option, name in (("text_column", text_column), ("title_column", title_column))
-        if name and name not in columns
-    ]
-    if not text_column and not set(TEXT_COLUMNS) & set(columns):
-        problems.append(f"no column for the text ({', '.join(TEXT_COLUMNS)}), {there}; name one of them as text_column")
-    return problems
+def missing_columns(tally: Tally, places: Iterable[str]) -> list[str]:
+    """What is wrong with the columns that the caller named, once all rows are read."""
+    lost = [f"no column {column!r}" for name, column in tally.columns.named.items() if name not in tally.found]
+    return [f"{', '.join(lost)}; the columns are {listed(list(places))}"] if lost else []
+
+
+def _span(number: int, turns: list[Turn], tools: str, titles: tuple[str, ...]) -> Span:
+    if _is_text(turns):
+        return Span("", titles, trim(unix(turns[0].content)), number, number, number)
+    text = BETWEEN_TURNS.join(turn.content for turn in turns)
+    return Span("", titles, text, number, number, number, turns=tuple(turns), tools=tools)
+
+
+def _is_text(turns: list[Turn]) -> bool:
+    return len(turns) == 1 and turns[0].role == TEXT
+
+
+def _titles(cells: Cells, turns: list[Turn], columns: Columns) -> tuple[str, ...]:
+    """The title of a text; of a conversation only where the caller named a column for it."""
+    if "title" not in cells or not (_is_text(turns) or "title" in columns.named):
+        return ()
+    title = cells.peek("title")
+    if isinstance(title, int | float):
+        cells.take("title")
+        return (str(title),)
+    return (" ".join(cells.text("title").split()),)
+
+
+def _could_be(row: Mapping[str, object]) -> bool:
+    """Whether a row would be of some shape if all its cells were filled."""
+    if not any(map(filled, row.values())):
+        return True
+    return any(all(not row.keys().isdisjoint(group) for group in shape.needs) for shape in SHAPES)
+
+
+def _places(row: Mapping[str, object]) -> Iterator[str]:
+    """Columns and the paths of one level below."""
+    for name, value in row.items():
+        yield from [f"{name}.{key}" for key in value] if isinstance(value, Mapping) and value else [name]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
