@@ -194,7 +194,7 @@ def test_an_interrupt_says_where_to_go_on(capsys: Any, monkeypatch: Any, given: 
         (["--sections", "4"], "there are 3 to train on"),
         (["--decoys", ""], "its section is no decoy"),
         (["--decoys", "nowhere"], "no section of the documents"),
-        (["--questions", "/nonexistent.csv"], "cannot be read"),
+        (["--questions", "/nonexistent.csv"], "does not exist"),
         (["--documents", "/nonexistent"], "does not exist"),
     ],
 )
