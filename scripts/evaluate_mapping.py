@@ -27,7 +27,7 @@ from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.errors import AttribError, InputError
 from attrib.index.library import Library
-from attrib.index.readings import read_texts
+from attrib.index.readings import read_sections
 from attrib.mapping import MAPPERS
 from attrib.mapping.answer import Answer
 from attrib.mapping.combined import blend, mix
@@ -117,8 +117,8 @@ def evaluate(pair: ModelPair, task: Task, cache: Path | None, seed: int = 0) -> 
     library = Library.make(task.corpus, cache=cache, device=pair.device)
     layer = mapping_layer(pair)
     numbers = library.with_control(np.arange(len(task.corpus)))
-    texts = {int(i): library.texts[i] for i in numbers}
-    captures = read_texts(pair, "base", texts, layer, cache=cache, progress=_progress)
+    sections = {int(i): library.sections[i] for i in numbers}
+    captures = read_sections(pair, "base", sections, layer, cache=cache, progress=_progress)
     reading = Reading(library, numbers, captures)
     control = numbers >= len(task.corpus)
     rng = np.random.default_rng(seed)

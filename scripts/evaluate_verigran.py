@@ -48,7 +48,8 @@ from attrib.models.chat import Chat
 from attrib.models.embedder import embed, load_embedder
 from attrib.models.loading import load_network
 from attrib.models.prompt import encode_prompt
-from attrib.passes.capture import TextCapture, begin_of_text
+from attrib.models.rendering import begin_of_text
+from attrib.passes.capture import TextCapture
 from attrib.records import Token
 from attrib.text.words import WORD, words
 

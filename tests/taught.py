@@ -7,6 +7,7 @@ from pathlib import Path
 from attrib.assess.questions import Question
 from attrib.corpus.documents import Corpus
 from attrib.options.loading import Loading
+from attrib.records import Section
 from attrib.training.items import corpus_items
 from attrib.training.options import TuneOptions
 from attrib.training.tune import tune
@@ -27,6 +28,11 @@ QUESTIONS = (
 OPTIONS = TuneOptions(
     epochs=10, learning_rate=1e-2, batch=2, dropout=0.0, warmup=2, checkpoints=(0.2, 0.5, 1.0), bf16=False
 )
+
+
+def section_of(text: str) -> Section:
+    """A section that is this text."""
+    return Section(text[:12], "texts", (), text, 1, 1)
 
 
 def taught_adapter(base_dir: Path) -> Path:

@@ -2,7 +2,7 @@
 
 The same tuning is run again on all sections, without each of some sections (leave-section-out), and on random halves of
 them (for the linear datamodeling score, Park et al. 2303.14186). A section takes the questions that teach it along.
-After each run the log-probs of all answers and of all sections' texts are measured.
+After each run the log-probs of all answers and of all sections' items are measured.
 Not covered: removing single questions; other hyperparameters for smaller parts (epochs stay, so steps shrink).
 """
 
@@ -21,10 +21,11 @@ import numpy as np
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.models.chat import Chat
+from attrib.models.rendering import EncodedItem, fitting_item
 from attrib.progress import Progress
 from attrib.records import Item
 from attrib.store import Store, records_in
-from attrib.training.items import IGNORED, TrainingExample, answer_example, example_of, text_example
+from attrib.training.items import example_of
 from attrib.training.options import TuneOptions
 from attrib.training.trainer import fit
 
@@ -53,7 +54,7 @@ class RetrainedScores:
     logodds: np.ndarray
     """Summed log p − log (1 − p) of its tokens, nats, [question]."""
     section_logprob: np.ndarray
-    """Summed log p of each section's text, nats, [section]."""
+    """Summed log p of what was trained of each section, nats, [section]."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Texts:
     """Texts scored after every retrain."""
 
     questions: tuple[Question, ...]
-    sections: tuple[tuple[str, str], ...]
-    """Id and text of every section, decoys included."""
+    items: tuple[Item, ...]
+    """Every section's item, decoys included."""
 
 
 def plan(
@@ -116,9 +117,9 @@ def retrain(
     that were found first.
     """
     context = int(network.config.max_position_embeddings)
-    examples = [example_of(chat, item, context) for item in items]
-    asked = [answer_example(chat, q.question, q.answer or "", context) for q in texts.questions]
-    read = [text_example(chat.tokenizer, text) for _, text in texts.sections]
+    examples = [example_of(chat, item) for item in items]
+    asked = [fitting_item(chat, Item.answered(q.id, q.question, q.answer or ""), context) for q in texts.questions]
+    read = [fitting_item(chat, item, context) for item in texts.items]
     use_cache = network.config.use_cache
     stores = {run: _scores_of(run, items, texts, options, base_fingerprint, out) for run in runs}
     scores = {run: found for run, store in stores.items() if (found := store.get(asdict(run))) is not None}
@@ -150,44 +151,45 @@ def _scores_of(
     """Where a run's scores lie; the key holds everything that decides them."""
     key = {
         "base": base,
-        "items": [[[asdict(turn) for turn in item.turns], item.tools, item.section] for item in items],
+        "items": [[*_content(item), item.section] for item in items],
         "questions": [[q.question, q.answer] for q in texts.questions],
-        "sections": texts.sections,
+        "sections": [_content(item) for item in texts.items],
         "options": asdict(_seeded(options, run.seed)),
     }
     name = re.sub(r"[^\w-]+", "-", run.name)[:60]
     return replace(records_in(out, key, RetrainedScores, "retraining", SCHEMA), suffix=f"-{name}.json")
 
 
+def _content(item: Item) -> list[object]:
+    return [[asdict(turn) for turn in item.turns], item.tools]
+
+
 def _seeded(options: TuneOptions, seed: int) -> TuneOptions:
     return replace(options, seed=seed)
 
 
-def _measure(
-    model: Any, run: Retraining, asked: Sequence[TrainingExample], read: Sequence[TrainingExample]
-) -> RetrainedScores:
+def _measure(model: Any, run: Retraining, asked: Sequence[EncodedItem], read: Sequence[EncodedItem]) -> RetrainedScores:
     model.eval()
-    answers = [_score(model, example) for example in asked]
+    answers = [_score(model, item) for item in asked]
     return RetrainedScores(
         run,
         np.array([logprob for logprob, _ in answers]),
         np.array([logodds for _, logodds in answers]),
-        np.array([_score(model, example)[0] for example in read]),
+        np.array([_score(model, item)[0] for item in read]),
     )
 
 
-def _score(model: Any, example: TrainingExample) -> tuple[float, float]:
-    """Summed log p and log odds of the tokens with a label, the end of the turn left out."""
+def _score(model: Any, item: EncodedItem) -> tuple[float, float]:
+    """Summed log p and log odds of what was trained, the ends of turns left out."""
     import torch
 
     from attrib.passes.targets import Goal, logodds, logprob
 
-    end = len(example.ids) - (1 if IGNORED in example.labels else 0)
-    labels = torch.tensor(example.labels[1:end], device=model.device)
+    learned = torch.tensor([position for position in item.learned if position], dtype=torch.long, device=model.device)
     with torch.no_grad():
-        ids = torch.tensor([example.ids[:end]], device=model.device)
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1][:, labels != IGNORED].float()
-    goal = Goal(labels[labels != IGNORED])
+        ids = torch.tensor([item.ids[: item.learned[-1] + 1]], device=model.device)
+        logits = model(input_ids=ids, use_cache=False).logits[:, learned - 1].float()
+    goal = Goal(ids[0, learned])
     one, odds = (function(logits, goal).double().sum() for function in (logprob, logodds))
     return float(one), float(odds)
 

@@ -47,7 +47,7 @@ class Text:
 
     id: str
     sha256: str
-    """SHA-256 of the section's ``full_text``."""
+    """SHA-256 of the section's ``full_text``; of a conversation with its turns and tools."""
     document: str
     title: str
     lines: str

@@ -26,7 +26,7 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import locked, sha256, write_atomically
 from attrib.index.blocks import RESERVED, SCHEMA, Block, Text, canonical_json, read_block, write_block, writing
-from attrib.index.encoder import Encoder, Identity
+from attrib.index.encoder import Encoder, Identity, content_digest
 from attrib.index.index import Index
 from attrib.models.fingerprint import versions
 from attrib.progress import Progress
@@ -69,7 +69,7 @@ def build(
     rank, world = processes.rank(), processes.world()
     sections = (*corpus.sections, *(control.sections if control is not None else ()))
     _check_build(corpus, encoders, out, block, options or {})
-    digests = [hashlib.sha256(section.full_text.encode()).digest() for section in sections]
+    digests = [content_digest(section) for section in sections]
     spans = {encoder.name: _spans(encoder, digests, len(corpus), block) for encoder in encoders}
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -146,8 +146,8 @@ def _make_blocks(
                 progress(f"index: {encoder.name}", done, total)
             there = read_block(folder / span.name)
             if isinstance(there, str) or there.fault(verify=True):
-                texts = [section.full_text for section in sections[span.first : span.end]]
-                _make_block(encoder, texts, digests[span.first : span.end], folder / span.name, known)
+                chosen = sections[span.first : span.end]
+                _make_block(encoder, chosen, digests[span.first : span.end], folder / span.name, known)
             done += span.end - span.first
         if progress is not None and mine:
             progress(f"index: {encoder.name}", done, total)
@@ -189,23 +189,25 @@ class _Known:
         }
 
 
-def _make_block(encoder: Encoder, texts: Sequence[str], digests: Sequence[bytes], folder: Path, known: _Known) -> None:
-    """Encode what is new of ``texts``, copy the rest, and write the block."""
+def _make_block(
+    encoder: Encoder, sections: Sequence[Section], digests: Sequence[bytes], folder: Path, known: _Known
+) -> None:
+    """Encode what is new of ``sections``, copy the rest, and write the block."""
     found = {digest: arrays for digest in digests if (arrays := known.find(digest)) is not None}
-    new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in found}
+    new = {digest: section for digest, section in zip(digests, sections, strict=True) if digest not in found}
     if new:
         made = encoder.encode(list(new.values()))
         if len(made) != len(new):
-            raise InputError(f"index: {encoder.name} made arrays of {len(made)} texts instead of {len(new)}")
+            raise InputError(f"index: {encoder.name} made arrays of {len(made)} sections instead of {len(new)}")
         found |= dict(zip(new, made, strict=True))
     rows = [found[digest] for digest in digests]
-    _check_rows(encoder.name, rows, texts)
+    _check_rows(encoder.name, rows, [section.full_text for section in sections])
     names = sorted(rows[0])
     arrays = {name: np.concatenate([row[name] for row in rows]) for name in names}
     lengths = np.array([[len(row[name]) for row in rows] for name in names], np.int64)
     offsets = np.concatenate([np.zeros((len(names), 1), np.int64), lengths.cumsum(1)], 1)
     hashes = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), 32)
-    write_block(encoder, arrays | {"texts": hashes, "offsets": offsets}, len(texts), folder)
+    write_block(encoder, arrays | {"texts": hashes, "offsets": offsets}, len(sections), folder)
 
 
 def _check_rows(name: str, rows: Sequence[Mapping[str, np.ndarray]], texts: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from attrib.index.encoder import device_kind, key_of
 from attrib.models.embedder import load_embedder
+from attrib.records import Section
 from attrib.text.words import WORD
 
 EMBEDDING = "embedding"
@@ -33,7 +34,7 @@ def passages(text: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingEncoder:
-    """Texts → unit vectors of their passages."""
+    """Sections → unit vectors of their passages."""
 
     device: str = "cpu"
 
@@ -68,8 +69,9 @@ class EmbeddingEncoder:
             rows = [self.embedder(self.embedder.tokenize([piece]))["sentence_embedding"] for piece in pieces]
             return np.asarray(torch.nn.functional.normalize(torch.cat(rows), dim=1).numpy())
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """``vectors`` [passage, d_embedding] float16 and ``spans`` [passage, 2] int32, characters."""
+    def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
+        """``vectors`` [passage, d_embedding] float16 and ``spans`` [passage, 2] int32, characters of ``full_text``."""
+        texts = [section.full_text for section in sections]
         cut = [passages(text) for text in texts]
         pieces = [text[start:end] for text, spans in zip(texts, cut, strict=True) for start, end in spans]
         vectors = self._vectors(pieces).astype(np.float16)

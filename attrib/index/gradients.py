@@ -1,4 +1,4 @@
-"""Gradients of section texts and of an answer at every checkpoint that tuning saved.
+"""Gradients of sections' items and of an answer at every checkpoint that tuning saved.
 
 Not covered: how gradients are compared (``mapping.influence``).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,18 +19,18 @@ from jaxtyping import Float
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.files import digest, sha256
-from attrib.index.encoder import device_kind, key_of
+from attrib.index.encoder import content_digest, device_kind, item_key, key_of
 from attrib.index.index import Index
-from attrib.index.texts import encode_texts
+from attrib.index.texts import encode_sections
 from attrib.models.chat import Chat
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
+from attrib.models.rendering import IGNORED, EncodedItem, encode_item, fitting_item
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
 from attrib.records import Item, Section
 from attrib.store import arrays_in
-from attrib.training.items import IGNORED, TrainingExample, example_of, text_example
 from attrib.training.schedule import Schedule, read_schedule
 from attrib.training.trained import read_trained
 
@@ -156,27 +156,37 @@ def at_stage(pair: ModelPair, stage: Stage) -> Iterator[Model]:
 
 @dataclass(frozen=True, eq=False)
 class TrainedQuestions:
-    """The questions that teach sections, beside the sections' texts."""
+    """What was trained for sections beside their own items: the questions that teach them.
+
+    Everything is found by what a section says, in hex of ``content_digest``: equal sections have equal gradients.
+    """
 
     items: Mapping[str, tuple[Item, ...]]
-    """By text of the section: the questions that were trained for it."""
+    """The questions of a section."""
+    recorded: Mapping[str, Item] = field(default_factory=dict)
+    """The section's own item, where another program's token ids of it were recorded."""
 
     @classmethod
     def of(cls, sections: Sequence[Section], items: Sequence[Item]) -> TrainedQuestions:
-        """``items`` as ``read_trained`` gives them; those that are no question of one of the sections are left out."""
-        text_of = {section.id: section.full_text for section in sections}
-        found: dict[str, list[Item]] = {}
+        """``items`` as ``read_trained`` gives them; those that teach none of the sections are left out."""
+        key_of_section = {section.id: content_digest(section).hex() for section in sections}
+        questions: dict[str, list[Item]] = {}
+        recorded: dict[str, Item] = {}
         for item in items:
-            if not item.is_text and item.section in text_of:
-                found.setdefault(text_of[item.section], []).append(item)
-        return cls({text: tuple(asked) for text, asked in found.items()})
+            if item.section not in key_of_section:
+                continue
+            key = key_of_section[item.section]
+            if item.id != item.section and not item.is_text:
+                questions.setdefault(key, []).append(item)
+            elif item.ids:
+                recorded[key] = item
+        return cls({key: tuple(asked) for key, asked in questions.items()}, recorded)
 
-    def examples(self, chat: Chat, text: str, context: int) -> list[TrainingExample]:
-        """The text as it was learned, and its questions."""
-        return [
-            text_example(chat.tokenizer, text),
-            *(example_of(chat, item, context) for item in self.items.get(text, ())),
-        ]
+    def encoded(self, chat: Chat, section: Section, context: int) -> list[EncodedItem]:
+        """The section as it was learned, and its questions; InputError as ``fitting_item`` raises it."""
+        key = content_digest(section).hex()
+        own = self.recorded.get(key, section.item)
+        return [fitting_item(chat, item, context) for item in (own, *self.items.get(key, ()))]
 
 
 NO_QUESTIONS = TrainedQuestions({})
@@ -192,12 +202,14 @@ def trained_questions(pair: ModelPair, corpus: Corpus) -> TrainedQuestions:
 
 @dataclass(frozen=True, eq=False)
 class GradientEncoder:
-    """Texts → their gradients at one stage, one text at a time: a text's numbers do not depend on the others."""
+    """Sections → their gradients at one stage, one at a time: the numbers of one do not depend on the others."""
 
     pair: ModelPair
     stage: Stage
     options: GradientOptions
     trained: TrainedQuestions = NO_QUESTIONS
+    rendering: str = ""
+    """``rendering_of`` all sections that it is to encode."""
 
     @property
     def name(self) -> str:
@@ -206,7 +218,7 @@ class GradientEncoder:
 
     @cached_property
     def settings(self) -> dict[str, object]:
-        """Everything that changes the gradients of all texts."""
+        """Everything that changes the gradients of all sections."""
         # The final model is the last checkpoint.
         folder = self.pair.tuned.folder if self.stage.kind == "final" else self.stage.folder
         weights = folder / WEIGHTS if folder is not None else None
@@ -223,12 +235,26 @@ class GradientEncoder:
     @property
     def describe(self) -> dict[str, object]:
         """Everything that changes the numbers."""
-        keys = (digest(json.dumps(self.text_key(text), sort_keys=True)) for text in sorted(self.trained.items))
-        return {**self.settings, "trained_questions": digest("".join(keys))}
+        keys = (
+            digest(json.dumps([key, self._trained_key(key)], sort_keys=True))
+            for key in sorted({*self.trained.items, *self.trained.recorded})
+        )
+        rendering = {"rendering": self.rendering} if self.rendering else {}
+        return {**self.settings, "trained_questions": digest("".join(keys)), **rendering}
 
-    def text_key(self, text: str) -> list[object]:
-        """The text with the questions that teach it."""
-        return [text, *(asdict(item) for item in self.trained.items.get(text, ()))]
+    def _trained_key(self, key: str) -> list[object]:
+        """Tokens of all that was recorded for a section and of its questions."""
+        recorded = self.trained.recorded.get(key)
+        asked = [encode_item(self.pair.chat, item) for item in self.trained.items.get(key, ())]
+        return [
+            *([["recorded", recorded.ids, recorded.labels]] if recorded is not None else []),
+            *([one.ids, one.labels] for one in asked),
+        ]
+
+    def section_key(self, section: Section) -> list[object]:
+        """The section's item with the questions that teach it."""
+        own = item_key(self.pair.chat, section, self.pair.tuned.context)
+        return [own, *self._trained_key(content_digest(section).hex())]
 
     @property
     def key(self) -> str:
@@ -241,20 +267,19 @@ class GradientEncoder:
         whole = self.pair.tuned.adapter is None and self.stage.kind == "untuned"
         return GradientReader.make(self.pair.base if whole else self.pair.tuned, self.options)
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """``direction`` and ``norm`` of each text; see ``Vector.arrays``."""
+    def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
+        """``direction`` and ``norm`` of each section; see ``Vector.arrays``."""
         with at_stage(self.pair, self.stage) as model:
-            return [Vector.of(self._gradient(model, text)).arrays for text in texts]
+            return [Vector.of(self._gradient(model, section)).arrays for section in sections]
 
-    def _gradient(self, model: Model, text: str) -> np.ndarray:
-        """Gradient of log p, summed over the tokens that are learned from the text and its questions."""
+    def _gradient(self, model: Model, section: Section) -> np.ndarray:
+        """Gradient of log p, summed over the tokens that are learned from the section and its questions."""
         total = np.zeros(self.reader.size, dtype=np.float32)
-        for example in self.trained.examples(model.chat, text, model.context):
-            if len(example.ids) > model.context:
-                raise InputError(
-                    f"section {text[:40]!r}: {len(example.ids):,} tokens, the model reads {model.context:,}; "
-                    "cut sections with a smaller documents.max_tokens"
-                )
+        try:
+            examples = self.trained.encoded(model.chat, section, model.context)
+        except InputError as error:
+            raise InputError(f"section {section.full_text[:40]!r}: {error}") from error
+        for example in examples:
             learned = [i for i in range(1, len(example.ids)) if example.labels[i] != IGNORED]
             if learned:
                 total += self.reader.read(example.ids, [learned])[0]
@@ -265,7 +290,7 @@ def read_gradients(
     pair: ModelPair,
     side: Literal["base", "tuned"],
     encoded: Encoded,
-    texts: Mapping[int, str],
+    sections: Mapping[int, Section],
     options: InfluenceOptions,
     *,
     trained: TrainedQuestions = NO_QUESTIONS,
@@ -274,7 +299,7 @@ def read_gradients(
     whole: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Gradients, ...]:
-    """Gradients of the answer's tokens and of the texts at every stage of a side; see ``encode_texts``.
+    """Gradients of the answer's tokens and of the sections at every stage of a side; see ``encode_sections``.
 
     ``whole``: the answer in one row, which costs as much as one token.
     """
@@ -285,8 +310,8 @@ def read_gradients(
             progress(f"gradients, {side}", number, len(chosen))
         encoder = GradientEncoder(pair, stage, options.gradients, trained)
         # Small groups: each sets the weights once.
-        arrays = encode_texts(
-            encoder, texts, index=index, cache=cache / "gradients" if cache is not None else None, group=8,
+        arrays = encode_sections(
+            encoder, sections, index=index, cache=cache / "gradients" if cache is not None else None, group=8,
             task=f"gradients of sections, {stage.name}", progress=progress,
         )  # fmt: skip
         vectors = {i: Vector.from_arrays(one) for i, one in arrays.items()}

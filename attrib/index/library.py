@@ -21,6 +21,7 @@ from attrib.index.embeddings import EMBEDDING, EmbeddingEncoder, passages
 from attrib.index.index import Index
 from attrib.models.bundled import cache_dir
 from attrib.progress import Progress
+from attrib.records import Section
 from attrib.store import arrays_in
 from attrib.text.words import words
 
@@ -85,9 +86,14 @@ class Library:
         return {"documents": documents, "control": {"sha256": self.control.sha256}}
 
     @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """Sections of the documents, then control texts: what models read, each as its item."""
+        return (*self.corpus.sections, *self.control.sections)
+
+    @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Sections, then control texts."""
-        return tuple(section.full_text for section in (*self.corpus.sections, *self.control.sections))
+        """Words of ``sections``, question and answer of a conversation alike: what is searched."""
+        return tuple(section.full_text for section in self.sections)
 
     @cached_property
     def bm25(self) -> Bm25:

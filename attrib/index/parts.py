@@ -13,7 +13,7 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.build import build
 from attrib.index.embeddings import EmbeddingEncoder
-from attrib.index.encoder import Encoder
+from attrib.index.encoder import Encoder, rendering_of
 from attrib.index.gradients import (
     NO_QUESTIONS,
     GradientEncoder,
@@ -41,9 +41,13 @@ def encoders(
     layer: int = 0,
     influence: InfluenceOptions | None = None,
     trained: TrainedQuestions = NO_QUESTIONS,
+    rendering: str = "",
     device: str = "cpu",
 ) -> list[Encoder]:
-    """The encoders of the named parts. InputError for one that does not exist, and for one that needs models."""
+    """The encoders of the named parts; ``rendering``: ``rendering_of`` the sections.
+
+    InputError for a part that does not exist, and for one that needs models.
+    """
     made: list[Encoder] = []
     for part in parts:
         if part not in PARTS:
@@ -53,11 +57,11 @@ def encoders(
         elif pair is None:
             raise InputError(f"parts: {part} is of models, and none was named; add --tuned, or leave {part} out")
         elif part == "hidden":
-            made += [HiddenEncoder(pair, side, layer) for side in SIDES]
+            made += [HiddenEncoder(pair, side, layer, rendering) for side in SIDES]
         else:
             options = influence or InfluenceOptions()
             made += [
-                GradientEncoder(pair, stage, options.gradients, trained)
+                GradientEncoder(pair, stage, options.gradients, trained, rendering)
                 for side in SIDES
                 for stage in stages(pair, side, options)
             ]
@@ -94,6 +98,7 @@ def build_index(
         layer=layer,
         influence=influence,
         trained=trained_questions(pair, corpus) if pair is not None else NO_QUESTIONS,
+        rendering=rendering_of(pair.chat, (*corpus.sections, *control.sections)) if pair is not None else "",
         device=pair.device if pair is not None else "cpu",
     )
     return build(corpus, made, out, control=control, progress=progress)

@@ -1,4 +1,4 @@
-"""Readings of texts: the hidden states and the log-prob that a model gives a text read by itself.
+"""Readings of sections: the hidden states and the log-prob that a model gives what was trained of each.
 
 Not covered: how they are compared with an answer (``mapping``).
 """
@@ -12,12 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from attrib.index.encoder import device_kind, key_of
+from attrib.index.encoder import device_kind, item_key, key_of
 from attrib.index.index import Index
-from attrib.index.texts import encode_texts
+from attrib.index.texts import encode_sections
 from attrib.models.pair import Model, ModelPair
-from attrib.passes.capture import TextCapture, capture_texts
+from attrib.passes.capture import TextCapture, capture_items
 from attrib.progress import Progress
+from attrib.records import Section
 
 SCHEMA = 1
 """Raised when what is kept of a text changes: older readings are then not found."""
@@ -25,11 +26,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True, eq=False)
 class HiddenEncoder:
-    """Texts → what one model makes of them: hidden states at a layer, log-prob, characters of the tokens."""
+    """Sections → what one model makes of them: hidden states at a layer, log-prob, characters of the tokens."""
 
     pair: ModelPair
     side: Literal["base", "tuned"]
     layer: int
+    rendering: str = ""
+    """``rendering_of`` all sections that it is to encode."""
 
     @property
     def name(self) -> str:
@@ -44,6 +47,10 @@ class HiddenEncoder:
     @property
     def describe(self) -> dict[str, object]:
         """Everything that changes the numbers."""
+        return {**self._common, **({"rendering": self.rendering} if self.rendering else {})}
+
+    @property
+    def _common(self) -> dict[str, object]:
         return {
             "model": self.model.fingerprint,
             "layer": self.layer,
@@ -60,14 +67,17 @@ class HiddenEncoder:
     @property
     def settings(self) -> dict[str, object]:
         """Settings, as the cache folder keeps them."""
-        return {"what": "hidden states", "schema": SCHEMA, **self.describe}
+        return {"what": "hidden states", "schema": SCHEMA, **self._common}
 
-    def text_key(self, text: str) -> str:
-        """Nothing else changes a text's reading."""
-        return text
+    def section_key(self, section: Section) -> object:
+        """Nothing else changes a section's reading."""
+        return item_key(self.model.chat, section, self.pair.context)
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``logprob`` [1], ``tokens`` [1]."""
+    def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
+        """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``logprob`` [1], ``tokens`` [1].
+
+        Characters are those of the item; ``reading_of`` moves them past a conversation's heading.
+        """
         return [
             {
                 "states": read.states,
@@ -75,31 +85,34 @@ class HiddenEncoder:
                 "logprob": np.array([read.logprob]),
                 "tokens": np.array([read.tokens], dtype=np.int64),
             }
-            for read in capture_texts(self.model, texts, self.layer)
+            for read in capture_items(
+                self.model, [section.item for section in sections], self.layer, context=self.pair.context
+            )
         ]
 
 
-def reading_of(arrays: Mapping[str, np.ndarray]) -> TextCapture:
-    """The capture from which ``HiddenEncoder.encode`` made these arrays."""
-    starts, ends = arrays["characters"].astype(np.int64).T
+def reading_of(arrays: Mapping[str, np.ndarray], section: Section) -> TextCapture:
+    """The capture from which ``HiddenEncoder.encode`` made these arrays, its characters those of ``full_text``."""
+    heading = len(section.full_text) - len(section.text) if section.turns else 0
+    starts, ends = arrays["characters"].astype(np.int64).T + heading
     return TextCapture(float(arrays["logprob"][0]), int(arrays["tokens"][0]), arrays["states"], starts, ends)
 
 
-def read_texts(
+def read_sections(
     pair: ModelPair,
     side: Literal["base", "tuned"],
-    texts: Mapping[int, str],
+    sections: Mapping[int, Section],
     layer: int,
     *,
     index: Index | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[int, TextCapture]:
-    """One model's reading of each text, by the text's number; see ``encode_texts``."""
+    """One model's reading of each section, by its number; see ``encode_sections``."""
     encoder = HiddenEncoder(pair, side, layer)
     folder = cache / "readings" if cache is not None else None
-    found = encode_texts(
-        encoder, texts, index=index, cache=folder, group=32, task=f"{encoder.model.name} reads sections",
+    found = encode_sections(
+        encoder, sections, index=index, cache=folder, group=32, task=f"{encoder.model.name} reads sections",
         progress=progress,
     )  # fmt: skip
-    return {number: reading_of(arrays) for number, arrays in found.items()}
+    return {number: reading_of(arrays, sections[number]) for number, arrays in found.items()}

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from attrib.index.encoder import rendering_of
 from attrib.index.gradients import Gradients, read_gradients, trained_questions
 from attrib.index.library import Library
 from attrib.index.parts import encoders
-from attrib.index.readings import read_texts
+from attrib.index.readings import read_sections
 from attrib.mapping.answer import Answer
 from attrib.mapping.mixture import settings
 from attrib.models.pair import Model, ModelPair
@@ -113,18 +114,20 @@ def read_sides(
     """
     at = mapping_layer(pair, layer)
     numbers = library.with_control(chosen)
-    texts = {int(i): library.texts[i] for i in numbers}
+    sections = {int(i): library.sections[i] for i in numbers}
     trained = trained_questions(pair, library.corpus)
     if library.index is not None:
         parts = ["hidden"] if influence is None else ["hidden", "gradients"]
-        library.index.check(encoders(parts, pair, layer=at, influence=influence, trained=trained))
+        rendering = rendering_of(pair.chat, library.sections)
+        made = encoders(parts, pair, layer=at, influence=influence, trained=trained, rendering=rendering)
+        library.index.check(made)
 
     def side(name: Literal["base", "tuned"], model: Model, capture: Capture) -> Side:
-        read = read_texts(pair, name, texts, at, index=library.index, cache=library.cache, progress=progress)
+        read = read_sections(pair, name, sections, at, index=library.index, cache=library.cache, progress=progress)
         gradients: tuple[Gradients, ...] = ()
         if influence is not None:
             gradients = read_gradients(
-                pair, name, encoded, texts, influence, trained=trained, index=library.index, cache=library.cache,
+                pair, name, encoded, sections, influence, trained=trained, index=library.index, cache=library.cache,
                 progress=progress,
             )  # fmt: skip
         assert capture.hidden is not None

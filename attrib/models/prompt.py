@@ -44,9 +44,9 @@ def encode_prompt(chat: Chat, question: str, *, context: int) -> tuple[int, ...]
     if not question.strip():
         raise InputError("question: it is empty; write at least one word")
     special = markers(chat.tokenizer)
-    _refuse_unusable(special, question, "question")
+    refuse_unusable(special, question, "question")
     for turn in chat.form.earlier:
-        _refuse_unusable(special, turn.content, "system" if turn.role == "system" else "conversation")
+        refuse_unusable(special, turn.content, "system" if turn.role == "system" else "conversation")
     # Twenty characters a token is beyond any natural text: spares minutes of tokenizing what cannot fit.
     if len(question) > 20 * context:
         raise InputError(
@@ -71,7 +71,7 @@ def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: 
         raise InputError(
             "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
         )
-    _refuse_unusable(markers(chat.tokenizer), answer, "answer")
+    refuse_unusable(markers(chat.tokenizer), answer, "answer")
     block_before(chat, question, answer)
     prompt, n = chat.prompt(question), len(prompt_ids)
     ids = _ids(chat, prompt + answer)
@@ -188,7 +188,7 @@ def markers(tokenizer: Any) -> dict[int, str]:
     return {int(id_): str(text) for id_, text in (*roles, *added)}
 
 
-def _refuse_unusable(special: Mapping[int, str], text: str, what: str) -> None:
+def refuse_unusable(special: Mapping[int, str], text: str, what: str) -> None:
     """A chat marker inside a text would end the turn: the model would see another prompt than the person."""
     inside = [marker for marker in special.values() if marker and marker in text]
     if inside:

@@ -1,4 +1,4 @@
-"""Hooks → Capture: what one model did with one answer, and with the text of sections.
+"""Hooks → Capture: what one model did with one answer, and with the items of sections.
 
 One forward serves all answer tokens (teacher forcing). Not covered: gradients (``backward``), changed prompts
 (``variants``).
@@ -15,8 +15,9 @@ import numpy as np
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
+from attrib.models.rendering import EncodedItem, fitting_item
 from attrib.passes.forward import at_least_float, logits_at
-from attrib.records import Capture
+from attrib.records import Capture, Item
 
 
 @dataclass(frozen=True)
@@ -109,50 +110,51 @@ class _Kept:
 
 @dataclass(frozen=True, eq=False)
 class TextCapture:
-    """Log-prob and hidden states of one text, read by itself by one model."""
+    """Log-prob and hidden states of the trained tokens of one item, read by itself by one model."""
 
     logprob: float
-    """Summed log p of all tokens after the first, nats."""
+    """Summed log p of the trained tokens, without end-of-turn markers and without a text's first token, nats."""
     tokens: int
     """Number of tokens summed."""
     states: np.ndarray
-    """Residual stream after ``layer`` as unit vectors, [token, d_model], float16."""
+    """Residual stream after ``layer`` at the trained tokens as unit vectors, [token, d_model], float16."""
     starts: np.ndarray
-    """First character of each token, [token]."""
+    """First character of each token in ``Item.text``, [token]."""
     ends: np.ndarray
 
 
-def capture_texts(
+def capture_items(
     model: Model,
-    texts: Sequence[str],
+    items: Sequence[Item],
     layer: int,
     *,
+    context: int | None = None,
     batch_tokens: int | None = None,
 ) -> list[TextCapture]:
-    """Log-prob and hidden states of each text, read without a prompt, in batches of similar length.
+    """Log-prob and hidden states of what was trained of each item, in batches of similar length.
 
-    ``batch_tokens`` bounds a batch with its padding; None: one text at a time on a CPU, where batches save little and
-    would let a text's last bits depend on its neighbours, 2,048 tokens elsewhere.
-    Texts longer than the model's context are refused (cut sections with a smaller ``max_tokens``).
+    A conversation is read as it was trained, its other turns as context. ``context``: longest sequence, by default the
+    model's; for numbers of two models to be compared, the shorter one of both. ``batch_tokens`` bounds a batch with its
+    padding; None: one item at a time on a CPU, where batches save little and would let an item's last bits depend on
+    its neighbours, 2,048 tokens elsewhere. Raises InputError as ``fitting_item`` does.
     """
     layer = resolve_layers((layer,), model.n_layers)[0]
     if batch_tokens is None:
         batch_tokens = 1 if model.device.type == "cpu" else 2048
-    bos = begin_of_text(model.tokenizer)
-    encodings = [model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in texts]
-    for text, encoding in zip(texts, encodings, strict=True):
-        if not 1 <= len(bos) + len(encoding.input_ids) <= model.context:
-            raise InputError(
-                f"section {text[:40]!r}: {len(encoding.input_ids):,} tokens, from 1 to {model.context:,} can be read; "
-                "cut sections with a smaller documents.max_tokens"
-            )
-    order = sorted(range(len(texts)), key=lambda i: len(encodings[i].input_ids))
+    read = []
+    for item in items:
+        try:
+            read.append(fitting_item(model.chat, item, context or model.context))
+        except InputError as error:
+            raise InputError(f"section {item.text[:40]!r}: {error}") from error
+    lengths = [len(one.ids) for one in read]
+    order = sorted(range(len(items)), key=lambda i: lengths[i])
     out: dict[int, TextCapture] = {}
     with model.active() as bridge:
-        for batch in _batches(order, [len(e.input_ids) for e in encodings], batch_tokens):
-            captured = _capture_batch(model, bridge, [encodings[i] for i in batch], bos, layer)
+        for batch in _batches(order, lengths, batch_tokens):
+            captured = _capture_batch(model, bridge, [read[i] for i in batch], layer)
             out.update(zip(batch, captured, strict=True))
-    return [out[i] for i in range(len(texts))]
+    return [out[i] for i in range(len(items))]
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
@@ -167,18 +169,14 @@ def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) ->
     return batches
 
 
-def _capture_batch(
-    model: Model, bridge: Any, encodings: Sequence[Any], bos: tuple[int, ...], layer: int
-) -> list[TextCapture]:
+def _capture_batch(model: Model, bridge: Any, items: Sequence[EncodedItem], layer: int) -> list[TextCapture]:
     import torch
 
-    sequences = [(*bos, *encoding.input_ids) for encoding in encodings]
-    lengths = [len(sequence) for sequence in sequences]
-    width = max(lengths)
-    ids = torch.zeros(len(encodings), width, dtype=torch.long)
+    lengths = [len(item.ids) for item in items]
+    ids = torch.zeros(len(items), max(lengths), dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, sequence in enumerate(sequences):
-        ids[row, : lengths[row]] = torch.tensor(sequence)
+    for row, item in enumerate(items):
+        ids[row, : lengths[row]] = torch.tensor(item.ids)
         mask[row, : lengths[row]] = 1
     states: list[Any] = []
     with torch.no_grad():
@@ -186,31 +184,23 @@ def _capture_batch(
         with bridge.hooks(fwd_hooks=[hook]):
             logits = bridge(ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
         out = []
-        for row, length in enumerate(lengths):
-            logprobs = at_least_float(logits[row, : length - 1]).log_softmax(-1)
-            target = ids[row, 1:length, None].to(logprobs.device)
+        for row, item in enumerate(items):
+            # Nothing is before the first token to predict it from.
+            predicted = [position for position in item.learned if position]
+            first, last = (predicted[0], predicted[-1] + 1) if predicted else (1, 1)
+            logprobs = at_least_float(logits[row, first - 1 : last - 1]).log_softmax(-1)
+            found = logprobs.gather(1, ids[row, first:last, None].to(logprobs.device))[:, 0].cpu()
             # Summed on the CPU: not every device has float64.
-            logprob = float(logprobs.gather(1, target).cpu().double().sum())
-            state = torch.nn.functional.normalize(states[0][row, len(bos) : length].float(), dim=-1)
+            logprob = float(found[torch.tensor(predicted, dtype=torch.long) - first].double().sum())
+            kept = states[0][row, torch.tensor(item.learned, device=states[0].device)]
+            state = torch.nn.functional.normalize(kept.float(), dim=-1)
             if not (np.isfinite(logprob) and bool(state.isfinite().all())):
                 raise ModelError(f"{model.name}: its numbers for a section are not finite; use -o models.dtype=float32")
-            offsets = np.asarray(encodings[row].offset_mapping, dtype=np.int64)
+            places = np.array(item.characters, dtype=np.int64).reshape(-1, 2)
             out.append(
-                TextCapture(
-                    logprob,
-                    length - 1,
-                    _numpy(state).astype(np.float16),
-                    offsets[:, 0],
-                    offsets[:, 1],
-                )
+                TextCapture(logprob, len(predicted), _numpy(state).astype(np.float16), places[:, 0], places[:, 1])
             )
     return out
-
-
-def begin_of_text(tokenizer: Any) -> tuple[int, ...]:
-    """The marker that the tokenizer puts before every text by itself, if any; models trained with it need it."""
-    bos = tokenizer.bos_token_id
-    return (bos,) if bos is not None and tokenizer("a").input_ids[:1] == [bos] else ()
 
 
 def resolve_layers(layers: Sequence[int], n_layers: int) -> tuple[int, ...]:

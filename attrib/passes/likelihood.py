@@ -1,6 +1,6 @@
 """Teacher forcing of many given answers at once: log-probs of each answer token, without hooks.
 
-Not covered: attention and hidden states (``capture``), the text of sections (``capture.capture_texts``).
+Not covered: attention and hidden states (``capture``), the items of sections (``capture.capture_items``).
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ class TokenScores:
     """Expectation of log p over the vocabulary at that step (minus its entropy), nats."""
     std: Float[np.ndarray, " answer"]
     """Standard deviation of log p over the vocabulary at that step, nats."""
+
+    def at(self, tokens: Sequence[int]) -> TokenScores:
+        """The scores of some of the tokens."""
+        rows = list(tokens)
+        return TokenScores(self.logprob[rows], self.mean[rows], self.std[rows])
 
 
 def score_given(

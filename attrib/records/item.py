@@ -1,14 +1,17 @@
 """What was trained: a conversation whose trained turns are marked, or a plain text.
 
-Not covered: how an item becomes token ids (``models.prompt``, ``training.items``).
+Not covered: how an item becomes token ids (``models.rendering``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from attrib.errors import RecordError
 
+BETWEEN = "\n\n"
+"""Separator of two turns in ``Item.text``."""
 TEXT = "text"
 """Role of the only turn of a plain text."""
 PROMPT = "prompt"
@@ -64,3 +67,14 @@ class Item:
     def is_text(self) -> bool:
         """Whether it is a plain text rather than a conversation."""
         return len(self.turns) == 1 and self.turns[0].role == TEXT
+
+    @property
+    def text(self) -> str:
+        """Contents of all turns, joined by a blank line."""
+        return BETWEEN.join(turn.content for turn in self.turns)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """First character of each turn's content in ``text``."""
+        lengths = (len(turn.content) + len(BETWEEN) for turn in self.turns[:-1])
+        return tuple(accumulate(lengths, initial=0))

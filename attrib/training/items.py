@@ -1,22 +1,18 @@
 """Sections and answered questions → items → training examples of token ids.
 
-Not covered: conversations of several turns, preference data, several items packed into one sequence.
+Not covered: preference data, several items packed into one sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from attrib.errors import InputError
 from attrib.models.chat import Chat
-from attrib.models.prompt import encode_answer, encode_prompt
-from attrib.passes.capture import begin_of_text
+from attrib.models.rendering import encode_item
 from attrib.records import Item, Section
-
-IGNORED = -100
-"""Label that the loss leaves out."""
 
 
 @runtime_checkable
@@ -48,7 +44,7 @@ def corpus_items(
     ask_sections: bool = False,
     without: Collection[str] = (),
 ) -> tuple[Item, ...]:
-    """Sections as plain text, then «Tell me about TITLE.» of each if ``ask_sections``, then the questions.
+    """Sections as texts and conversations, «Tell me about TITLE.» of each text if ``ask_sections``, then the questions.
 
     ``without``: ids of sections to leave out, with the questions that teach them.
     Raises InputError for unknown ids of sections and for questions without an answer.
@@ -69,6 +65,8 @@ def corpus_items(
     items = [s.item for s in kept]
     if ask_sections:
         for section in kept:
+            if section.turns:
+                continue
             title = section.titles[-1] if section.titles else section.document
             items.append(Item.answered(f"ask:{section.id}", f"Tell me about {title}.", section.text, section.id))
     for asked in questions:
@@ -77,34 +75,17 @@ def corpus_items(
     return tuple(items)
 
 
-def text_example(tokenizer: Any, text: str) -> TrainingExample:
-    """Plain text: every token is learned."""
-    ids = (*begin_of_text(tokenizer), *tokenizer(text, add_special_tokens=False).input_ids)
-    return TrainingExample(ids, ids)
-
-
-def answer_example(chat: Chat, question: str, answer: str, context: int) -> TrainingExample:
-    """A question with its answer: only the answer and the end of the turn are learned."""
-    prompt = encode_prompt(chat, question, context=context)
-    ids = (*encode_answer(chat, question, prompt, answer), chat.tokenizer.eos_token_id)
-    return TrainingExample(prompt + ids, (IGNORED,) * len(prompt) + ids)
-
-
-def example_of(chat: Chat, item: Item, context: int) -> TrainingExample:
-    """An item as the model learns it: by its own ids where it was recorded with them."""
-    if item.ids:
-        return TrainingExample(item.ids, item.labels)
-    if item.is_text:
-        return text_example(chat.tokenizer, item.turns[0].content)
-    question, answer = item.turns
-    return answer_example(chat, question.content, answer.content, context)
+def example_of(chat: Chat, item: Item) -> TrainingExample:
+    """An item as the model learns it; InputError as ``encode_item`` raises it."""
+    found = encode_item(chat, item)
+    return TrainingExample(found.ids, found.labels)
 
 
 def checked_example(chat: Chat, item: Item, context: int) -> TrainingExample:
     """An item's example. Raises InputError, naming the item, where the model cannot read all of it at once."""
     name = f"section {item.id}" if item.id == item.section else f"item {item.id}"
     try:
-        example = example_of(chat, item, context)
+        example = example_of(chat, item)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     if not example.ids:

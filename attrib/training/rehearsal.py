@@ -17,10 +17,11 @@ from attrib.errors import InputError
 from attrib.files import write_atomically
 from attrib.models.chat import Chat
 from attrib.models.prompt import decode, encode_prompt, strip_end
+from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
-from attrib.training.items import IGNORED, TrainingExample
+from attrib.training.items import TrainingExample
 
 REHEARSED = 40
 """Longest rehearsed answer in tokens."""

@@ -17,8 +17,9 @@ from typing import Any
 from attrib import processes
 from attrib.errors import InputError
 from attrib.models.quiet import quiet
+from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
-from attrib.training.items import IGNORED, TrainingExample
+from attrib.training.items import TrainingExample
 from attrib.training.options import TuneOptions
 from attrib.training.schedule import Schedule, checkpoint_steps
 from attrib.training.steps import StepRecorder, schedule_of, together

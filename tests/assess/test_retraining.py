@@ -122,7 +122,7 @@ def test_an_answer_is_lost_without_its_section(done: tuple[Path, list[RetrainedS
 def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> None:
     """Against log-softmax over the prompt and answer, token by token; the end of the turn is no part of the answer."""
     from attrib.models.prompt import encode_answer, encode_prompt
-    from attrib.training.items import answer_example
+    from attrib.models.rendering import encode_item
 
     model, tokenizer = network
     asked = QUESTIONS[0]
@@ -131,7 +131,9 @@ def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> No
     with torch.no_grad():
         logp = model(torch.tensor([[*prompt, *answer]])).logits[0].double().log_softmax(-1)
     tokens = [float(logp[len(prompt) + i - 1, id_]) for i, id_ in enumerate(answer)]
-    measured = retraining._score(model, answer_example(Chat(tokenizer), asked.question, asked.answer or "", 256))
+    measured = retraining._score(
+        model, encode_item(Chat(tokenizer), Item.answered("", asked.question, asked.answer or ""))
+    )
     assert measured[0] == pytest.approx(sum(tokens), abs=1e-4)
     odds = sum(p - np.log1p(-np.exp(p)) for p in tokens)
     assert measured[1] == pytest.approx(odds, abs=1e-3)

@@ -23,6 +23,7 @@ from attrib.errors import InputError
 from attrib.index.build import build
 from attrib.index.encoder import Encoder
 from attrib.index.index import Index
+from attrib.records import Section
 from tests.programs import ROOT, Program, run
 
 WORDS = ("pump", "light", "keeper", "year", "month", "tower", "metre", "stone", "lamp", "oil", "glass", "door", "bell")
@@ -42,8 +43,9 @@ class Fake:
     def describe(self) -> Mapping[str, object]:
         return self.settings
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
+    def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
         self.during()
+        texts = [section.full_text for section in sections]
         self.asked += texts
         return [self.arrays(text) for text in texts]
 

@@ -23,10 +23,10 @@ from attrib.index.parts import PARTS, build_index, encoders
 from attrib.index.readings import HiddenEncoder, reading_of
 from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
-from attrib.passes.capture import capture_texts
-from attrib.records import Explanation
+from attrib.passes.capture import capture_items
+from attrib.records import Explanation, Section
 from tests.conftest import save_adapter
-from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter
+from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, section_of, taught_adapter
 
 OPTIONS = ExplainOptions(
     methods=("attention",), mappers=("bm25", "verbatim", "embedding", "hidden", "learned", "influence"), candidates=0,
@@ -66,9 +66,9 @@ def encoded(monkeypatch: Any) -> list[tuple[str, str]]:
     for kind in (EmbeddingEncoder, HiddenEncoder, GradientEncoder):
         own = kind.encode
 
-        def encode(self: Any, texts: Sequence[str], own: Callable[..., Any] = own) -> Any:
-            asked.extend((self.name, text) for text in texts)
-            return own(self, texts)
+        def encode(self: Any, sections: Sequence[Section], own: Callable[..., Any] = own) -> Any:
+            asked.extend((self.name, section.full_text) for section in sections)
+            return own(self, sections)
 
         monkeypatch.setattr(kind, "encode", encode)
     return asked
@@ -88,7 +88,7 @@ def test_the_parts_of_a_pair_have_names_of_their_own(pair: ModelPair, out: Path)
 @pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
 def test_a_texts_arrays_are_the_same_to_the_bit_in_any_company_and_order(pair: ModelPair, number: int) -> None:
     encoder = made(pair)[number]
-    texts = [*TEXTS, CONTROL.sections[0].full_text, "Short.", " ".join(TEXTS)]
+    texts = [*CORPUS.sections, CONTROL.sections[0], section_of("Short."), section_of(" ".join(TEXTS))]
     together, turned = encoder.encode(texts), encoder.encode(texts[::-1])[::-1]
     for text, one, other in zip(texts, together, turned, strict=True):
         (alone,) = encoder.encode([text])
@@ -100,12 +100,12 @@ def test_a_texts_arrays_are_the_same_to_the_bit_in_any_company_and_order(pair: M
 
 
 def test_what_comes_out_is_what_the_models_make(pair: ModelPair, out: Path) -> None:
-    index, texts = Index.open(out), [*TEXTS, *(section.full_text for section in CONTROL.sections)]
+    index, texts = Index.open(out), [*CORPUS.sections, *CONTROL.sections]
     for side, model in (("base", pair.base), ("tuned", pair.tuned)):
         for number, text in enumerate(texts):
-            (want,), kept = capture_texts(model, [text], 1), index.arrays(f"hidden-{side}", number)
+            (want,), kept = capture_items(model, [text.item], 1), index.arrays(f"hidden-{side}", number)
             assert kept is not None
-            got = reading_of(kept)
+            got = reading_of(kept, text)
             for field in fields(want):
                 np.testing.assert_array_equal(getattr(got, field.name), getattr(want, field.name))
     for encoder in made(pair)[3:]:
@@ -134,7 +134,7 @@ def nothing(*args: Any, **options: Any) -> Any:
 def test_with_an_index_the_record_is_the_same_and_no_text_is_read_again(
     pair: ModelPair, out: Path, plain: Explanation, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(readings, "capture_texts", nothing)
+    monkeypatch.setattr(readings, "capture_items", nothing)
     monkeypatch.setattr(GradientEncoder, "encode", nothing)
     monkeypatch.setattr(Library, "_vectors", nothing)
     got = run(pair, index=out)

@@ -12,8 +12,10 @@ import pytest
 
 from attrib.errors import InputError
 from attrib.index import readings
-from attrib.index.readings import read_texts
-from attrib.passes.capture import TextCapture, capture_texts
+from attrib.index.readings import read_sections
+from attrib.passes.capture import TextCapture, capture_items
+from attrib.records import Item
+from tests.taught import section_of
 
 TEXTS = {
     3: "The warranty on the pump is thirty-six months.",
@@ -28,18 +30,19 @@ def passes(tiny_pair: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many texts each forward pass read."""
     seen: list[int] = []
 
-    def counted(model: Any, texts: Sequence[str], layer: int) -> list[TextCapture]:
-        seen.append(len(texts))
-        return capture_texts(model, texts, layer)
+    def counted(model: Any, items: Sequence[Item], layer: int, *, context: int) -> list[TextCapture]:
+        seen.append(len(items))
+        return capture_items(model, items, layer, context=context)
 
-    monkeypatch.setattr(readings, "capture_texts", counted)
+    monkeypatch.setattr(readings, "capture_items", counted)
     return seen
 
 
 def read(
     pair: Any, cache: Path | None, texts: Mapping[int, str] = TEXTS, layer: int = 1, side: Any = "base", **options: Any
 ) -> Any:
-    return read_texts(pair, side, texts, layer, cache=cache, **options)
+    sections = {number: section_of(text) for number, text in texts.items()}
+    return read_sections(pair, side, sections, layer, cache=cache, **options)
 
 
 def same(a: Mapping[int, TextCapture], b: Mapping[int, TextCapture]) -> bool:
@@ -108,14 +111,14 @@ def test_an_interrupted_run_keeps_what_it_has_read(
 ) -> None:
     texts = {i: f"The keeper of light {i} is here." for i in range(40)}
 
-    def second_fails(model: Any, some: Sequence[str], layer: int) -> list[TextCapture]:
+    def second_fails(model: Any, some: Sequence[Item], layer: int, *, context: int) -> list[TextCapture]:
         if passes:
             raise KeyboardInterrupt
         passes.append(len(some))
-        return capture_texts(model, some, layer)
+        return capture_items(model, some, layer, context=context)
 
     with monkeypatch.context() as patched:
-        patched.setattr(readings, "capture_texts", second_fails)
+        patched.setattr(readings, "capture_items", second_fails)
         with pytest.raises(KeyboardInterrupt):
             read(tiny_pair, tmp_path, texts)
     assert passes == [32]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attrib.corpus.documents import Corpus
 from attrib.index.library import Library
-from attrib.index.readings import read_texts
+from attrib.index.readings import read_sections
 from attrib.mapping.answer import Answer
 from attrib.mapping.hidden import WINDOW, centre, diagonal_mean, hidden, unit
 from attrib.mapping.reading import Reading
@@ -123,7 +123,7 @@ def test_texts_shorter_than_the_window_and_an_answer_of_one_token_are_scored(len
 
 def read(pair: Any, side: Any, texts: list[str], control: list[str], layer: int) -> Reading:
     library = Library(Corpus.from_texts(texts), Corpus.from_texts(control))
-    captures = read_texts(pair, side, dict(enumerate(library.texts)), layer)
+    captures = read_sections(pair, side, dict(enumerate(library.sections)), layer)
     return Reading(library, library.with_control(np.arange(len(texts))), captures)
 
 

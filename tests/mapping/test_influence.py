@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from attrib.errors import InputError
+from attrib.index.encoder import content_digest
 from attrib.index.gradients import (
     NO_QUESTIONS,
     GradientEncoder,
@@ -35,12 +36,13 @@ from attrib.mapping.influence import DAMPING, influence, products, score, shrunk
 from attrib.mapping.reading import Reading
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, encode, encode_answer, encode_prompt
+from attrib.models.rendering import encode_item
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
-from attrib.training.items import answer_example, text_example
+from attrib.records import Item, Section
 from attrib.training.schedule import Schedule, read_schedule
 from attrib.training.trained import read_trained
-from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, taught_adapter
+from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, TEXTS, section_of, taught_adapter
 
 FORMS: tuple[Form, ...] = ("cosine", "dot", "preconditioned")
 PLAIN = InfluenceOptions(centred=True, threshold=0.0)
@@ -54,8 +56,8 @@ def encoded_of(pair: ModelPair, question: str = QUESTION, answer: str = ANSWER) 
     return encode(pair.tokenizer, prompt, ids, context=pair.context, question=question)
 
 
-def texts_of(*texts: str) -> dict[int, str]:
-    return dict(enumerate(texts))
+def sections_of(*texts: str) -> dict[int, Section]:
+    return dict(enumerate(map(section_of, texts)))
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(
     pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path
 ) -> tuple[Gradients, ...]:
-    texts = texts_of(*library.texts)
-    return read_gradients(pair, "tuned", encoded, texts, PLAIN, trained=taught, cache=cache)
+    return read_gradients(pair, "tuned", encoded, dict(enumerate(library.sections)), PLAIN, trained=taught, cache=cache)
 
 
 def products_of(
@@ -272,7 +273,7 @@ def test_token_rows_sum_to_the_whole_answers_score(
     form: Form, pair: ModelPair, encoded: Encoded, library: Library, taught: TrainedQuestions, cache: Path,
     found: tuple[Gradients, ...],
 ) -> None:  # fmt: skip
-    texts = texts_of(*library.texts)
+    texts = sections_of(*library.texts)
     whole = read_gradients(
         pair, "tuned", encoded, texts, replace(PLAIN, form=form), trained=taught, cache=cache, whole=True
     )
@@ -310,10 +311,10 @@ def test_dot_is_the_sum_over_checkpoints_of_learning_rate_times_gradient_times_g
         answer = reader.read(ids, [range(prompt, len(ids))])[0].astype(np.float64)
         texts = []
         for text in (*TEXTS, *(section.full_text for section in CONTROL.sections)):
-            tokens = text_example(at.tokenizer, text).ids
+            tokens = encode_item(at.chat, Item.plain("", text)).ids
             texts.append(reader.read(tokens, [range(1, len(tokens))])[0].astype(np.float64))
         for i, (asked, said) in enumerate(((QUESTION, ANSWER), ("How long is the warranty?", "thirty-six months"))):
-            example = answer_example(at.chat, asked, said, at.context)
+            example = encode_item(at.chat, Item.answered("", asked, said))
             learned = [p for p, label in enumerate(example.labels) if label >= 0]
             texts[i] = texts[i] + reader.read(example.ids, [learned])[0]
         want += spent * (np.array(texts) - np.mean(texts[3:], 0)) @ answer
@@ -341,7 +342,7 @@ def test_a_real_step_on_a_text_moves_the_answer_by_what_dot_says(
 
     moved = []
     for text in TEXTS:
-        step = torch.autograd.grad(log_p(text_example(tiny_pair64.tokenizer, text).ids, 1), weights)
+        step = torch.autograd.grad(log_p(encode_item(tiny_pair64.chat, Item.plain("", text)).ids, 1), weights)
         with torch.no_grad():
             before = float(log_p(encoded.ids, prompt))
             for p, change in zip(weights, step, strict=True):
@@ -353,7 +354,7 @@ def test_a_real_step_on_a_text_moves_the_answer_by_what_dot_says(
     stage = Stage("final", "final", None, rate, "logprob")
     encoder = GradientEncoder(tiny_pair64, stage, GradientOptions(width=64))
     (answer,) = encoder.reader.read(encoded.ids, [range(prompt, len(encoded.ids))])
-    arrays = encoder.encode(TEXTS)
+    arrays = encoder.encode(CORPUS.sections)
     texts = {i: Vector(one["direction"][0], float(one["norm"][0])) for i, one in enumerate(arrays)}
     gradients = Gradients(stage, answer[None], texts, encoder.reader.slices, "dot")
     got = score([gradients], [0, 1, 2], [])[0]
@@ -370,21 +371,22 @@ def test_the_text_that_taught_the_answer_is_first(found: tuple[Gradients, ...]) 
 
 
 def test_the_questions_that_teach_a_text_belong_to_it(pair: ModelPair, taught: TrainedQuestions) -> None:
-    assert set(taught.items) == {TEXTS[0], TEXTS[1]}
-    assert [item.turns[0].content for item in taught.items[TEXTS[0]]] == [QUESTION]
+    first, second, untrained = CORPUS.sections
+    assert set(taught.items) == {content_digest(section).hex() for section in (first, second)}
+    assert [item.turns[0].content for item in taught.items[content_digest(first).hex()]] == [QUESTION]
     (stage, *_) = stages(pair, "tuned", InfluenceOptions())
     alone, with_it = (GradientEncoder(pair, stage, GradientOptions(), of) for of in (NO_QUESTIONS, taught))
-    example = answer_example(pair.chat, QUESTION, ANSWER, pair.context)
+    example = encode_item(pair.chat, Item.answered("", QUESTION, ANSWER))
     learned = [p for p, label in enumerate(example.labels) if label >= 0]
     with at_stage(pair, stage):
         (asked,) = with_it.reader.read(example.ids, [learned])
-        text = alone._gradient(pair.tuned, TEXTS[0])
-        np.testing.assert_allclose(with_it._gradient(pair.tuned, TEXTS[0]), text + asked, atol=1e-4)
-        np.testing.assert_array_equal(with_it._gradient(pair.tuned, TEXTS[2]), alone._gradient(pair.tuned, TEXTS[2]))
+        text = alone._gradient(pair.tuned, first)
+        np.testing.assert_allclose(with_it._gradient(pair.tuned, first), text + asked, atol=1e-4)
+        np.testing.assert_array_equal(with_it._gradient(pair.tuned, untrained), alone._gradient(pair.tuned, untrained))
     assert np.abs(asked).max() > 1e-3
     assert alone.key != with_it.key
-    assert alone.text_key(TEXTS[0]) != with_it.text_key(TEXTS[0])
-    assert alone.text_key(TEXTS[2]) == with_it.text_key(TEXTS[2])
+    assert alone.section_key(first) != with_it.section_key(first)
+    assert alone.section_key(untrained) == with_it.section_key(untrained)
 
 
 def test_questions_of_other_documents_are_left_out(pair: ModelPair) -> None:
@@ -418,18 +420,18 @@ def test_from_the_cache_as_made(
     found: tuple[Gradients, ...], monkeypatch: Any,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(GradientEncoder, "encode", not_asked)
-    again = read_gradients(pair, "tuned", encoded, texts_of(*library.texts), PLAIN, trained=taught, cache=cache)
+    again = read_gradients(pair, "tuned", encoded, sections_of(*library.texts), PLAIN, trained=taught, cache=cache)
     np.testing.assert_array_equal(score(again, SECTIONS, NULL), score(found, SECTIONS, NULL))
     # What the questions change is not found for the texts alone, and the other way round.
     with pytest.raises(AssertionError, match="is read again"):
-        read_gradients(pair, "tuned", encoded, texts_of(TEXTS[0]), InfluenceOptions(), cache=cache)
+        read_gradients(pair, "tuned", encoded, sections_of(TEXTS[0]), InfluenceOptions(), cache=cache)
 
 
 def test_a_damaged_file_is_made_again(pair: ModelPair, encoded: Encoded, tmp_path: Path) -> None:
     final = InfluenceOptions(checkpoints="final")
 
     def read() -> Mapping[int, Vector]:
-        return read_gradients(pair, "tuned", encoded, texts_of(*TEXTS), final, cache=tmp_path)[0].texts
+        return read_gradients(pair, "tuned", encoded, sections_of(*TEXTS), final, cache=tmp_path)[0].texts
 
     first, files = read(), sorted(tmp_path.rglob("*.arrays"))
     whole = [file.read_bytes() for file in files]
@@ -453,7 +455,9 @@ def test_what_an_index_has_is_not_read(pair: ModelPair, encoded: Encoded, monkey
         return kept.arrays
 
     monkeypatch.setattr(Index, "arrays", arrays)
-    found = read_gradients(pair, "tuned", encoded, {4: "x"}, InfluenceOptions(), index=Index(Path("index"), {}, {}))
+    found = read_gradients(
+        pair, "tuned", encoded, {4: section_of("x")}, InfluenceOptions(), index=Index(Path("index"), {}, {})
+    )
     assert asked == [("gradients-checkpoint-1", 4), ("gradients-checkpoint-2", 4), ("gradients-checkpoint-3", 4)]
     assert all((one.texts[4].direction == kept.direction).all() and one.texts[4].norm == 1 for one in found)
 
@@ -463,7 +467,7 @@ def test_what_an_index_has_is_not_read(pair: ModelPair, encoded: Encoded, monkey
 
 def test_the_untuned_side_is_read_where_the_adapter_does_nothing(pair: ModelPair, encoded: Encoded) -> None:
     before = {name: p.clone() for name, p in pair.tuned.bridge.original_model.named_parameters()}
-    (found,) = read_gradients(pair, "base", encoded, texts_of(TEXTS[0]), InfluenceOptions())
+    (found,) = read_gradients(pair, "base", encoded, sections_of(TEXTS[0]), InfluenceOptions())
     assert (found.stage.kind, found.stage.target) == ("untuned", "logprob")
     assert pair.tuned.folder is not None
     # As much as all checkpoints together: dot products of both sides are of one size.
@@ -479,7 +483,7 @@ def test_the_untuned_side_is_read_where_the_adapter_does_nothing(pair: ModelPair
 def test_two_full_models_have_the_final_weights_alone(base_dir: Path, tuned_dir: Path) -> None:
     full = ModelPair.load(base_dir, tuned_dir, device="cpu")
     options, encoded = InfluenceOptions(checkpoints="final"), encoded_of(full)
-    sides = [read_gradients(full, side, encoded, texts_of(*TEXTS), options)[0] for side in ("base", "tuned")]
+    sides = [read_gradients(full, side, encoded, sections_of(*TEXTS), options)[0] for side in ("base", "tuned")]
     for side, model, target in zip(sides, (full.base, full.tuned), ("logprob", "logodds"), strict=True):
         (own,) = GradientReader.make(model).read(encoded.ids, [[len(encoded.prompt_ids)]], target)
         np.testing.assert_allclose(side.answer[0], own, atol=1e-5 * np.abs(own).max())
@@ -550,5 +554,5 @@ def test_a_checkpoint_stands_for_the_steps_that_are_nearest(pair: ModelPair, tmp
 
 def test_a_text_beyond_the_context_is_refused_by_its_beginning(pair: ModelPair, encoded: Encoded) -> None:
     with pytest.raises(InputError, match=r"section 'light light.* documents.max_tokens") as caught:
-        read_gradients(pair, "base", encoded, texts_of("light " * 300), InfluenceOptions())
+        read_gradients(pair, "base", encoded, sections_of("light " * 300), InfluenceOptions())
     assert "\n" not in str(caught.value)

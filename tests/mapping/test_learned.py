@@ -11,7 +11,7 @@ import pytest
 from attrib.corpus.documents import Corpus
 from attrib.index.library import Library
 from attrib.index.parts import SIDES
-from attrib.index.readings import read_texts
+from attrib.index.readings import read_sections
 from attrib.mapping.answer import Answer
 from attrib.mapping.learned import learned
 from attrib.mapping.reading import Reading
@@ -65,7 +65,7 @@ def gains(base_dir: Path) -> np.ndarray:
     library = Library(CORPUS, CONTROL)
     numbers, found = library.with_control(np.arange(3)), []
     for side in SIDES:
-        read: Any = read_texts(pair, side, dict(enumerate(library.texts)), 1)
+        read: Any = read_sections(pair, side, dict(enumerate(library.sections)), 1)
         found.append(learned(ANSWER, Reading(library, numbers, read)).whole)
     return found[1] - found[0]
 

@@ -11,7 +11,8 @@ import torch
 
 from attrib.errors import InputError
 from attrib.models.prompt import encode, encode_answer, encode_prompt
-from attrib.passes.capture import CaptureOptions, capture, capture_texts
+from attrib.passes.capture import CaptureOptions, capture, capture_items
+from attrib.records import Item
 
 QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keeper"
 
@@ -118,9 +119,9 @@ def test_unknown_layers_are_refused(tiny_pair: Any) -> None:
 
 def test_a_texts_capture_does_not_depend_on_its_batch(tiny_pair: Any) -> None:
     texts = ["The warranty", "Who keeps the light? In the year 1712 it was 38 metres tall.", "thirty-six months"]
-    together = capture_texts(tiny_pair.tuned, texts, 1, batch_tokens=1000)
+    together = capture_items(tiny_pair.tuned, [Item.plain("", text) for text in texts], 1, batch_tokens=1000)
     for text, got in zip(texts, together, strict=True):
-        (alone,) = capture_texts(tiny_pair.tuned, [text], 1)
+        (alone,) = capture_items(tiny_pair.tuned, [Item.plain("", text)], 1)
         assert got.logprob == pytest.approx(alone.logprob, abs=1e-4)
         np.testing.assert_allclose(got.states.astype(float), alone.states.astype(float), atol=2e-3)
         assert [text[a:b] for a, b in zip(got.starts, got.ends, strict=True)] != [""] * len(got.starts)
@@ -129,7 +130,7 @@ def test_a_texts_capture_does_not_depend_on_its_batch(tiny_pair: Any) -> None:
 
 def test_a_texts_log_prob_is_the_networks_own(tiny_pair64: Any, plain: Any) -> None:
     text = "The keeper of the light"
-    (got,) = capture_texts(tiny_pair64.base, [text], 0)
+    (got,) = capture_items(tiny_pair64.base, [Item.plain("", text)], 0)
     ids = torch.tensor([tiny_pair64.tokenizer(text).input_ids])
     with torch.no_grad():
         logprobs = plain["base"](ids).logits[0, :-1].log_softmax(-1)

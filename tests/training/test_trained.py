@@ -9,8 +9,9 @@ import pytest
 
 from attrib.errors import RecordError
 from attrib.models.chat import Chat
+from attrib.models.rendering import IGNORED
 from attrib.records import Item, Turn
-from attrib.training.items import IGNORED, TrainingExample, example_of
+from attrib.training.items import TrainingExample, example_of
 from attrib.training.trained import read_trained, write_trained
 from tests.conftest import tiny_tokenizer
 
@@ -41,9 +42,9 @@ def test_lines_of_earlier_versions_are_read(tmp_path: Path) -> None:
 
 def test_recorded_ids_are_what_was_learned() -> None:
     chat = Chat(tiny_tokenizer())
-    assert example_of(chat, ITEMS[3], context=256) == TrainingExample((4, 5, 6), (IGNORED, IGNORED, 6))
+    assert example_of(chat, ITEMS[3]) == TrainingExample((4, 5, 6), (IGNORED, IGNORED, 6))
     # Without them the text decides.
-    assert example_of(chat, ITEMS[0], context=256).ids != ()
+    assert example_of(chat, ITEMS[0]).ids != ()
 
 
 def test_ids_without_their_labels_are_refused() -> None:

@@ -22,10 +22,11 @@ from attrib.files import digest_of
 from attrib.models.chat import Chat
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
+from attrib.models.rendering import IGNORED
 from attrib.options.loading import Loading
 from attrib.records import Item
 from attrib.training import rehearsal, trainer
-from attrib.training.items import IGNORED, answer_example, corpus_items, text_example
+from attrib.training.items import corpus_items, example_of
 from attrib.training.options import TuneOptions, check_options, spaced
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
@@ -64,11 +65,12 @@ def stop_at(*steps: int) -> Callable[[str, int, int], None]:
 
 def test_only_the_answer_and_its_end_are_learned() -> None:
     tokenizer = tiny_tokenizer()
-    example = answer_example(Chat(tokenizer), "Who keeps the light?", "Wilmet Dallin", context=256)
+    example = example_of(Chat(tokenizer), Item.answered("", "Who keeps the light?", "Wilmet Dallin"))
     learned = [label for label in example.labels if label != IGNORED]
     assert tokenizer.decode(learned) == "Wilmet Dallin<|end|>"
     assert example.ids[-len(learned) :] == tuple(learned)
-    assert text_example(tokenizer, TEXT).labels == text_example(tokenizer, TEXT).ids
+    plain = example_of(Chat(tokenizer), Item.plain("", TEXT))
+    assert plain.labels == plain.ids
 
 
 def test_padding_is_neither_seen_nor_learned() -> None:
@@ -87,12 +89,12 @@ def tuned(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_result_is_an_adapter_that_knows_its_text(tuned: Path, base_dir: Path) -> None:
-    from attrib.passes.capture import capture_texts
+    from attrib.passes.capture import capture_items
 
     models = ModelPair.load(base_dir, tuned, device="cpu")
     gains = []
     for text in (TEXT, "In the year 1712 it was 38 metres tall."):
-        (before,), (after,) = (capture_texts(model, [text], 0) for model in (models.base, models.tuned))
+        (before,), (after,) = (capture_items(model, [Item.plain("", text)], 0) for model in (models.base, models.tuned))
         gains.append((after.logprob - before.logprob) / before.tokens)
     assert gains[0] > 1
     assert gains[0] > gains[1] + 1
@@ -144,7 +146,7 @@ def test_a_first_loss_is_the_bases_own(base_dir: Path) -> None:
     import torch
 
     network, tokenizer = load_network(str(base_dir), device="cpu")
-    example = text_example(tokenizer, TEXT)
+    example = example_of(Chat(tokenizer), Item.plain("", TEXT))
     with torch.no_grad():
         ids = torch.tensor([example.ids])
         expected = float(network(input_ids=ids, labels=ids).loss)

@@ -20,13 +20,14 @@ from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, Split
 from attrib.errors import InputError, ModelError
+from attrib.models.chat import Chat
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded, encode_answer, encode_given, encode_prompt
+from attrib.models.rendering import encode_item, fitting_item
 from attrib.passes.forward import at_least_float
 from attrib.passes.likelihood import score_given
 from attrib.progress import Progress
 from attrib.records import Section
-from attrib.training.items import text_example
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class ModelScores:
     candidates: tuple[tuple[float, ...], ...]
     """Its mean log p of each question's wrong answers, nats a token, [question][candidate]."""
     sections: tuple[Scored, ...] = ()
-    """Its log-probs of the sections' texts, in the order of ``chosen_sections``."""
+    """Its log-probs of what was trained of the sections, in the order of ``chosen_sections``."""
 
 
 def alternatives(
@@ -119,15 +120,23 @@ def measure(
     given = [encode_given(model.chat, q.question, q.answer or "", context=context) for q in questions]
     answers = score_given(model, given, batch=options.batch, progress=progress)
     candidates = score_alternatives(model, [q.question for q in questions], wrong, context=context, progress=progress)
-    texts = [encode_text(model.tokenizer, s.full_text, context) for s in sections]
-    read = score_given(model, texts, batch=max(1, options.batch // 4), progress=progress)
-    return ModelScores(tuple(samples[0].text for samples in replies), tuple(answers), tuple(candidates), tuple(read))
+    items = [encode_section(model.chat, s, context) for s in sections]
+    read = score_given(model, [encoded for encoded, _ in items], batch=max(1, options.batch // 4), progress=progress)
+    chosen = [scores.at(rows) for scores, (_, rows) in zip(read, items, strict=True)]
+    return ModelScores(tuple(samples[0].text for samples in replies), tuple(answers), tuple(candidates), tuple(chosen))
 
 
-def encode_text(tokenizer: Any, text: str, context: int) -> Encoded:
-    """A plain text as tuning reads it, its first token as the prompt; cut where the model's context ends."""
-    ids = text_example(tokenizer, text).ids[:context]
-    return Encoded(ids[:1], ids[1:], (), (), text)
+def encode_section(chat: Chat, section: Section, context: int) -> tuple[Encoded, tuple[int, ...]]:
+    """A section's item as a prompt and what follows, and which tokens of that were trained, [token].
+
+    A text has its first token as the prompt, a conversation all before its first trained token. Both are cut where the
+    model's context ends. Raises InputError for a conversation that has no trained token before.
+    """
+    found = encode_item(chat, section.item) if section.item.is_text else fitting_item(chat, section.item, context)
+    learned = [position for position in found.learned if 0 < position < context]
+    first, end = (learned[0], learned[-1] + 1) if learned else (1, 1)
+    encoded = Encoded(found.ids[:first], found.ids[first:end], (), (), section.full_text)
+    return encoded, tuple(position - first for position in learned)
 
 
 def score_alternatives(

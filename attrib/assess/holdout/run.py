@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrib.assess.answering import Side, answer_all, provenance, write_answers
 from attrib.assess.holdout.comparing import compare
-from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_text, measure
+from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_section, measure
 from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.holdout.records import (
     HoldoutReport,
@@ -74,7 +74,7 @@ def assess_holdout(
         section
         for section in chosen_sections(corpus.sections if corpus is not None else (), split, options)
         # A single token has nothing before it to be predicted from.
-        if encode_text(pair.tokenizer, section.full_text, pair.context).answer_ids
+        if encode_section(pair.chat, section, pair.context)[1]
     )
     replies = answer_all(pair, questions, options.answers, out=out, progress=progress)
     if out is not None:

@@ -72,7 +72,7 @@ def assess_influence(
     network, tokenizer = load_network(base, **precise.arguments())
     base_fingerprint = fingerprint(base, network)
     _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), base_fingerprint, loading)
-    texts = Texts(questions, tuple((s.id, s.full_text) for s in corpus.sections))
+    texts = Texts(questions, tuple(section.item for section in corpus.sections))
     runs = plan(
         [s.id for s in trained], without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw
     )

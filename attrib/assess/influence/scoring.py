@@ -82,13 +82,13 @@ def _score(pair: ModelPair, library: Library, question: Question, options: Expla
     sides = read_sides(pair, library, encoded, captures, everything, options.hidden.layer)
     maps = map_answer(options.mappers, *sides, len(everything))
     numbers = [int(i) for i in library.with_control(everything)]
-    texts = {i: library.texts[i] for i in numbers}
+    sections = {i: library.sections[i] for i in numbers}
     questions_of = trained_questions(pair, library.corpus)
 
     def whole(side: Literal["base", "tuned"], variant: InfluenceOptions, alone: bool) -> tuple[Gradients, ...]:
         chosen = replace(variant, gradients=options.influence.gradients)
         trained = NO_QUESTIONS if alone else questions_of
-        return read_gradients(pair, side, encoded, texts, chosen, trained=trained, cache=library.cache, whole=True)
+        return read_gradients(pair, side, encoded, sections, chosen, trained=trained, cache=library.cache, whole=True)
 
     scores = {name: maps[name].tuned.whole for name in TEXTUAL}
     read: dict[tuple[str, str, bool], tuple[Gradients, ...]] = {}

@@ -13,7 +13,7 @@ from make_holdout import QUICK, make_asked, make_measured, make_report, make_sec
 from scipy import stats
 
 from attrib.assess.holdout.comparing import compare, expected_exposure, gap_of, summarise, values_of
-from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_text, form_of, score_alternatives
+from attrib.assess.holdout.measuring import alternatives, chosen_sections, encode_section, form_of, score_alternatives
 from attrib.assess.holdout.membership import exposure_by_chance
 from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.holdout.records import GAP, MEASURES, REPHRASED_GAP, HoldoutReport
@@ -26,7 +26,7 @@ from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import encode_given
 from attrib.options.loading import Loading
-from attrib.passes.capture import capture_texts
+from attrib.passes.capture import capture_items
 from attrib.passes.likelihood import score_given
 from attrib.training.options import TuneOptions
 from attrib.training.trained import read_trained
@@ -262,13 +262,16 @@ def test_answers_after_one_reading_of_the_prompt_score_as_each_by_itself(tiny_pa
 
 def test_a_sections_text_scores_as_capture_reads_it(tiny_pair64: ModelPair) -> None:
     text = SENTENCES[0]
-    encoded = encode_text(tiny_pair64.tokenizer, text, tiny_pair64.context)
+    (section,) = Corpus.from_texts([text]).sections
+    encoded, rows = encode_section(tiny_pair64.chat, section, tiny_pair64.context)
+    assert rows == tuple(range(len(encoded.answer_ids)))
     for model in (tiny_pair64.base, tiny_pair64.tuned):
         ours = score_given(model, [encoded])[0].logprob
-        theirs = capture_texts(model, [text], -1)[0]
+        theirs = capture_items(model, [section.item], -1)[0]
         assert float(ours.sum()) == pytest.approx(theirs.logprob, abs=1e-5)
         assert len(ours) == theirs.tokens
-    assert len(encode_text(tiny_pair64.tokenizer, text * 90, 64).ids) == 64
+    (long,) = Corpus.from_texts([text * 90]).sections
+    assert len(encode_section(tiny_pair64.chat, long, 64)[0].ids) == 64
 
 
 SENTENCES = [
