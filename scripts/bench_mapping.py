@@ -184,7 +184,7 @@ def build_cost(problem: Problem, folder: Path, name: str) -> Figures:
     texts = texts_like_the_demos(problem.texts)
     corpus = Corpus.from_texts(texts)
     bare_encode(texts[:4])
-    encoder.encode(texts[:4])
+    encoder.encode(corpus.sections[:4])
     before = start_of_peak()
     ours, theirs = [], []
     for turn in range(problem.repeats):

@@ -31,7 +31,7 @@ QUESTIONS = (
     Question("How tall was it?", "38 metres", "trained", "2", "b"),
     Question("How long is the warranty?", "thirty-six months", "trained", "3", "c"),
 )
-TEXTS = Texts(QUESTIONS, tuple(SECTIONS.items()))
+TEXTS = Texts(QUESTIONS, tuple(Item.plain(id_, text) for id_, text in SECTIONS.items()))
 ITEMS = (
     *(Item.plain(name, text, name) for name, text in SECTIONS.items()),
     *(Item.answered(f"q:{q.id}", q.question, q.answer or "", q.section) for q in QUESTIONS),
@@ -199,7 +199,7 @@ def test_a_killed_retraining_goes_on_to_the_same_files(
         {"base_fingerprint": "another"},
         {"items": ITEMS[:-1]},
         {"texts": replace(TEXTS, questions=(*QUESTIONS[:2], replace(QUESTIONS[2], answer="a year")))},
-        {"texts": replace(TEXTS, sections=TEXTS.sections[:2])},
+        {"texts": replace(TEXTS, items=TEXTS.items[:2])},
     ],
     ids=["options", "base", "items", "answers", "sections"],
 )

@@ -69,8 +69,8 @@ class Odd(Fake):
         super().__init__()
         self.make = make
 
-    def encode(self, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        return [self.make(text, i) for i, text in enumerate(texts)]
+    def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
+        return [self.make(section.full_text, i) for i, section in enumerate(sections)]
 
 
 def sentences(n: int, seed: int = 0) -> list[str]:
@@ -521,7 +521,7 @@ def test_arrays_that_cannot_be_kept_are_refused(tmp_path: Path, case: str) -> No
 def test_too_few_answers_are_refused(tmp_path: Path) -> None:
     encoder = Fake()
     encoder.encode = lambda texts: []  # type: ignore[method-assign]
-    with pytest.raises(InputError, match="made arrays of 0 texts instead of 23"):
+    with pytest.raises(InputError, match="made arrays of 0 sections instead of 23"):
         build(made(), [encoder], tmp_path)
 
 
