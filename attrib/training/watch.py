@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from attrib import processes
-from attrib.training.items import IGNORED, TrainingExample
+from attrib.models.rendering import IGNORED
+from attrib.training.items import TrainingExample
 
 Row = tuple[TrainingExample, ...]
 """What one row of the training data became: one sequence, or several that were packed together."""
