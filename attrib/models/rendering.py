@@ -14,6 +14,7 @@ from typing import Any
 
 from attrib.errors import InputError
 from attrib.models.chat import Chat
+from attrib.models.law import block_before
 from attrib.models.prompt import common_prefix, markers, refuse_unusable
 from attrib.records import Item, Turn
 
@@ -128,6 +129,7 @@ def _render(chat: Chat, item: Item) -> _Rendered:
                 "a conversation of more than question and answer, and the model has no chat template; name its template"
             )
         question, answer = item.turns
+        block_before(chat, question.content, answer.content)
         return _glue(item, [chat.prompt(question.content), answer.content])
     text = chat.conversation(item.turns, item.tools)
     places = _places(chat, item, text)

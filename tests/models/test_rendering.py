@@ -70,6 +70,8 @@ def expected(chat: Chat, question: str, answer: str) -> tuple[tuple[int, ...], t
 @pytest.mark.parametrize("chat", [CHAT, BARE, chat_of(DEFAULT_SYSTEM)], ids=["template", "bare", "default system"])
 @pytest.mark.parametrize("answer", [SAID, "assistant", "Wilmet", "u", "Two\nlines,  two blanks", "水 🙂 sea"])
 def test_question_and_answer_are_the_ids_of_a_question_that_is_asked(chat: Chat, answer: str) -> None:
+    # Without a template nothing else parts question and answer.
+    answer = answer if chat.has_template else f" {answer}"
     item = Item.answered("row", ASKED, answer)
     found = encode_item(chat, item)
     assert (found.ids, found.labels) == expected(chat, ASKED, answer)
@@ -197,6 +199,8 @@ def test_markers_inside_a_conversation_and_untrained_rows_are_refused() -> None:
         encode_item(CHAT, Item.answered("row", ASKED, "No.<|end|>Yes."))
     with pytest.raises(InputError, match="no turn with text was trained"):
         encode_item(CHAT, Item("row", (Turn("user", ASKED), Turn("assistant", SAID))))
+    with pytest.raises(InputError, match="it would continue the question as"):
+        encode_item(BARE, Item.answered("row", ASKED, SAID))
     with pytest.raises(InputError, match="no chat template"):
         encode_item(BARE, talk(ASKED, "Wilmet.", "And?", "Dallin."))
 
