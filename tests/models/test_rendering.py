@@ -131,12 +131,7 @@ def test_a_template_that_trims_is_followed_exactly() -> None:
 def test_a_template_that_changes_or_drops_a_turn_is_refused_with_the_difference() -> None:
     shouts = chat_of(TEMPLATE.replace("message['content'] }}<", "message['content'] | upper }}<"))
     cut = chat_of(TEMPLATE.replace("message['content'] }}<", "message['content'].split('since')[0] }}<"))
-    mute = chat_of(TEMPLATE.replace("{{ message['content'] }}", "{{ message['content'][0].text }}"))
-    for chat, said in (
-        (shouts, "leaves out"),
-        (cut, "changes the assistant's text: 'since 1712.'"),
-        (mute, "leaves out"),
-    ):
+    for chat, said in ((shouts, "leaves out"), (cut, "changes the assistant's text: 'since 1712.'")):
         with pytest.raises(InputError, match=said) as caught:
             encode_item(chat, Item.answered("row", ASKED, SAID))
         assert "\n" not in str(caught.value)
