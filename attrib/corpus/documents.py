@@ -10,7 +10,7 @@ Not covered: archives (zip, tar).
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from attrib.corpus.faults import fault
 from attrib.corpus.files import find_files, read_bytes, suffix_of
 from attrib.corpus.formats import FORMATS
 from attrib.corpus.formats.json import NoRowsError
-from attrib.corpus.reading import ReadingReport, RowsRead, by_frequency, listed
+from attrib.corpus.reading import LeftOut, ReadingReport, RowsRead, by_frequency, listed, places
 from attrib.corpus.sections import count_words, cut, exact_duplicates, make_sections
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, trim, unix
@@ -170,12 +170,20 @@ def _read_file(data: bytes, suffix: str, options: ReadOptions) -> Found:
 def _report(formats: Mapping[str, str], found: Mapping[str, Found], sections: Sequence[Section]) -> ReadingReport:
     """Counts of the files that were read, by name; ``formats`` are the names of theirs."""
     exact = exact_duplicates(sections)
+    amounts: Counter[str] = Counter()
+    left_out, remarks = defaultdict(list), defaultdict(list)
+    for name, one in found.items():
+        amounts.update(one.left_out)
+        for what in one.left_out:
+            left_out[what].append(name)
+        for remark in one.remarks:
+            remarks[remark].append(name)
     return ReadingReport(
         sections=len(sections),
         files=by_frequency(Counter(formats[name] for name in found)),
         rows=tuple(replace(one.rows, document=name) for name, one in found.items() if one.rows is not None),
-        left_out=tuple(f"{name}: {line}" for name, one in found.items() for line in one.left_out),
-        remarks=tuple(f"{name}: {line}" for name, one in found.items() for line in one.remarks),
+        left_out=tuple(LeftOut(what, amounts[what], tuple(names)) for what, names in left_out.items()),
+        remarks=tuple(f"{places(names)}: {remark}" for remark, names in remarks.items()),
         headings=sum(span.heading for one in found.values() for span in one.spans),
         exact_duplicates=exact,
         near_duplicates=sum(section.near_duplicate_of is not None for section in sections) - exact,

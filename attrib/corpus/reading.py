@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SHOWN = 20
-"""How many names a line lists before it says how many more there are."""
+"""How many names a line lists, and how many lines of a kind are shown, before it is said how many more there are."""
+FILES = 3
+"""The same for names of files beside a count."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,20 @@ class RowsRead:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Something that readers saw and did not read."""
+
+    what: str
+    """In words, such as ``outputs of cells``."""
+    amount: int
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """``outputs of cells (7) in 2 files: a.ipynb, b.ipynb``."""
+        return f"{self.what} ({self.amount:,}) in {places(self.files)}"
+
+
+@dataclass(frozen=True)
 class ReadingReport:
     """Counts of one reading of a folder or a file."""
 
@@ -55,10 +71,9 @@ class ReadingReport:
     """Files that are of no format, by suffix, and links to folders."""
     hidden: int = 0
     """Files and folders passed over since their name starts with a dot."""
-    left_out: tuple[str, ...] = ()
-    """What a reader saw and did not read, one sentence each, such as ``a.ipynb: outputs of 3 cells``."""
+    left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What a reader decided, one sentence each, nothing lost."""
+    """What readers decided, one sentence each, nothing lost."""
     headings: int = 0
     """Sections that are a heading without text below it."""
     exact_duplicates: int = 0
@@ -80,9 +95,10 @@ class ReadingReport:
     def _lines(self) -> Iterator[str]:
         total = sum(self.files.values())
         kinds = ", ".join(self.files if len(self.files) < 2 else [f"{n} {name}" for name, n in self.files.items()])
-        yield f"{count(self.sections, 'section')} in {count(total, 'file')} ({kinds})"
-        yield from map(str, self.rows)
-        yield from self.remarks
+        hidden = f"; passed over: {count(self.hidden, 'hidden name')}" if self.hidden else ""
+        yield f"{count(self.sections, 'section')} in {count(total, 'file')} ({kinds}){hidden}"
+        yield from _bounded(self.rows, "row file")
+        yield from _bounded(self.remarks, "remark")
         if self.headings:
             yield f"{count(self.headings, 'heading')} without text, each a section of its own"
         if self.exact_duplicates or self.near_duplicates:
@@ -97,6 +113,18 @@ class ReadingReport:
         return {**asdict(self), "losses": list(self.losses)}
 
 
+def _bounded(lines: Sequence[object], thing: str) -> Iterator[str]:
+    """The first lines, and how many more there are."""
+    yield from map(str, lines[:SHOWN])
+    if len(lines) > SHOWN:
+        yield f"and {count(len(lines) - SHOWN, thing)} more (--json has all)"
+
+
+def places(files: Sequence[str]) -> str:
+    """``a.md``, or ``5 files: a.md, b.md, c.md and 2 more``."""
+    return files[0] if len(files) == 1 else f"{count(len(files), 'file')}: {listed(files, FILES)}"
+
+
 def _kinds(files: Mapping[str, int]) -> str:
     """``3 files: .png (2), .jpg (1)``, the most frequent first."""
     ranked = sorted(files.items(), key=lambda kind: (-kind[1], kind[0]))
@@ -108,10 +136,10 @@ def count(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'s' * (n != 1)}"
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str], shown: int = SHOWN) -> str:
     """The first items, and how many more there are."""
-    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
+    more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
 
 
 def by_frequency(names: Counter[str]) -> dict[str, int]:

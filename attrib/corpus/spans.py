@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from attrib.corpus.reading import RowsRead
 from attrib.corpus.shapes.cells import Columns
@@ -36,10 +36,10 @@ class Found:
     spans: list[Span]
     rows: RowsRead | None = None
     """Counts of a row file; its name is filled in later."""
-    left_out: tuple[str, ...] = ()
-    """What was seen and not read, such as ``outputs of 3 cells``."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What was seen and not read, and how many of it, such as ``outputs of cells``."""
     remarks: tuple[str, ...] = ()
-    """What was decided, nothing lost."""
+    """What was decided, nothing lost, in sentences that the same decision about another file shares."""
 
 
 @dataclass(frozen=True)

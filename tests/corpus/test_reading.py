@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attrib.corpus.documents import Corpus
-from attrib.corpus.reading import ReadingReport
+from attrib.corpus.reading import SHOWN, ReadingReport
 from attrib.errors import InputError
 
 
@@ -29,7 +29,7 @@ def test_every_loss_is_counted_and_strict_refuses_each(tmp_path: Path) -> None:
     report = Corpus.read(tmp_path).report
     assert (report.sections, report.files, report.hidden) == (2, {"Markdown": 1, "JSONL": 1}, 1)
     assert report.lines() == (
-        "2 sections in 2 files (1 JSONL, 1 Markdown)",
+        "2 sections in 2 files (1 JSONL, 1 Markdown); passed over: 1 hidden name",
         "b.jsonl: 1 row read as text (`text`); 1 row without text; columns not used: source",
         "0 exact duplicates and 1 near-duplicate among the sections",
         "not read: 1 file: .png (1)",
@@ -67,3 +67,22 @@ def test_a_packed_file_is_read_as_what_it_packs(tmp_path: Path) -> None:
     (tmp_path / "b" / "a.md.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match="not a whole gzip file"):
         Corpus.read(tmp_path / "b")
+
+
+def test_what_readers_leave_out_is_said_once_for_all_files(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.md").write_text(f"---\ntitle: T\n---\n# One\n\nText {number} of five different ones.\n")
+    (tmp_path / "5.md").write_text("# One\n\nNothing is left out of this one here.\n")
+    report = Corpus.read(tmp_path).report
+    (line,) = report.losses
+    assert line == "not read: front matter (5) in 5 files: 0.md, 1.md, 2.md and 2 more"
+    assert line in report.lines()
+    assert report.fields()["left_out"][0]["files"] == tuple(f"{number}.md" for number in range(5))
+
+
+def test_many_row_files_are_not_all_shown(tmp_path: Path) -> None:
+    for number in range(SHOWN + 3):
+        (tmp_path / f"{number:02}.jsonl").write_text(json.dumps({"text": f"Text {number}.", "id": number}))
+    lines = Corpus.read(tmp_path).report.lines()
+    assert len(lines) == 1 + SHOWN + 1
+    assert lines[-1] == "and 3 row files more (--json has all)"

@@ -44,15 +44,15 @@ def read_page(text: str) -> Found:
     if page.passed_over:
         tag, line = page.passed_over[0]
         raise InputError(f"<{tag}> at line {line} never ends, and all that follows would be left out; close it")
-    left_out = [f"{n} <{tag}> with words" for tag, n in sorted(page.left_out.items())]
+    left_out = {f"<{tag}> with words": n for tag, n in sorted(page.left_out.items())}
     parts = page.parts
     if page.title is not None:
         title, first, last = page.title
         if not any(part.level == 1 for part in parts):
             parts = [HeadedPart(-1, title, first, last, None), *parts]
         elif title not in {part.title for part in parts}:
-            left_out.append(f"<title> {title!r}, since the page has an h1")
-    return Found(outline(parts), left_out=tuple(left_out))
+            left_out["<title> of a page with an h1"] = 1
+    return Found(outline(parts), left_out=left_out)
 
 
 def _text(data: bytes) -> str:

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from attrib.corpus.formats.outline import HeadedPart, outline
-from attrib.corpus.reading import count
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
 
 _YAML_KEY = re.compile(r"[^\s:#-][^:]*:(\s|$)")
@@ -27,8 +26,7 @@ def read_markdown(data: bytes, options: ReadOptions) -> Found:
     lines = decode(data).split("\n")
     top = front_matter(lines)
     lines[:top] = [""] * top
-    left_out = (f"front matter of {count(top, 'line')}",) if top else ()
-    return Found(outline(markdown_parts(lines)), left_out=left_out)
+    return Found(outline(markdown_parts(lines)), left_out={"front matter": 1} if top else {})
 
 
 def markdown_parts(lines: Sequence[str]) -> list[HeadedPart]:

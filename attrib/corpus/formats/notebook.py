@@ -13,7 +13,6 @@ from typing import NamedTuple
 from attrib.corpus.faults import fault
 from attrib.corpus.formats.markdown import markdown_parts
 from attrib.corpus.formats.outline import BELOW, HeadedPart, outline
-from attrib.corpus.reading import count
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode, trim, unix
 from attrib.errors import InputError
 
@@ -23,7 +22,7 @@ def read_notebook(data: bytes, options: ReadOptions) -> Found:
     cells = _cells(data)
     parts = [part for number, cell in enumerate(cells, 1) for part in _parts(number, cell)]
     shown = sum(cell.has_outputs for cell in cells)
-    return Found(outline(parts), left_out=(f"outputs of {count(shown, 'cell')}",) if shown else ())
+    return Found(outline(parts), left_out={"outputs of cells": shown} if shown else {})
 
 
 class _NotebookCell(NamedTuple):

@@ -9,7 +9,7 @@ import io
 import logging
 
 from attrib.corpus.faults import fault
-from attrib.corpus.reading import count, listed
+from attrib.corpus.reading import listed
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, trim, unix
 from attrib.errors import InputError
 
@@ -21,9 +21,7 @@ def read_pdf(data: bytes, options: ReadOptions) -> Found:
         raise InputError(f"{listed(faults)}; save it again as text")
     spans = [Span("", (), trim(text), i, i, i) for i, text in enumerate(pages, 1) if not blank(text)]
     bare = len(pages) - len(spans)
-    return Found(
-        spans, left_out=(f"{count(bare, 'page')} without text (pictures of text are not read)",) if bare else ()
-    )
+    return Found(spans, left_out={"pages without text (pictures of text are not read)": bare} if bare else {})
 
 
 def _pages(data: bytes) -> list[str]:
