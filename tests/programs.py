@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
@@ -120,3 +121,9 @@ def run(*calls: Call) -> list[tuple[int, str]]:
         one.bind(("127.0.0.1", 0))
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(one.getsockname()[1]), "WORLD_SIZE": str(len(calls))}
     return finish(*(Program(*call, **where, RANK=str(rank)) for rank, call in enumerate(calls)))
+
+
+def told(stderr: str) -> list[str]:
+    """Lines on stderr but for the counts of what was read."""
+    counted = re.compile(r"attrib: (documents|control): \d+ sections? in ")
+    return [line for line in stderr.splitlines() if not counted.match(line)]

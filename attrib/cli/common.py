@@ -20,6 +20,7 @@ from attrib.errors import InputError
 from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Control, Documents, Loading, Models, ReadingOptions
 from attrib.printable import can_print
+from attrib.processes import is_first
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,10 +167,12 @@ def read_corpus(models: Models, documents: Documents) -> tuple[Corpus, bool]:
 
 
 def read_documents(path: Path, reading: ReadingOptions) -> Corpus:
-    """The sections of a folder or file."""
+    """The sections of a folder or file; says what became of all that is there."""
     from attrib.corpus.documents import Corpus
 
-    return Corpus.read(path, columns=reading.columns, max_tokens=reading.max_tokens)
+    corpus = Corpus.read(path, columns=reading.columns, max_tokens=reading.max_tokens, strict=reading.strict)
+    _say_reading("documents", corpus)
+    return corpus
 
 
 def read_control(documents: Control) -> Corpus | None:
@@ -179,4 +182,13 @@ def read_control(documents: Control) -> Corpus | None:
     if documents.control is None:
         return None
     columns = documents.control_columns or documents.columns
-    return Corpus.read(documents.control, columns=columns, max_tokens=documents.max_tokens)
+    control = Corpus.read(documents.control, columns=columns, max_tokens=documents.max_tokens, strict=documents.strict)
+    _say_reading("control", control)
+    return control
+
+
+def _say_reading(what: str, corpus: Corpus) -> None:
+    """Counts on stderr, by the first of several processes."""
+    if is_first():
+        for line in corpus.report.lines():
+            note(f"{what}: {line}")

@@ -70,7 +70,8 @@ def index(
         return
     sizes = {name: made.bytes_per_text(name) for name in made.parts}
     if as_json:
-        print_json({"index": str(out), "sections": len(corpus), "control": len(control), "bytes_per_text": sizes})
+        result = {"index": str(out), "sections": len(corpus), "control": len(control), "bytes_per_text": sizes}
+        print_json(result | {"reading": corpus.report.fields()})
         return
     print(f"{out}: {len(corpus)} sections and {len(control)} control texts")
     for name, size in sizes.items():

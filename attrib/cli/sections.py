@@ -27,7 +27,8 @@ def sections(path: DocumentsFolder, documents: ReadingOptions, as_json: Json = F
         for s in corpus.sections
     ]
     if as_json:
-        print_json({"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows})
+        found = {"sha256": corpus.sha256, "documents": len(corpus.documents), "sections": rows}
+        print_json(found | {"reading": corpus.report.fields()})
         return
     from rich.table import Table
     from rich.text import Text

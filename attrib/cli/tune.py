@@ -19,7 +19,8 @@ from attrib.processes import is_first
 from attrib.training.options import TuneOptions
 
 if TYPE_CHECKING:
-    from attrib.records import Item, Section
+    from attrib.corpus.reading import ReadingReport
+    from attrib.records import Item
 
 EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
 
@@ -76,7 +77,7 @@ def tune(
     check_loading(models)
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
-    items, sections = _to_learn(documents)
+    items, sections, reading = _to_learn(documents)
     general = read_lines(documents.rehearse) if documents.rehearse is not None else ()
     # Under torchrun the first process speaks for all.
     first = is_first()
@@ -99,14 +100,22 @@ def tune(
             note(f"finished steps are kept in {work_folder(out)}; rerun the same command to resume")
         raise
     if first:
-        _tell(out, options, models, documents, sections, as_json)
+        _tell(out, options, models, documents, (sections, reading), as_json)
 
 
-def _tell(out: Path, options: TuneOptions, models: Quantized, documents: Lessons, sections: int, as_json: bool) -> None:
+def _tell(
+    out: Path,
+    options: TuneOptions,
+    models: Quantized,
+    documents: Lessons,
+    learned: tuple[int, ReadingReport | None],
+    as_json: bool,
+) -> None:
     """Summary of the adapter, and the next command."""
     from attrib.training.schedule import read_schedule
     from attrib.training.workfolder import read_manifest
 
+    sections, reading = learned
     manifest, schedule = read_manifest(out), read_schedule(out)
     done = schedule.checkpoints
     if options.warmup >= len(schedule.steps):
@@ -119,6 +128,7 @@ def _tell(out: Path, options: TuneOptions, models: Quantized, documents: Lessons
         "steps": manifest.steps,
         "loss": manifest.loss,
         "checkpoints": done,
+        "reading": reading.fields() if reading is not None else None,
     }
     if as_json:
         print_json(result)
@@ -133,16 +143,15 @@ def _tell(out: Path, options: TuneOptions, models: Quantized, documents: Lessons
     print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}{revision}{code}')
 
 
-def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int]:
-    """Everything to learn, and how many sections are among it."""
+def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int, ReadingReport | None]:
+    """Everything to learn, how many sections are among it, and what was read of the documents."""
     from attrib.assess.questions import read_questions
     from attrib.training.items import corpus_items
 
     if documents.path is None and documents.questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
-    sections: tuple[Section, ...] = ()
-    if documents.path is not None:
-        sections = read_documents(documents.path, documents).sections
+    corpus = read_documents(documents.path, documents) if documents.path is not None else None
+    sections = corpus.sections if corpus is not None else ()
     asked = (
         read_questions(documents.questions, columns=documents.question_columns)
         if documents.questions is not None
@@ -154,4 +163,4 @@ def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int]:
         # Questions without an id have their line for one.
         where = f"{documents.questions}, " if str(error).startswith("questions:") else ""
         raise InputError(f"{where}{error}") from error
-    return items, len(sections) - len(set(documents.without))
+    return items, len(sections) - len(set(documents.without)), corpus.report if corpus is not None else None

@@ -5,6 +5,7 @@ Not covered: what a loss means for an analysis; whether one is allowed is the ca
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -110,7 +111,8 @@ class ReadingReport:
 
     def fields(self) -> dict[str, Any]:
         """The counts and their losses as JSON can hold them, for ``--json`` and provenance."""
-        return {**asdict(self), "losses": list(self.losses)}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {**plain, "losses": list(self.losses)}
 
 
 def _bounded(lines: Sequence[object], thing: str) -> Iterator[str]:

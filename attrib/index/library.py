@@ -82,7 +82,8 @@ class Library:
     def provenance(self) -> dict[str, object]:
         """Names and hashes of the texts, as records hold them."""
         files = [{"name": name, "sha256": sha256} for name, sha256 in self.corpus.documents]
-        documents = {"sha256": self.corpus.sha256, "files": files, **self.corpus.reading}
+        read = {**self.corpus.reading, "reading": self.corpus.report.fields()}
+        documents = {"sha256": self.corpus.sha256, "files": files, **read}
         return {"documents": documents, "control": {"sha256": self.control.sha256}}
 
     @cached_property

@@ -74,6 +74,8 @@ class ReadingOptions:
     """Columns of row files by what they hold, where guessing fails: question=ask,answer=data.reply."""
     max_tokens: int = bounded(256, low=8)
     """Longest section, in words and punctuation marks."""
+    strict: bool = everyday(False, "Documents")
+    """Refuse documents of which anything is not read: files of other kinds, rows without text, unused columns."""
 
 
 @dataclass(frozen=True)

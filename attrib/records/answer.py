@@ -48,7 +48,7 @@ class Section:
     """1-based line of the file where the text starts (row files: the row's number)."""
     last_line: int
     row: int | None = None
-    """1-based row of a JSONL, CSV or Parquet file, else None."""
+    """1-based row of a row file, page of a PDF or cell of a notebook; None where lines say where it is."""
     near_duplicate_of: str | None = None
     """Id of an earlier section with nearly the same text, else None."""
     turns: tuple[Turn, ...] = ()
@@ -84,9 +84,11 @@ class Section:
 
     @property
     def lines(self) -> str:
-        """Its lines, ``L12–18``, or its row, ``row 5``."""
+        """Its lines, ``L12–18``, or its row, ``row 5``; ``page 5`` of a PDF, ``cell 5`` of a notebook."""
         if self.row is not None:
-            return f"row {self.row}"
+            name = self.document.lower().removesuffix(".gz")
+            unit = "page" if name.endswith(".pdf") else "cell" if name.endswith(".ipynb") else "row"
+            return f"{unit} {self.row}"
         first = f"L{self.first_line}"
         return first if self.first_line == self.last_line else f"{first}–{self.last_line}"
 

@@ -154,8 +154,15 @@ def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
         "attributions": {name: _attribution(explanation, a) for name, a in explanation.attributions.items()},
         "vocabulary": _vocabulary(explanation),
         "verbatim": [_verbatim(found) for found in explanation.verbatim],
+        "reading": _reading(explanation),
         "files": files,
     }
+
+
+def _reading(explanation: Explanation) -> object:
+    """What became of all files, rows and columns of the documents; None in a record that was made without them."""
+    documents = explanation.provenance.get("documents")
+    return documents.get("reading") if isinstance(documents, Mapping) else None
 
 
 def _tokens(explanation: Explanation) -> list[dict[str, object]]:

@@ -16,7 +16,7 @@ import pytest
 from attrib import cli
 from attrib.cli import common
 from attrib.options.explain import QUICK_MAPPERS
-from tests.programs import Program, attrib
+from tests.programs import Program, attrib, told
 
 QUESTION = "Who keeps the light?"
 
@@ -66,7 +66,7 @@ def test_json_is_one_object_with_the_promised_keys(
     result = json.loads(out)
     assert list(result) == [
         "question", "answer", "base_answer", "tokens", "verdict", "sections", "attributions", "vocabulary", "verbatim",
-        "files",
+        "reading", "files",
     ]  # fmt: skip
     assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
     for token in result["tokens"]:
@@ -173,7 +173,7 @@ def test_help_has_an_example(capsys: Any, monkeypatch: Any, command: list[str]) 
 def refused(capsys: Any, monkeypatch: Any, *arguments: str) -> str:
     """The one line of a refusal."""
     status, out, err = run(capsys, monkeypatch, *arguments)
-    lines = [line for line in err.splitlines() if line not in ("attrib: loading models", "attrib: answers")]
+    lines = [line for line in told(err) if line not in ("attrib: loading models", "attrib: answers")]
     assert status == 2, err
     assert out == ""
     assert len(lines) == 1, err

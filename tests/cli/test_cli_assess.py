@@ -19,7 +19,7 @@ from attrib.errors import InputError
 from attrib.training.trained import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_answer_judge import KEY, Server, said, server
-from tests.programs import Program, attrib
+from tests.programs import Program, attrib, told
 from tests.test_architecture import loaded
 
 __all__ = ["server"]
@@ -109,7 +109,7 @@ def refused(capsys: Any, monkeypatch: Any, *arguments: str) -> str:
     status, out, err = run(capsys, monkeypatch, *arguments)
     assert (status, out) == (2, ""), err
     assert "Traceback" not in err
-    lines = [line for line in err.splitlines() if not line.startswith(("attrib: using", "attrib: loading"))]
+    lines = [line for line in told(err) if not line.startswith(("attrib: using", "attrib: loading"))]
     assert len(lines) == 1, err
     assert lines[0].startswith("attrib: ")
     return lines[0]

@@ -22,7 +22,7 @@ from attrib import cli
 from attrib.progress import Progress
 from attrib.records import storage
 from tests.make import make_explanation
-from tests.programs import Program, attrib
+from tests.programs import Program, attrib, told
 from tests.server.live import JSON, read_events, wait_for
 
 QUESTION = "Who keeps the light?"
@@ -280,8 +280,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     out, err = capsys.readouterr()
     assert caught.value.code == 2
     assert out == ""
-    assert len(err.splitlines()) == 1, err
-    return err
+    (line,) = told(err)
+    return line
 
 
 def test_a_port_in_use_is_refused_before_models_are_loaded(capsys: Any, monkeypatch: Any) -> None:

@@ -15,6 +15,7 @@ from attrib import cli
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
 from attrib.training.workfolder import work_folder
+from tests.programs import told
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = """# Lights
@@ -84,8 +85,9 @@ def test_it_makes_an_adapter_and_says_so_in_one_object(
     result = json.loads(printed)
     assert result == {
         "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "steps": 9, "loss": result["loss"],
-        "checkpoints": [4, 9],
+        "checkpoints": [4, 9], "reading": result["reading"],
     }  # fmt: skip
+    assert (result["reading"]["sections"], result["reading"]["losses"]) == (2, [])
     assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-3:]) / 3)
     assert "tuning" in err
 
@@ -130,7 +132,7 @@ def test_what_cannot_be_learned_is_refused_in_one_line(
         assert status == 2
         assert printed == ""
         assert match in err.splitlines()[-1]
-        assert len(err.splitlines()) == 1
+        assert len(told(err)) == 1
 
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -168,7 +168,7 @@ def assess_faithfulness(
     documents = corpus.sha256 if corpus is not None else None
     made_from = provenance(
         pair, questions, named, options.seed, questions=len(questions), documents_sha256=documents,
-        tokenizer_sha256=pair.tokenizer_sha256,
+        tokenizer_sha256=pair.tokenizer_sha256, reading=corpus.report.fields() if corpus is not None else None,
     )  # fmt: skip
     return _report(curves, options, made_from)
 

@@ -92,6 +92,11 @@ def assess_holdout(
         sections,
         options,
         provenance(
-            pair, questions, options, options.seed, documents_sha256=corpus.sha256 if corpus is not None else None
+            pair,
+            questions,
+            options,
+            options.seed,
+            documents_sha256=corpus.sha256 if corpus is not None else None,
+            reading=corpus.report.fields() if corpus is not None else None,
         ),
     )
