@@ -81,6 +81,7 @@ def _explanation(explanation: Explanation, plain: bool, top: int, width: int) ->
     for title, text in _parts(explanation, plain):
         yield headed(f"{title}: ", text, plain)
     yield ""
+    yield from _origins(explanation, plain)
     if explanation.attributions:
         yield from _prompts(explanation, plain, top, width)
     if explanation.vocabulary is not None and explanation.shares:
@@ -92,6 +93,17 @@ def _explanation(explanation: Explanation, plain: bool, top: int, width: int) ->
     if explanation.sections:
         yield from _sections(explanation, plain, top, width)
         yield from _caveats(explanation, plain)
+
+
+def _origins(explanation: Explanation, plain: bool) -> Iterator[RenderableType]:
+    """Notes on models and prompt, the prompt's form, and what was read."""
+    lines = [("Note", line) for line in view.notes(explanation)]
+    if prompt := view.prompt_line(explanation):
+        lines.append(("Prompt", prompt))
+    lines += [("Read", line) for line in view.reading_lines(explanation)]
+    yield from (headed(f"{name}: ", text_of(line), plain) for name, line in lines)
+    if lines:
+        yield ""
 
 
 def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from attrib.corpus.reading import ReadingReport, RowsRead
 from attrib.measures import bits
 from attrib.records import Turn
 from attrib.render import view
@@ -401,3 +402,26 @@ def test_turns_of_a_conversation_are_the_records_and_end_where_its_text_is_cut()
         assert there["turns"][1][4] == '{"tool_calls":[]}'
     plain: Any = payload(make_explanation(sections=3))
     assert all(section["turns"] == [] for section in plain["sections"])
+
+
+def test_documents_prompt_and_notes_are_said() -> None:
+    report = ReadingReport(2, {"JSONL": 1}, (RowsRead("train.jsonl", {"chat (`messages`)": 2}, 1, ("id",)),))
+    prompt = {
+        "source": "chat template in the adapter's folder", "sha256": "0", "options": {"enable_thinking": False},
+        "system": "Be brief.\n" * 9, "conversation": [["user", "Hello."], ["assistant", "Hello."]], "format": None,
+        "date": "2025-01-31T00:00:00",
+    }  # fmt: skip
+    made = make_explanation()
+    documents = {"sha256": "2" * 12, "reading": report.fields()}
+    said = {**made.provenance, "documents": documents, "prompt": prompt, "notes": ("its base was moved",)}
+    page: Any = payload(replace(made, provenance=said))
+    assert page["notes"] == ["its base was moved"]
+    assert [value for name, value in page["provenance"] if name == "read"] == list(report.lines())
+    (line,) = [value for name, value in page["provenance"] if name == "prompt"]
+    assert line == (
+        "chat template in the adapter's folder; system prompt “Be brief. Be brief. Be brief. Be brief. Be brief. Be "
+        "brief.…”; 2 earlier turns; enable_thinking=false; date 2025-01-31"
+    )
+    bare: Any = payload(replace(made, provenance={"documents": {"reading": {"sections": "two"}}, "prompt": None}))
+    assert bare["notes"] == []
+    assert not [name for name, _ in bare["provenance"] if name in ("read", "prompt")]

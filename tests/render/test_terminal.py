@@ -19,6 +19,7 @@ from rich.console import Console
 from wcwidth import wcswidth
 
 from attrib.attribution import METHODS
+from attrib.corpus.reading import ReadingReport
 from attrib.mapping import NAMES as MAPPERS
 from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
 from attrib.render import terminal, view
@@ -363,3 +364,18 @@ def test_a_row_of_chat_data_is_shown_turn_by_turn(width: int) -> None:
     assert "trained:" not in printed(text_alone, width=width)
     assert "\x1b[2m" in printed(explanation, colour=True), "context is dimmed"
     assert "\x1b[2m" not in printed(text_alone, colour=True)
+
+
+def test_notes_prompt_and_reading_stand_before_the_scores() -> None:
+    made = make_explanation()
+    documents = {"reading": ReadingReport(20, {"Markdown": 3}, skipped={".png": 2}).fields()}
+    said = {**made.provenance, "documents": documents, "prompt": {"source": "none"}, "notes": ["another base"]}
+    lines = printed(replace(made, provenance=said)).splitlines()
+    for line in (
+        "Note: another base",
+        "Prompt: no chat template",
+        "Read: 20 sections in 3 files (Markdown)",
+        "Read: not read: 2 files: .png (2)",
+    ):
+        assert line in lines
+    assert not any(line.startswith(("Note:", "Prompt:", "Read:")) for line in printed(made).splitlines())

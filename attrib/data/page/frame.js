@@ -14,7 +14,7 @@ export function mountFrame() {
   if (home) byId("brand").replaceWith(make("a", { id: "brand", class: "brand", href: home }, "attrib"));
   byId("question").textContent = visible(data.question);
   byId("question").classList.toggle("long", data.question.length > LONG_QUESTION);
-  byId("verdict").append(...verdict());
+  byId("verdict").append(...verdict(), ...data.notes.map((line) => make("p", { class: "warning" }, visible(line))));
   byId("foot").append(...foot());
   byId("help-body").append(...help());
   byId("help-open").addEventListener("click", () => byId("help").showModal());

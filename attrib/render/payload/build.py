@@ -79,6 +79,7 @@ def payload_of(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "vocabulary": vocabulary_of(explanation),
         "shares": shares_of(explanation),
         "settings": {"significant": view.SIGNIFICANT, "learned": view.LEARNED},
+        "notes": list(view.notes(explanation)),
         "provenance": origin(explanation),
         "command": command(explanation),
         "dropped": left_out(explanation, detail),

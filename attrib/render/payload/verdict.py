@@ -126,6 +126,8 @@ def origin(explanation: Explanation) -> list[list[str]]:
         ("base", model("base")),
         ("tuned", model("tuned")),
         ("documents", digest("documents")),
+        *(("read", line) for line in view.reading_lines(explanation)),
+        ("prompt", view.prompt_line(explanation)),
         ("control texts", digest("control")),
         ("tokenizer", digest("tokenizer")),
         ("seed", str(said.get("seed", ""))),
