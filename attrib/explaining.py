@@ -20,6 +20,7 @@ from attrib.mapping.reading import mapping_layer, read_sides
 from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, decode, encode_answer, encode_prompt, encode_whole
+from attrib.models.rows import differences
 from attrib.options.explain import ExplainOptions
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.passes.generate import generate
@@ -251,7 +252,7 @@ def _provenance(
             "base": {"name": pair.base.name, "sha256": pair.base.fingerprint},
             "tuned": {"name": pair.tuned.name, "sha256": pair.tuned.fingerprint, "shares_weights": pair.shares_weights},
             "tokenizer": {"sha256": pair.tokenizer_sha256},
-            "prompt": pair.chat.provenance(),
+            "prompt": {**pair.chat.provenance(), "rows": differences(pair.chat, library.corpus.sections)},
             "loading": pair.loading,
             "notes": pair.notes,
             **library.provenance,

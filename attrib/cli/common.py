@@ -134,10 +134,16 @@ def check_placement(models: Loading) -> None:
         raise InputError("device: models.device_map places the model by itself; leave --device out")
 
 
-def load_pair(models: Models, progress: Progress, chat: TemplateOptions | None = None) -> ModelPair:
-    """Both models and their prompts, with the demo's fetched first where they are meant."""
+def load_pair(
+    models: Models, progress: Progress, chat: TemplateOptions | None = None, corpus: Corpus | None = None
+) -> ModelPair:
+    """Both models and their prompts, with the demo's fetched first where they are meant.
+
+    Says once what is to be known of the two, and how their prompt differs from rows of chat data in ``corpus``.
+    """
     from attrib.models import bundled
     from attrib.models.pair import ModelPair
+    from attrib.models.rows import differences
     from attrib.models.sources import DEFAULT
 
     progress("loading models", 0, 1)
@@ -146,7 +152,7 @@ def load_pair(models: Models, progress: Progress, chat: TemplateOptions | None =
         bundled.get_default_model(lambda line: progress(line, 0, 1))
     pair = ModelPair.load(**asdict(models), chat=chat)
     progress("loading models", 1, 1)
-    for line in pair.notes:
+    for line in (*pair.notes, *differences(pair.chat, corpus.sections if corpus is not None else ())):
         note(line)
     return pair
 

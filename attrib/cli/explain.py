@@ -64,7 +64,7 @@ def explain(
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
     with show_progress() as progress:
-        pair = load_pair(models, progress, chat)
+        pair = load_pair(models, progress, chat, corpus)
         library = Library.make(corpus, control, index=documents.index, device=pair.device, progress=progress)
         explanation = explain_one(
             pair, library, question, answer=answer.text, answer_from=answer.source, options=explain, progress=progress

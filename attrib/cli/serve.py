@@ -143,7 +143,7 @@ def _ready(
     if gone:
         note("explanations are gone when the server stops; --out FOLDER keeps them")
     with show_progress() as progress:
-        pair = load_pair(models, progress, chat)
+        pair = load_pair(models, progress, chat, corpus)
         library = ready_library(pair, corpus, control, documents.index, progress)
     return explainer(pair, library, options)
 

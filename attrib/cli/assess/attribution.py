@@ -35,7 +35,7 @@ def assess_attribution(
     corpus, asked, _ = read_material(models, documents, questions)
     control = read_control(documents)
     with kept(results.out), show_progress() as progress:
-        pair = load_pair(models, progress, chat)
+        pair = load_pair(models, progress, chat, corpus)
         report = assess(pair, corpus, asked, attribution, control=control, out=results.out, progress=progress)
     files = write_verdicts(report, results.out, results.formats, results.preset)
     if as_json:

@@ -40,7 +40,7 @@ def assess_consistency(
         corpus = corpus.without(demo.decoys())
     control = read_control(documents) or demo.control()
     with kept(results.out), show_progress() as progress:
-        pair = load_pair(models, progress, chat)
+        pair = load_pair(models, progress, chat, corpus)
         report = assess(pair, asked, corpus, control, consistency, out=results.out, progress=progress)
     files = write_consistency(report, results.out, results.formats, results.preset)
     if as_json:

@@ -53,7 +53,7 @@ def assess_faithfulness(
     if questions.path is None:
         note(DEMO_QUESTIONS)
     with show_progress() as progress:
-        pair = load_pair(models, progress, chat)
+        pair = load_pair(models, progress, chat, corpus)
         report = assess(pair, asked, corpus, faithfulness, out=results.out, progress=progress)
     files = []
     if results.out is not None:
