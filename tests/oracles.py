@@ -52,6 +52,41 @@ def bare(folder: Path, adapter: Path | None = None, dtype: torch.dtype = torch.f
     return network if adapter is None else PeftModel.from_pretrained(network, adapter).to(dtype).eval()
 
 
+def gaps(pair: Any, base: Path, tuned: Path) -> dict[str, float]:
+    """Largest difference of the pair's logits from those of transformers + PEFT by themselves, hooked and plain.
+
+    Tokens that base lacks must be impossible under base. ``change`` is what tuning does to the logits.
+    """
+    ids = torch.arange(5, 45)[None]
+    own = bare(base, dtype=torch.float32)
+    rows = pair.tuned.bridge.original_model.get_input_embeddings().weight.shape[0]
+    with torch.no_grad():
+        want = {"base": own(ids).logits}
+        if not (tuned / "adapter_config.json").is_file():
+            other = bare(tuned, dtype=torch.float32)
+        else:
+            if rows > want["base"].shape[-1]:
+                own.resize_token_embeddings(rows)
+            from peft import PeftModel
+
+            other = PeftModel.from_pretrained(own, tuned).eval()
+        want["tuned"] = other(ids).logits
+        width = want["base"].shape[-1]
+        found = {"change": float((want["tuned"][..., :width] - want["base"]).abs().max())}
+        # Base twice: it must not have drifted.
+        for number, side in enumerate(("base", "tuned", "base")):
+            model = getattr(pair, side)
+            with model.active() as bridge:
+                hooked = bridge(ids, use_cache=False)
+            with model.plain() as network:
+                plain = network(ids, use_cache=False).logits
+            for way, logits in (("hooked", hooked), ("plain", plain)):
+                wide = want[side].shape[-1]
+                assert bool((logits[..., wide:] == float("-inf")).all())
+                found[f"{side} {way} {number}"] = float((logits[..., :wide] - want[side]).abs().max())
+    return found
+
+
 def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3) -> Path:
     """A tiny random model of another family, dropout in its configuration, and its tokenizer."""
     from transformers import AutoConfig, AutoModelForCausalLM

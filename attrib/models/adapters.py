@@ -1,25 +1,29 @@
 """A PEFT adapter → live weights on its base, every tensor of its file accounted for.
 
-Not covered: prompt tuning, adapters that rewrite weights of their base (biases, resized embeddings, PiSSA), adapters
-on queries, keys and values that are one matrix (GPT-NeoX, Phi-3); all of these are refused.
+Not covered: prompt tuning, activated LoRA, adapters that start from parts of base's weights (PiSSA), adapters on
+queries, keys and values that are one matrix (GPT-NeoX, Phi-3); all of these are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attrib.errors import ModelError
 from attrib.files import sha256
-from attrib.models.checks import refuse_nan, same_tokens
+from attrib.models.checks import refuse_nan
 from attrib.models.fingerprint import combined
 from attrib.models.quiet import quiet, reason_of
 from attrib.models.sources import ModelSource
+from attrib.models.stored import PREFIX, Stored, copies_of, weights_file
+from attrib.models.vocabulary import add_rows, fill_rows, rows_of
 
 PEFT_TYPES = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "VERA")
-WEIGHTS = "adapter_model.safetensors"
 
 
 def adapter_config(source: ModelSource) -> dict[str, Any] | None:
@@ -46,11 +50,55 @@ def adapter_config(source: ModelSource) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, network: Any) -> Any:
-    """The network with the live adapter, a PeftModel. Raises ModelError where the two do not fit together."""
-    from peft import PeftModel, get_peft_model_state_dict
+@dataclass(frozen=True, eq=False)
+class Attached:
+    """A network with its live adapter."""
 
+    model: Any
+    """The PeftModel."""
+    own_rows: int | None = None
+    """Tokens that base has embeddings for, where the adapter brought more; None where it did not."""
+    swapped: tuple[tuple[Any, Any], ...] = ()
+    """Parameters of base that the adapter has other values for (biases), and base's values."""
+
+
+def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, network: Any) -> Attached:
+    """The network with the live adapter. Raises ModelError where the two do not fit together."""
     name = source.name
+    _refuse_unsupported(name, config)
+    stored = Stored.of(source)
+    saved = config.get("modules_to_save") or []
+    grown = _added_rows(name, stored, network)
+    weights = dict(network.named_parameters(remove_duplicate=False))
+    copies = copies_of(stored.names, weights, saved)
+    changed = [(one, part) for one, part in copies.items() if not _is_own(stored.tensor(one), weights[part], grown)]
+    biases = config.get("bias") in ("all", "lora_only")
+    if other := [part for _, part in changed if not (biases and part.endswith(".bias"))]:
+        raise ModelError(
+            f"{name}: the {other[0]} stored with the adapter is not that of {base_name}; name the base it was tuned "
+            "on, or merge the adapter into it and name the merged model"
+        )
+    swapped = tuple((weights[part], weights[part].detach().clone()) for _, part in changed)
+    known = {id(weights[part]) for part in copies.values()}
+    before = [(p, p.data_ptr(), p._version) for p in network.parameters() if id(p) not in known]
+    adapter = _loaded(source, base_name, network)
+    if config.get("layer_replication") or any((p.data_ptr(), p._version) != (at, no) for p, at, no in before):
+        raise ModelError(
+            f"{name}: the adapter rewrites weights of {base_name} (layers, or LoRA that starts from parts of them), so "
+            "that the two cannot share them; merge it into its base and name the merged model"
+        )
+    # Without the flag, peft asks the hub whether the vocabulary grew.
+    live = set(live_weights(adapter))
+    if live - stored.names or {one for one in stored.names - live - set(copies) if ".modules_to_save." not in one}:
+        raise ModelError(f"{name}: the adapter's layers are not those of {base_name}; name the base it was tuned on")
+    if grown is not None:
+        fill_rows(grown.embeddings, grown.own, grown.rows)
+    adapter.eval().requires_grad_(False)
+    refuse_nan(name, adapter)
+    return Attached(adapter, grown.own if grown is not None else None, swapped)
+
+
+def _refuse_unsupported(name: str, config: dict[str, Any]) -> None:
     if config.get("peft_type") not in PEFT_TYPES:
         raise ModelError(f"{name}: adapters of type {config.get('peft_type')} are not supported; use LoRA")
     if config.get("alora_invocation_tokens"):
@@ -58,28 +106,73 @@ def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, 
             f"{name}: it is an activated LoRA (alora_invocation_tokens), which acts only after its invocation tokens; "
             "use a plain LoRA"
         )
-    stored = stored_keys(source)
-    before = [(p, p.data_ptr(), p._version) for p in network.parameters()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Grown:
+    """Base's embeddings, extended for the tokens that tuning added."""
+
+    embeddings: Any
+    """The input embeddings' weight."""
+    heads: frozenset[int]
+    """Ids of the parameters that have more rows."""
+    own: int
+    """Rows that are base's."""
+    rows: Any
+    """Tuning's input embeddings, all rows."""
+
+
+def _added_rows(name: str, stored: Stored, network: Any) -> _Grown | None:
+    """Extends the network where the adapter's file has embeddings of more tokens; None where it has not.
+
+    Raises ModelError where only the output embeddings are stored.
+    """
+    places = (network.get_input_embeddings(), network.get_output_embeddings())
+    modules = {part for part, module in network.named_modules() if module in places}
+    inputs = {part for part, module in network.named_modules() if module is places[0]}
+    if places[1] is None or places[0].weight is places[1].weight:
+        inputs = modules
+    order = ("modules_to_save.", "", "original_module.", "base_layer.")
+    sizes = {f"{PREFIX}{part}.{kind}weight" for part in modules for kind in order} & stored.names
+    own = rows_of(network)
+    rows = max((stored.shape(one)[0] for one in sizes), default=own)
+    if rows <= own:
+        return None
+    found = [f"{PREFIX}{part}.{kind}weight" for kind in order for part in sorted(inputs)]
+    found = [one for one in found if one in sizes]
+    if not found or stored.shape(found[0])[0] != rows:
+        raise ModelError(
+            f"{name}: it has {rows:,} output embeddings and not as many input embeddings; save the adapter with "
+            "save_embedding_layers=True"
+        )
+    add_rows(network, rows)
+    places = (network.get_input_embeddings(), network.get_output_embeddings())
+    heads = frozenset(id(place.weight) for place in places if place is not None)
+    return _Grown(places[0].weight, heads, own, stored.tensor(found[0]))
+
+
+def _is_own(stored: Any, weight: Any, grown: _Grown | None) -> bool:
+    """Whether a stored copy is base's weight, bit for bit; of extended embeddings in base's rows."""
+    import torch
+
+    if stored.shape != weight.shape:
+        return False
+    rows = grown.own if grown is not None and id(weight) in grown.heads else len(weight)
+    return bool(torch.equal(stored[:rows].to(weight.device, weight.dtype), weight.detach()[:rows]))
+
+
+def _loaded(source: ModelSource, base_name: str, network: Any) -> Any:
+    from peft import PeftModel
+
     with quiet():
         try:
             where = {} if source.is_local else {"revision": source.revision}
-            adapter = PeftModel.from_pretrained(network, source.path, **where)
+            return PeftModel.from_pretrained(network, source.path, **where)
         except Exception as error:
             raise ModelError(
-                f"{name}: the adapter does not fit {base_name} ({reason_of(error)}); name the base it was tuned on"
+                f"{source.name}: the adapter does not fit {base_name} ({reason_of(error)}); name the base it was tuned "
+                "on"
             ) from error
-    rewritten = any((p.data_ptr(), p._version) != (pointer, version) for p, pointer, version in before)
-    if rewritten or config.get("layer_replication"):
-        raise ModelError(
-            f"{name}: the adapter rewrites weights of {base_name} (biases, embeddings or layers), so that the two "
-            "cannot share them; merge it into its base and name the merged model"
-        )
-    # Without the flag, peft asks the hub whether the vocabulary grew.
-    if stored != set(get_peft_model_state_dict(adapter, save_embedding_layers=False)):
-        raise ModelError(f"{name}: the adapter's layers are not those of {base_name}; name the base it was tuned on")
-    adapter.eval().requires_grad_(False)
-    refuse_nan(name, adapter)
-    return adapter
 
 
 def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: Any) -> None:
@@ -108,50 +201,38 @@ def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: 
         )
 
 
-def refuse_other_tokens(source: ModelSource, base_tokenizer: Any) -> None:
-    """Raises ModelError where a tokenizer saved beside a local adapter splits text otherwise than its base's."""
+def own_tokenizer(source: ModelSource) -> Any:
+    """The tokenizer that was saved beside a local adapter, or None. Raises ModelError where it cannot be loaded."""
     if not (Path(source.path) / "tokenizer_config.json").is_file():
-        return
+        return None
     from transformers import AutoTokenizer
 
     with quiet():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source.path)
+            return AutoTokenizer.from_pretrained(source.path)
         except Exception as error:
             raise ModelError(
                 f"{source.name}: the tokenizer beside the adapter cannot be loaded ({reason_of(error)}); remove or "
                 "mend it"
             ) from error
-    if not same_tokens(base_tokenizer, tokenizer):
-        raise ModelError(
-            f"{source.name}: its tokenizer splits text otherwise than its base's; name the base it was tuned on"
-        )
+
+
+@contextmanager
+def with_values(values: Sequence[tuple[Any, Any]]) -> Iterator[None]:
+    """Parameters have these values until leaving; nothing is copied."""
+    others = [(parameter, parameter.data) for parameter, _ in values]
+    try:
+        for parameter, value in values:
+            parameter.data = value
+        yield
+    finally:
+        for parameter, other in others:
+            parameter.data = other
 
 
 def adapter_fingerprint(source: ModelSource, config: dict[str, Any]) -> str:
     """SHA-256 over the adapter's weights and configuration."""
-    return combined(sha256(_weights(source)), json.dumps(config, sort_keys=True))
-
-
-def stored_keys(source: ModelSource) -> set[str]:
-    """Names of the adapter's tensors. Read first: peft would unpickle where there are no safetensors."""
-    from safetensors import safe_open
-
-    try:
-        with safe_open(_weights(source), "np") as file:
-            return set(file.keys())
-    except Exception as error:
-        raise ModelError(
-            f"{source.name}: {WEIGHTS} is missing or damaged ({reason_of(error)}); save the adapter again"
-        ) from error
-
-
-def _weights(source: ModelSource) -> Path:
-    if source.is_local:
-        return Path(source.path) / WEIGHTS
-    from huggingface_hub import hf_hub_download
-
-    return Path(hf_hub_download(source.path, WEIGHTS, revision=source.revision))
+    return combined(sha256(weights_file(source)), json.dumps(config, sort_keys=True))
 
 
 def live_weights(model: Any) -> dict[str, Any]:
@@ -159,31 +240,47 @@ def live_weights(model: Any) -> dict[str, Any]:
     from peft import get_peft_model_state_dict
 
     named = get_peft_model_state_dict(model, save_embedding_layers=False)
-    # The bridge puts its own modules between those of the model.
-    return {name.replace("._original_component", ""): tensor for name, tensor in named.items()}
+    return {_plain_name(name): tensor for name, tensor in named.items()}
 
 
-def checkpoint_weights(name: str, live: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Tensors for ``live``: those in ``folder``, or with None LoRA's before tuning, B = 0 and A random.
 
-    ``name`` is the model's. Raises ModelError for weights of another adapter, and with None for an adapter that is
-    not LoRA alone.
+    ``name`` is that of ``model``, the PeftModel. Raises ModelError for weights of another adapter, and with None for an
+    adapter that is not LoRA alone.
     """
-    from safetensors.torch import load_file
-
     if folder is None:
         if other := [key for key in live if ".lora_A." not in key and ".lora_B." not in key]:
             raise ModelError(
                 f"{name}: its {other[0]} before tuning is unknown, so influence has no control; use plain LoRA"
             )
         return {key: _initial(key, tensor) for key, tensor in live.items()}
-    if stored_keys(ModelSource(str(folder), str(folder))) != set(live):
+    stored = Stored.of(ModelSource(str(folder), str(folder)))
+    if set(live) - stored.names or not _are_frozen(stored, stored.names - set(live), model):
         raise ModelError(f"{folder}: it is no checkpoint of {name} (other layers); tune again")
-    state: dict[str, Any] = load_file(folder / WEIGHTS)
     # A copy would stretch a smaller tensor.
-    if other := [key for key, tensor in live.items() if tensor.shape != state[key].shape]:
+    if other := [key for key, tensor in live.items() if tuple(tensor.shape) != stored.shape(key)]:
         raise ModelError(f"{folder}: it is no checkpoint of {name} (another rank or width in {other[0]})")
-    return state
+    return {key: stored.tensor(key) for key in live}
+
+
+def _are_frozen(stored: Stored, names: Iterable[str], model: Any) -> bool:
+    """Whether these tensors are weights that the adapter leaves as they are; second copies of its own are left out."""
+    import torch
+
+    weights = {_plain_name(name): tensor for name, tensor in model.state_dict().items()}
+    for name in names:
+        if ".modules_to_save." in name or ".original_module." in name:
+            continue
+        weight, tensor = weights.get(name), stored.tensor(name)
+        if weight is None or weight.shape != tensor.shape or not torch.equal(tensor.to(weight), weight):
+            return False
+    return True
+
+
+def _plain_name(name: str) -> str:
+    """A tensor's name without the bridge's own modules between those of the model."""
+    return name.replace("._original_component", "")
 
 
 def _initial(name: str, tensor: Any) -> Any:

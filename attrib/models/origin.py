@@ -53,7 +53,7 @@ def check_base(
     if tuned_on is not None:
         other = "weights differ" if tuned_on != base_fingerprint else ""
     elif not named:
-        return (f"{_shown(source.name)}: the adapter does not name its base; {_shown(base.name)} is taken for it",)
+        return (f"{source.label}: the adapter does not name its base; {base.label} is taken for it",)
     else:
         other = _difference(str(named), base, base_fingerprint)
     if not other:
@@ -61,7 +61,7 @@ def check_base(
     about = f"the adapter was tuned on another model than {base.name} ({other})"
     if not any_base:
         raise ModelError(f"{source.name}: {about}; name its own base, or add --any-base if the two are the same")
-    return (f"{_shown(source.name)}: tuned on another model than {_shown(base.name)}, used as --any-base asks",)
+    return (f"{source.label}: tuned on another model than {base.label}, used as --any-base asks",)
 
 
 def _difference(named: str, base: ModelSource, base_fingerprint: str) -> str:
@@ -80,11 +80,11 @@ def _uncertain(source: ModelSource, named: str, base: ModelSource) -> tuple[str,
     """The note on a base that is taken for the named one."""
     if _same_place(named, base) or Path(resolve(named)).is_dir():
         return ()
-    taken = f"{_shown(base.name)} is taken for it"
+    taken = f"{base.label} is taken for it"
     if _told(named) not in (_told(base.name), _told(_saved_from(base))):
-        return (f"{_shown(source.name)}: it names {named} as its base, which cannot be compared; {taken}",)
+        return (f"{source.label}: it names {named} as its base, which cannot be compared; {taken}",)
     if _QUANTISED.search(_last(named)) and not _QUANTISED.search(_last(base.name)):
-        return (f"{_shown(source.name)}: it was tuned on the quantised {named}; {taken}",)
+        return (f"{source.label}: it was tuned on the quantised {named}; {taken}",)
     return ()
 
 
@@ -119,11 +119,6 @@ def _is_quantised(folder: Path) -> bool:
 def _saved_from(base: ModelSource) -> str:
     """The name that a folder's model was loaded by before it was saved; older versions of transformers wrote it."""
     return str(_config(base.folder).get("_name_or_path") or "") if base.folder is not None else ""
-
-
-def _shown(name: str) -> str:
-    """The name as it may be stored: of a path on this machine the last part."""
-    return Path(name).name if Path(name).exists() else name
 
 
 def _last(name: str) -> str:

@@ -8,7 +8,7 @@ Not covered: encoder-decoder and encoder-only models, adapters that change their
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,19 @@ from attrib.models.adapters import (
     attach_adapter,
     checkpoint_weights,
     live_weights,
-    refuse_other_tokens,
+    own_tokenizer,
     refuse_unreached,
+    with_values,
 )
 from attrib.models.chat import Chat, PromptForm
-from attrib.models.checks import refuse_mismatch
+from attrib.models.checks import refuse_fewer_rows
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
 from attrib.models.origin import check_base, own_base
+from attrib.models.quiet import quiet
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
 from attrib.models.templates import Templates, adapter_templates
+from attrib.models.vocabulary import add_rows, added_note, fill_rows, rows_of, shared_tokenizer, without_rows
 from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.options.loading import Models
 
@@ -48,6 +51,12 @@ class Model:
     adapter_on: bool = False
     folder: Path | None = None
     """Where the adapter's files are; None without an adapter, or where it came from the hub."""
+    common_rows: int | None = None
+    """Tokens that both sides have, the first of the vocabulary; None: all. Base's logits of the others are −∞."""
+    lacks_rest: bool = False
+    """Whether this is base, where tuning added tokens."""
+    swapped: tuple[tuple[Any, Any], ...] = ()
+    """Parameters that the other side has other values for, and this side's values."""
 
     @contextmanager
     def active(self) -> Iterator[Any]:
@@ -62,8 +71,11 @@ class Model:
         trainable = [p.requires_grad for p in network.parameters()] if switched is not None else []
         try:
             if switched is not None:
-                switched.disable_adapter_layers()
-            yield self.bridge
+                # peft warns of biases, which are switched here.
+                with quiet() if self.swapped else nullcontext():
+                    switched.disable_adapter_layers()
+            with without_rows(network, self.common_rows if self.lacks_rest else None), with_values(self.swapped):
+                yield self.bridge
         finally:
             if switched is not None:
                 switched.enable_adapter_layers()
@@ -114,7 +126,7 @@ class Model:
         if self.adapter is None or not self.adapter_on:
             raise ModelError(f"{self.name}: it has no adapter, so no checkpoints; name an adapter made by attrib tune")
         live = live_weights(self.adapter)
-        state = checkpoint_weights(self.name, live, folder)
+        state = checkpoint_weights(self.name, self.adapter, live, folder)
         own = {name: tensor.clone() for name, tensor in live.items()}
         try:
             with torch.no_grad():
@@ -285,13 +297,24 @@ def _two_models(loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: Mo
     """Two full models, each with weights of its own."""
     network, tokenizer = loader.network(base)
     other, other_tokenizer = loader.network(tuned)
-    refuse_mismatch(base.name, network, tokenizer, tuned.name, other, other_tokenizer)
-    chat = prompts.chat(tokenizer, Templates.of(other_tokenizer.chat_template, "chat template of the tuned model"))
-    before, after = (
-        Model(source.name, fingerprint(source.name, one), loader.hook(source, one, tokenizer), chat)
-        for source, one in ((base, network), (tuned, other))
-    )
-    return before, after, ()
+    prints = fingerprint(base.name, network), fingerprint(tuned.name, other)
+    refuse_fewer_rows(base.name, network, tuned.name, other)
+    own, rows = rows_of(network), rows_of(other)
+    templates = Templates.of(other_tokenizer.chat_template, "chat template of the tuned model")
+    tokenizer = shared_tokenizer(base.name, tokenizer, tuned.name, other_tokenizer, rows)
+    chat = prompts.chat(tokenizer, templates)
+    if rows > own:
+        add_rows(network, rows)
+        fill_rows(network.get_input_embeddings().weight, own, other.get_input_embeddings().weight)
+        # Base reads new tokens by tuning's embeddings.
+        prints = combined(*prints), prints[1]
+    common = own if rows > own else None
+    before = Model(
+        base.name, prints[0], loader.hook(base, network, tokenizer), chat,
+        common_rows=common, lacks_rest=common is not None,
+    )  # fmt: skip
+    after = Model(tuned.name, prints[1], loader.hook(tuned, other, tokenizer), chat, common_rows=common)
+    return before, after, added_note(tokenizer, common, base.label)
 
 
 def _one_model_and_adapter(
@@ -301,12 +324,21 @@ def _one_model_and_adapter(
     network, tokenizer = loader.network(base)
     print_base = fingerprint(base.name, network)
     notes = check_base(tuned, config, base, print_base, any_base=any_base)
-    adapter = attach_adapter(tuned, config, base.name, network)
-    refuse_other_tokens(tuned, tokenizer)
+    attached = attach_adapter(tuned, config, base.name, network)
+    adapter, common = attached.model, attached.own_rows
+    if (beside := own_tokenizer(tuned)) is not None:
+        tokenizer = shared_tokenizer(base.name, tokenizer, tuned.name, beside, rows_of(network))
     chat = prompts.chat(tokenizer, adapter_templates(tuned))
     bridge = loader.hook(base, adapter.base_model.model, tokenizer)
     refuse_unreached(tuned, base.name, adapter, bridge)
-    before = Model(base.name, print_base, bridge, chat, adapter)
     print_tuned = combined(print_base, adapter_fingerprint(tuned, config))
-    after = Model(tuned.name, print_tuned, bridge, chat, adapter, adapter_on=True, folder=tuned.folder)
-    return before, after, notes
+    # Base reads new tokens by tuning's embeddings.
+    print_before = print_base if common is None else combined(print_base, print_tuned)
+    before = Model(
+        base.name, print_before, bridge, chat, adapter,
+        common_rows=common, lacks_rest=common is not None, swapped=attached.swapped,
+    )  # fmt: skip
+    after = Model(
+        tuned.name, print_tuned, bridge, chat, adapter, adapter_on=True, folder=tuned.folder, common_rows=common
+    )
+    return before, after, (*notes, *added_note(tokenizer, common, base.label))

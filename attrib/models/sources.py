@@ -50,6 +50,11 @@ class ModelSource:
         return self.path.endswith(".gguf")
 
     @property
+    def label(self) -> str:
+        """The name as others may see it: of a local path the last part."""
+        return Path(self.path).name if Path(self.name).exists() else self.name
+
+    @property
     def folder(self) -> Path | None:
         """The local folder, if it is one."""
         return Path(self.path) if Path(self.path).is_dir() else None

@@ -6,6 +6,7 @@ One forward serves all answer tokens (teacher forcing). Not covered: gradients (
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
 from attrib.models.prompt import Encoded
 from attrib.models.rendering import EncodedItem, fitting_item
-from attrib.passes.forward import at_least_float, logits_at
+from attrib.passes.forward import at_least_float, logits_at, refuse_unwritable
 from attrib.records import Capture, Item
 
 
@@ -47,6 +48,7 @@ def capture(model: Model, encoded: Encoded, options: CaptureOptions | None = Non
     n, prompt, total = len(encoded.answer_ids), len(encoded.prompt_ids), len(encoded.ids)
     if n == 0:
         raise InputError("answer: it has no tokens; the model wrote nothing, give an answer with --answer")
+    refuse_unwritable(model, encoded)
     layers = resolve_layers(options.layers, model.n_layers)
     _refuse_over_budget(model, n, total, options, layers)
     kept = _Kept(slice(prompt - 1, total - 1), model.n_layers)
@@ -113,7 +115,7 @@ class TextCapture:
     """Log-prob and hidden states of the trained tokens of one item, read by itself by one model."""
 
     logprob: float
-    """Summed log p of the trained tokens, without end-of-turn markers and without a text's first token, nats."""
+    """Summed log p of the trained tokens, nats; without end-of-turn markers, a text's first token and added ones."""
     tokens: int
     """Number of tokens summed."""
     states: np.ndarray
@@ -179,6 +181,8 @@ def _capture_batch(model: Model, bridge: Any, items: Sequence[EncodedItem], laye
         ids[row, : lengths[row]] = torch.tensor(item.ids)
         mask[row, : lengths[row]] = 1
     states: list[Any] = []
+    # A token that tuning added counts on neither side: base has no log-prob of it.
+    rows = model.common_rows or sys.maxsize
     with torch.no_grad():
         hook = (f"blocks.{layer}.hook_resid_post", lambda value, hook: states.append(value.detach()))
         with bridge.hooks(fwd_hooks=[hook]):
@@ -186,7 +190,7 @@ def _capture_batch(model: Model, bridge: Any, items: Sequence[EncodedItem], laye
         out = []
         for row, item in enumerate(items):
             # Nothing is before the first token to predict it from.
-            predicted = [position for position in item.learned if position]
+            predicted = [at for at in item.learned if at and item.ids[at] < rows]
             first, last = (predicted[0], predicted[-1] + 1) if predicted else (1, 1)
             logprobs = at_least_float(logits[row, first - 1 : last - 1]).log_softmax(-1)
             found = logprobs.gather(1, ids[row, first:last, None].to(logprobs.device))[:, 0].cpu()

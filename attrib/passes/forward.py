@@ -11,7 +11,7 @@ from typing import Any
 
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model
-from attrib.models.prompt import Encoded
+from attrib.models.prompt import Encoded, decode
 from attrib.options.methods import EMBEDDINGS
 from attrib.passes.targets import Goal, Target
 
@@ -84,6 +84,18 @@ def refuse_unknown(bridge: Any, points: Sequence[str]) -> None:
                 pass
         except ValueError as error:
             raise InputError(f"hook point {point!r}: {error} Or choose another, such as blocks.0.hook_out") from error
+
+
+def refuse_unwritable(model: Model, encoded: Encoded) -> None:
+    """Raises InputError for an answer with a token that tuning added: base has no log-prob of it to compare."""
+    if model.common_rows is None:
+        return
+    for token in encoded.answer_tokens:
+        if token.id >= model.common_rows:
+            raise InputError(
+                f"answer: tuning added its token {decode(model.tokenizer, [token.id])!r}, which base cannot write, so "
+                "that nothing compares with it; give an answer without it"
+            )
 
 
 def answer_logits(bridge: Any, inputs: Inputs, length: int, rows: range, hooks: Sequence[Hook]) -> Any:

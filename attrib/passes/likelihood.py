@@ -15,7 +15,8 @@ from jaxtyping import Float
 from attrib.errors import InputError, ModelError
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
-from attrib.passes.forward import at_least_float
+from attrib.passes.forward import at_least_float, refuse_unwritable
+from attrib.passes.targets import divergence
 from attrib.progress import Progress
 
 
@@ -54,6 +55,7 @@ def score_given(
     for encoded in encodeds:
         if not encoded.answer_ids:
             raise InputError(f"answer: that to {encoded.question[:40]!r} has no tokens; give one with words")
+        refuse_unwritable(model, encoded)
     found: dict[int, TokenScores] = {}
     with model.plain() as network, torch.no_grad():
         for group in _groups(encodeds, batch, memory_gb, int(network.config.get_text_config().vocab_size)):
@@ -87,8 +89,7 @@ def kl_given(pair: ModelPair, encodeds: Sequence[Encoded], *, progress: Progress
                 sides.append(logits[0].log_softmax(-1))
         base, tuned = sides
         # Rounding can put a divergence of 0 below it.
-        divergence = (tuned.exp() * (tuned - base)).nan_to_num(0.0).sum(-1).clamp(min=0)
-        found.append(divergence.double().cpu().numpy())
+        found.append(divergence(tuned, base).clamp(min=0).double().cpu().numpy())
     return found
 
 

@@ -78,18 +78,25 @@ def logprob_difference(logits: Any, goal: Goal) -> Any:
 def entropy(logits: Any, goal: Goal) -> Any:
     """Entropy of the next-token distribution."""
     logp = logits.log_softmax(-1)
-    return -(logp.exp() * logp).sum(-1)
+    return -(logp.exp() * logp.masked_fill(logp.isneginf(), 0.0)).sum(-1)
 
 
 def kl_of_tuned(logits: Any, goal: Goal) -> Any:
     """KL(tuned‖base) as a function of the tuned model's logits, base fixed."""
-    logp = logits.log_softmax(-1)
-    return (logp.exp() * (logp - goal.other)).sum(-1)
+    return divergence(logits.log_softmax(-1), goal.other)
 
 
 def kl_of_base(logits: Any, goal: Goal) -> Any:
     """KL(tuned‖base) as a function of base's logits, tuned fixed; the two gradients sum to the whole one."""
-    return (goal.other.exp() * (goal.other - logits.log_softmax(-1))).sum(-1)
+    return divergence(goal.other, logits.log_softmax(-1))
+
+
+def divergence(tuned: Any, base: Any) -> Any:
+    """KL(tuned‖base) of log p [..., d_vocab], over the tokens that base has: tuned's p is made to sum to 1 there."""
+    lacking = base.isneginf()
+    if bool(lacking.any()):
+        tuned = tuned.masked_fill(lacking, float("-inf")).log_softmax(-1)
+    return (tuned.exp() * (tuned - base).masked_fill(tuned.isneginf(), 0.0)).sum(-1)
 
 
 TARGETS: dict[str, tuple[TargetFunction, TargetFunction]] = {

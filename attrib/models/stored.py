@@ -1,0 +1,92 @@
+"""The tensors in an adapter's file, and which of them are copies of weights of its base.
+
+PEFT saves embeddings along where the vocabulary grew or they are tuned: whether they changed is seen by comparing.
+Not covered: reading them into a network (``adapters``), several files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrib.errors import ModelError
+from attrib.models.quiet import reason_of
+from attrib.models.sources import ModelSource
+
+WEIGHTS, PICKLED = "adapter_model.safetensors", "adapter_model.bin"
+PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """The tensors of an adapter's file, each read when it is asked for."""
+
+    file: Path
+    names: frozenset[str]
+    _open: Any
+
+    @classmethod
+    def of(cls, source: ModelSource) -> Stored:
+        """Raises ModelError where the weights are missing, damaged, or more than tensors.
+
+        Read before peft does, whose messages name no mend. Of a pickle only tensors are read, so that none of its code
+        is run.
+        """
+        from safetensors import safe_open
+
+        file = Path(WEIGHTS)
+        try:
+            file = weights_file(source)
+            if file.name == WEIGHTS:
+                opened: Any = safe_open(file, "pt")
+            else:
+                import torch
+
+                opened = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+            names = frozenset(opened.keys())
+        except Exception as error:
+            raise ModelError(
+                f"{source.name}: {file.name} is missing or damaged ({reason_of(error)}); save the adapter again, as "
+                "safetensors"
+            ) from error
+        return cls(file, names, opened)
+
+    def tensor(self, name: str) -> Any:
+        """The tensor of this name, on the CPU."""
+        return self._open.get_tensor(name) if self.file.name == WEIGHTS else self._open[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Its shape, without reading it."""
+        return tuple(self._open.get_slice(name).get_shape() if self.file.name == WEIGHTS else self._open[name].shape)
+
+
+def weights_file(source: ModelSource) -> Path:
+    """The adapter's weights: safetensors, or a pickle where there are none."""
+    if source.is_local:
+        folder = Path(source.path)
+        pickled = (folder / PICKLED).is_file() and not (folder / WEIGHTS).exists()
+        return folder / (PICKLED if pickled else WEIGHTS)
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(source.path, WEIGHTS, revision=source.revision))
+    except EntryNotFoundError:
+        return Path(hf_hub_download(source.path, PICKLED, revision=source.revision))
+
+
+def copies_of(names: Iterable[str], weights: Mapping[str, Any], saved: Iterable[str]) -> dict[str, str]:
+    """Stored tensors that are copies of base's ``weights``: name in the file → name in the network.
+
+    ``saved`` are the modules that were tuned whole; what is stored of them is tuning's.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain = name.removeprefix(PREFIX)
+        inner = plain.replace(".base_layer.", ".").replace(".original_module.", ".")
+        own = inner == plain and any(inner.rpartition(".")[0].endswith(module) for module in saved)
+        if inner in weights and not own:
+            found[name] = inner
+    return found

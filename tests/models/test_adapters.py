@@ -1,0 +1,145 @@
+"""Kinds of adapters: each gives the logits of transformers + PEFT on both sides, or is refused with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from attrib.errors import ModelError
+from attrib.models.pair import ModelPair
+from tests.conftest import save_model
+from tests.oracles import bare, gaps, save_architecture
+
+HALF = 1e-5
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory, base_dir: Path) -> dict[str, Path]:
+    """Models by what an adapter may find in them: output embeddings that are the input's, biases."""
+    folder = tmp_path_factory.mktemp("bases")
+    network, tied = bare(base_dir, dtype=torch.float32), folder / "tied"
+    network.config.tie_word_embeddings = True
+    network.tie_weights()
+    network.save_pretrained(tied)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tied / file).write_bytes((base_dir / file).read_bytes())
+    return {"plain": base_dir, "tied": tied, "biases": save_architecture(folder / "biases", "phi", layers=2)}
+
+
+def save(base: Path, folder: Path, config: Any, **how: Any) -> Path:
+    """An adapter of random weights, as PEFT saves it."""
+    torch.manual_seed(7)
+    model = peft.get_peft_model(bare(base, dtype=torch.float32), config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    model.save_pretrained(folder, **how)
+    return folder
+
+
+def lora(**options: Any) -> Any:
+    return peft.LoraConfig(**{"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj"], **options})
+
+
+KINDS: dict[str, tuple[str, Any]] = {
+    "rslora": ("plain", lora(use_rslora=True)),
+    "dora": ("plain", lora(use_dora=True)),
+    "patterns of rank and alpha": (
+        "plain", lora(rank_pattern={"layers.1.self_attn.q_proj": 4}, alpha_pattern={"layers.1.self_attn.q_proj": 1})
+    ),
+    "modules to save": ("plain", lora(modules_to_save=["embed_tokens", "lm_head"])),
+    "modules to save, tied": ("tied", lora(modules_to_save=["embed_tokens"])),
+    "norms to save": ("plain", lora(modules_to_save=["norm", "input_layernorm"])),
+    "embeddings": ("plain", lora(target_modules=["embed_tokens", "q_proj"])),
+    "embeddings, tied": ("tied", lora(target_modules=["embed_tokens", "q_proj"])),
+    "output embeddings": ("plain", lora(target_modules=["lm_head", "q_proj"])),
+    "output embeddings, tied": ("tied", lora(target_modules=["lm_head", "q_proj"])),
+    "both, tied on purpose": ("tied", lora(target_modules=["embed_tokens"], ensure_weight_tying=True)),
+    "tokens": ("plain", lora(trainable_token_indices=[5, 6, 40])),
+    "tokens, tied": ("tied", lora(trainable_token_indices=[5, 6, 40])),
+    "biases of adapted layers": ("biases", lora(bias="lora_only")),
+    "all biases": ("biases", lora(bias="all")),
+    "biases of its own": ("plain", lora(lora_bias=True)),
+    "ia3": ("plain", peft.IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"])),
+    "oft": ("plain", peft.OFTConfig(target_modules=["q_proj"], oft_block_size=8, r=0)),
+    "vera": ("plain", peft.VeraConfig(target_modules=["q_proj"], r=4)),
+    "loha": ("plain", peft.LoHaConfig(target_modules=["q_proj"], r=2)),
+    "lokr": ("plain", peft.LoKrConfig(target_modules=["q_proj"], r=2)),
+    "adalora": ("plain", peft.AdaLoraConfig(target_modules=["q_proj"], total_step=10, tinit=1, tfinal=1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_sides_have_the_logits_of_peft(kind: str, bases: dict[str, Path], tmp_path: Path) -> None:
+    base = bases[KINDS[kind][0]]
+    folder = save(base, tmp_path / "tuned", KINDS[kind][1])
+    pair = ModelPair.load(base, folder, device="cpu")
+    found = gaps(pair, base, folder)
+    assert found.pop("change") > 0.01
+    assert max(found.values()) <= HALF, found
+    assert pair.shares_weights
+    assert pair.notes == ()
+    assert pair.base.fingerprint != pair.tuned.fingerprint
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "activated": (lora(alora_invocation_tokens=[8, 9]), r"activated LoRA \(alora_invocation_tokens\)"),
+    "prefix": (peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2), "PREFIX_TUNING"),
+    "norms": (peft.LNTuningConfig(task_type="CAUSAL_LM"), "LN_TUNING"),
+    "pissa": (lora(init_lora_weights="pissa"), "rewrites weights of"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_other_kinds_are_refused_with_their_reason(kind: str, base_dir: Path, tmp_path: Path) -> None:
+    config, reason = REFUSED[kind]
+    with pytest.raises(ModelError, match=reason):
+        ModelPair.load(base_dir, save(base_dir, tmp_path, config), device="cpu")
+
+
+def test_a_copy_of_embeddings_that_differs_is_refused(base_dir: Path, tmp_path: Path) -> None:
+    """PEFT would put it into base's weights: one number less alike, and it is another base."""
+    folder = save(base_dir, tmp_path, lora(target_modules=["embed_tokens", "q_proj"]))
+    assert ModelPair.load(base_dir, folder, device="cpu").shares_weights
+    file = folder / "adapter_model.safetensors"
+    weights = load_file(file)
+    (name,) = (name for name in weights if "base_layer" in name)
+    weights[name][3, 4] += 0.001
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"embed_tokens.weight stored with the adapter is not that of .*; name the base"
+    ):
+        ModelPair.load(base_dir, folder, device="cpu")
+
+
+def test_biases_are_switched_and_never_mixed(bases: dict[str, Path], tmp_path: Path) -> None:
+    folder = save(bases["biases"], tmp_path, lora(bias="all"))
+    pair = ModelPair.load(bases["biases"], folder, device="cpu")
+    own = dict(bare(bases["biases"], dtype=torch.float32).named_parameters())
+    name = "model.layers.1.mlp.fc1.bias"
+    with pair.tuned.plain() as network:
+        assert not torch.equal(dict(network.named_parameters())[name], own[name])
+        live = {one: weight.clone() for one, weight in network.named_parameters()}
+    with pair.base.plain() as network:
+        assert torch.equal(dict(network.named_parameters())[name], own[name])
+    with pytest.raises(ValueError, match="stop"), pair.base.plain():
+        raise ValueError("stop")
+    with pair.tuned.plain() as network:
+        assert all(torch.equal(weight, live[one]) for one, weight in network.named_parameters())
+
+
+def test_checkpoints_may_hold_copies_of_frozen_embeddings(base_dir: Path, tmp_path: Path) -> None:
+    folder = save(base_dir, tmp_path / "tuned", lora(target_modules=["embed_tokens", "q_proj"]))
+    pair = ModelPair.load(base_dir, folder, device="cpu")
+    with pair.tuned.at_checkpoint(folder):
+        pass
+    other = save_model(tmp_path / "other", seed=9)
+    stranger = save(other, tmp_path / "stranger", lora(target_modules=["embed_tokens", "q_proj"]))
+    with pytest.raises(ModelError, match="it is no checkpoint of"):
+        pair.tuned.at_checkpoint(stranger).__enter__()
