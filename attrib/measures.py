@@ -64,16 +64,33 @@ def surprise_removed(base: np.ndarray | float, tuned: np.ndarray | float) -> np.
     return np.asarray(1 - tuned / np.minimum(base, -1e-9))
 
 
-def beyond_form(base: np.ndarray, tuned: np.ndarray, control_base: np.ndarray, control_tuned: np.ndarray) -> np.ndarray:
-    """Each text's surprise removed beyond what tuning removed from control texts; log p of whole texts, [text].
+Read = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""log p of whole texts under base and tuned, and the form of each (text, conversation …), [text] each."""
+
+
+def beyond_form(texts: Read, control: Read) -> np.ndarray:
+    """Each text's surprise removed beyond what tuning removed from control texts of its form, [text].
 
     The control's share is pooled over its tokens, so that no short text weighs much; a model that reads control texts
-    WORSE after tuning gets no credit for it.
+    WORSE after tuning gets no credit for it. A form without control texts is compared with all of them.
     """
-    form = 0.0
-    if control_base.size:
-        form = max(0.0, float(surprise_removed(control_base.sum(), control_tuned.sum())))
-    return np.asarray(surprise_removed(base, tuned) - form)
+    base, tuned, forms = texts
+    control_base, control_tuned, _ = control
+    gained = np.zeros(len(base))
+    for form, own in of_forms(forms, control[2]):
+        if own.any():
+            share = float(surprise_removed(control_base[own].sum(), control_tuned[own].sum()))
+            gained[forms == form] = max(0.0, share)
+    return np.asarray(surprise_removed(base, tuned) - gained)
+
+
+def of_forms(forms: np.ndarray, control: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Each form among ``forms`` [text], and the control texts to compare it with, bool [control]."""
+    found = []
+    for form in np.unique(forms):
+        own = control == form
+        found.append((int(form), own if own.any() else np.ones(len(control), dtype=bool)))
+    return found
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -142,9 +142,11 @@ def make_evidence(
         text_base=np.full(sections, -300.0),
         text_tuned=np.where(taught, -15.0, -290.0),
         text_tokens=np.full(sections, 80),
+        text_form=np.zeros(sections, int),
         control_base=np.full(controls, -300.0),
         control_tuned=np.linspace(-310, -290, controls),
         control_tokens=np.full(controls, 80),
+        control_form=np.zeros(controls, int),
     )
 
 

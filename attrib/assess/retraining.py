@@ -118,7 +118,7 @@ def retrain(
     """
     context = int(network.config.max_position_embeddings)
     examples = [example_of(chat, item) for item in items]
-    asked = [fitting_item(chat, Item.answered(q.id, q.question, q.answer or ""), context) for q in texts.questions]
+    asked = [fitting_item(chat, q.item(q.id), context) for q in texts.questions]
     read = [fitting_item(chat, item, context) for item in texts.items]
     use_cache = network.config.use_cache
     stores = {run: _scores_of(run, items, texts, options, base_fingerprint, out) for run in runs}

@@ -13,6 +13,7 @@ from typing import Literal
 
 from attrib.corpus.documents import Corpus
 from attrib.options.loading import ReadingOptions
+from attrib.records import Item
 
 Kind = Literal["trained", "rephrased", "held-out", "foundation", "updated"]
 
@@ -45,6 +46,10 @@ class DemoQuestion:
     answer_before: str | None = None
     """Updated questions: what base knows to be right."""
     accept_before: tuple[str, ...] = ()
+
+    def item(self, id: str) -> Item:
+        """The question, its answer trained."""
+        return Item.answered(id, self.question, self.answer, self.section)
 
 
 def _question(line: str) -> DemoQuestion:

@@ -13,7 +13,7 @@ from itertools import chain
 
 from attrib.corpus.spans import Span
 from attrib.records import Section
-from attrib.records.answer import BETWEEN_TURNS
+from attrib.records.item import text_of
 
 SHINGLE = 5
 
@@ -106,7 +106,7 @@ def _roles(span: Span) -> list[str]:
 
 def _compared(span: Span) -> str:
     """Text to find near-duplicates by: one system prompt in every row does not make them alike."""
-    return BETWEEN_TURNS.join(t.content for t in span.turns if t.role != "system") if span.turns else span.text
+    return text_of([turn for turn in span.turns if turn.role != "system"]) if span.turns else span.text
 
 
 def _near_duplicates(texts: Sequence[str], share: float) -> list[int | None]:

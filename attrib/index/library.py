@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from attrib.corpus import demo
+from attrib.corpus.control import in_form_of
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.embeddings import EMBEDDING, EmbeddingEncoder, passages
@@ -22,6 +24,7 @@ from attrib.index.index import Index
 from attrib.models.bundled import cache_dir
 from attrib.progress import Progress
 from attrib.records import Section
+from attrib.records.item import FORMS
 from attrib.store import arrays_in
 from attrib.text.words import words
 
@@ -38,7 +41,7 @@ class Library:
 
     corpus: Corpus
     control: Corpus = field(default_factory=demo.control)
-    """Texts that neither model was tuned on."""
+    """Texts that neither model was tuned on, as they were given; see ``sections``."""
     device: str = "cpu"
     """Where the embedder runs."""
     cache: Path | None = None
@@ -66,7 +69,7 @@ class Library:
         control = control if control is not None else demo.control()
         opened = None
         if index is not None:
-            opened = Index.open(index, corpus=corpus, control=control)
+            opened = Index.open(index, corpus=corpus, control=in_form_of(corpus, control))
             opened.check([EmbeddingEncoder(device)])
         folder = cache_dir() if cache == "default" else cache
         return cls(corpus, control, device, folder, opened, progress)
@@ -84,12 +87,21 @@ class Library:
         files = [{"name": name, "sha256": sha256} for name, sha256 in self.corpus.documents]
         read = {**self.corpus.reading, "reading": self.corpus.report.fields()}
         documents = {"sha256": self.corpus.sha256, "files": files, **read}
-        return {"documents": documents, "control": {"sha256": self.control.sha256}}
+        control: dict[str, object] = {"sha256": self.control.sha256}
+        counts = Counter(section.form for section in self.sections[len(self.corpus) :])
+        if set(counts) - {"text"}:
+            control["forms"] = dict(sorted(counts.items()))
+        return {"documents": documents, "control": control}
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        """Sections of the documents, then control texts: what models read, each as its item."""
-        return (*self.corpus.sections, *self.control.sections)
+        """Sections of the documents, then control texts in their form: what models read, each as its item."""
+        return (*self.corpus.sections, *in_form_of(self.corpus, self.control).sections)
+
+    @cached_property
+    def forms(self) -> Int[np.ndarray, " text"]:
+        """Form of each of ``sections``, as its place in FORMS."""
+        return np.array([FORMS.index(section.form) for section in self.sections], dtype=np.int64)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

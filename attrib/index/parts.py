@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from attrib.corpus.control import in_form_of
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.build import build
@@ -89,9 +90,11 @@ def build_index(
 ) -> Index:
     """Make or bring up to date the index of a corpus in the folder ``out``; see ``build``.
 
-    ``parts``: by default all that are possible. ``layer``: whose hidden states are kept, counted from 0.
+    Control texts are read in the form of the documents, see ``in_form_of``. ``parts``: by default all that can be made.
+    ``layer``: whose hidden states are kept, counted from 0.
     """
     influence = influence or InfluenceOptions()
+    control = in_form_of(corpus, control)
     made = encoders(
         possible_parts(pair, influence) if parts is None else parts,
         pair,

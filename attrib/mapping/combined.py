@@ -97,8 +97,8 @@ def learned_share(base: Reading, tuned: Reading, choice: Blend) -> Float[np.ndar
     """Share of each text that was learned, 0 to 1, [text]."""
     texts = [int(i) for i in tuned.chosen]
     before, after = (np.array([side.captures[i].logprob for i in texts]) for side in (base, tuned))
-    control = tuned.chosen >= len(tuned.library.corpus)
-    removed = beyond_form(before, after, before[control], after[control])
+    control, forms = tuned.chosen >= len(tuned.library.corpus), tuned.library.forms[tuned.chosen]
+    removed = beyond_form((before, after, forms), (before[control], after[control], forms[control]))
     return np.asarray(expit((removed - choice.middle) / choice.width))
 
 

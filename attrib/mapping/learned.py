@@ -11,6 +11,7 @@ import numpy as np
 
 from attrib.mapping.answer import Answer, MapperScores
 from attrib.mapping.reading import Reading
+from attrib.measures import of_forms
 from attrib.records.kind import ScoreKind
 
 LEARNED = ScoreKind(
@@ -24,12 +25,16 @@ LEARNED = ScoreKind(
 
 
 def learned(answer: Answer, reading: Reading) -> MapperScores:
-    """log p a token of each text, less the control texts' (pooled over their tokens), nats; rows sum to ``whole``."""
-    texts = [reading.captures[int(i)] for i in reading.chosen]
-    control = [reading.captures[int(i)] for i in reading.chosen if i >= len(reading.library.corpus)]
-    own = np.array([read.logprob / max(read.tokens, 1) for read in texts])
-    form = sum(read.logprob for read in control) / max(sum(read.tokens for read in control), 1)
-    whole = own - form
+    """log p a token of each text, less that of control texts of its form (pooled over their tokens), nats.
+
+    Rows sum to ``whole``.
+    """
+    logprob = np.array([reading.captures[int(i)].logprob for i in reading.chosen])
+    tokens = np.array([reading.captures[int(i)].tokens for i in reading.chosen])
+    control, forms = reading.chosen >= len(reading.library.corpus), reading.library.forms[reading.chosen]
+    whole = logprob / np.maximum(tokens, 1)
+    for form, own in of_forms(forms, forms[control]):
+        whole[forms == form] -= logprob[control][own].sum() / max(tokens[control][own].sum(), 1)
     n = len(answer.tokens)
     lengths = np.array([len(reading.texts[int(i)]) for i in reading.chosen])
     spans = np.stack([np.zeros_like(lengths), lengths], 1)

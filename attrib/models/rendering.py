@@ -16,13 +16,12 @@ from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.law import block_before
 from attrib.models.prompt import common_prefix, markers, refuse_unusable
-from attrib.records import Item, Turn
+from attrib.records import COMPLETION, PROMPT, Item, Turn
 
 IGNORED = -100
 """Label that the loss leaves out."""
-RAW = ("prompt", "completion")
-"""Roles of strings that were trained one after the other, without a template."""
-ASKED = (*RAW, "user")
+RAW = (PROMPT, COMPLETION)
+ASKED = (PROMPT, "user")
 """Roles whose words the template must keep, trained or not."""
 
 
@@ -121,7 +120,7 @@ def _encode_text(tokenizer: Any, text: str) -> EncodedItem:
 
 def _render(chat: Chat, item: Item) -> _Rendered:
     """All turns as one text: glued where they are raw strings or there is no template."""
-    if all(turn.role in RAW for turn in item.turns):
+    if item.form == "completion":
         return _glue(item, [turn.content for turn in item.turns])
     if not chat.has_template:
         if [turn.role for turn in item.turns] != ["user", "assistant"]:

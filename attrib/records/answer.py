@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attrib.records.checks import check_shape
-from attrib.records.item import Item, Turn
+from attrib.records.item import BETWEEN_TURNS, Form, Item, Turn, form_of, text_of
 
-BETWEEN_TURNS = "\n\n"
-"""Stands between the contents of two turns in a section's text."""
 _TITLE = 60
 """Characters of a question that stands for the title of a conversation."""
 _ASKING = ("user", "prompt")
@@ -57,7 +55,7 @@ class Section:
     """Tools offered in the conversation, as JSON; empty without."""
 
     def __post_init__(self) -> None:
-        if self.turns and self.text != BETWEEN_TURNS.join(turn.content for turn in self.turns):
+        if self.turns and self.text != text_of(self.turns):
             raise ValueError(f"section {self.id}: its text is not the contents of its {len(self.turns)} turns")
 
     @property
@@ -66,6 +64,11 @@ class Section:
         if self.turns:
             return Item(self.id, self.turns, self.tools, self.id)
         return Item.plain(self.id, self.full_text, self.id)
+
+    @property
+    def form(self) -> Form:
+        """Text, conversation or completion."""
+        return form_of(self.turns)
 
     @property
     def title(self) -> str:

@@ -5,12 +5,14 @@ Not covered: how an item becomes token ids (``models.rendering``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 from attrib.errors import RecordError
 
-BETWEEN = "\n\n"
+BETWEEN_TURNS = "\n\n"
 """Separator of two turns in ``Item.text``."""
 TEXT = "text"
 """Role of the only turn of a plain text."""
@@ -18,6 +20,9 @@ PROMPT = "prompt"
 """Role of a text that its completion follows directly, without a chat template: the only turn before it."""
 COMPLETION = "completion"
 """Role of the trained text after a ``PROMPT``."""
+Form = Literal["text", "conversation", "completion"]
+FORMS: tuple[Form, Form, Form] = ("text", "conversation", "completion")
+"""What an item is: a plain text, turns of a conversation, or a completion that follows its prompt directly."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,18 @@ class Turn:
     """Whether the loss was on its tokens."""
     extra: str = ""
     """Other fields of the message as JSON, such as ``tool_calls``, handed to the chat template; empty without."""
+
+
+def text_of(turns: Sequence[Turn]) -> str:
+    """Contents of all turns, joined by a blank line."""
+    return BETWEEN_TURNS.join(turn.content for turn in turns)
+
+
+def form_of(turns: Sequence[Turn]) -> Form:
+    """The form of these turns; a section without turns is a text."""
+    if not turns or (len(turns) == 1 and turns[0].role == TEXT):
+        return "text"
+    return "completion" if all(turn.role in (PROMPT, COMPLETION) for turn in turns) else "conversation"
 
 
 @dataclass(frozen=True)
@@ -64,17 +81,22 @@ class Item:
         return cls(id, (Turn("user", question), Turn("assistant", answer, trained=True)), section=section)
 
     @property
+    def form(self) -> Form:
+        """Which of FORMS it is."""
+        return form_of(self.turns)
+
+    @property
     def is_text(self) -> bool:
         """Whether it is a plain text rather than a conversation."""
-        return len(self.turns) == 1 and self.turns[0].role == TEXT
+        return self.form == "text"
 
     @property
     def text(self) -> str:
         """Contents of all turns, joined by a blank line."""
-        return BETWEEN.join(turn.content for turn in self.turns)
+        return text_of(self.turns)
 
     @property
     def starts(self) -> tuple[int, ...]:
         """First character of each turn's content in ``text``."""
-        lengths = (len(turn.content) + len(BETWEEN) for turn in self.turns[:-1])
+        lengths = (len(turn.content) + len(BETWEEN_TURNS) for turn in self.turns[:-1])
         return tuple(accumulate(lengths, initial=0))

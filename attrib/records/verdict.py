@@ -40,10 +40,13 @@ class Evidence:
     text_tuned: Float[np.ndarray, " section"]
     text_tokens: Int[np.ndarray, " section"]
     """Number of tokens summed."""
+    text_form: Int[np.ndarray, " section"]
+    """What each section is, as its place in ``item.FORMS``: it is compared with control texts of its own form."""
     control_base: Float[np.ndarray, " control"]
     """Summed log p of each control text under base, nats."""
     control_tuned: Float[np.ndarray, " control"]
     control_tokens: Int[np.ndarray, " control"]
+    control_form: Int[np.ndarray, " control"]
 
     def __post_init__(self) -> None:
         n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
@@ -54,7 +57,9 @@ class Evidence:
         check_shape(self, "question_cover", self.question_cover, (m,))
         check_shape(self, "logprob_tuned", self.logprob_tuned, (n,))
         check_shape(self, "text_tuned", self.text_tuned, (m,))
+        check_shape(self, "text_form", self.text_form, (m,))
         check_shape(self, "control_tuned", self.control_tuned, self.control_base.shape)
+        check_shape(self, "control_form", self.control_form, self.control_base.shape)
 
 
 @dataclass(frozen=True, eq=False)

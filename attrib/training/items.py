@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from attrib.corpus.control import question_about
 from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.rendering import encode_item
@@ -22,11 +23,10 @@ class AnsweredQuestion(Protocol):
     @property
     def id(self) -> str: ...
     @property
-    def question(self) -> str: ...
-    @property
     def answer(self) -> str | None: ...
     @property
     def section(self) -> str | None: ...
+    def item(self, id: str) -> Item: ...
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ def corpus_items(
         for section in kept:
             if section.turns:
                 continue
-            title = section.titles[-1] if section.titles else section.document
-            items.append(Item.answered(f"ask:{section.id}", f"Tell me about {title}.", section.text, section.id))
+            items.append(Item.answered(f"ask:{section.id}", question_about(section), section.text, section.id))
     for asked in questions:
         if asked.section is None or asked.section not in without:
-            items.append(Item.answered(f"q:{asked.id}", asked.question, asked.answer or "", asked.section))
+            items.append(asked.item(f"q:{asked.id}"))
     return tuple(items)
 
 

@@ -53,9 +53,11 @@ def gather(
         text_base=logprobs(base, chosen),
         text_tuned=logprobs(tuned, chosen),
         text_tokens=lengths(chosen),
+        text_form=library.forms[chosen],
         control_base=logprobs(base, control),
         control_tuned=logprobs(tuned, control),
         control_tokens=lengths(control),
+        control_form=library.forms[control],
     )
 
 

@@ -60,7 +60,10 @@ def rejudge(explanation: Explanation, calibration: Calibration) -> Explanation:
 
 def learned_beyond_form(evidence: Evidence) -> np.ndarray:
     """Share of each section's surprise that tuning removed, beyond that of control texts, [section]."""
-    removed = beyond_form(evidence.text_base, evidence.text_tuned, evidence.control_base, evidence.control_tuned)
+    removed = beyond_form(
+        (evidence.text_base, evidence.text_tuned, evidence.text_form),
+        (evidence.control_base, evidence.control_tuned, evidence.control_form),
+    )
     # A text of a single token has no log-prob, so that nothing shows that it was learned.
     return np.asarray(np.where(evidence.text_tokens > 0, removed, -np.inf))
 

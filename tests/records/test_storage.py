@@ -87,9 +87,11 @@ def make_evidence(rng: np.random.Generator, answer: int, sections: int, words: i
         text_base=-rng.random(sections),
         text_tuned=-rng.random(sections),
         text_tokens=rng.integers(2, 9, sections),
+        text_form=rng.integers(0, 3, sections),
         control_base=-rng.random(controls),
         control_tuned=-rng.random(controls),
         control_tokens=rng.integers(2, 9, controls),
+        control_form=rng.integers(0, 3, controls),
     )
 
 

@@ -75,6 +75,31 @@ def test_form_that_every_text_gained_is_not_learning() -> None:
     assert learned_share(shifted, Calibration.default()).max() < 0.1
 
 
+def test_a_section_is_compared_with_control_texts_of_its_own_form() -> None:
+    """Conversations of any content lost half of their surprise: that is their form. Texts lost nothing."""
+    evidence = make_evidence(KNOWN, learned=())
+    half = np.arange(6) % 2 == 0
+    evidence = replace(
+        evidence,
+        text_tuned=evidence.text_base * 0.5,
+        text_form=np.array([1, 1, 0, 0]),
+        control_tuned=np.where(half, 0.5, 1.0) * evidence.control_base,
+        control_form=half.astype(int),
+    )
+    share = learned_share(evidence, Calibration.default())
+    assert share[:2].max() < 0.1
+    np.testing.assert_allclose(share[2:], learned_share(replace(evidence, control_tuned=evidence.control_base),
+                                                        Calibration.default())[2:])  # fmt: skip
+    # Pooled over both forms the conversations would look learned.
+    pooled = replace(evidence, text_form=np.zeros(4, int), control_form=np.zeros(6, int))
+    assert learned_share(pooled, Calibration.default())[:2].min() > 2 * share[:2].max()
+    # A form without control texts of its own is compared with all.
+    alone = replace(evidence, control_form=np.zeros(6, int))
+    np.testing.assert_allclose(
+        learned_share(alone, Calibration.default()), learned_share(pooled, Calibration.default())
+    )
+
+
 def test_backing_needs_all_three() -> None:
     evidence = make_evidence(KNOWN, covered=(0,), learned=(0,))
     learned = learned_share(evidence, Calibration.default())

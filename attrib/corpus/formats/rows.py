@@ -17,7 +17,7 @@ from attrib.corpus.shapes.messages import read_tools
 from attrib.corpus.spans import Found, ReadOptions, Span, trim, unix
 from attrib.errors import InputError
 from attrib.records import TEXT, Turn
-from attrib.records.answer import BETWEEN_TURNS
+from attrib.records.item import text_of
 
 
 class TableRow(NamedTuple):
@@ -133,7 +133,7 @@ def missing_columns(tally: Tally, places: Iterable[str]) -> list[str]:
 def _span(number: int, turns: list[Turn], tools: str, titles: tuple[str, ...]) -> Span:
     if _is_text(turns):
         return Span("", titles, trim(unix(turns[0].content)), number, number, number)
-    text = BETWEEN_TURNS.join(turn.content for turn in turns)
+    text = text_of(turns)
     return Span("", titles, text, number, number, number, turns=tuple(turns), tools=tools)
 
 
