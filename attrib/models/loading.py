@@ -65,6 +65,9 @@ def load_network(
         raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
     if getattr(network.config, "max_position_embeddings", None) is None:
         raise ModelError(f"{name}: {config.model_type} has no max_position_embeddings in its config.json; add it")
+    if source.is_gguf:
+        # Its weights are plain by now, but as long as it is marked, transformers will not train it.
+        network.is_quantized, network.hf_quantizer = False, None
     # A network in 4 bits was loaded where it stays.
     if device_map is None and not four_bit:
         network.to(device)

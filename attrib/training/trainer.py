@@ -73,14 +73,14 @@ def fit(
             args=arguments,
             train_dataset=rows,
             data_collator=collate,
-            callbacks=[recorder, _pace(recorder, order, options, folder, save_every, progress)],
+            callbacks=[recorder, _pace(recorder, order, options.seed, save_every, progress)],
         )
         # Its own printed dictionaries would end up on stdout.
         trainer.remove_callback(PrinterCallback)
         with quiet():
             trainer.train(resume_from_checkpoint=str(save) if save else None)
     if not all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad):
-        raise InputError(_diverged("the adapter's weights are no longer finite", folder))
+        raise InputError(_diverged("the adapter's weights are no longer finite"))
     if recorder.watch.fault:
         raise InputError(f"tune: {recorder.watch.fault}; delete {work} and start again")
     steps = together(processes.gather(recorder.steps))
@@ -172,9 +172,7 @@ def _adapter_trainer(order: Any) -> Any:
     return AdapterTrainer
 
 
-def _pace(
-    recorder: Any, order: Any, options: TuneOptions, folder: Path | None, save_every: int | None, progress: Any
-) -> Any:
+def _pace(recorder: Any, order: Any, seed: int, save_every: int | None, progress: Progress | None) -> Any:
     from transformers import TrainerCallback
 
     class Pace(TrainerCallback):  # type: ignore[misc]
@@ -186,12 +184,12 @@ def _pace(
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             # Of seed and epoch alone: an epoch that is resumed has the order that it had, in all processes.
-            order.manual_seed((options.seed << 20) + int(state.epoch or 0))
+            order.manual_seed((seed << 20) + int(state.epoch or 0))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             loss = recorder.steps[-1].loss
             if not math.isfinite(loss):
-                raise InputError(_diverged(f"the loss of step {state.global_step} is {loss}", folder))
+                raise InputError(_diverged(f"the loss of step {state.global_step} is {loss}"))
             if progress is not None:
                 progress("tuning", state.global_step, state.max_steps)
             if save_every is not None and state.global_step % save_every == 0:
@@ -225,9 +223,8 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _diverged(fault: str, folder: Path | None) -> str:
-    mend = f", delete {folder}" if folder is not None else ""
-    return f"tune: {fault}; lower the learning rate{mend} and start again"
+def _diverged(fault: str) -> str:
+    return f"tune: {fault}; lower the learning rate and start again"
 
 
 def prepare_four_bit(network: Any) -> None:

@@ -68,11 +68,11 @@ def tune(
     bfloat16 on a GPU, and it has no device map. ``four_bit``: the base in 4 bits (QLoRA, Dettmers et al. 2305.14314),
     which needs CUDA and bitsandbytes.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
-    by default about 20 a run); a finished adapter of the same arguments is left as it is. Under torchrun every process
-    calls it and process 0 writes.
+    by default about 20 a run); what one of other arguments left goes aside, and the log says where. A finished adapter
+    of the same arguments is left as it is. Under torchrun every process calls it and process 0 writes.
 
-    Raises InputError for nothing to learn, invalid options and texts, an ``out`` that is something else, a
-    working folder of other settings, a second run on the same ``out``, and a loss that is no longer finite.
+    Raises InputError for nothing to learn, invalid options and texts, an ``out`` that is something else, a second run
+    on the same ``out``, and a loss that is no longer finite.
     """
     options, loading = options or TuneOptions(), loading or Loading()
     _refuse_invalid(items, out, options, save_every)

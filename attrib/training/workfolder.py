@@ -8,6 +8,7 @@ Not covered: a file system that the processes of a run do not share.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attrib import files, processes
-from attrib.errors import InputError, RecordError
+from attrib.errors import RecordError
 from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.fingerprint import versions
 from attrib.records import Item
@@ -28,7 +29,10 @@ from attrib.training.recording import MANIFEST
 from attrib.training.schedule import write_schedule
 from attrib.training.steps import save_adapter
 from attrib.training.trained import read_training_file, write_trained
-from attrib.training.trainer import TrainedAdapter
+from attrib.training.trainer import SAVED, TrainedAdapter
+
+SETTINGS = "settings.json"
+log = logging.getLogger("attrib.tune")
 
 
 @dataclass(frozen=True)
@@ -111,19 +115,31 @@ def is_finished(out: Path, digest: str) -> bool:
 
 
 def claim(work: Path, digest: str) -> bool:
-    """Make ``work`` or resume there; returns whether only its move is left. Raises InputError for another run's."""
+    """Make ``work`` or resume there; returns whether only its move is left.
+
+    What another run left there goes aside, so that a failed or interrupted command never stands in the way of another;
+    where that one has finished steps, the log says so.
+    """
     done = work / MANIFEST
-    file = done if done.is_file() else work / "settings.json"
     if work.is_dir() and any(work.iterdir()):
-        if _settings(file) != digest:
-            raise InputError(
-                f"{work}: a run with other settings or texts was interrupted there; repeat that one to finish it, or "
-                "delete the folder"
-            )
-        return file == done
+        if _settings(done if done.is_file() else work / SETTINGS) == digest:
+            return done.is_file()
+        _put_aside(work)
     work.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, (json.dumps({"settings": digest}) + "\n").encode())
+    write_atomically(work / SETTINGS, (json.dumps({"settings": digest}) + "\n").encode())
     return False
+
+
+def _put_aside(work: Path) -> None:
+    """Out of the way, or away where no step of it was saved."""
+    if not (work / MANIFEST).is_file() and not any(work.glob(f"trainer/checkpoint-*/{SAVED}")):
+        shutil.rmtree(work)
+        return
+    number = 1
+    while (old := work.with_name(f"{work.name}-old-{number}")).exists():
+        number += 1
+    os.replace(work, old)
+    log.warning("a run with other settings or texts was interrupted here; its finished steps are now in %s", old)
 
 
 def _settings(file: Path) -> object:

@@ -274,7 +274,9 @@ def test_a_run_killed_before_its_move_is_only_moved(
 
 
 @pytest.mark.parametrize("what", ["options", "items", "rehearse", "base"])
-def test_a_working_folder_of_another_run_is_refused(what: str, base_dir: Path, tuned_dir: Path, tmp_path: Path) -> None:
+def test_what_another_run_left_goes_aside_and_the_log_says_where(
+    what: str, base_dir: Path, tuned_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     out = tmp_path / "adapter"
     with pytest.raises(KeyboardInterrupt):
         tune(str(base_dir), ITEMS, out, options=QUICK, progress=stop_at(5))
@@ -283,9 +285,32 @@ def test_a_working_folder_of_another_run_is_refused(what: str, base_dir: Path, t
     other = Item.answered("q:1", "Who keeps the light?", "Wilmet", "s1")
     items = (ITEMS[0], other) if what == "items" else ITEMS
     options = replace(QUICK, learning_rate=1e-2) if what == "options" else QUICK
-    with pytest.raises(InputError, match=r"\.adapter-work: a run with other settings .* delete the folder"):
-        tune(base, items, out, options=options, rehearse=["How long?"] if what == "rehearse" else [])
-    assert files(work_folder(out)) == before
+    again = {"options": options, "rehearse": ["How long?"] if what == "rehearse" else []}
+    with pytest.raises(KeyboardInterrupt):
+        tune(base, items, out, **again, progress=stop_at(3))
+    assert files(tmp_path / ".adapter-work-old-1") == before
+    assert "finished steps are now in" in caplog.text
+    assert ".adapter-work-old-1" in caplog.text
+    # The next one goes on, and nothing else goes aside.
+    steps: list[int] = []
+    tune(base, items, out, **again, progress=lambda kind, done, _: steps.append(done) if kind == "tuning" else None)
+    assert steps[0] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".adapter-work-old-1", "adapter"]
+
+
+def test_a_run_that_saved_nothing_stands_in_nobodys_way(base_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(InputError, match="lower the learning rate"):
+        tune(str(base_dir), ITEMS, out, options=replace(QUICK, learning_rate=1e30, warmup=0), save_every=99)
+    assert work_folder(out).is_dir()
+    tune(str(base_dir), ITEMS, out, options=QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    # A run that was killed while it wrote its settings.
+    work = work_folder(tmp_path / "other")
+    work.mkdir()
+    (work / ".settings.json-abc").write_text("{")
+    tune(str(base_dir), ITEMS, tmp_path / "other", options=QUICK)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "other"]
 
 
 def test_what_was_used_to_load_the_base_is_part_of_the_run_where_it_is_given(
@@ -394,8 +419,8 @@ def test_a_text_longer_than_the_context_is_refused_by_name(base_dir: Path, tmp_p
     for item, match in [
         (Item.plain("abc", long, "abc"), "section abc: .* smaller documents.max_tokens"),
         (Item.answered("q:7", "Who?", long), "item q:7: .* context is 256; shorten it"),
-        (Item.answered("q:8", long, "I"), "item q:8: question: "),
-        (Item.answered("q:9", "Who?", " "), "item q:9: answer: "),
+        (Item.answered("q:8", long, "I"), "item q:8: .* context is 256; shorten it"),
+        (Item.answered("q:9", "Who?", " "), "item q:9: no turn with text was trained"),
     ]:
         with pytest.raises(InputError, match=match):
             tune(str(base_dir), [*ITEMS, item], tmp_path / "adapter", options=QUICK)

@@ -1,0 +1,136 @@
+"""Influence of a run that ``attrib.Recorder`` recorded, and of the same run imported without it, against retraining.
+
+    python scripts/evaluate_import.py FOLDER [--report figures/influence.json]
+
+The retraining corpus of the demo is trained by a plain Trainer of transformers (its default sampler, a save an epoch, a
+log every 5 steps) with the hyperparameters of ``attrib assess influence``. Its record and its import are scored as that
+assessment scores; the retrains are those of the stored report, whose own scores stand beside. Printed: MRR, Pearson's
+correlation and LDS of trained questions, with 95% bootstrap intervals over questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attrib.assess.influence.metrics import table
+from attrib.assess.influence.options import TUNING
+from attrib.assess.influence.records import InfluenceReport
+from attrib.assess.questions import read_questions
+from attrib.assess.stored import read_report
+from attrib.corpus import demo
+from attrib.corpus.documents import Corpus
+from attrib.index.gradients import read_gradients, trained_questions
+from attrib.index.library import Library
+from attrib.mapping.influence import score
+from attrib.models.bundled import get_default_model
+from attrib.models.chat import Chat
+from attrib.models.loading import load_network
+from attrib.models.pair import ModelPair
+from attrib.models.prompt import encode_given
+from attrib.options.explain import InfluenceOptions
+from attrib.records import Item
+from attrib.training.imported import import_run
+from attrib.training.items import checked_example, corpus_items
+from attrib.training.recorder import Recorder
+from attrib.training.trainer import collate
+
+
+def train(base: str, items: tuple[Item, ...], folder: Path) -> None:
+    """One run with a Recorder, and with the saves and the log that a Trainer leaves by itself."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import Trainer, TrainingArguments, set_seed
+
+    network, tokenizer = load_network(base, device="cpu")
+    context = int(network.config.max_position_embeddings)
+    examples = [checked_example(Chat(tokenizer), item, context) for item in items]
+    set_seed(TUNING.seed)
+    lora = LoraConfig(
+        r=TUNING.rank, lora_alpha=TUNING.alpha, lora_dropout=TUNING.dropout, target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )  # fmt: skip
+    arguments = TrainingArguments(
+        output_dir=str(folder / "run"),
+        num_train_epochs=TUNING.epochs,
+        per_device_train_batch_size=TUNING.batch,
+        learning_rate=TUNING.learning_rate,
+        warmup_steps=TUNING.warmup,
+        bf16=TUNING.bf16,
+        use_cpu=True,
+        seed=TUNING.seed,
+        save_strategy="epoch",
+        logging_steps=5,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+    trainer = Trainer(
+        model=get_peft_model(network, lora),
+        args=arguments,
+        train_dataset=[{"input_ids": e.ids, "labels": e.labels} for e in examples],
+        data_collator=collate,
+        processing_class=tokenizer,
+        callbacks=[Recorder(folder / "recorded", items)],
+    )
+    trainer.train()
+
+
+def influence(base: str, adapter: Path, corpus: Corpus, questions: Any, cache: Path) -> np.ndarray:
+    """Scores of every section for every question, [question, section], as ``assess influence`` makes them."""
+    pair = ModelPair.load(base, adapter, device="cpu")
+    library = Library(corpus, demo.control(), device=pair.device, cache=cache)
+    everything = np.arange(len(corpus.sections))
+    numbers = [int(i) for i in library.with_control(everything)]
+    sections = {i: library.sections[i] for i in numbers}
+    trained = trained_questions(pair, corpus)
+    rows = []
+    for question in questions:
+        encoded = encode_given(pair.chat, question.question, question.answer or "", context=pair.context)
+        gradients = read_gradients(
+            pair, "tuned", encoded, sections, InfluenceOptions(), trained=trained, cache=cache, whole=True
+        )
+        rows.append(score(gradients, numbers, numbers[len(everything) :])[0, : len(everything)])
+    return np.stack(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--report", type=Path, default=Path("figures/influence.json"))
+    options = parser.parse_args()
+    stored = read_report(InfluenceReport, options.report)
+    corpus, asked, decoys = demo.retraining()
+    assert tuple(section.id for section in corpus.sections) == stored.sections
+    questions = read_questions(asked)
+    base = str(get_default_model())
+    items = corpus_items(
+        [section for section in corpus.sections if section.id not in decoys],
+        [question for question in questions if (question.kind or "trained") == "trained"],
+    )
+    recorded, imported, blind = (options.folder / name for name in ("recorded", "imported", "imported-no-seed"))
+    if not recorded.exists():
+        train(base, items, options.folder)
+    for folder, seed in ((imported, TUNING.seed), (blind, None)):
+        if not folder.exists():
+            for sentence in import_run(options.folder / "run", items, folder, base=base, seed=seed).missing:
+                print(f"{folder.name}: missing: {sentence}", flush=True)
+    scores = {"influence": stored.scores["influence"]}
+    for adapter in (recorded, imported):
+        scores[adapter.name] = influence(base, adapter, corpus, stored.questions, options.folder / "cache")
+    report = replace(stored, scores=scores)
+    for row in table(report):
+        if row.kind == "trained" and row.metric in ("MRR", "recall@1", "pearson", "spearman", "LDS"):
+            print(
+                f"{row.metric:9} {row.scorer:10} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]  "
+                f"behind the stored by {row.behind:+.3f} [{row.behind_low:+.3f}, {row.behind_high:+.3f}]  n {row.n}"
+            )
+    agreement = np.corrcoef(scores["recorded"].ravel(), scores["imported"].ravel())[0, 1]
+    print(f"recorded against imported: r {agreement:.4f} over {scores['recorded'].size} pairs")
+
+
+if __name__ == "__main__":
+    main()
