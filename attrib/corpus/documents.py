@@ -92,7 +92,9 @@ class Corpus:
         sections = make_sections(spans, near_duplicates)
         formats = {name: FORMATS[suffix_of(file)].name for name, file in finding.files}
         skipped = by_frequency(finding.skipped)
-        report = replace(_report(formats, found, sections), skipped=skipped, hidden=finding.hidden)
+        report = _report(formats, found, sections)
+        left_out = (*finding.left_out, *report.left_out)
+        report = replace(report, skipped=skipped, hidden=finding.hidden, left_out=left_out)
         if strict and report.losses:
             raise InputError("\n".join(f"strict: {loss}" for loss in report.losses))
         reading: dict[str, int | list[str]] = {"max_tokens": max_tokens}

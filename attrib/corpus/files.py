@@ -1,4 +1,5 @@
-"""Finding and reading the files of a folder; a ``.gz`` file is read as what it packs.
+"""Finding and reading the files of a folder; a ``.gz`` file is read as what it packs, a data set of the library
+``datasets`` as one file.
 
 Not covered: links to folders (they are not followed, but counted).
 """
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from attrib.corpus.formats import EXTRA, FORMATS, Format
+from attrib.corpus.reading import LeftOut
+from attrib.corpus.saved import ARROW, hub_bytes, is_hub, is_saved, saved_files, saved_split
 from attrib.errors import InputError
 
 
@@ -37,16 +40,22 @@ class Finding:
     """Files of no format, by suffix, and links to folders."""
     hidden: int = 0
     """Files and folders whose name starts with a dot."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """Splits of data sets that are not read."""
 
 
 def suffix_of(file: Path) -> str:
     """Suffix that selects the format, in lower case; that of the packed file where the last one is ``.gz``."""
+    if is_hub(file) or is_saved(file):
+        return ARROW
     last = file.suffix.lower()
     return Path(file.stem).suffix.lower() if last == ".gz" else last
 
 
 def find_files(root: Path) -> Finding:
     """The readable files below ``root``, or ``root`` itself. Raises InputError where there is none."""
+    if is_hub(root):
+        return Finding([(root.as_posix().removeprefix("hf:").lstrip("/"), root)])
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except OSError as error:
@@ -65,6 +74,10 @@ def find_files(root: Path) -> Finding:
 
     # os.walk does not enter links to folders, so that a loop of links ends.
     for folder, folders, names in os.walk(root, onerror=note):
+        if is_saved(Path(folder)):
+            folders.clear()
+            _add_data_set(found, root, Path(folder))
+            continue
         found.skipped["link to a folder"] += sum(Path(folder, name).is_symlink() for name in folders if name[0] != ".")
         found.hidden += sum(name[0] == "." for name in (*folders, *names))
         folders[:] = [name for name in folders if name[0] != "."]
@@ -81,6 +94,18 @@ def find_files(root: Path) -> Finding:
         types = _found(found.skipped)
         raise InputError("\n".join([*found.problems, f"no documents in {root}/: {types}; {_readable()}"]))
     return found
+
+
+def _add_data_set(found: Finding, root: Path, folder: Path) -> None:
+    name = _printable(root.resolve().name if folder == root else folder.relative_to(root).as_posix())
+    try:
+        split, others = saved_split(folder)
+    except InputError as error:
+        found.problems.append(f"{name}: {error}")
+        return
+    found.files.append((name if split == folder else f"{name}/{split.name}", split))
+    if others:
+        found.left_out.append(LeftOut(f"splits beside {split.name}: {', '.join(others)}", len(others), (name,)))
 
 
 def _found(types: Counter[str]) -> str:
@@ -108,6 +133,10 @@ def _printable(name: str) -> str:
 def read_bytes(file: Path, max_bytes: int) -> bytes:
     """All bytes of a regular file within the limit, unpacked where it is a ``.gz``; the size is checked before
     reading."""
+    if is_hub(file):
+        return hub_bytes(file, max_bytes)
+    if is_saved(file):
+        return _joined(saved_files(file), max_bytes)
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -120,6 +149,19 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
     if not data:
         raise InputError("the file is empty; fill or remove it")
     return data
+
+
+def _joined(files: list[Path], max_bytes: int) -> bytes:
+    """All files of a data set, whose bytes together are within the limit."""
+    parts: list[bytes] = []
+    for file in files:
+        try:
+            parts.append(read_bytes(file, max_bytes))
+        except InputError as error:
+            raise InputError(f"{file.name}: {error}") from None
+        if (size := sum(map(len, parts))) > max_bytes:
+            raise InputError(f"more than {size:,} bytes, over the limit of {max_bytes:,}; save a part of it")
+    return b"".join(parts)
 
 
 def _unpacked(file: Path, max_bytes: int) -> bytes:

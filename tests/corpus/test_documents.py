@@ -480,7 +480,7 @@ def test_a_folder_of_images_says_so(tmp_path: Path) -> None:
     (message,) = refusal(lambda: Corpus.read(folder))
     assert message == (
         f"no documents in {folder}/: 3 files, of types .png (2), .jpg (1); "
-        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .json .csv .parquet"
+        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .json .csv .parquet .arrow"
     )
     (folder / "d.TXT").write_text("Now there is one.")
     assert [name for name, _ in Corpus.read(folder).documents] == ["d.TXT"]

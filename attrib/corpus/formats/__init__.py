@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from attrib.corpus.formats.arrow import arrow_table
 from attrib.corpus.formats.csv import csv_table
 from attrib.corpus.formats.docx import read_docx
 from attrib.corpus.formats.html import read_html
@@ -68,5 +69,6 @@ FORMATS: dict[str, Format] = {
     ".json": _rows("JSON", json_table),
     **dict.fromkeys((".csv", ".tsv"), _rows("CSV", csv_table)),
     ".parquet": _rows("Parquet", parquet_table),
+    ".arrow": _rows("Arrow", arrow_table),
 }
 """By suffix, in lower case."""
