@@ -125,5 +125,5 @@ def run(*calls: Call) -> list[tuple[int, str]]:
 
 def told(stderr: str) -> list[str]:
     """Lines on stderr but for the counts of what was read."""
-    counted = re.compile(r"attrib: (documents|control): \d+ sections? in ")
+    counted = re.compile(r"attrib: ((documents|control): \d+ sections? in|questions: .*: \d+ rows? read as) ")
     return [line for line in stderr.splitlines() if not counted.match(line)]

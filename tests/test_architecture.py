@@ -36,6 +36,7 @@ DOORS = {
     "mpl_toolkits": ("attrib.render.figures",),
     "peft": ("attrib.training", "attrib.models"),
     "captum": ("attrib.attribution",),
+    "datasets": ("attrib.corpus.saved",),
     "starlette": ("attrib.server",),
     "uvicorn": ("attrib.server",),
 }

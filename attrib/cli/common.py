@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,7 @@ from attrib.processes import is_first
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from attrib.assess.questions import Question
     from attrib.corpus.documents import Corpus
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
@@ -191,6 +192,19 @@ def read_control(documents: Control) -> Corpus | None:
     control = Corpus.read(documents.control, columns=columns, max_tokens=documents.max_tokens, strict=documents.strict)
     _say_reading("control", control)
     return control
+
+
+def read_asked(path: Path, columns: Sequence[str] = (), *, strict: bool = False) -> tuple[Question, ...]:
+    """The questions of a row file; says what became of its rows and columns. Raises InputError for a loss where it is
+    ``strict``."""
+    from attrib.assess.questions import read_question_rows
+
+    asked, rows = read_question_rows(path, columns=columns)
+    if is_first():
+        note(f"questions: {rows}")
+    if strict and rows.lost:
+        raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}")
+    return asked
 
 
 def _say_reading(what: str, corpus: Corpus) -> None:

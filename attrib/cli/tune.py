@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attrib.cli.common import note, print_json, read_documents, show_progress
+from attrib.cli.common import note, print_json, read_asked, read_documents, show_progress
 from attrib.cli.groups import Json
 from attrib.cli.texts import read_lines
 from attrib.errors import InputError
@@ -145,7 +145,6 @@ def _tell(
 
 def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int, ReadingReport | None]:
     """Everything to learn, how many sections are among it, and what was read of the documents."""
-    from attrib.assess.questions import read_questions
     from attrib.training.items import corpus_items
 
     if documents.path is None and documents.questions is None:
@@ -153,7 +152,7 @@ def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int, ReadingReport 
     corpus = read_documents(documents.path, documents) if documents.path is not None else None
     sections = corpus.sections if corpus is not None else ()
     asked = (
-        read_questions(documents.questions, columns=documents.question_columns)
+        read_asked(documents.questions, documents.question_columns, strict=documents.strict)
         if documents.questions is not None
         else ()
     )

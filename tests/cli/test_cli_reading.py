@@ -118,3 +118,18 @@ def test_strict_refuses_a_loss_before_a_model_is_loaded(
     assert (status, out) == (2, "")
     expected = LOST if lossy == "documents" else ["control.jsonl: columns not used: source"]
     assert [line.partition("strict: ")[2] for line in told if "strict: " in line] == expected
+
+
+def test_questions_are_counted_and_strict_refuses_their_loss(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, control: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.csv"
+    asked.write_text("question,answer,source\nWho?,Wilmet Dallin,a\nWhen?,At noon,b\n")
+    given = ["--questions", str(asked), "--base", "nowhere", "--out", str(tmp_path / "adapter")]
+    status, _, told = run(capsys, monkeypatch, "tune", *given)
+    assert status == 2
+    read = "asked.csv: 2 rows read as question and answer (`question`, `answer`); columns not used: source"
+    assert told[0] == f"questions: {read}"
+    status, _, told = run(capsys, monkeypatch, "tune", *given, "--strict")
+    assert (status, told[1:]) == (2, ["strict: asked.csv: columns not used: source"])
+    assert not (tmp_path / "adapter").exists()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from attrib.assess.finetunebench.read import read_finetunebench
-from attrib.assess.questions import Malformed, Question, demo_questions, read_questions
+from attrib.assess.questions import Malformed, Question, demo_questions, read_question_rows
+from attrib.corpus.files import read_bytes
+from attrib.corpus.reading import RowsRead
+from attrib.corpus.tables import MAX_BYTES
 from attrib.errors import InputError
-from attrib.files import sha256
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class BenchmarkQuestions:
     notes: tuple[str, ...] = ()
     sha256: str | None = None
     """Digest of the files; None for the demo's."""
+    read: RowsRead | None = None
+    """What was read of a row file; None for the demo's and FineTuneBench's."""
 
 
 def read_benchmark(
@@ -49,7 +54,8 @@ def read_benchmark(
         raise InputError("subset: parts and rows are FineTuneBench's; name its folder with --finetunebench")
     if questions is not None:
         malformed: list[Malformed] = []
-        asked = read_questions(questions, malformed, columns)
-        return BenchmarkQuestions(asked[:limit], asked, tuple(malformed), sha256=sha256(questions))
+        asked, read = read_question_rows(questions, malformed, columns)
+        digest = hashlib.sha256(read_bytes(questions, MAX_BYTES)).hexdigest()
+        return BenchmarkQuestions(asked[:limit], asked, tuple(malformed), sha256=digest, read=read)
     asked = demo_questions(limit)
     return BenchmarkQuestions(asked, asked)

@@ -135,6 +135,8 @@ def _with_defaults(benchmark: BenchmarkOptions, judge: JudgeName, questions: Sou
 
 def _say(found: BenchmarkQuestions, questions: Sources, models: Models, tune: bool) -> None:
     """Notices about what was left out, and about what of the demo is used."""
+    if found.read is not None:
+        note(f"questions: {found.read}")
     for line in found.malformed:
         note(f"left out: {line}")
     if models.base is None and models.tuned is None and not tune:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrib.cli.common import check_writable, note, read_corpus
+from attrib.cli.common import check_writable, note, read_asked, read_corpus
 from attrib.cli.groups import Given, OptionalResults, Results
 from attrib.cli.texts import check_formats
 from attrib.errors import InputError
@@ -58,7 +58,7 @@ def read_material(
     models: Models, documents: Documents, questions: QuestionOptions
 ) -> tuple[Corpus, tuple[Question, ...], bool]:
     """Documents, questions, and whether they are the demo's."""
-    from attrib.assess.questions import demo_questions, read_questions
+    from attrib.assess.questions import demo_questions
 
     corpus, is_demo = read_corpus(models, documents)
     if questions.path is None and not is_demo:
@@ -67,7 +67,7 @@ def read_material(
     asked = (
         demo_questions(limit)
         if questions.path is None
-        else read_questions(questions.path, columns=questions.columns)[:limit]
+        else read_asked(questions.path, questions.columns, strict=documents.strict)[:limit]
     )
     if is_demo:
         note(DEMO_MODEL)

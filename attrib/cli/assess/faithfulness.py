@@ -30,9 +30,9 @@ def assess_faithfulness(
     from attrib.assess.faithfulness.run import assess_faithfulness as assess
     from attrib.assess.faithfulness.run import check_assessment
     from attrib.assess.faithfulness.tell import faithfulness_table, write_faithfulness
-    from attrib.assess.questions import demo_questions, read_questions
+    from attrib.assess.questions import demo_questions
     from attrib.assess.stored import report_content
-    from attrib.cli.common import read_documents
+    from attrib.cli.common import read_asked, read_documents
     from attrib.corpus import demo
 
     check_results(results)
@@ -42,7 +42,7 @@ def assess_faithfulness(
     asked = (
         demo_questions(limit)
         if questions.path is None
-        else read_questions(questions.path, columns=questions.columns)[:limit]
+        else read_asked(questions.path, questions.columns, strict=documents.strict)[:limit]
     )
     corpus = demo.corpus() if demo_model else None
     if documents.path is not None:

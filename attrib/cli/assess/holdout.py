@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from attrib.assess.holdout.options import TUNING, HoldoutOptions, SplitOptions
 from attrib.cli.assess.common import check_results, check_tuning, kept, read_material
-from attrib.cli.common import check_placement, console_of, load_pair, note, print_json, read_documents, show_progress
+from attrib.cli.common import (
+    check_placement,
+    console_of,
+    load_pair,
+    note,
+    print_json,
+    read_asked,
+    read_documents,
+    show_progress,
+)
 from attrib.cli.groups import Given, Json, Results
 from attrib.cli.texts import parse_ids
 from attrib.errors import InputError
@@ -152,4 +161,4 @@ def _material(
     corpus = read_documents(documents.path, documents)
     if questions.path is None:
         raise InputError("questions: none named for these documents; add --questions")
-    return corpus, read_questions(questions.path, columns=questions.columns)[:limit], False
+    return corpus, read_asked(questions.path, questions.columns, strict=documents.strict)[:limit], False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrib.assess.influence.options import RetrainOptions
 from attrib.cli.assess.common import check_results, kept
-from attrib.cli.common import console_of, note, print_json, read_control, read_documents, show_progress
+from attrib.cli.common import console_of, note, print_json, read_asked, read_control, read_documents, show_progress
 from attrib.cli.groups import Json, Results
 from attrib.cli.texts import parse_ids
 from attrib.errors import InputError
@@ -113,4 +113,5 @@ def _material(documents: Taught) -> tuple[Corpus, tuple[Question, ...], frozense
     if documents.questions is None:
         raise InputError("questions: none named for these documents; add --questions with answers and sections")
     corpus = read_documents(documents.path, documents)
-    return corpus, read_questions(documents.questions, columns=documents.question_columns), parse_ids(documents.decoys)
+    asked = read_asked(documents.questions, documents.question_columns, strict=documents.strict)
+    return corpus, asked, parse_ids(documents.decoys)
