@@ -14,6 +14,7 @@ from typing import Literal
 from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.files import digest_of, write_atomically
+from attrib.models.chat import Chat
 from attrib.models.fingerprint import versions
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import decode, encode_prompt
@@ -163,9 +164,14 @@ def write_answers(asked: Sequence[Question], replies: dict[Side, list[list[Reply
     write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
 
 
+def chat_for(chat: Chat, question: Question) -> Chat:
+    """The prompts of a question with the turns and tools of its row."""
+    return chat.asking(question.turns, question.tools, raw=question.raw)
+
+
 def _prompt(pair: ModelPair, question: Question) -> tuple[int, ...]:
     try:
-        return encode_prompt(pair.chat, question.question, context=pair.context)
+        return encode_prompt(chat_for(pair.chat, question), question.question, context=pair.context)
     except InputError as error:
         raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
 

@@ -152,7 +152,7 @@ def _scores_of(
     key = {
         "base": base,
         "items": [[*_content(item), item.section] for item in items],
-        "questions": [[q.question, q.answer] for q in texts.questions],
+        "questions": [_content(q.item(q.id)) for q in texts.questions],
         "sections": [_content(item) for item in texts.items],
         "options": asdict(_seeded(options, run.seed)),
     }

@@ -34,6 +34,8 @@ class PromptForm:
     """Options of the template."""
     earlier: tuple[Turn, ...] = ()
     """System prompt and turns before the question."""
+    tools: str = ""
+    """Tools offered in the conversation, as JSON; empty without."""
     date: datetime = field(default_factory=datetime.now)
     """What the template's clock shows."""
 
@@ -101,7 +103,8 @@ class Chat:
             return self.form.around.replace("{question}", question)
         if not self.has_template:
             return question
-        prompt = self._rendered((*self.form.earlier, Turn("user", question)), to_answer=True, parts=self._in_parts)
+        turns = (*self.form.earlier, Turn("user", question))
+        prompt = self._rendered(turns, self.form.tools, to_answer=True, parts=self._in_parts)
         # Blanks around it are the template's to keep or trim.
         if question.strip() not in prompt:
             raise InputError(
@@ -114,7 +117,7 @@ class Chat:
         if not self.has_template:
             return self.prompt(question) + answer
         turns = (*self.form.earlier, Turn("user", question), Turn("assistant", answer))
-        return self._rendered(turns, to_answer=False, parts=self._in_parts)
+        return self._rendered(turns, self.form.tools, to_answer=False, parts=self._in_parts)
 
     def conversation(self, turns: Sequence[Turn], tools: str = "") -> str:
         """All turns as one text, as a model is trained on it; without a template only a question with its answer.
@@ -129,6 +132,26 @@ class Chat:
                 "with --template"
             )
         return self.prompt(turns[0].content) + turns[1].content
+
+    def asking(self, turns: Sequence[Turn], tools: str = "", *, raw: bool = False) -> Chat:
+        """The prompts of a question that has turns of its own before it, or that its answer follows directly (``raw``).
+
+        The form's own turns give way to them, its system prompt only to another. Raises InputError where there is no
+        template that could write them.
+        """
+        form = self.form
+        if raw and not form.around:
+            bare = ChosenTemplate("none, as the row was written")
+            return Chat(self.tokenizer, replace(form, template=bare, around="{question}", earlier=(), variables={}))
+        if not turns and not tools:
+            return self
+        if not self.has_template:
+            raise InputError(
+                "question: it has turns or tools before it, and no chat template to write them; name one by --template"
+            )
+        system = any(turn.role == "system" for turn in turns)
+        kept = () if system else tuple(turn for turn in form.earlier if turn.role == "system")
+        return Chat(self.tokenizer, replace(form, earlier=(*kept, *turns), tools=tools))
 
     def with_variables(self, more: Mapping[str, object]) -> Chat:
         """The same chat with more options of the template."""
@@ -157,9 +180,10 @@ class Chat:
     @property
     def identity(self) -> str:
         """Digest of the prompt's form; empty where it is the tokenizer's own template alone."""
-        if not self.form.earlier:
+        if not self.form.earlier and not self.form.tools:
             return self.rendering
-        return digest_of([self.rendering, [(turn.role, turn.content, turn.extra) for turn in self.form.earlier]])
+        turns = [(turn.role, turn.content, turn.extra) for turn in self.form.earlier]
+        return digest_of([self.rendering, turns, self.form.tools])
 
     def provenance(self) -> dict[str, object]:
         """The prompt's form as it is stored."""
@@ -171,6 +195,7 @@ class Chat:
             "options": dict(form.variables),
             "system": system[0] if system else None,
             "conversation": [(turn.role, turn.content) for turn in form.earlier if turn.role != "system"],
+            "tools": form.tools or None,
             "format": form.around or None,
             "date": form.date.isoformat(timespec="seconds") if writes_date(form.template.text) else None,
         }

@@ -7,9 +7,9 @@ Not covered: encoder-decoder and encoder-only models, adapters that change their
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from attrib.models.templates import Templates, adapter_templates
 from attrib.models.vocabulary import add_rows, added_note, fill_rows, rows_of, shared_tokenizer, without_rows
 from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.options.loading import Models
+from attrib.records import Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +180,13 @@ class ModelPair:
     def tokenizer(self) -> Any:
         """The tokenizer of both models."""
         return self.chat.tokenizer
+
+    def asking(self, turns: Sequence[Turn], tools: str = "", *, raw: bool = False) -> ModelPair:
+        """The same pair, for a question with turns before it or tools, or one that its answer follows directly."""
+        chat = self.chat.asking(turns, tools, raw=raw)
+        if chat is self.chat:
+            return self
+        return replace(self, base=replace(self.base, chat=chat), tuned=replace(self.tuned, chat=chat), chat=chat)
 
     @property
     def variant(self) -> str:

@@ -14,7 +14,8 @@ from attrib.assess.questions import Question
 from attrib.errors import InputError
 from attrib.models.prompt import decode, encode_prompt
 from attrib.options.answers import AnswerOptions
-from attrib.passes.generate import generate_batch
+from attrib.passes.generate import generate, generate_batch
+from attrib.records import Turn
 
 ASKED = [
     Question(f"Who keeps the light of {name}?", "Wilmet", "trained", id=f"q{i}") for i, name in enumerate("abcdefghij")
@@ -129,3 +130,17 @@ def test_what_was_answered_among_others_is_not_asked_again(tiny_pair: Any, tmp_p
     assert asked == [1, 1]
     for side in ("base", "tuned"):
         assert [found[side][0], found[side][2]] == [whole[side][7], whole[side][2]]
+
+
+def test_questions_are_asked_after_the_turns_of_their_rows(tiny_pair: Any) -> None:
+    row = (Turn("system", "Be brief."), Turn("user", "Hello?"), Turn("assistant", "Yes."))
+    asked = [Question("Who keeps it?"), Question("Who keeps it?", turns=row), Question("Who keeps it?", raw=True)]
+    replies = answer_all(tiny_pair, asked, AnswerOptions(max_new_tokens=5))
+    for number, turns in ((0, ()), (1, row)):
+        messages = [{"role": turn.role, "content": turn.content} for turn in (*turns, Turn("user", "Who keeps it?"))]
+        prompt = tiny_pair.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+        for side in ("base", "tuned"):
+            want = generate(getattr(tiny_pair, side), prompt, max_new_tokens=5)
+            assert replies[side][number][0].ids == want  # type: ignore[index]
+    bare = tiny_pair.tokenizer("Who keeps it?").input_ids
+    assert replies["tuned"][2][0].ids == generate(tiny_pair.tuned, bare, max_new_tokens=5)

@@ -373,3 +373,20 @@ def test_a_chat_without_anything_given_has_the_tokenizers_own_template() -> None
     assert Chat(tokenizer).form.template == ChosenTemplate("chat template of the tokenizer", TEMPLATE)
     tokenizer.chat_template = None
     assert Chat(tokenizer).prompt(QUESTION) == QUESTION
+
+
+def test_a_question_of_a_row_stands_after_the_rows_own_turns() -> None:
+    row = (Turn("system", "Be long."), Turn("user", "Hello?"), Turn("assistant", "Yes."))
+    chat = chat_of(TEMPLATE, system="Be brief.")
+    assert law(chat.asking(row))[0] == "".join(f"<|start|>{turn.role}\n{turn.content}<|end|>\n" for turn in row) + (
+        f"<|start|>user\n{QUESTION}<|end|>\n<|start|>assistant\n"
+    )
+    # Where the row has no system prompt, the one that is asked for stays.
+    assert law(chat.asking(row[1:]))[0] == law(chat.asking((Turn("system", "Be brief."), *row[1:])))[0]
+    assert chat.asking(()) is chat
+    tools = '[{"name": "look"}]'
+    assert '[{"name": "look"}]' in law(chat_of("{{ tools | tojson if tools }}" + TEMPLATE).asking((), tools))[0]
+    assert law(chat.asking((), raw=True), "The keeper is", " Wilmet.") == ("The keeper is", " Wilmet.")
+    assert law(chat.asking((), raw=True), "Q: who?\nA:", "Wilmet.")[0] == "Q: who?\nA:"
+    assert "no chat template to write them" in refusal(chat_of(None).asking, row)
+    assert len({one.identity for one in (chat, chat.asking(row), chat.asking(row[1:]), chat.asking((), tools))}) == 4

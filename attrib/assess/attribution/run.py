@@ -190,6 +190,7 @@ def _explained(
     out: Path | None,
 ) -> Explanation:
     """The explanation in ``out/records``; where there is none, it is made now and kept there."""
+    pair = pair.asking(question.turns, question.tools, raw=question.raw)
     key = {
         "pair": [pair.base.fingerprint, pair.tuned.fingerprint, pair.variant],
         "documents": [library.corpus.sha256, library.control.sha256],

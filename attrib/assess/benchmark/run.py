@@ -111,11 +111,7 @@ def learned_items(asked: Sequence[Question], kinds: Sequence[str] = TRAINED) -> 
 
     Raises InputError where there are none.
     """
-    items = tuple(
-        Item.answered(f"q:{q.id}", q.question, q.answer, q.section)
-        for q in asked
-        if q.kind in kinds and q.answer is not None
-    )
+    items = tuple(q.item(f"q:{q.id}") for q in asked if q.kind in kinds and q.answer is not None)
     if not items:
         there = ", ".join(dict.fromkeys(q.kind or "none" for q in asked))
         raise InputError(f"kinds: no question is of kind {', '.join(kinds)}; these are of kind {there}")

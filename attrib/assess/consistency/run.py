@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, Reply, answer_all, greedy, provenance
+from attrib.assess.answering import SIDES, Reply, answer_all, chat_for, greedy, provenance
 from attrib.assess.consistency.clusters import Relate, by_embedding, by_entailment, load_nli
 from attrib.assess.consistency.meanings import Meanings, Replies, answers_of, distinct_texts
 from attrib.assess.consistency.novelty import difference, new_terms, novelty_of
@@ -205,14 +205,17 @@ def divergences(
     store = records_in(folder, key, Divergence, "divergence", 1)
     results: list[Divergence | None] = []
     missing: dict[int, Encoded] = {}
+    keys: list[object] = []
     for i, (question, reply) in enumerate(zip(questions, replies, strict=True)):
-        stored = store.get([question.question, reply.ids]) if reply.ids else Divergence((), ())
+        chat = chat_for(pair.chat, question)
+        keys.append([question.question, reply.ids, *([chat.identity] if chat is not pair.chat else [])])
+        stored = store.get(keys[i]) if reply.ids else Divergence((), ())
         results.append(stored)
         if stored is None:
-            prompt = encode_prompt(pair.chat, question.question, context=pair.context)
-            missing[i] = encode_whole(pair.chat, question.question, prompt, reply.ids, context=pair.context)
+            prompt = encode_prompt(chat, question.question, context=pair.context)
+            missing[i] = encode_whole(chat, question.question, prompt, reply.ids, context=pair.context)
     for i, values in zip(missing, kl_given(pair, list(missing.values()), progress=progress), strict=True):
         tokens = tuple(token.text for token in missing[i].answer_tokens)
         results[i] = divergence = Divergence(tuple(map(float, values)), tokens)
-        store.put([questions[i].question, replies[i].ids], divergence)
+        store.put(keys[i], divergence)
     return [divergence for divergence in results if divergence is not None]

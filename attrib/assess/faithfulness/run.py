@@ -204,6 +204,7 @@ def check_assessment(questions: Sequence[Question], options: FaithfulnessOptions
 def _question(
     pair: ModelPair, question: Question, corpus: Corpus | None, options: FaithfulnessOptions
 ) -> QuestionCurves:
+    pair = pair.asking(question.turns, question.tools, raw=question.raw)
     prompt_ids = encode_prompt(pair.chat, question.question, context=pair.context)
     answer_ids = (
         encode_answer(pair.chat, question.question, prompt_ids, question.answer)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from attrib.assess.answering import Reply
+from attrib.assess.answering import Reply, chat_for
 from attrib.assess.holdout.membership import (
     Scored,
 )
@@ -117,9 +117,9 @@ def measure(
     progress: Progress | None = None,
 ) -> ModelScores:
     """Log-probs of right answers, wrong ones and sections' texts, beside the first of the model's ``replies``."""
-    given = [encode_given(model.chat, q.question, q.answer or "", context=context) for q in questions]
+    given = [encode_given(chat_for(model.chat, q), q.question, q.answer or "", context=context) for q in questions]
     answers = score_given(model, given, batch=options.batch, progress=progress)
-    candidates = score_alternatives(model, [q.question for q in questions], wrong, context=context, progress=progress)
+    candidates = score_alternatives(model, questions, wrong, context=context, progress=progress)
     items = [encode_section(model.chat, s, context) for s in sections]
     read = score_given(model, [encoded for encoded, _ in items], batch=max(1, options.batch // 4), progress=progress)
     chosen = [scores.at(rows) for scores, (_, rows) in zip(read, items, strict=True)]
@@ -141,7 +141,7 @@ def encode_section(chat: Chat, section: Section, context: int) -> tuple[Encoded,
 
 def score_alternatives(
     model: Model,
-    questions: Sequence[str],
+    questions: Sequence[Question],
     answers: Sequence[Sequence[str]],
     *,
     context: int,
@@ -155,11 +155,12 @@ def score_alternatives(
 
     scores = []
     with model.plain() as network, torch.no_grad():
-        for i, (question, texts) in enumerate(zip(questions, answers, strict=True)):
+        for i, (asked, texts) in enumerate(zip(questions, answers, strict=True)):
             if progress is not None:
                 progress(f"{model.name} reads other answers", i, len(questions))
-            prompt = encode_prompt(model.chat, question, context=context)
-            ids = [encode_answer(model.chat, question, prompt, text) for text in texts]
+            question, chat = asked.question, chat_for(model.chat, asked)
+            prompt = encode_prompt(chat, question, context=context)
+            ids = [encode_answer(chat, question, prompt, text) for text in texts]
             if ids and len(prompt) + max(map(len, ids)) > context:
                 raise InputError(f"answer: one does not fit the model's context after {question[:40]!r}; shorten it")
             means = _continuations(network, prompt, ids) if ids else ()

@@ -75,6 +75,7 @@ def score_questions(
 
 
 def _score(pair: ModelPair, library: Library, question: Question, options: ExplainOptions) -> dict[str, np.ndarray]:
+    pair = pair.asking(question.turns, question.tools, raw=question.raw)
     encoded = encode_given(pair.chat, question.question, question.answer or "", context=pair.context)
     states = CaptureOptions(layers=(mapping_layer(pair, options.hidden.layer),))
     captures = [capture(m, encoded, states) for m in (pair.base, pair.tuned)]

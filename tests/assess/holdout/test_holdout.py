@@ -249,13 +249,13 @@ def test_sections_are_drawn_from_both_parts() -> None:
 
 
 def test_answers_after_one_reading_of_the_prompt_score_as_each_by_itself(tiny_pair64: ModelPair) -> None:
-    questions = ["Who keeps the light?", "How tall was it?", "What?"]
+    questions = [Question(text) for text in ("Who keeps the light?", "How tall was it?", "What?")]
     answers = [["Wilmet Dallin", "38 metres tall in the year 1712", "a"], [], ["thirty-six months"]]
     for model in (tiny_pair64.base, tiny_pair64.tuned):
         found = score_alternatives(model, questions, answers, context=tiny_pair64.context)
         assert found[1] == ()
         for question, texts, values in zip(questions, answers, found, strict=True):
-            given = [encode_given(model.chat, question, text, context=tiny_pair64.context) for text in texts]
+            given = [encode_given(model.chat, question.question, text, context=tiny_pair64.context) for text in texts]
             alone = [float(one.logprob.mean()) for g in given for one in score_given(model, [g])]
             assert list(values) == pytest.approx(alone, abs=1e-9)
 
