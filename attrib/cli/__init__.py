@@ -16,6 +16,7 @@ import typer
 
 from attrib.cli import (
     assess,
+    check,
     demo,
     explain,
     gallery,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Default models that need no model hub.", no_args_is_help=True, rich_markup_mode=None)
 for name, function, example in (
+    ("check", check.check, check.EXAMPLE),
     ("explain", explain.explain, explain.EXAMPLE),
     ("show", show.show, show.EXAMPLE),
     ("render", render.render, render.EXAMPLE),

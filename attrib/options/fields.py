@@ -169,10 +169,11 @@ def _parsed(text: str, kind: Any) -> Any:
     """Raises ValueError for text of another type."""
     if kind in (str, Path):
         return kind(text)
-    text = text.strip()
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
+        # A text keeps the blanks around it: an answer may begin with one.
         return _first_that_fits(text, inside)
+    text = text.strip()
     if origin is Literal:
         if text not in inside:
             raise ValueError(text)

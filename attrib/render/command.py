@@ -1,19 +1,21 @@
 """A record's provenance → the command, and the file of options, that make the record again.
 
-Documents, control texts and index are placeholders: a record holds their digests, not where they lay. In the command,
-which the page shows, models on some machine are named by the last part of their folder.
+Documents, control texts, index and files of the prompt are placeholders: a record does not say where they lay. In the
+command, which the page shows, models on some machine are named by the last part of their folder.
 Not covered: options that only Python has (a target or spans of one's own).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from attrib.corpus import demo
+from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.fields import Option, options_of, written
 from attrib.options.loading import IndexedDocuments, Models
@@ -35,17 +37,17 @@ def command(explanation: Explanation) -> str | None:
         # Where and in which numbers it ran is said always: the defaults depend on the machine.
         always = option.key in ("models.device", "models.dtype", "explain.seed")
         if value != option.default or always:
-            words += _words(option, view.model_name(str(value)) if names_model else value)
+            words += option_words(option, view.model_name(str(value)) if names_model else value)
     # A question may start like an option.
     question = explanation.question
     words += ["--", question] if question.startswith("-") else [question]
-    return " ".join(map(_quoted, words))
+    return " ".join(map(quoted, words))
 
 
 def options_file(explanation: Explanation) -> str:
     """TOML for ``attrib explain QUESTION --options FILE``: every option of the run, defaults included."""
     lines = [
-        f"# attrib explain {_quoted(explanation.question)} --options THIS_FILE",
+        f"# attrib explain {quoted(explanation.question)} --options THIS_FILE",
         "# The record holds digests of documents, control texts and index, not where they lay: fill in what is open.",
     ]
     group = ""
@@ -89,9 +91,39 @@ def _settings(explanation: Explanation) -> Iterator[Setting]:
         yield from _known(option, known.get(option.key, _at(said, f"documents.{option.name}")))
     for option in options_of(ExplainedAnswer, "answer"):
         yield from _known(option, known[option.key])
+    prompt = _prompt(said)
+    for option in options_of(ChatOptions, "chat"):
+        yield from _known(option, prompt.get(option.name, _ABSENT))
     recorded = sorted(options_of(ExplainOptions(), "explain"), key=lambda option: len(option.path) > 1)
     for option in recorded:
         yield from _known(option, _at(said, f"options.{'.'.join(option.path)}"))
+
+
+def _prompt(said: Mapping[str, object]) -> dict[str, object]:
+    """Options of the prompt that the record knows; files of templates and of turns are placeholders."""
+    source, earlier = str(_at(said, "prompt.source")), _at(said, "prompt.conversation")
+    variables, date = _at(said, "prompt.options"), _at(said, "prompt.date")
+    found: dict[str, object] = {}
+    if named := re.match(r"template '(\w+)'", source):
+        found["template"] = named[1]
+    elif source.startswith("none, as asked"):
+        found["template"] = "none"
+    # Templates of models are described in words, files by their name.
+    elif re.match(r"\S+\.\S+$", source):
+        found["template"] = PLACE
+    if isinstance(variables, Mapping) and variables:
+        found["template_options"] = tuple(
+            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in variables.items()
+        )
+    if isinstance(date, str):
+        found["template_date"] = date
+    if earlier:
+        found["conversation"] = PLACE
+    elif isinstance(system := _at(said, "prompt.system"), str):
+        found["system"] = system
+    if isinstance(around := _at(said, "prompt.format"), str):
+        found["prompt_format"] = around
+    return found
 
 
 def _known(option: Option, value: object) -> Iterator[Setting]:
@@ -103,7 +135,7 @@ def _known(option: Option, value: object) -> Iterator[Setting]:
         yield option, value
 
 
-def _words(option: Option, value: object) -> list[str]:
+def option_words(option: Option, value: object) -> list[str]:
     """The option as it is typed."""
     text = option.name.upper() if option.name != "path" else "DOCUMENTS"
     text = text if value is PLACE else written(value)
@@ -123,7 +155,7 @@ def _is_complete(said: Mapping[str, object]) -> bool:
     return all(isinstance(said.get(name), Mapping) for name in ("options", "base", "tuned", "documents"))
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word of a shell's line. One with characters that act or are not seen names them (``$'…'``, bash and zsh): what
     is copied is what is read."""
     if not any(map(_is_unseen, word)):

@@ -20,8 +20,9 @@ from attrib.cli.groups import Given, command, flat
 from attrib.cli.moved import MOVED
 from attrib.errors import InputError
 from attrib.mapping import NAMES
-from attrib.options.explain import ExplainOptions
+from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.fields import bounded, everyday, internal, options_of, parse, with_values, written
+from attrib.options.loading import Models
 
 ROOT = Path(__file__).parents[2]
 SHORT = 80
@@ -307,3 +308,10 @@ def test_every_method_and_mapper_is_listed_with_every_knob(
     mappers = {"influence", "gradients", "hidden"}
     expected = mappers if name == "mappers" else {option.group for option in options} - mappers - {"explain"}
     assert groups == expected
+
+
+def test_a_text_keeps_the_blanks_around_it() -> None:
+    """An answer may begin with one, a system prompt end with a line."""
+    options = {option.key: option for option in (*options_of(ExplainedAnswer, "answer"), *options_of(Models, "models"))}
+    assert parse(" Iven Marsh.\n", options["answer.text"]) == " Iven Marsh.\n"
+    assert parse(" true ", options["models.trust_remote_code"]) is True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from attrib import cli
 from attrib.cli.groups import flat
 from attrib.corpus import demo
+from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
 from attrib.options.loading import Models
 from attrib.records import Explanation
@@ -70,9 +71,13 @@ def asked(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         got.update(rest, question=question)
         raise SystemExit(0)
 
+    def load(models: object, progress: object, chat: object, corpus: object) -> object:
+        got.update(models=models, chat=chat)
+        return PAIR
+
     monkeypatch.setattr(cli.explain, "read_corpus", lambda *given: (got.update(corpus=given), False))
     monkeypatch.setattr(cli.explain, "read_control", lambda *given: got.update(control_read=given))
-    monkeypatch.setattr(cli.explain, "load_pair", lambda models, progress: (got.update(models=models), PAIR)[1])
+    monkeypatch.setattr(cli.explain, "load_pair", load)
     monkeypatch.setattr("attrib.index.library.Library.make", lambda *given, **more: None)
     monkeypatch.setattr("attrib.explaining.explain", stop)
     words = by_shell(line)
@@ -118,6 +123,39 @@ def test_how_models_were_loaded_stands_in_the_command(monkeypatch: pytest.Monkey
     plain = command(record(ExplainOptions(), loading={}))
     assert plain is not None
     assert "revision" not in plain
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"source": "chat template of the base model"}, ChatOptions()),
+        ({"source": "none"}, ChatOptions()),
+        ({"source": "none, as asked"}, ChatOptions(template="none")),
+        ({"source": "template 'rag', chat template in the adapter's folder"}, ChatOptions(template="rag")),
+        ({"source": "chatml.jinja"}, ChatOptions(template="TEMPLATE")),
+        (
+            {
+                "source": "x",
+                "system": "Be «brief».\n",
+                "options": {"think": False, "name": "x"},
+                "date": "2025-01-31T00:00:00",
+            },
+            ChatOptions(
+                system="Be «brief».\n",
+                template_options=("think=false", 'name="x"'),
+                template_date="2025-01-31T00:00:00",
+            ),
+        ),
+        ({"source": "x", "conversation": [["user", "Hi."]]}, ChatOptions(conversation=Path("CONVERSATION"))),
+        ({"source": "prompt format", "format": "Q: {question}\nA:"}, ChatOptions(prompt_format="Q: {question}\nA:")),
+    ],
+)
+def test_the_prompts_form_stands_in_the_command(
+    said: dict[str, object], wanted: ChatOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = command(record(ExplainOptions(), prompt={"system": None, "conversation": [], "options": {}, **said}))
+    assert line is not None
+    assert asked(line, monkeypatch)["chat"] == wanted
 
 
 def test_a_given_answer_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +222,7 @@ def test_every_option_of_explain_is_in_the_command_or_its_file() -> None:
     known = {key for key in options if f"{options[key].name} = " in shown.partition(f"[{options[key].group}]")[2]}
     place = {"models.device_map", "models.revision", "models.tuned_revision", "models.trust_remote_code"}
     place |= {"documents.columns", "documents.control_columns", "documents.control", "documents.index"}
+    place |= {f"chat.{one.name}" for one in fields(ChatOptions)} | {"models.any_base", "documents.strict"}
     place |= {"answer.source", "output.out", "output.formats"}
     assert known | place == set(options)
 

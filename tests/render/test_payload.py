@@ -409,13 +409,13 @@ def test_documents_prompt_and_notes_are_said() -> None:
     prompt = {
         "source": "chat template in the adapter's folder", "sha256": "0", "options": {"enable_thinking": False},
         "system": "Be brief.\n" * 9, "conversation": [["user", "Hello."], ["assistant", "Hello."]], "format": None,
-        "date": "2025-01-31T00:00:00",
+        "date": "2025-01-31T00:00:00", "rows": ["rows of train.jsonl have no system prompt"],
     }  # fmt: skip
     made = make_explanation()
     documents = {"sha256": "2" * 12, "reading": report.fields()}
     said = {**made.provenance, "documents": documents, "prompt": prompt, "notes": ("its base was moved",)}
     page: Any = payload(replace(made, provenance=said))
-    assert page["notes"] == ["its base was moved"]
+    assert page["notes"] == ["its base was moved", "rows of train.jsonl have no system prompt"]
     assert [value for name, value in page["provenance"] if name == "read"] == list(report.lines())
     (line,) = [value for name, value in page["provenance"] if name == "prompt"]
     assert line == (

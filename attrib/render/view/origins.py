@@ -53,7 +53,12 @@ def _prompt_parts(said: Mapping[str, object]) -> Iterator[str]:
 
 
 def notes(explanation: Explanation) -> tuple[str, ...]:
-    """What may make the record's numbers wrong, one line each: notes of the models, then those of the prompt."""
+    """What may make the record's numbers wrong, one line each: notes on the models, then how the prompt of the question
+    differs from the rows of chat data."""
     said = explanation.provenance
-    found = said.get("notes")
+    prompt = said.get("prompt")
+    return (*_lines(said.get("notes")), *_lines(prompt.get("rows") if isinstance(prompt, Mapping) else None))
+
+
+def _lines(found: object) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, Sequence) and not isinstance(found, str) else ()
