@@ -287,7 +287,7 @@ def test_options_of_methods_are_checked_before_models_are_loaded(
         (["-o", "prompt.unit=token"], "prompt.unit 'token': whole answers are assessed; leave it out"),
         (["-o", "perturbation.sources=sentence"], "perturbation.sources 'sentence': words are removed; leave it out"),
         (["--documents", "/nonexistent"], "does not exist"),
-        (["--questions", "/nonexistent.csv"], "cannot be read"),
+        (["--questions", "/nonexistent.csv"], "does not exist"),
     ],
 )
 def test_an_assessment_is_checked_before_models_are_loaded(

@@ -254,7 +254,7 @@ def test_csv_questions_of_one_s_own_are_a_benchmark_too(
     status, printed, err = run(capsys, monkeypatch, *command)
     assert status == 0, err
     result = json.loads(printed)
-    assert "own.csv, line 4: it has more cells than the header" in err
+    assert "own.csv, line 4: 9 cells below 8 columns; mend the row" in err
     assert [row["fact"] for row in result["rows"][::2]] == ["keeper", "pump"]
     kinds = {(row["subset"], row["kind"], row["knowledge"]) for row in result["summary"]}
     assert {("", "trained", "new"), ("", "updated", "updated"), ("all", "all", "new")} <= kinds
@@ -397,7 +397,7 @@ def test_holdout_parts_sections_tunes_on_one_part_and_removes(
         (["--preset", "wall"], "no preset 'wall'"),
         (["--format", "gif"], "use pdf, svg, png"),
         (["--format", ""], "use pdf, svg, png"),
-        (["--questions", "/nonexistent.csv"], "cannot be read"),
+        (["--questions", "/nonexistent.csv"], "does not exist"),
         (["--questions", "OPEN"], "question '2': it has no right answer"),
         (["--questions", "EMPTY"], "it has no questions"),
         (["--out", "QUESTIONS"], "cannot be written"),
@@ -445,7 +445,7 @@ def test_nothing_is_tuned_for_questions_that_cannot_be_scored(
         (["--format", "gif"], "use pdf, svg, png"),
         (["--out", "QUESTIONS"], "cannot be written"),
         (["--documents", "/nonexistent"], "does not exist"),
-        (["--questions", "/nonexistent.csv"], "cannot be read"),
+        (["--questions", "/nonexistent.csv"], "does not exist"),
         (["NOTHING", "--documents"], "add --documents"),
         (["NOTHING", "--questions"], "add --questions"),
         (["NOTHING", "--tuned"], "add --tuned"),
