@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from attrib.assess.questions import of_demo
 from attrib.corpus import demo
 from attrib.models.sources import DEFAULT
 from attrib.training.items import corpus_items
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=TuneOptions.learning_rate)
     arguments = parser.parse_args()
     # The questions of decoys are of kinds that are not learned.
-    asked = [question for question in demo.questions() if question.kind in ("trained", "updated")]
+    asked = [of_demo(question) for question in demo.questions() if question.kind in ("trained", "updated")]
     started = time.monotonic()
 
     def progress(what: str, done: int, total: int) -> None:

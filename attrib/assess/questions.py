@@ -7,7 +7,7 @@ Not covered: a question whose answer takes several turns, such as calls of tools
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from attrib.corpus import demo
@@ -57,6 +57,11 @@ class Question:
     """Tools offered in the conversation, as JSON; empty without."""
     raw: bool = False
     """Whether the answer follows the question directly, without a chat template."""
+
+    @property
+    def asked(self) -> list[object]:
+        """All that is asked, as keys of stores hold it."""
+        return [self.question, [asdict(turn) for turn in self.turns], self.raw]
 
     def item(self, id: str) -> Item:
         """The conversation, its answer trained. Raises InputError without an answer."""

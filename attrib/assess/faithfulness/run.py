@@ -162,7 +162,7 @@ def assess_faithfulness(
         if progress is not None:
             progress("questions", number, len(questions))
         compute = partial(_question, pair, question, corpus, options)
-        curves.append(store.get_or_make([question.question, question.answer], compute))
+        curves.append(store.get_or_make([question.asked, question.answer], compute))
     if progress is not None:
         progress("questions", len(questions), len(questions))
     documents = corpus.sha256 if corpus is not None else None

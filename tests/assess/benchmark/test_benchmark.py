@@ -201,7 +201,7 @@ def test_what_is_learned_are_the_answers_of_some_kinds() -> None:
         Question("C?", None, "trained", "c"),
         Question("D?", "blue", "updated", "d"),
     ]
-    assert [(i.id, i.text, i.question, i.section) for i in learned_items(questions)] == [
+    assert [(i.id, i.turns[1].content, i.turns[0].content, i.section) for i in learned_items(questions)] == [
         ("q:a", "red", "A?", "s"), ("q:d", "blue", "D?", None),
     ]  # fmt: skip
     assert [i.id for i in learned_items(questions, ("rephrased",))] == ["q:b"]
