@@ -177,7 +177,7 @@ def read_documents(path: Path, reading: ReadingOptions) -> Corpus:
     """The sections of a folder or file; says what became of all that is there."""
     from attrib.corpus.documents import Corpus
 
-    corpus = Corpus.read(path, columns=reading.columns, max_tokens=reading.max_tokens, strict=reading.strict)
+    corpus = Corpus.read(path, columns=reading.columns, **_limits(reading))
     _say_reading("documents", corpus)
     return corpus
 
@@ -189,7 +189,7 @@ def read_control(documents: Control) -> Corpus | None:
     if documents.control is None:
         return None
     columns = documents.control_columns or documents.columns
-    control = Corpus.read(documents.control, columns=columns, max_tokens=documents.max_tokens, strict=documents.strict)
+    control = Corpus.read(documents.control, columns=columns, **_limits(documents))
     _say_reading("control", control)
     return control
 
@@ -205,6 +205,11 @@ def read_asked(path: Path, columns: Sequence[str] = (), *, strict: bool = False)
     if strict and rows.lost:
         raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}")
     return asked
+
+
+def _limits(reading: ReadingOptions) -> dict[str, Any]:
+    """Keywords of ``Corpus.read`` that documents and control texts share."""
+    return {"max_tokens": reading.max_tokens, "max_bytes": reading.max_bytes, "strict": reading.strict}
 
 
 def _say_reading(what: str, corpus: Corpus) -> None:

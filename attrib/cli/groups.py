@@ -67,7 +67,7 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object and nothing else on stdout.", rich_help_panel="Output"),
 ]
 RecordFile = Annotated[Path, typer.Argument(help="Record written by attrib explain --out.")]
-DocumentsFolder = Annotated[Path, typer.Argument(help="Folder or file of documents.")]
+DocumentsFolder = Annotated[Path, typer.Argument(help="Folder or file of documents, or hf://OWNER/NAME:SPLIT.")]
 Budget = Annotated[
     float,
     typer.Option(

@@ -11,6 +11,7 @@ EXAMPLE = "attrib sections ./docs -o documents.max_tokens=128"
 
 def sections(path: DocumentsFolder, documents: ReadingOptions, as_json: Json = False) -> None:
     """List the sections of documents; needs no model."""
+    from attrib.corpus.reading import count
     from attrib.corpus.sections import count_words
 
     corpus = read_documents(path, documents)
@@ -40,4 +41,5 @@ def sections(path: DocumentsFolder, documents: ReadingOptions, as_json: Json = F
         cells = (row["id"], row["document"], row["lines"], row["title"], row["words"], row["near_duplicate_of"] or "")
         table.add_row(*(Text(str(cell)) for cell in cells))
     console_of().print(table)
-    print(f"{len(rows)} sections in {len(corpus.documents)} documents, corpus {corpus.sha256[:12]}")
+    total = f"{count(len(rows), 'section')} in {count(len(corpus.documents), 'document')}"
+    print(f"{total}, corpus {corpus.sha256[:12]}")

@@ -28,8 +28,6 @@ from attrib.errors import InputError
 from attrib.options.loading import ReadingOptions
 from attrib.records import Section
 
-MAX_BYTES = 64 * 2**20
-
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
@@ -52,10 +50,10 @@ class Corpus:
         max_tokens: int = ReadingOptions.max_tokens,
         count_tokens: Callable[[str], int] | None = None,
         near_duplicates: float = 0.8,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = ReadingOptions.max_bytes,
         strict: bool = False,
     ) -> Corpus:
-        """Read a folder (recursively, without hidden files) or one file.
+        """Read a folder (recursively, without hidden files), one file, or a data set of the hub (``hf://NAME:SPLIT``).
 
         The rows of a row file are recognised by their columns; where these have other names, ``columns`` says which
         is meant: ``{"question": "ask", "answer": "data.reply"}``, or ``["question=ask", …]``. A section longer than

@@ -9,11 +9,10 @@ from attrib.corpus.formats import FORMATS
 from attrib.corpus.formats.rows import Table
 from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
+from attrib.options.loading import ReadingOptions
 
-MAX_BYTES = 64 * 2**20
 
-
-def read_table(file: Path, columns: Columns, max_bytes: int = MAX_BYTES) -> Table:
+def read_table(file: Path, columns: Columns, max_bytes: int = ReadingOptions.max_bytes) -> Table:
     """The rows of a file. Raises InputError, without the file's name, for one that is no row file or cannot be read."""
     kind = FORMATS.get(suffix_of(file))
     if kind is None or kind.table is None:

@@ -74,6 +74,8 @@ class ReadingOptions:
     """Columns of row files by what they hold, where guessing fails: question=ask,answer=data.reply."""
     max_tokens: int = bounded(256, low=8)
     """Longest section, in words and punctuation marks."""
+    max_bytes: int = bounded(64 * 2**20, low=1)
+    """Largest file that is read, in bytes, unpacked."""
     strict: bool = everyday(False, "Documents")
     """Refuse documents of which anything is not read: files of other kinds, rows without text, unused columns."""
 
@@ -83,7 +85,7 @@ class Documents(ReadingOptions):
     """The fine-tuning documents."""
 
     path: Path | None = everyday(None, "Documents", flag="--documents")
-    """Folder or file that the model was tuned on."""
+    """Folder, file or hub data set (hf://OWNER/NAME:SPLIT) that the model was tuned on."""
 
 
 @dataclass(frozen=True)

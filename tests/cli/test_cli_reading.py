@@ -133,3 +133,19 @@ def test_questions_are_counted_and_strict_refuses_their_loss(
     status, _, told = run(capsys, monkeypatch, "tune", *given, "--strict")
     assert (status, told[1:]) == (2, ["strict: asked.csv: columns not used: source"])
     assert not (tmp_path / "adapter").exists()
+
+
+def test_the_largest_file_is_an_option(capsys: Any, monkeypatch: pytest.MonkeyPatch, docs: Path) -> None:
+    limited = ["sections", str(docs / "light.md"), "-o", "documents.max_bytes=10"]
+    status, out, told = run(capsys, monkeypatch, *limited)
+    assert (status, out) == (2, "")
+    assert told == ["light.md: 70 bytes, over the limit of 10; split the file or raise max_bytes"]
+
+
+def test_a_hub_data_set_is_named_like_a_folder(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"text": "The keeper is Wilmet Dallin."}])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *given, **options: rows)
+    status, out, told = run(capsys, monkeypatch, "sections", "hf://own/lights:train", "--json")
+    assert (status, told[0]) == (0, "documents: 1 section in 1 file (Arrow)")
+    assert json.loads(out)["sections"][0]["document"] == "own/lights:train"

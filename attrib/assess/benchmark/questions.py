@@ -11,8 +11,8 @@ from attrib.assess.finetunebench.read import read_finetunebench
 from attrib.assess.questions import Malformed, Question, demo_questions, read_question_rows
 from attrib.corpus.files import read_bytes
 from attrib.corpus.reading import RowsRead
-from attrib.corpus.tables import MAX_BYTES
 from attrib.errors import InputError
+from attrib.options.loading import ReadingOptions
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_benchmark(
     if questions is not None:
         malformed: list[Malformed] = []
         asked, read = read_question_rows(questions, malformed, columns)
-        digest = hashlib.sha256(read_bytes(questions, MAX_BYTES)).hexdigest()
+        digest = hashlib.sha256(read_bytes(questions, ReadingOptions.max_bytes)).hexdigest()
         return BenchmarkQuestions(asked[:limit], asked, tuple(malformed), sha256=digest, read=read)
     asked = demo_questions(limit)
     return BenchmarkQuestions(asked, asked)
