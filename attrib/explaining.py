@@ -15,6 +15,7 @@ from attrib.attribution import attribute, check_methods, without_template
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index.library import Library
+from attrib.index.readings import cut_note
 from attrib.mapping import check_mappers, map_answer, needs_gradients
 from attrib.mapping.reading import mapping_layer, read_sides
 from attrib.models.fingerprint import versions
@@ -111,7 +112,7 @@ def explain(
         mappings=mappings,
         ranking=ranking,
         verdict=verdict,
-        provenance=_provenance(pair, library, options, calibration),
+        provenance=_provenance(pair, library, base[1].chosen, options, calibration),
         vocabulary=vocabulary,
         shares=shares,
         verbatim=verbatim,
@@ -240,9 +241,9 @@ def _find_words(
 
 
 def _provenance(
-    pair: ModelPair, library: Library, options: ExplainOptions, calibration: Calibration
+    pair: ModelPair, library: Library, read: np.ndarray, options: ExplainOptions, calibration: Calibration
 ) -> dict[str, object]:
-    """Models, texts, options and versions, as they are stored: a record is the same before and after."""
+    """Models, texts, options and versions, as they are stored; ``read``: numbers of the texts that models read."""
     import torch
 
     # A target of the caller's own has no JSON but its name.
@@ -254,7 +255,7 @@ def _provenance(
             "tokenizer": {"sha256": pair.tokenizer_sha256},
             "prompt": {**pair.chat.provenance(), "rows": differences(pair.chat, library.corpus.sections)},
             "loading": pair.loading,
-            "notes": pair.notes,
+            "notes": (*pair.notes, *cut_note(pair, [library.sections[int(i)] for i in read])),
             **library.provenance,
             "device": pair.device,
             "dtype": pair.dtype,

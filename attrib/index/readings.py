@@ -16,6 +16,7 @@ from attrib.index.encoder import device_kind, item_key, key_of
 from attrib.index.index import Index
 from attrib.index.texts import encode_sections
 from attrib.models.pair import Model, ModelPair
+from attrib.models.rendering import encode_item
 from attrib.passes.capture import TextCapture, capture_items
 from attrib.progress import Progress
 from attrib.records import Section
@@ -96,6 +97,18 @@ def reading_of(arrays: Mapping[str, np.ndarray], section: Section) -> TextCaptur
     heading = len(section.full_text) - len(section.text) if section.turns else 0
     starts, ends = arrays["characters"].astype(np.int64).T + heading
     return TextCapture(float(arrays["logprob"][0]), int(arrays["tokens"][0]), arrays["states"], starts, ends)
+
+
+def cut_note(pair: ModelPair, sections: Sequence[Section]) -> tuple[str, ...]:
+    """One line where conversations among ``sections`` are longer than the context, so that their ends are not read."""
+    talks = [section for section in sections if section.turns]
+    cut = sum(encode_item(pair.chat, section.item).tokens > pair.context for section in talks)
+    if not cut:
+        return ()
+    return (
+        f"{cut} of {len(talks)} conversations read are longer than the models' {pair.context:,} tokens: what was "
+        "trained beyond them was not read",
+    )
 
 
 def read_sections(

@@ -93,12 +93,13 @@ def _make_context(
     chat: Chat, texts: Mapping[int, str], question: str, answer_ids: Sequence[int], context: int
 ) -> Context:
     content = BETWEEN.join([*texts.values(), question])
-    ids = encode_prompt(chat, content, context=context)
-    if len(ids) + len(answer_ids) > context:
+    size = _length(chat.tokenizer, chat.prompt(content)) + len(answer_ids)
+    if size > context:
         raise InputError(
-            f"sections: with question and answer they have {len(ids) + len(answer_ids):,} tokens, the model's context "
-            f"is {context:,}; cut sections with a smaller documents.max_tokens"
+            f"sections: with question and answer they have {size:,} tokens, the model's context is {context:,}; cut "
+            "sections with a smaller documents.max_tokens, or leave hidden_context out of --mappers"
         )
+    ids = encode_prompt(chat, content, context=context)
     prompt = chat.prompt(content)
     read = chat.tokenizer(prompt, add_special_tokens=not chat.has_template, return_offsets_mapping=True)
     start = prompt.find(content)
