@@ -5,6 +5,7 @@ Not covered: how the bytes of a file become a table (one file for each format).
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -75,7 +76,11 @@ class Tally:
         """The counts, once all rows are read."""
         shapes = {f"{name} ({_quoted(self.used[name])})": n for name, n in self.read.items()}
         place = {name: i for i, name in enumerate(table.columns)}
-        left = sorted({**self.unused, **dict.fromkeys(table.undecoded)}, key=lambda name: place.get(name, len(place)))
+
+        def order(name: str) -> int:
+            return place.get(name, place.get(re.split(r"\.| \(", name)[0], len(place)))
+
+        left = sorted({**self.unused, **dict.fromkeys(table.undecoded)}, key=order)
         left += table.beside
         unused = tuple(name for name in left if name not in self.columns.unused)
         return RowsRead("", shapes, self.without_text, unused, tuple(name for name in left if name not in unused))

@@ -5,7 +5,7 @@ Every row is recognised by itself, so that the rows of one file may differ. In: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 from attrib.corpus.shapes.asked import read_asked
@@ -43,7 +43,13 @@ QUESTIONS: tuple[Shape, ...] = (PREFERENCE, CHAT, COMPLETED, ASKED_ROW, ONLY_ASK
 
 
 def shape_of(cells: Cells, columns: Columns, shapes: Sequence[Shape] = SHAPES) -> Shape | None:
-    """The shape of a row; None where none fits."""
-    fitting = [shape for shape in shapes if all(not cells.names.isdisjoint(group) for group in shape.needs)]
+    """The shape of a row; None where none fits. A column of messages that is plain text counts where nothing else
+    does."""
+    plain = {name for name in CHATS if name in cells and not cells.is_nested(name)}
+    fitting = _fitting(cells.names - plain, shapes) or _fitting(cells.names, shapes)
     named = [shape for shape in fitting if any(not columns.named.keys().isdisjoint(group) for group in shape.needs)]
     return next(iter(named or fitting), None)
+
+
+def _fitting(names: Set[str], shapes: Sequence[Shape]) -> list[Shape]:
+    return [shape for shape in shapes if all(not names.isdisjoint(group) for group in shape.needs)]

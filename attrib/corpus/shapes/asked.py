@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from attrib.corpus.faults import fault
 from attrib.corpus.shapes.cells import ANSWERED, ASKED, Cells, RowError
-from attrib.corpus.shapes.messages import answer_turns, has_messages, prompt_turns, with_system
+from attrib.corpus.shapes.messages import answer_turns, has_messages, parsed, prompt_turns, with_system
 from attrib.records import Turn
 
 
@@ -36,7 +36,9 @@ def asked_turns(cells: Cells) -> list[Turn]:
 
 def _history(cells: Cells) -> list[Turn]:
     turns = []
-    history = cells.take("history") or []
+    if not cells.is_nested("history"):
+        return []
+    history = parsed(cells.take("history"), cells.label("history"))
     if not isinstance(history, list):
         raise RowError(f"{cells.label('history')} is of type {type(history).__name__}, not a list of pairs")
     for i, pair in enumerate(history):

@@ -114,6 +114,11 @@ class Cells:
         """The first of the names whose cell is not empty."""
         return next((name for name in names if name in self.names), None)
 
+    def is_nested(self, name: str) -> bool:
+        """Whether a cell is a list or an object, or may be one as JSON text."""
+        value = self.peek(name) if name in self.names else None
+        return value.lstrip().startswith(("[", "{")) if isinstance(value, str) else value is not None
+
     def label(self, name: str) -> str:
         """What the column or path of a name is called in the file."""
         return self._columns.named.get(name, name)

@@ -49,11 +49,11 @@ def with_system(cells: Cells, turns: list[Turn]) -> list[Turn]:
 
 
 def read_tools(cells: Cells) -> str:
-    """Tools offered in the conversation, as JSON; empty without."""
-    name = cells.first(TOOLS)
+    """Tools offered in the conversation, as JSON; empty without. A column of plain text is another thing."""
+    name = next((name for name in TOOLS if cells.is_nested(name)), None)
     if name is None:
         return ""
-    tools = without_nulls(_parsed(cells.take(name), cells.label(name)))
+    tools = without_nulls(parsed(cells.take(name), cells.label(name)))
     return written(tools) if tools else ""
 
 
@@ -72,8 +72,18 @@ def answer_turns(cells: Cells, name: str) -> list[Turn]:
 
 
 def has_messages(cells: Cells, name: str) -> bool:
-    """Whether a cell is a list of messages or one, rather than a text."""
-    return isinstance(cells.peek(name), list | Mapping)
+    """Whether a cell is a list of messages or one, rather than a text. JSON text, as in CSV, must have their keys."""
+    value = cells.peek(name)
+    if not isinstance(value, str):
+        return isinstance(value, list | Mapping)
+    if not value.lstrip().startswith(("[{", "{")):
+        return False
+    try:
+        found = parsed(value, name)
+    except RowError:
+        return False
+    messages = found if isinstance(found, list) else [found]
+    return all(isinstance(one, Mapping) and one.keys() >= {*_keys(one)} for one in messages)
 
 
 def untrained(turns: list[Turn]) -> list[Turn]:
@@ -83,14 +93,14 @@ def untrained(turns: list[Turn]) -> list[Turn]:
 
 def read_messages(value: object, name: str) -> list[Turn]:
     """The turns of a list of messages, or of one message. Raises RowError for anything else."""
-    value = _parsed(value, name)
+    value = parsed(value, name)
     messages = [value] if isinstance(value, Mapping) else value
     if not isinstance(messages, list):
         raise RowError(f"{name} is of type {type(value).__name__}, not a list of messages")
     return [_turn(message, f"{name}.{i}") for i, message in enumerate(messages)]
 
 
-def _parsed(value: object, name: str) -> object:
+def parsed(value: object, name: str) -> object:
     """The value, read as JSON where it is text, as in CSV."""
     if not isinstance(value, str):
         return value
@@ -103,7 +113,7 @@ def _parsed(value: object, name: str) -> object:
 def _turn(message: object, name: str) -> Turn:
     if not isinstance(message, Mapping):
         raise RowError(f"{name} is of type {type(message).__name__}, not a message")
-    role_key, text_key = ("from", "value") if "from" in message else ("role", "content")
+    role_key, text_key = _keys(message)
     role, content = message.get(role_key), _content(message.get(text_key), f"{name}.{text_key}")
     if not isinstance(role, str) or not role.strip():
         raise RowError(f"{name} has no {role_key}")
@@ -111,6 +121,11 @@ def _turn(message: object, name: str) -> Turn:
     others = {key: value for key, value in message.items() if key not in (role_key, text_key, "weight")}
     extra = without_nulls(others)
     return Turn(role, content, role == "assistant" and _weight(message, name) != 0, written(extra) if extra else "")
+
+
+def _keys(message: Mapping[str, object]) -> tuple[str, str]:
+    """Where a message has its role and its content."""
+    return ("from", "value") if "from" in message else ("role", "content")
 
 
 def _weight(message: Mapping[str, object], name: str) -> float:

@@ -215,14 +215,18 @@ def test_no_word_of_a_row_is_lost_unsaid(tmp_path: Path, form: str, name: str) -
     assert set(rows.unused) <= set(row)
 
 
-@pytest.mark.parametrize("name", [n for n, (row, _, _) in ROWS.items() if n not in ("chat prompt", "preferred chat")])
+@pytest.mark.parametrize("name", ROWS)
 def test_csv_gives_the_same_turns(tmp_path: Path, name: str) -> None:
     row, turns, read_as = ROWS[name]
-    if any(isinstance(row.get(column), list | dict) for column in ("chosen", "history")):
-        pytest.skip("a list in a CSV cell that may hold text")
     corpus = read(tmp_path, "rows.csv", in_csv(row))
     assert corpus.sections[0].turns == turns
     assert corpus.report.rows[0].shapes == {read_as: 1}
+
+
+def test_json_that_is_no_message_is_a_text(tmp_path: Path) -> None:
+    for reply in ('[{"name": "Marsh"}]', '{"role": "keeper"}', "[{broken", '["One"]'):
+        (section,) = read(tmp_path, "a.jsonl", json.dumps({"prompt": "List", "completion": reply})).sections
+        assert section.turns == (Turn("prompt", "List"), Turn("completion", reply, trained=True))
 
 
 def test_every_shape_has_a_row_here() -> None:
@@ -246,6 +250,13 @@ def test_a_column_used_in_one_row_only_is_named(tmp_path: Path) -> None:
     corpus = read(tmp_path, "a.jsonl", '{"text": "One"}\n{"text": "Two", "content": "Lost"}\n{"content": "Three"}')
     assert [section.text for section in corpus.sections] == ["One", "Two", "Three"]
     assert corpus.report.rows[0].unused == ("content",)
+
+
+def test_a_plain_text_in_a_column_of_lists_is_another_column(tmp_path: Path) -> None:
+    row = {"question": "Who", "answer": "Me", "tools": "Hammer", "history": "Long", "conversation": "Small talk"}
+    corpus = read(tmp_path, "a.jsonl", json.dumps(row))
+    assert corpus.sections[0].turns == (ask("Who"), reply("Me"))
+    assert corpus.report.rows[0].unused == ("tools", "history", "conversation")
 
 
 def test_a_row_of_no_shape_is_a_fault_and_one_without_text_is_counted(tmp_path: Path) -> None:
@@ -276,7 +287,8 @@ def test_a_row_of_no_shape_is_a_fault_and_one_without_text_is_counted(tmp_path: 
         ),
         ({"question": "Who", "answer": 3}, "answer is of type int, not a string"),
         ({"instruction": "W", "output": "M", "history": [["one"]]}, "history.0 is not a pair of question and answer"),
-        ({"tools": "no json", "messages": CHAT}, "tools is text that is no JSON list"),
+        ({"tools": "[no json", "messages": CHAT}, "tools is text that is no JSON list"),
+        ({"history": {"a": 1}, "input": "Who", "output": "Me"}, "history is of type dict, not a list of pairs"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_row_is_said(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
