@@ -18,6 +18,7 @@ from attrib.errors import ModelError
 from attrib.files import sha256
 from attrib.models.checks import refuse_nan
 from attrib.models.fingerprint import combined
+from attrib.models.multimodal import LANGUAGE_PARTS
 from attrib.models.quiet import quiet, reason_of
 from attrib.models.sources import ModelSource
 from attrib.models.stored import PREFIX, Stored, copies_of, weights_file
@@ -29,6 +30,7 @@ PEFT_TYPES = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "VERA")
 def adapter_config(source: ModelSource) -> dict[str, Any] | None:
     """The adapter's configuration where the source is a PEFT adapter, else None."""
     if source.is_local:
+        source.refuse_other_folders()
         file = Path(source.path) / "adapter_config.json"
         if not file.is_file():
             return None
@@ -67,6 +69,8 @@ def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, 
     name = source.name
     _refuse_unsupported(name, config)
     stored = Stored.of(source)
+    if stored.of_whole:
+        _refuse_patterns(name, config)
     saved = config.get("modules_to_save") or []
     grown = _added_rows(name, stored, network)
     weights = dict(network.named_parameters(remove_duplicate=False))
@@ -81,7 +85,7 @@ def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, 
     swapped = tuple((weights[part], weights[part].detach().clone()) for _, part in changed)
     known = {id(weights[part]) for part in copies.values()}
     before = [(p, p.data_ptr(), p._version) for p in network.parameters() if id(p) not in known]
-    adapter = _loaded(source, base_name, network)
+    adapter = _loaded(source, base_name, network, stored.modules if stored.of_whole else None)
     if config.get("layer_replication") or any((p.data_ptr(), p._version) != (at, no) for p, at, no in before):
         raise ModelError(
             f"{name}: the adapter rewrites weights of {base_name} (layers, or LoRA that starts from parts of them), so "
@@ -161,13 +165,28 @@ def _is_own(stored: Any, weight: Any, grown: _Grown | None) -> bool:
     return bool(torch.equal(stored[:rows].to(weight.device, weight.dtype), weight.detach()[:rows]))
 
 
-def _loaded(source: ModelSource, base_name: str, network: Any) -> Any:
-    from peft import PeftModel
+def _refuse_patterns(name: str, config: dict[str, Any]) -> None:
+    """Raises ModelError for an adapter of a multimodal model whose layers cannot be told by its tensors alone."""
+    if config.get("peft_type") != "LORA" or any(config.get(key) for key in ("rank_pattern", "alpha_pattern")):
+        raise ModelError(
+            f"{name}: of adapters of a multimodal model only LoRA of one rank and alpha is supported; merge it into "
+            "its base and name the merged model"
+        )
+
+
+def _loaded(source: ModelSource, base_name: str, network: Any, modules: frozenset[str] | None) -> Any:
+    """The PeftModel; ``modules``: the ones it changes, where the network is a part of the adapter's base."""
+    from peft import PeftConfig, PeftModel
 
     with quiet():
         try:
-            where = {} if source.is_local else {"revision": source.revision}
-            return PeftModel.from_pretrained(network, source.path, **where)
+            where: dict[str, Any] = {} if source.is_local else {"revision": source.revision}
+            how: dict[str, Any] = {}
+            if modules is not None:
+                how = {"config": PeftConfig.from_pretrained(source.path, **where), "key_mapping": LANGUAGE_PARTS}
+                # Its own may name parts that the network has no more, or describe where they were.
+                how["config"].target_modules, how["config"].exclude_modules = set(modules), None
+            return PeftModel.from_pretrained(network, source.path, **where, **how)
         except Exception as error:
             raise ModelError(
                 f"{source.name}: the adapter does not fit {base_name} ({reason_of(error)}); name the base it was tuned "

@@ -24,7 +24,8 @@ def fingerprint(name: str, network: Any) -> str:
     if path.is_file():
         return sha256(path)
     if path.is_dir():
-        return combined(*(sha256(file) for file in sorted(path.glob("*.safetensors"))))
+        files = sorted(path.glob("*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
+        return combined(*map(sha256, files))
     return str(getattr(network.config, "_commit_hash", None) or name)
 
 

@@ -1,7 +1,8 @@
 """A name → a frozen network with its tokenizer, and the network → one that is hooked through TransformerLens.
 
-Files: folders of transformers with safetensors, GGUF files, the hub. Not covered: adapters (``adapters``), pickled
-weights, encoders (refused).
+Files: folders of transformers with safetensors or pickled tensors, GGUF files, the hub. Of a multimodal model the
+language model is loaded (``multimodal``). Not covered: adapters (``adapters``); encoders and models without attention,
+which are refused.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from attrib.errors import InputError, ModelError
-from attrib.models.checks import refuse_encoders, refuse_nan
+from attrib.models.checks import quantisation, refuse_nan, refuse_other_kinds, set_context
 from attrib.models.families import register_families
+from attrib.models.multimodal import LANGUAGE_PARTS, language_config
 from attrib.models.quiet import quiet, reason_of
 from attrib.models.sources import ModelSource
 
@@ -28,15 +30,17 @@ def load_network(
     device_map: str | None = None,
     trust_remote_code: bool = False,
     four_bit: bool = False,
+    spare_tokenizer: Any = None,
 ) -> tuple[Any, Any]:
     """A causal language model with eager attention, frozen and in evaluation mode, and its tokenizer.
 
     ``device_map`` is handed to transformers, for models larger than one GPU. ``four_bit``: linear layers in 4 bits
     (nf4, their constants quantised too), the rest in bf16, as for QLoRA (Dettmers et al. 2305.14314).
+    ``spare_tokenizer`` serves a local model that has none of its own.
     Raises ModelError, one line, for a model that cannot be used.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     if four_bit:
         refuse_four_bit(name)
@@ -48,23 +52,28 @@ def load_network(
     if four_bit:
         how |= {"device_map": {"": device}, "quantization_config": _four_bit_config()}
     if not source.is_gguf:
-        # GGUF files are not safetensors but hold no code either.
-        how["use_safetensors"] = True
+        # GGUF files are not safetensors but hold no code either; of a pickle transformers reads tensors alone.
+        how["use_safetensors"] = source.pickled is None
+    config = None
     with quiet():
         try:
             config = AutoConfig.from_pretrained(path, **where)
-            refuse_encoders(name, config)
-            tokenizer = AutoTokenizer.from_pretrained(path, **where)
-            network, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **how, **where)
+            language = language_config(name, config)
+            if language is not None:
+                how |= {"config": language, "key_mapping": LANGUAGE_PARTS}
+            refuse_other_kinds(name, language or config)
+            tokenizer = spare_tokenizer
+            if source.has_tokenizer or tokenizer is None:
+                tokenizer = AutoTokenizer.from_pretrained(path, **where)
+            network, info = _network_of(path, {**how, **where})
         except ModelError:
             raise
         except Exception as error:
-            raise source.not_loaded(error) from error
+            raise source.not_loaded(error, quantised=quantisation(config)) from error
     # transformers would fill them with random numbers.
     if info["missing_keys"]:
         raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
-    if getattr(network.config, "max_position_embeddings", None) is None:
-        raise ModelError(f"{name}: {config.model_type} has no max_position_embeddings in its config.json; add it")
+    set_context(name, network.config)
     if source.is_gguf:
         # Its weights are plain by now, but as long as it is marked, transformers will not train it.
         network.is_quantized, network.hf_quantizer = False, None
@@ -76,6 +85,23 @@ def load_network(
     return network, tokenizer
 
 
+def _network_of(path: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The network, and what its checkpoint lacked; a hub repository may have pickled tensors alone."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+            path, output_loading_info=True, **options
+        )
+    except OSError as error:
+        if "use_safetensors=True" not in str(error):
+            raise
+        found = AutoModelForCausalLM.from_pretrained(
+            path, output_loading_info=True, **{**options, "use_safetensors": False}
+        )
+    return found
+
+
 def _where(source: ModelSource, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
     """Path and options that tell transformers where the files are. Raises ModelError for a folder without a model."""
     if source.is_gguf:
@@ -83,10 +109,11 @@ def _where(source: ModelSource, trust_remote_code: bool) -> tuple[str, dict[str,
         return str(file.parent), {"gguf_file": file.name}
     if source.folder is None:
         return source.path, {"revision": source.revision, "trust_remote_code": trust_remote_code}
-    if not (source.folder / "config.json").is_file():
-        is_adapter = (source.folder / "adapter_config.json").exists()
-        kind = "an adapter, which can only be the tuned model" if is_adapter else "not a model"
-        raise ModelError(f"{source.name}: the folder has no config.json, so it is {kind}; name a base model's folder")
+    if (source.folder / "adapter_config.json").exists() and not source.is_model:
+        raise ModelError(
+            f"{source.name}: it is an adapter, which can only be the tuned model; name a base model's folder"
+        )
+    source.refuse_other_folders()
     return source.path, {"trust_remote_code": trust_remote_code}
 
 

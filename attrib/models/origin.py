@@ -26,8 +26,11 @@ _TELLS_NOTHING = re.compile(
 )
 
 
-def own_base(source: ModelSource, config: dict[str, Any] | None) -> str:
-    """The base to use when none was named. Raises ModelError where there is none, or it is not on this machine."""
+def own_base(source: ModelSource, config: dict[str, Any] | None, revision: str | None) -> ModelSource:
+    """The base that the adapter names, for when none was named; ``revision`` goes before the adapter's.
+
+    Raises ModelError where there is none, or it is not on this machine.
+    """
     if config is None:
         raise ModelError(f"{source.name}: it is a full model, so its base must be named; add --base")
     named = config.get("base_model_name_or_path")
@@ -38,7 +41,9 @@ def own_base(source: ModelSource, config: dict[str, Any] | None) -> str:
             f"{source.name}: {named}, which the adapter names as its base, is not on this machine; name the base with "
             "--base"
         )
-    return str(named)
+    # Meant for the hub: a base in a folder has none.
+    own = None if Path(resolve(str(named))).exists() else config.get("revision")
+    return ModelSource.of(str(named), revision or own)
 
 
 def check_base(

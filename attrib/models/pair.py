@@ -25,7 +25,7 @@ from attrib.models.adapters import (
     with_values,
 )
 from attrib.models.chat import Chat, PromptForm
-from attrib.models.checks import refuse_fewer_rows
+from attrib.models.checks import refuse_other_shape, refuse_unnamed_rows
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
 from attrib.models.origin import check_base, own_base
@@ -247,7 +247,7 @@ class ModelPair:
         loader = _Loader(device, choose_dtype(dtype, device), device_map, trust_remote_code)
         source = ModelSource.of(str(tuned if tuned is not None else DEMO_ADAPTER), tuned_revision)
         config = adapter_config(source)
-        own = ModelSource.of(str(base) if base is not None else own_base(source, config), revision)
+        own = ModelSource.of(str(base), revision) if base is not None else own_base(source, config, revision)
         if config is None:
             before, after, notes = _two_models(loader, prompts, own, source)
         else:
@@ -273,9 +273,9 @@ class _Loader:
     device_map: str | None
     trust_remote_code: bool
 
-    def network(self, source: ModelSource) -> tuple[Any, Any]:
+    def network(self, source: ModelSource, spare_tokenizer: Any = None) -> tuple[Any, Any]:
         """The network and its tokenizer."""
-        return load_network(source.name, revision=source.revision, **asdict(self))
+        return load_network(source.name, revision=source.revision, spare_tokenizer=spare_tokenizer, **asdict(self))
 
     def hook(self, source: ModelSource, network: Any, tokenizer: Any) -> Any:
         """The network behind a bridge."""
@@ -304,11 +304,15 @@ Sides = tuple[Model, Model, tuple[str, ...]]
 def _two_models(loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: ModelSource) -> Sides:
     """Two full models, each with weights of its own."""
     network, tokenizer = loader.network(base)
-    other, other_tokenizer = loader.network(tuned)
+    other, other_tokenizer = loader.network(tuned, tokenizer)
     prints = fingerprint(base.name, network), fingerprint(tuned.name, other)
-    refuse_fewer_rows(base.name, network, tuned.name, other)
+    refuse_other_shape(base.name, network, tuned.name, other)
     own, rows = rows_of(network), rows_of(other)
     templates = Templates.of(other_tokenizer.chat_template, "chat template of the tuned model")
+    notes: tuple[str, ...] = ()
+    if not tuned.has_tokenizer:
+        notes = (f"{tuned.label} has no tokenizer of its own; that of {base.label} is taken",)
+        refuse_unnamed_rows(tuned.name, own, rows)
     tokenizer = shared_tokenizer(base.name, tokenizer, tuned.name, other_tokenizer, rows)
     chat = prompts.chat(tokenizer, templates)
     if rows > own:
@@ -322,14 +326,19 @@ def _two_models(loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: Mo
         common_rows=common, lacks_rest=common is not None,
     )  # fmt: skip
     after = Model(tuned.name, prints[1], loader.hook(tuned, other, tokenizer), chat, common_rows=common)
-    return before, after, added_note(tokenizer, common, base.label)
+    return before, after, (*notes, *added_note(tokenizer, common, base.label))
 
 
 def _one_model_and_adapter(
     loader: _Loader, prompts: _Prompts, base: ModelSource, tuned: ModelSource, config: dict[str, Any], *, any_base: bool
 ) -> Sides:
     """A base and its live adapter on one copy of the weights."""
-    network, tokenizer = loader.network(base)
+    try:
+        network, tokenizer = loader.network(base)
+    except ModelError as error:
+        if base.name != config.get("base_model_name_or_path"):
+            raise
+        raise ModelError(f"{error}; it is the base that {tuned.name} names, and --base names another") from error
     print_base = fingerprint(base.name, network)
     notes = check_base(tuned, config, base, print_base, any_base=any_base)
     attached = attach_adapter(tuned, config, base.name, network)

@@ -32,5 +32,8 @@ def quiet() -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """The beginning of another library's message as one line."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    """Another library's message as one line, a long one up to a word near its 300th character."""
+    said = " ".join(str(error).split())
+    if len(said) > 300:
+        said = f"{said[:300].rpartition(' ')[0]} …"
+    return said.rstrip(".") or type(error).__name__

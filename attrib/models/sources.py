@@ -6,6 +6,7 @@ Not covered: fetching them (``bundled``, ``loading``).
 from __future__ import annotations
 
 import importlib.resources
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,43 @@ class ModelSource:
         """The local folder, if it is one."""
         return Path(self.path) if Path(self.path).is_dir() else None
 
-    def not_loaded(self, error: BaseException) -> ModelError:
-        """Why the model was not loaded, in one line."""
+    @property
+    def is_model(self) -> bool:
+        """Whether a local folder holds a model of transformers."""
+        return self.folder is not None and (self.folder / "config.json").is_file()
+
+    @property
+    def pickled(self) -> Path | None:
+        """The pickled weights of a local folder that has no safetensors."""
+        if self.folder is None or any(self.folder.glob("*.safetensors")):
+            return None
+        return next(iter(sorted(self.folder.glob("pytorch_model*.bin"))), None)
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """False for a local folder without any file of a tokenizer."""
+        return self.folder is None or any((self.folder / name).is_file() for name in _TOKENIZER_FILES)
+
+    def refuse_other_folders(self) -> None:
+        """Raises ModelError for a local folder that is neither model nor adapter, and names those inside."""
+        if self.folder is None or self.is_model or (self.folder / "adapter_config.json").is_file():
+            return
+        found = _models_in(self.folder)
+        if not found:
+            raise ModelError(
+                f"{self.name}: the folder has no config.json and no adapter_config.json, so it is not a model; name a "
+                "folder that has one"
+            )
+        names = ", ".join(found[:4]) + (f", … ({len(found)} in all)" if len(found) > 4 else "")
+        raise ModelError(f"{self.name}: the folder is not a model, but holds some; name one of them: {names}")
+
+    def not_loaded(self, error: BaseException, quantised: str = "") -> ModelError:
+        """Why the model was not loaded, in one line; ``quantised``: how its weights are, if they are."""
+        if quantised:
+            return ModelError(
+                f"{self.name}: its weights are quantised ({quantised}) and cannot be loaded here: {reason_of(error)}; "
+                "name the model as it was before quantisation with --base"
+            )
         if not self.is_local and not self.is_gguf:
             return ModelError(
                 f"{self.name}: neither a local path nor loadable from the hub ({reason_of(error)}); check the name, "
@@ -70,6 +106,24 @@ class ModelSource:
             f"{self.name}: cannot be loaded ({reason_of(error)}); check that it is a complete transformers model with "
             "safetensors"
         )
+
+
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
+    "tekken.json",
+)  # fmt: skip
+
+
+def _models_in(folder: Path) -> list[str]:
+    """Models, adapters and GGUF files up to two levels below, checkpoints in order of their number."""
+    files = [*folder.glob("*.gguf")]
+    for name in ("config.json", "adapter_config.json"):
+        files += [file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{name}")]
+
+    def order(path: Path) -> list[tuple[int, str]]:
+        return [(int(part or 0), word) for word, part in re.findall(r"([^\d]*)(\d*)", str(path))]
+
+    return [str(path) for path in sorted(set(files), key=order)]
 
 
 def resolve(name: str) -> str:

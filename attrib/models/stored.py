@@ -7,11 +7,12 @@ Not covered: reading them into a network (``adapters``), several files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from attrib.errors import ModelError
+from attrib.models.multimodal import is_other_part, language_name
 from attrib.models.quiet import reason_of
 from attrib.models.sources import ModelSource
 
@@ -26,6 +27,8 @@ class Stored:
     file: Path
     names: frozenset[str]
     _open: Any
+    _own: Mapping[str, str] = field(default_factory=dict)
+    """Names in the file of tensors that have another name in the network."""
 
     @classmethod
     def of(cls, source: ModelSource) -> Stored:
@@ -51,15 +54,38 @@ class Stored:
                 f"{source.name}: {file.name} is missing or damaged ({reason_of(error)}); save the adapter again, as "
                 "safetensors"
             ) from error
-        return cls(file, names, opened)
+        own = _language_names(names)
+        return cls(file, frozenset(own or names), opened, own)
 
     def tensor(self, name: str) -> Any:
         """The tensor of this name, on the CPU."""
-        return self._open.get_tensor(name) if self.file.name == WEIGHTS else self._open[name]
+        own = self._own.get(name, name)
+        return self._open.get_tensor(own) if self.file.name == WEIGHTS else self._open[own]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Its shape, without reading it."""
-        return tuple(self._open.get_slice(name).get_shape() if self.file.name == WEIGHTS else self._open[name].shape)
+        own = self._own.get(name, name)
+        return tuple(self._open.get_slice(own).get_shape() if self.file.name == WEIGHTS else self._open[own].shape)
+
+    @property
+    def of_whole(self) -> bool:
+        """Whether the adapter is one of a multimodal model; the names are those in its language model."""
+        return bool(self._own)
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """Modules that LoRA changes, by their names in the network."""
+        parts = (name.removeprefix(PREFIX).partition(".lora_") for name in self.names)
+        return frozenset(module for module, found, _ in parts if found)
+
+
+def _language_names(names: Iterable[str]) -> dict[str, str]:
+    """Names in the language model → names in the file, of what text passes; empty for an adapter of a text model."""
+    own = {}
+    for name in names:
+        if name.startswith(PREFIX) and not is_other_part(name):
+            own[PREFIX + language_name(name.removeprefix(PREFIX))] = name
+    return own if any(one != name for one, name in own.items()) else {}
 
 
 def weights_file(source: ModelSource) -> Path:
