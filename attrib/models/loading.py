@@ -51,9 +51,6 @@ def load_network(
     how: dict[str, Any] = {"dtype": getattr(torch, dtype), "attn_implementation": "eager", "device_map": device_map}
     if four_bit:
         how |= {"device_map": {"": device}, "quantization_config": _four_bit_config()}
-    if not source.is_gguf:
-        # GGUF files are not safetensors but hold no code either; of a pickle transformers reads tensors alone.
-        how["use_safetensors"] = source.pickled is None
     config = None
     with quiet():
         try:
@@ -65,7 +62,7 @@ def load_network(
             tokenizer = spare_tokenizer
             if source.has_tokenizer or tokenizer is None:
                 tokenizer = AutoTokenizer.from_pretrained(path, **where)
-            network, info = _network_of(path, {**how, **where})
+            network, info = _network_of(source, path, {**how, **where})
         except ModelError:
             raise
         except Exception as error:
@@ -85,10 +82,13 @@ def load_network(
     return network, tokenizer
 
 
-def _network_of(path: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _network_of(source: ModelSource, path: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The network, and what its checkpoint lacked; a hub repository may have pickled tensors alone."""
     from transformers import AutoModelForCausalLM
 
+    if not source.is_gguf:
+        # GGUF files are not safetensors but hold no code either; of a pickle transformers reads tensors alone.
+        options["use_safetensors"] = source.pickled is None
     try:
         found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
             path, output_loading_info=True, **options
