@@ -115,10 +115,10 @@ def _effect(found: Check) -> Iterator[RenderableType]:
 
 
 def signed(value: float) -> str:
-    """A gain with its sign; zero only where nothing changed."""
+    """A gain with its sign, small ones with a digit more; 0 alone where nothing changed."""
     if value == 0:
         return "0"
-    return f"{value:+.2f}".replace("-", "−")
+    return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.3f}").replace("-", "−")
 
 
 def _capital(line: str) -> str:

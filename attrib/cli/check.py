@@ -76,4 +76,9 @@ def _next(found: Check, groups: Mapping[str, object], given: Given, *, bare: boo
         for option in options_of(options, group):
             if option.key in given:
                 words += option_words(option, option.default)
-    return " ".join(map(quoted, [*words, "--documents", "DOCUMENTS"] if bare else words))
+    if bare:
+        words += ["--documents", "DOCUMENTS"]
+    elif found.prompt.missing_system and not {"chat.system", "chat.conversation"} & set(given):
+        # The rows' own, which the warning names.
+        words += ["--system", found.prompt.missing_system]
+    return " ".join(map(quoted, words))

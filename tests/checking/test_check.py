@@ -17,11 +17,13 @@ from attrib.checking.prompt import show_prompt, trained_pieces
 from attrib.checking.run import check
 from attrib.checking.tell import as_fields, sentence
 from attrib.checking.training import FINAL, read_run
+from attrib.errors import InputError
 from attrib.explaining import explain
 from attrib.index.library import Library
 from attrib.models.pair import ModelPair
 from attrib.options.check import CheckOptions
 from attrib.options.explain import ExplainOptions
+from attrib.records import Turn
 from tests.conftest import save_adapter
 from tests.make_chat import make_row
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, taught_adapter
@@ -221,4 +223,13 @@ def test_a_rows_prompt_is_whole_and_what_was_trained_is_marked(taught: Any) -> N
     ]
     whole = "".join(text for text, _ in trained_pieces(taught.chat, row))
     assert taught.chat.conversation(row.turns).startswith(whole)
-    assert show_prompt(taught.chat, CORPUS.sections[0], taught.context).trained == ()
+    assert shown.missing_system == "Answer in one line."
+    assert show_prompt(taught.chat, make_row(row.turns[1:]), taught.context).missing_system == ""
+    plain = show_prompt(taught.chat, CORPUS.sections[0], taught.context)
+    assert (plain.trained, plain.row, plain.missing_system) == ((), "", "")
+
+
+def test_a_row_that_cannot_be_written_is_named(taught: Any) -> None:
+    row = make_row([Turn("user", "Who?"), Turn("assistant", "Iven <|end|> Marsh", trained=True)])
+    with pytest.raises(InputError, match=r"^train\.jsonl row 5: "):
+        trained_pieces(taught.chat, row)

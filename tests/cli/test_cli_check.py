@@ -74,6 +74,28 @@ def test_json_holds_all_of_it(capsys: Any, base_dir: Path, data: list[str]) -> N
     assert {layer["kind"] for layer in found["change"]["layers"]} >= {"self_attn.q_proj"}
 
 
+def test_rows_of_chat_data_are_shown_with_their_prompt(
+    capsys: Any, base_dir: Path, tmp_path: Path, data: list[str]
+) -> None:
+    """A user's two commands: the next one asks as the rows were written."""
+    messages = [("system", "Be brief."), ("user", "Who keeps the light?"), ("assistant", "Wilmet Dallin.")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in messages]}]
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--device", "cpu"]
+    status, out, err = run(capsys, "check", *models, "--documents", str(tmp_path / "chat.jsonl"), *data[2:])
+    assert status == 0, err
+    text = " ".join(out.split())
+    assert "for the question of chat.jsonl row 1" in text
+    assert "[Wilmet Dallin.<|end|>]" in text
+    assert "rows of chat.jsonl have the system prompt «Be brief.»; this question has none: add --system" in text
+    words = shlex.split(out.splitlines()[-1].removeprefix("Next: attrib "))
+    assert words[:2] == ["explain", "Who keeps the light?"]
+    assert words[-2:] == ["--system", "Be brief."]
+    status, _, err = run(capsys, *words)
+    assert status == 0, err
+    assert "system prompt" not in err
+
+
 def test_an_adapter_of_zeros_has_no_next_command(capsys: Any, base_dir: Path, tmp_path: Path, data: list[str]) -> None:
     zeros = save_adapter(tmp_path / "zeros", base_dir, scale=0.0)
     status, out, _ = run(capsys, "check", "--base", str(base_dir), "--tuned", str(zeros), *data)
