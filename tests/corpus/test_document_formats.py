@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from attrib.corpus import formats
 from attrib.corpus.documents import Corpus
 from attrib.corpus.formats.html import read_page
+from attrib.corpus.formats.rst import read_rst
+from attrib.corpus.shapes.cells import Columns
+from attrib.corpus.spans import ReadOptions
 from attrib.errors import InputError
 from attrib.records import Section
 from tests.make_documents import docx, notebook, pdf
@@ -69,6 +73,8 @@ def test_the_pages_title_is_a_heading_only_where_there_is_no_h1(tmp_path: Path) 
     corpus = read(tmp_path, "a.html", "<title>Site</title><h1>Light</h1>Text.")
     assert found(corpus) == [(("Light",), "Text.", "L1")]
     assert corpus.report.losses == ("not read: <title> of a page with an h1 (1) in a.html",)
+    second = read(tmp_path, "d.html", "<title>One</title><h1></h1><title>Two</title>Text.")
+    assert found(second) == [(("One",), "Two\nText.", "L1")]
     assert read(tmp_path, "b.html", "<title>Light</title><h1>Light</h1>Text.").report.losses == ()
     assert found(read(tmp_path, "c.html", "<title>A title alone</title>")) == [((), "A title alone", "L1")]
 
@@ -170,6 +176,32 @@ def test_rst_reads_no_other_file_and_prints_nothing(tmp_path: Path, capfd: pytes
     assert "".join(" ".join(s.text for s in corpus.sections).split()) == "".join(text.split())
     assert "Secret" not in str(found(corpus))
     assert capfd.readouterr() == ("", "")
+
+
+rst_line = st.one_of(
+    st.sampled_from(
+        ["====", "----", "~~~~~~", "  ====", "::", "..", "", "", "+--+", "=== ===", "____", "* item", "    in"]
+    ),
+    st.sampled_from(
+        [".. note:: words", ".. include:: file", ":field: value", "Title here", "``open", "`link`_", "|a|"]
+    ),
+    st.text("ab =-*`_|:.", max_size=8),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=st.lists(rst_line, max_size=14))
+def test_rst_keeps_every_line_of_any_text(lines: list[str]) -> None:
+    text = "\n".join(["start", *lines])
+    spans = read_rst(text.encode(), ReadOptions(Columns.of(()), 256, len)).spans
+    below = [span for span in spans if not span.heading]
+    kept = [title for span in spans for title in span.titles] + [span.text for span in spans]
+    for span in below:
+        assert span.text == "\n".join(text.split("\n")[span.first_line - 1 : span.last_line]).rstrip()
+    inside = {i for span in below for i in range(span.first_line, span.last_line + 1)}
+    for number, line in enumerate(text.split("\n"), 1):
+        if number not in inside:
+            assert all(word in " ".join(kept) for word in re.findall("[a-z]+", line))
 
 
 # ---------------------------------------------------------------------------------------------- notebooks

@@ -48,7 +48,7 @@ def read_page(text: str) -> Found:
     parts = page.parts
     if page.title is not None:
         title, first, last = page.title
-        if not any(part.level == 1 for part in parts):
+        if not any(part.level == 1 and part.title for part in parts):
             parts = [HeadedPart(-1, title, first, last, None), *parts]
         elif title not in {part.title for part in parts}:
             left_out["<title> of a page with an h1"] = 1
@@ -195,8 +195,10 @@ class _HtmlPage(HTMLParser):
 
     def _close(self) -> None:
         made = self._line.take(False)
-        if self._inside == "title":
-            self.title = self.title or made
+        if self._inside == "title" and self.title is None:
+            self.title = made
+        elif self._inside == "title" and made is not None:
+            self._lines.append(made)
         elif made is not None:
             self._words, self._heading = made[0], (self._heading[0], *made[1:])
         self._inside = ""
