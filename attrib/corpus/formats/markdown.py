@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from attrib.corpus.formats.outline import HeadedPart, outline
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
+from attrib.corpus.formats.outline import HeadedPart, outline, text_between
+from attrib.corpus.spans import Found, ReadOptions, decode
 
 _YAML_KEY = re.compile(r"[^\s:#-][^:]*:(\s|$)")
 
@@ -43,11 +43,7 @@ def markdown_parts(lines: Sequence[str]) -> list[HeadedPart]:
 
     parts = []
     for heading, end in zip(headings, ends, strict=True):
-        filled = [i for i in range(heading.end, end) if not blank(lines[i]) and i not in rules]
-        body = None
-        if filled:
-            first, last = filled[0], filled[-1] + 1
-            body = Span("", (), "\n".join(lines[first:last]).rstrip(), first + 1, last)
+        body = text_between(lines, heading.end, end, rules)
         parts.append(HeadedPart(heading.level, heading.title, heading.start + 1, heading.end, body))
     return parts
 

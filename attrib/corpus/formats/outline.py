@@ -6,10 +6,10 @@ becomes a span itself: in a list of questions or facts the heading may be all th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from attrib.corpus.spans import Span
+from attrib.corpus.spans import Span, blank
 
 BELOW = 99
 """Level of a part without a heading of its own: it stands below the headings before it."""
@@ -30,6 +30,15 @@ class HeadedPart:
     """The text, without titles; None where there is none."""
     row: int | None = None
     """Row of the heading, for formats whose places are rows."""
+
+
+def text_between(lines: Sequence[str], start: int, end: int, left_out: Collection[int] = ()) -> Span | None:
+    """The lines from ``start`` to before ``end``, numbered from 0, less blank ones and ``left_out`` at both ends."""
+    filled = [i for i in range(start, end) if not blank(lines[i]) and i not in left_out]
+    if not filled:
+        return None
+    first, last = filled[0], filled[-1] + 1
+    return Span("", (), "\n".join(lines[first:last]).rstrip(), first + 1, last)
 
 
 def outline(parts: Sequence[HeadedPart]) -> list[Span]:

@@ -5,8 +5,8 @@ Not covered: directives and roles are text like any other; included files are no
 
 from __future__ import annotations
 
-from attrib.corpus.formats.outline import HeadedPart, outline
-from attrib.corpus.spans import Found, ReadOptions, Span, blank, decode
+from attrib.corpus.formats.outline import HeadedPart, outline, text_between
+from attrib.corpus.spans import Found, ReadOptions, decode
 
 
 def read_rst(data: bytes, options: ReadOptions) -> Found:
@@ -18,12 +18,7 @@ def read_rst(data: bytes, options: ReadOptions) -> Found:
     ends = [*(first - 1 for _, _, first, _ in headings[1:]), len(lines)]
     parts = []
     for (level, title, first, last), end in zip(headings, ends, strict=True):
-        filled = [i for i in range(last, end) if not blank(lines[i])]
-        body = None
-        if filled:
-            inside = "\n".join(lines[filled[0] : filled[-1] + 1]).rstrip()
-            body = Span("", (), inside, filled[0] + 1, filled[-1] + 1)
-        parts.append(HeadedPart(level, title, first, last, body))
+        parts.append(HeadedPart(level, title, first, last, text_between(lines, last, end)))
     return Found(outline(parts))
 
 
