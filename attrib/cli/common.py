@@ -203,7 +203,7 @@ def read_asked(path: Path, columns: Sequence[str] = (), *, strict: bool = False)
     if is_first():
         note(f"questions: {rows}")
     if strict and rows.lost:
-        raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}")
+        raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}; remove it, or leave strict out")
     return asked
 
 

@@ -94,7 +94,7 @@ class Corpus:
         left_out = (*finding.left_out, *report.left_out)
         report = replace(report, skipped=skipped, hidden=finding.hidden, left_out=left_out)
         if strict and report.losses:
-            raise InputError("\n".join(f"strict: {loss}" for loss in report.losses))
+            raise InputError("\n".join(f"strict: {loss}; remove it, or leave strict out" for loss in report.losses))
         reading: dict[str, int | list[str]] = {"max_tokens": max_tokens}
         if columns:
             reading["columns"] = options.columns.pairs

@@ -117,7 +117,8 @@ def test_strict_refuses_a_loss_before_a_model_is_loaded(
     )  # fmt: skip
     assert (status, out) == (2, "")
     expected = LOST if lossy == "documents" else ["control.jsonl: columns not used: source"]
-    assert [line.partition("strict: ")[2] for line in told if "strict: " in line] == expected
+    refused = [line.partition("strict: ")[2] for line in told if "strict: " in line]
+    assert refused == [f"{line}; remove it, or leave strict out" for line in expected]
 
 
 def test_questions_are_counted_and_strict_refuses_their_loss(
@@ -131,7 +132,7 @@ def test_questions_are_counted_and_strict_refuses_their_loss(
     read = "asked.csv: 2 rows read as question and answer (`question`, `answer`); columns not used: source"
     assert told[0] == f"questions: {read}"
     status, _, told = run(capsys, monkeypatch, "tune", *given, "--strict")
-    assert (status, told[1:]) == (2, ["strict: asked.csv: columns not used: source"])
+    assert (status, told[1:]) == (2, ["strict: asked.csv: columns not used: source; remove it, or leave strict out"])
     assert not (tmp_path / "adapter").exists()
 
 

@@ -244,7 +244,7 @@ def test_what_is_no_notebook_is_refused(tmp_path: Path, content: str, why: str) 
 def test_a_pdf_is_read_by_page_and_pages_without_text_are_said(tmp_path: Path) -> None:
     corpus = read(tmp_path, "a.pdf", pdf([["Iven Marsh kept", "the light."], [], ["Orla Dane."]]))
     assert found(corpus) == [((), "Iven Marsh kept\nthe light.", "page 1"), ((), "Orla Dane.", "page 3")]
-    assert corpus.report.losses == ("not read: pages without text (pictures of text are not read) (1) in a.pdf",)
+    assert corpus.report.losses == ("not read: pages without text, such as scans (1) in a.pdf",)
     with pytest.raises(InputError, match=r"no text on any page \(pictures of text are not read\); fill or remove"):
         read(tmp_path, "a.pdf", pdf([[], []]))
 

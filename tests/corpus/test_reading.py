@@ -38,7 +38,7 @@ def test_every_loss_is_counted_and_strict_refuses_each(tmp_path: Path) -> None:
     assert list(report.losses) == losses
     with pytest.raises(InputError) as caught:
         Corpus.read(tmp_path, strict=True)
-    assert str(caught.value).split("\n") == [f"strict: {loss}" for loss in losses]
+    assert str(caught.value).split("\n") == [f"strict: {loss}; remove it, or leave strict out" for loss in losses]
     assert json.loads(json.dumps(report.fields()))["rows"][0]["unused"] == ["source"]
 
 

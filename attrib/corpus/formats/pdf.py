@@ -21,7 +21,7 @@ def read_pdf(data: bytes, options: ReadOptions) -> Found:
         raise InputError(f"{listed(faults)}; save it again as text")
     spans = [Span("", (), trim(text), i, i, i) for i, text in enumerate(pages, 1) if not blank(text)]
     bare = len(pages) - len(spans)
-    return Found(spans, left_out={"pages without text (pictures of text are not read)": bare} if bare else {})
+    return Found(spans, left_out={"pages without text, such as scans": bare} if bare else {})
 
 
 def _pages(data: bytes) -> list[str]:
