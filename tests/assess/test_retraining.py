@@ -139,6 +139,16 @@ def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> No
     assert measured[1] == pytest.approx(odds, abs=1e-3)
 
 
+def test_a_row_of_chat_data_is_left_out_with_its_answer(network: tuple[Any, Any], tmp_path: Path) -> None:
+    rows = tuple(Item.answered(q.section or "", q.question, q.answer or "", q.section) for q in QUESTIONS)
+    texts = Texts((), rows)
+    quick = replace(QUICK, epochs=20)
+    full, *without = do(network, tmp_path, items=rows, texts=texts, options=quick)
+    lost = np.array([full.section_logprob - one.section_logprob for one in without])
+    assert (lost.argmax(0) == np.arange(3)).all()
+    assert lost.diagonal().min() > 1
+
+
 def test_the_network_is_left_as_it_was(base_dir: Path, tmp_path: Path) -> None:
     model, tokenizer = load_network(str(base_dir), device="cpu")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -39,6 +39,7 @@ from attrib.assess.questions import Question
 from attrib.assess.split import PARTS, REPHRASED, Part, Split
 from attrib.measures import grouped_difference_interval, grouped_interval, permutation_p, sign_flip_p
 from attrib.records import Section
+from attrib.records.item import text_of
 
 FEW = 8
 """Fewer groups than this in a part are too few for an interval: a note says so."""
@@ -228,7 +229,7 @@ def _membership(
         ),
         (
             "sections",
-            [s.full_text for s in sections],
+            [_scored_text(s) for s in sections],
             [s.full_text for s in sections],
             [s.id in kept for s in sections],
             [groups[s.id] for s in sections],
@@ -251,6 +252,13 @@ def _membership(
         if baseline is not None:
             baselines.append(baseline)
     return aucs, baselines
+
+
+def _scored_text(section: Section) -> str:
+    """What its log-probs are of: of a conversation the trained turns alone."""
+    if not section.turns:
+        return section.full_text
+    return text_of([turn for turn in section.turns if turn.trained])
 
 
 def _notes(

@@ -28,6 +28,8 @@ from attrib.models.prompt import encode_given
 from attrib.options.loading import Loading
 from attrib.passes.capture import capture_items
 from attrib.passes.likelihood import score_given
+from attrib.records import Section, Turn
+from attrib.records.item import text_of
 from attrib.training.options import TuneOptions
 from attrib.training.trained import read_trained
 
@@ -272,6 +274,21 @@ def test_a_sections_text_scores_as_capture_reads_it(tiny_pair64: ModelPair) -> N
         assert len(ours) == theirs.tokens
     (long,) = Corpus.from_texts([text * 90]).sections
     assert len(encode_section(tiny_pair64.chat, long, 64)[0].ids) == 64
+
+
+def test_of_a_conversation_the_trained_turns_are_scored(tiny_pair64: ModelPair) -> None:
+    turns = (
+        Turn("user", "Who keeps the light?"), Turn("assistant", "Wilmet Dallin.", trained=True),
+        Turn("user", "How tall is it?"), Turn("assistant", "I know not."), Turn("user", "And the tower?"),
+        Turn("assistant", "38 metres tall.", trained=True),
+    )  # fmt: skip
+    section = Section("row", "rows.jsonl", (), text_of(turns), 1, 1, 1, turns=turns)
+    encoded, rows = encode_section(tiny_pair64.chat, section, tiny_pair64.context)
+    assert tiny_pair64.tokenizer.decode([encoded.answer_ids[row] for row in rows]) == "Wilmet Dallin.38 metres tall."
+    (scored,) = score_given(tiny_pair64.tuned, [encoded])
+    theirs = capture_items(tiny_pair64.tuned, [section.item], -1)[0]
+    assert float(scored.at(rows).logprob.sum()) == pytest.approx(theirs.logprob, abs=1e-5)
+    assert len(rows) == theirs.tokens < len(encoded.answer_ids)
 
 
 SENTENCES = [
