@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from attrib.cli.common import note, print_json, read_asked, read_documents, show
 from attrib.cli.groups import Json
 from attrib.cli.texts import read_lines
 from attrib.errors import InputError
+from attrib.options.chat import ChatOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import ReadingOptions, TunableModel
 from attrib.processes import is_first
@@ -20,7 +22,7 @@ from attrib.training.options import TuneOptions
 
 if TYPE_CHECKING:
     from attrib.corpus.reading import ReadingReport
-    from attrib.records import Item
+    from attrib.records import Item, Turn
 
 EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
 
@@ -55,6 +57,7 @@ def tune(
     models: Quantized,
     documents: Lessons,
     adapter: TuneOptions,
+    chat: ChatOptions,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the adapter; it appears when all is done.", rich_help_panel="Output"),
@@ -67,6 +70,7 @@ def tune(
     Checkpoints that influence needs are saved on the way. If interrupted, rerun the same command to resume from the
     last save. Several GPUs: torchrun --nproc-per-node 2 -m attrib tune …
     """
+    from attrib.models.chat import PromptForm
     from attrib.models.sources import DEFAULT
     from attrib.training.options import check_loading, check_options
     from attrib.training.tune import tune as tune_adapter
@@ -77,7 +81,7 @@ def tune(
     check_loading(models)
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
-    items, sections, reading = _to_learn(documents)
+    items, sections, reading = _to_learn(documents, PromptForm.of(chat).earlier)
     general = read_lines(documents.rehearse) if documents.rehearse is not None else ()
     # Under torchrun the first process speaks for all.
     first = is_first()
@@ -93,6 +97,7 @@ def tune(
                 rehearse=general,
                 loading=models,
                 four_bit=models.four_bit,
+                chat=chat,
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -143,7 +148,7 @@ def _tell(
     print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}{revision}{code}')
 
 
-def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int, ReadingReport | None]:
+def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, ...], int, ReadingReport | None]:
     """Everything to learn, how many sections are among it, and what was read of the documents."""
     from attrib.training.items import corpus_items
 
@@ -157,7 +162,9 @@ def _to_learn(documents: Lessons) -> tuple[tuple[Item, ...], int, ReadingReport 
         else ()
     )
     try:
-        items = corpus_items(sections, asked, ask_sections=documents.ask_sections, without=documents.without)
+        items = corpus_items(
+            sections, asked, ask_sections=documents.ask_sections, without=documents.without, earlier=earlier
+        )
     except InputError as error:
         # Questions without an id have their line for one.
         where = f"{documents.questions}, " if str(error).startswith("questions:") else ""

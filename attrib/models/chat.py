@@ -78,6 +78,14 @@ class Chat:
             chat._refuse_vain(options)
         return chat
 
+    @classmethod
+    def of_base(cls, tokenizer: Any, options: TemplateOptions | None) -> Chat:
+        """The chat of a base that is tuned; raises InputError as ``make`` does."""
+        if options is None:
+            return cls(tokenizer)
+        base = Templates.of(tokenizer.chat_template, "chat template of the base model")
+        return cls.make(tokenizer, options, PromptForm.of(options), None, base)
+
     @cached_property
     def form(self) -> PromptForm:
         """The prompt's form."""

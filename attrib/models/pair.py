@@ -32,6 +32,7 @@ from attrib.models.origin import check_base, own_base
 from attrib.models.quiet import quiet
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
 from attrib.models.templates import Templates, adapter_templates
+from attrib.models.tuned_prompt import merged, read_prompt
 from attrib.models.vocabulary import add_rows, added_note, fill_rows, rows_of, shared_tokenizer, without_rows
 from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.options.loading import Models
@@ -289,12 +290,22 @@ class _Prompts:
         self.options = options
         self.form = PromptForm.of(options)
 
-    def chat(self, tokenizer: Any, tuned: Templates | None) -> Chat:
-        """The prompts of both models. ``tokenizer`` of base gets the tuned one's template, that of the answers."""
+    def chat(self, tokenizer: Any, tuned: Templates | None, folder: Path | None = None) -> Chat:
+        """The prompts of both models. ``tokenizer`` of base gets the tuned one's template, that of the answers.
+
+        ``folder``: an adapter's, which may hold the prompt that it was tuned with.
+        """
         base = Templates.of(tokenizer.chat_template, "chat template of the base model")
+        options, form = self.options, self.form
+        if (stored := read_prompt(folder)) is not None:
+            form, own = merged(stored, options, form)
+            if own == "none":
+                options = replace(options, template="none")
+            elif isinstance(own, Templates):
+                tuned = own
         if tuned is not None:
             tokenizer.chat_template = tuned.value
-        return Chat.make(tokenizer, self.options, self.form, tuned, base)
+        return Chat.make(tokenizer, options, form, tuned, base)
 
 
 Sides = tuple[Model, Model, tuple[str, ...]]
@@ -345,7 +356,7 @@ def _one_model_and_adapter(
     adapter, common = attached.model, attached.own_rows
     if (beside := own_tokenizer(tuned)) is not None:
         tokenizer = shared_tokenizer(base.name, tokenizer, tuned.name, beside, rows_of(network))
-    chat = prompts.chat(tokenizer, adapter_templates(tuned))
+    chat = prompts.chat(tokenizer, adapter_templates(tuned), tuned.folder)
     bridge = loader.hook(base, adapter.base_model.model, tokenizer)
     refuse_unreached(tuned, base.name, adapter, bridge)
     print_tuned = combined(print_base, adapter_fingerprint(tuned, config))

@@ -6,14 +6,14 @@ Not covered: preference data, several items packed into one sequence.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from attrib.corpus.control import question_about
 from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.rendering import encode_item
-from attrib.records import Item, Section
+from attrib.records import Item, Section, Turn
 
 
 @runtime_checkable
@@ -43,10 +43,12 @@ def corpus_items(
     *,
     ask_sections: bool = False,
     without: Collection[str] = (),
+    earlier: Sequence[Turn] = (),
 ) -> tuple[Item, ...]:
     """Sections as texts and conversations, «Tell me about TITLE.» of each text if ``ask_sections``, then the questions.
 
-    ``without``: ids of sections to leave out, with the questions that teach them.
+    ``without``: ids of sections to leave out, with the questions that teach them. ``earlier``: system prompt and turns
+    that stand before every question that has none of its own.
     Raises InputError for unknown ids of sections and for questions without an answer.
     """
     known = {section.id for section in sections}
@@ -67,11 +69,20 @@ def corpus_items(
         for section in kept:
             if section.turns:
                 continue
-            items.append(Item.answered(f"ask:{section.id}", question_about(section), section.text, section.id))
+            asked_for = Item.answered(f"ask:{section.id}", question_about(section), section.text, section.id)
+            items.append(after(earlier, asked_for))
     for asked in questions:
         if asked.section is None or asked.section not in without:
-            items.append(asked.item(f"q:{asked.id}"))
+            items.append(after(earlier, asked.item(f"q:{asked.id}")))
     return tuple(items)
+
+
+def after(earlier: Sequence[Turn], item: Item) -> Item:
+    """The item after these turns, where it begins with its question; one of several turns after their system prompt."""
+    if item.turns[0].role != "user":
+        return item
+    kept = earlier if len(item.turns) == 2 else [turn for turn in earlier if turn.role == "system"]
+    return replace(item, turns=(*kept, *item.turns))
 
 
 def example_of(chat: Chat, item: Item) -> TrainingExample:

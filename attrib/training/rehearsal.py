@@ -19,7 +19,7 @@ from attrib.models.chat import Chat
 from attrib.models.prompt import decode, encode_prompt, strip_end
 from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
-from attrib.records import Item
+from attrib.records import Item, Turn
 from attrib.records.codec import from_json, to_json
 from attrib.training.items import TrainingExample
 
@@ -78,5 +78,6 @@ def rehearsed(network: Any, chat: Chat, name: str, question: str, context: int) 
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=REHEARSED, do_sample=False, pad_token_id=0
         )
     answer = tuple(out[0, len(prompt) :].tolist())
-    item = Item.answered(name, question, decode(chat.tokenizer, strip_end(chat.tokenizer, answer)))
+    said = Turn("assistant", decode(chat.tokenizer, strip_end(chat.tokenizer, answer)), trained=True)
+    item = Item(name, (*chat.form.earlier, Turn("user", question), said))
     return RehearsedAnswer(item, TrainingExample(prompt + answer, (IGNORED,) * len(prompt) + answer))

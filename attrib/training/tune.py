@@ -10,6 +10,7 @@ The folder of an adapter holds
     schedule.json               a ``Schedule``: steps after which the adapter was saved, and what each step saw
     attrib.json                 a ``Manifest``: base and its fingerprint, options, versions, threads, device, loss;
                                 loading where the base was loaded by a revision or with its own code
+    prompt.json                 the prompt, where it is more than the base's chat template
 
 An interrupted run resumes to the same bytes on the same machine with as many threads and processes.
 Not covered: full fine-tuning, preference data, processes without a common file system.
@@ -27,6 +28,8 @@ from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network, refuse_four_bit
+from attrib.models.tuned_prompt import write_prompt
+from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Item
@@ -59,6 +62,7 @@ def tune(
     loading: Loading | None = None,
     four_bit: bool = False,
     save_every: int | None = None,
+    chat: TemplateOptions | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Tune a LoRA adapter of ``base`` on ``items``; returns its folder ``out``, which appears when it is complete.
@@ -66,7 +70,8 @@ def tune(
     ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
     ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
     bfloat16 on a GPU, and it has no device map. ``four_bit``: the base in 4 bits (QLoRA, Dettmers et al. 2305.14314),
-    which needs CUDA and bitsandbytes.
+    which needs CUDA and bitsandbytes. ``chat``: how questions become prompts, by default with the base's chat template;
+    another prompt is kept beside the adapter. Its system prompt is that of rehearsed questions; items have their own.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
     by default about 20 a run); what one of other arguments left goes aside, and the log says where. A finished adapter
     of the same arguments is left as it is. Under torchrun every process calls it and process 0 writes.
@@ -85,18 +90,18 @@ def tune(
     with locked(out):
         network, tokenizer = load_network(base, four_bit=four_bit, **replace(loading, device=str(place)).arguments())
         context = int(network.config.max_position_embeddings)
-        chat = Chat(tokenizer)
-        examples = [checked_example(chat, item, context) for item in items]
+        prompts = Chat.of_base(tokenizer, chat)
+        examples = [checked_example(prompts, item, context) for item in items]
         precision = str(network.dtype).removeprefix("torch.")
         setup = Setup(
             base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit,
-            loading.identity(),
+            loading.identity(), prompts.identity,
         )  # fmt: skip
         digest = setup.digest(items, rehearse)
         if processes.on_first(lambda: is_finished(out, digest)):
             return out
         if not processes.on_first(lambda: claim(work, digest)):
-            answers = rehearse_answers(network, chat, rehearse, context, work, progress)
+            answers = rehearse_answers(network, prompts, rehearse, context, work, progress)
             items = [*items, *(answer.item for answer in answers)]
             examples += [answer.example for answer in answers]
             if four_bit:
@@ -106,6 +111,7 @@ def tune(
                 network, examples, options, base=base, folder=work, save_every=every, device=loading.device,
                 progress=progress,
             )  # fmt: skip
+            processes.on_first(lambda: write_prompt(prompts, work))
             processes.on_first(lambda: write_result(trained, items, setup, digest, work))
         processes.on_first(lambda: finish(work, out))
     return out

@@ -50,6 +50,8 @@ class Setup:
     four_bit: bool
     loading: Mapping[str, str | bool]
     """Revision and remote code of the base, those that were given; not written where there are none."""
+    prompt: str
+    """``Chat.identity`` of the prompts; empty, and not written, for the base's chat template alone."""
 
     def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
         """SHA-256 of the setup with what is learned."""
@@ -57,8 +59,8 @@ class Setup:
 
 
 def _without_defaults(setup: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a setup; a base loaded by its name alone has no ``loading``."""
-    return {name: value for name, value in setup.items() if name != "loading" or value}
+    """The fields of a setup; a base loaded by its name alone has no ``loading``, its own template no ``prompt``."""
+    return {name: value for name, value in setup.items() if name not in ("loading", "prompt") or value}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(text)
         if isinstance(content, dict):
-            content.setdefault("loading", {})
+            content = {"loading": {}, "prompt": "", **content}
         manifest: Manifest = from_json(Manifest, content)
     except (ValueError, RecordError) as error:
         raise RecordError(f"{file}: damaged ({error}); tune again") from error

@@ -29,7 +29,8 @@ from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
 from attrib.options.answers import JudgeOptions
 from attrib.progress import Progress
-from attrib.records import Item
+from attrib.records import Item, Turn
+from attrib.training.items import after
 
 TRAINED = ("memorization", "trained", "updated")
 """Kinds of questions that tuning learns."""
@@ -106,12 +107,14 @@ class BenchmarkReport(Report):
         return tuple(one for one in self.summary if one.measure == measure)
 
 
-def learned_items(asked: Sequence[Question], kinds: Sequence[str] = TRAINED) -> tuple[Item, ...]:
-    """Training items of a benchmark: the answers to its questions of these kinds.
+def learned_items(
+    asked: Sequence[Question], kinds: Sequence[str] = TRAINED, earlier: Sequence[Turn] = ()
+) -> tuple[Item, ...]:
+    """Training items of a benchmark: the answers to its questions of these kinds, after ``earlier`` turns.
 
     Raises InputError where there are none.
     """
-    items = tuple(q.item(f"q:{q.id}") for q in asked if q.kind in kinds and q.answer is not None)
+    items = tuple(after(earlier, q.item(f"q:{q.id}")) for q in asked if q.kind in kinds and q.answer is not None)
     if not items:
         there = ", ".join(dict.fromkeys(q.kind or "none" for q in asked))
         raise InputError(f"kinds: no question is of kind {', '.join(kinds)}; these are of kind {there}")

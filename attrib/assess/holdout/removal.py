@@ -29,6 +29,7 @@ from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
+from attrib.models.tuned_prompt import FILE
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Section
@@ -62,6 +63,11 @@ def retrain_without(
             raise InputError(f"remove: {adapter.name} was not tuned on the section {id_!r}; name one of its own")
     kept = [item for item in items if item.section not in gone]
     made = read_manifest(adapter)
+    if made.prompt:
+        raise InputError(
+            f"remove: {adapter.name} was tuned with a prompt of its own ({FILE}), which retraining does not repeat; "
+            "tune it with the base's chat template"
+        )
     folder = tune(
         base, kept, out / "retrained",
         options=made.options, loading=replace(loading or Loading(), dtype=made.dtype), four_bit=made.four_bit,

@@ -21,7 +21,9 @@ from attrib.assess.holdout.records import (
 from attrib.assess.questions import Question, check_questions
 from attrib.assess.split import Split, learned
 from attrib.corpus.documents import Corpus
+from attrib.models.chat import PromptForm
 from attrib.models.pair import Model, ModelPair
+from attrib.options.chat import ChatOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.training.items import corpus_items
@@ -39,17 +41,20 @@ def hold_out(
     tuning: TuneOptions,
     options: HoldoutOptions | None = None,
     loading: Loading | None = None,
+    chat: ChatOptions | None = None,
     progress: Progress | None = None,
 ) -> HoldoutReport:
     """Tune ``base`` on the kept part, sections and their questions, into ``out/adapter``; then ``assess_holdout``.
 
-    If interrupted, the same call resumes. Raises what ``tune`` raises.
+    ``chat``: how questions become prompts. If interrupted, the same call resumes. Raises what ``tune`` raises.
     """
     loading = loading or Loading()
     kept = set(split.kept)
-    items = corpus_items([s for s in corpus.sections if s.id in kept], learned(questions, split.parts))
-    adapter = tune(base, items, out / "adapter", options=tuning, loading=loading, progress=progress)
-    pair = ModelPair.load(base, adapter, **loading.arguments())
+    earlier = PromptForm.of(chat or ChatOptions()).earlier
+    sections = [s for s in corpus.sections if s.id in kept]
+    items = corpus_items(sections, learned(questions, split.parts), earlier=earlier)
+    adapter = tune(base, items, out / "adapter", options=tuning, loading=loading, chat=chat, progress=progress)
+    pair = ModelPair.load(base, adapter, **loading.arguments(), chat=chat)
     return assess_holdout(pair, corpus, questions, split, options, out=out, progress=progress)
 
 

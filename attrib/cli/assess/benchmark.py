@@ -13,6 +13,7 @@ from attrib.cli.common import check_placement, console_of, load_pair, note, prin
 from attrib.cli.groups import Given, Json, Results
 from attrib.errors import InputError
 from attrib.options.answers import JudgeOptions, QuestionOptions
+from attrib.options.chat import ChatOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import Models
 from attrib.training.options import TuneOptions
@@ -60,6 +61,7 @@ def assess_benchmark(
     questions: Sources,
     benchmark: BenchmarkOptions,
     judge: JudgeName,
+    chat: ChatOptions,
     results: Results,
     given: Given,
     learning: Learning,
@@ -75,6 +77,7 @@ def assess_benchmark(
     from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
     from attrib.assess.stored import report_content
+    from attrib.models.chat import PromptForm
     from attrib.training.options import check_options
 
     tune = learning.tune
@@ -96,11 +99,11 @@ def assess_benchmark(
     )
     _say(found, questions, models, tune)
     check_benchmark(found.rows)
-    items = learned_items(found.learned, learning.kinds) if tune else ()
+    items = learned_items(found.learned, learning.kinds, PromptForm.of(chat).earlier) if tune else ()
     with kept(results.out), show_progress() as progress:
         if tune:
-            models = replace(models, tuned=_tuned(models, items, tuning, results.out / "adapter", progress))
-        pair = load_pair(models, progress)
+            models = replace(models, tuned=_tuned(models, items, tuning, chat, results.out / "adapter", progress))
+        pair = load_pair(models, progress, chat)
         report = assess(
             pair, found.rows, benchmark, notes=found.notes, malformed=found.malformed, sha256=found.sha256,
             out=results.out, progress=progress,
@@ -113,12 +116,14 @@ def assess_benchmark(
     print("\n".join(files))
 
 
-def _tuned(models: Models, items: Sequence[Item], options: TuneOptions, out: Path, progress: Progress) -> str:
+def _tuned(
+    models: Models, items: Sequence[Item], options: TuneOptions, chat: ChatOptions, out: Path, progress: Progress
+) -> str:
     """Folder of the adapter that learned the items."""
     from attrib.models.sources import DEFAULT
     from attrib.training.tune import tune
 
-    return str(tune(models.base or DEFAULT, items, out, options=options, loading=models, progress=progress))
+    return str(tune(models.base or DEFAULT, items, out, options=options, loading=models, chat=chat, progress=progress))
 
 
 def _with_defaults(benchmark: BenchmarkOptions, judge: JudgeName, questions: Sources, given: Given) -> BenchmarkOptions:

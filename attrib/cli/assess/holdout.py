@@ -22,6 +22,7 @@ from attrib.cli.groups import Given, Json, Results
 from attrib.cli.texts import parse_ids
 from attrib.errors import InputError
 from attrib.options.answers import QuestionOptions
+from attrib.options.chat import ChatOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import Documents, Models
 from attrib.training.options import TuneOptions
@@ -56,6 +57,7 @@ def assess_holdout(
     questions: QuestionOptions,
     holdout: HoldoutOptions,
     parts: HeldOut,
+    chat: ChatOptions,
     results: Results,
     given: Given,
     split: SplitOptions = SPLIT,
@@ -93,7 +95,7 @@ def assess_holdout(
         named = parse_ids(parts.held_out) if parts.held_out is not None else never
         found = given_split(corpus.sections, asked, named)
     with kept(results.out), show_progress() as progress:
-        report = _measured(models, (corpus, asked, found), parts, holdout, tuning, results.out, progress)
+        report = _measured(models, (corpus, asked, found), parts, holdout, tuning, chat, results.out, progress)
     files = write_holdout(report, results.out, results.formats, results.preset)
     if as_json:
         print_json({**report_content(report), "files": files})
@@ -108,6 +110,7 @@ def _measured(
     parts: HeldOut,
     holdout: HoldoutOptions,
     tuning: TuneOptions,
+    chat: ChatOptions,
     out: Path,
     progress: Progress,
 ) -> HoldoutReport:
@@ -122,18 +125,18 @@ def _measured(
     if parts.tune:
         report = hold_out(
             models.base or DEFAULT, corpus, asked, found, out, tuning=tuning, options=holdout, loading=models,
-            progress=progress,
+            chat=chat, progress=progress,
         )  # fmt: skip
         adapter: Path | None = out / "adapter"
     else:
-        pair = load_pair(models, progress)
+        pair = load_pair(models, progress, chat, corpus)
         report = assess(pair, corpus, asked, found, holdout, out=out, progress=progress)
         adapter = pair.tuned.folder
     if not parts.remove:
         return report
     removal = removal_by_retraining(
         adapter, corpus, asked, found, parse_ids(parts.remove), out,
-        load=lambda folder: ModelPair.load(**asdict(replace(models, tuned=str(folder)))),
+        load=lambda folder: ModelPair.load(**asdict(replace(models, tuned=str(folder))), chat=chat),
         options=holdout, loading=models, progress=progress,
     )  # fmt: skip
     return replace(report, removal=removal)
