@@ -25,7 +25,7 @@ from attrib.models.rendering import EncodedItem, fitting_item
 from attrib.progress import Progress
 from attrib.records import Item
 from attrib.store import Store, records_in
-from attrib.training.items import example_of
+from attrib.training.items import after, example_of
 from attrib.training.options import TuneOptions
 from attrib.training.trainer import fit
 
@@ -118,7 +118,7 @@ def retrain(
     """
     context = int(network.config.max_position_embeddings)
     examples = [example_of(chat, item) for item in items]
-    asked = [fitting_item(chat, q.item(q.id), context) for q in texts.questions]
+    asked = [fitting_item(chat, after(chat.form.earlier, q.item(q.id)), context) for q in texts.questions]
     read = [fitting_item(chat, item, context) for item in texts.items]
     use_cache = network.config.use_cache
     stores = {run: _scores_of(run, items, texts, options, base_fingerprint, out) for run in runs}

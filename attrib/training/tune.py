@@ -28,7 +28,6 @@ from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network, refuse_four_bit
-from attrib.models.tuned_prompt import write_prompt
 from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
@@ -70,8 +69,7 @@ def tune(
     ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
     ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
     bfloat16 on a GPU, and it has no device map. ``four_bit``: the base in 4 bits (QLoRA, Dettmers et al. 2305.14314),
-    which needs CUDA and bitsandbytes. ``chat``: how questions become prompts, by default with the base's chat template;
-    another prompt is kept beside the adapter. Its system prompt is that of rehearsed questions; items have their own.
+    which needs CUDA and bitsandbytes. ``chat``: how questions become prompts; items have their own system prompts.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
     by default about 20 a run); what one of other arguments left goes aside, and the log says where. A finished adapter
     of the same arguments is left as it is. Under torchrun every process calls it and process 0 writes.
@@ -92,10 +90,9 @@ def tune(
         context = int(network.config.max_position_embeddings)
         prompts = Chat.of_base(tokenizer, chat)
         examples = [checked_example(prompts, item, context) for item in items]
-        precision = str(network.dtype).removeprefix("torch.")
         setup = Setup(
-            base, fingerprint(base, network), options, processes.world(), place.type, precision, four_bit,
-            loading.identity(), prompts.identity,
+            base, fingerprint(base, network), options, processes.world(), place.type,
+            str(network.dtype).removeprefix("torch."), four_bit, loading.identity(), prompts.identity,
         )  # fmt: skip
         digest = setup.digest(items, rehearse)
         if processes.on_first(lambda: is_finished(out, digest)):
@@ -111,8 +108,7 @@ def tune(
                 network, examples, options, base=base, folder=work, save_every=every, device=loading.device,
                 progress=progress,
             )  # fmt: skip
-            processes.on_first(lambda: write_prompt(prompts, work))
-            processes.on_first(lambda: write_result(trained, items, setup, digest, work))
+            processes.on_first(lambda: write_result(trained, items, setup, digest, work, prompts))
         processes.on_first(lambda: finish(work, out))
     return out
 

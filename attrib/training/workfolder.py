@@ -21,7 +21,9 @@ from typing import Any
 from attrib import files, processes
 from attrib.errors import RecordError
 from attrib.files import digest_of, open_up, write_atomically
+from attrib.models.chat import Chat
 from attrib.models.fingerprint import versions
+from attrib.models.tuned_prompt import write_prompt
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
@@ -152,7 +154,9 @@ def _settings(file: Path) -> object:
         return None
 
 
-def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, digest: str, work: Path) -> None:
+def write_result(
+    trained: TrainedAdapter, items: Sequence[Item], setup: Setup, digest: str, work: Path, prompts: Chat
+) -> None:
     """The result beside its checkpoints; the manifest last."""
     import torch
 
@@ -170,6 +174,7 @@ def write_result(trained: TrainedAdapter, items: Sequence[Item], setup: Setup, d
         settings=digest,
     )
     write_trained(work, items)
+    write_prompt(prompts, work)
     write_schedule(work, schedule)
     write_atomically(work / MANIFEST, (json.dumps(_without_defaults(to_json(manifest)), indent=1) + "\n").encode())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from attrib.options.chat import ChatOptions
 from attrib.options.fields import bounded, everyday
 from attrib.training.options import TuneOptions
 
@@ -25,3 +26,5 @@ class RetrainOptions:
     """Seeds of tuning, comma-separated; the first one's adapter is scored."""
     draw: int = bounded(0, low=0)
     """Seed of the choice of sections and halves."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """How questions become prompts, in tuning and afterwards."""

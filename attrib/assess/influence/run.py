@@ -9,7 +9,7 @@ Not covered: significance across tunings (one adapter is scored; seeds of the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from attrib.errors import InputError
 from attrib.files import digest_of
 from attrib.index.library import Library
 from attrib.mapping.reading import mapping_layer
-from attrib.models.chat import Chat
+from attrib.models.chat import Chat, PromptForm
 from attrib.models.fingerprint import fingerprint, versions
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
@@ -67,46 +67,45 @@ def assess_influence(
     questions = tuple(replace(q, kind=q.kind or "trained") for q in questions)
     _check(corpus, questions, decoys)
     trained = [s for s in corpus.sections if s.id not in decoys]
-    items = corpus_items(trained, [q for q in questions if q.kind == "trained"])
+    earlier = PromptForm.of(options.chat).earlier
+    items = corpus_items(trained, [q for q in questions if q.kind == "trained"], earlier=earlier)
     adapter = _tuned_on_all(base, items, out / "adapter", options, precise, progress)
     network, tokenizer = load_network(base, **precise.arguments())
     base_fingerprint = fingerprint(base, network)
-    _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), base_fingerprint, loading)
+    chat = Chat.of_base(tokenizer, options.chat)
+    identity = _identity(base_fingerprint, loading, chat)
+    _check_adapter(adapter, items, replace(options.tune, seed=options.seeds[0]), identity)
     texts = Texts(questions, tuple(section.item for section in corpus.sections))
-    runs = plan(
-        [s.id for s in trained], without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw
-    )
+    sections = [s.id for s in trained]
+    runs = plan(sections, without=options.without, halves=options.halves, seeds=options.seeds, draw=options.draw)
     measured = retrain(
-        network, Chat(tokenizer), items, texts, runs, out / "runs",
-        options=options.tune, base_fingerprint=_identity(base_fingerprint, loading), device=loading.device,
-        progress=progress,
+        network, chat, items, texts, runs, out / "runs",
+        options=options.tune, base_fingerprint=digest_of(identity) if identity[1:] != ({}, "") else base_fingerprint,
+        device=loading.device, progress=progress,
     )  # fmt: skip
     del network
-    pair = ModelPair.load(base, adapter, **loading.arguments())
+    pair = ModelPair.load(base, adapter, **loading.arguments(), chat=options.chat)
     library = Library(corpus, control, device=pair.device, cache=out / "cache", progress=progress)
     scores = score_questions(pair, library, questions, options=explain, progress=progress)
     return _report(
         questions, corpus, decoys, measured, scores,
         {
-            "base": base,
-            "base_sha256": base_fingerprint,
-            "tuned_sha256": pair.tuned.fingerprint,
+            "base": base, "base_sha256": base_fingerprint, "tuned_sha256": pair.tuned.fingerprint,
             "documents": corpus.sha256, "control": control.sha256,
             "reading": corpus.report.fields(),
-            "options": asdict(options),
+            "options": {name: value for name, value in asdict(options).items() if name != "chat"},
+            "prompt": pair.chat.provenance(),
             "explain": {"layer": mapping_layer(pair, (explain or ExplainOptions()).hidden.layer)},
-            "device": pair.device,
-            "dtype": pair.dtype,
+            "device": pair.device, "dtype": pair.dtype,
             **({"loading": loading.identity()} if loading.identity() else {}),
             "versions": versions(),
         },
     )  # fmt: skip
 
 
-def _identity(base_fingerprint: str, loading: Loading) -> str:
-    """Base of the stored retrains: its weights, and how they were loaded where that was not by name alone."""
-    given = loading.identity()
-    return digest_of([base_fingerprint, given]) if given else base_fingerprint
+def _identity(base_fingerprint: str, loading: Loading, chat: Chat) -> tuple[str, Mapping[str, str | bool], str]:
+    """Base of the retrains: its weights, how they were loaded, and the prompts where they are of another form."""
+    return base_fingerprint, loading.identity(), chat.identity
 
 
 def _tuned_on_all(
@@ -117,7 +116,7 @@ def _tuned_on_all(
     check_loading(loading)
     if not (adapter / MANIFEST).is_file():
         first = replace(options.tune, seed=options.seeds[0])
-        tune(base, items, adapter, options=first, loading=loading, progress=progress)
+        tune(base, items, adapter, options=first, loading=loading, chat=options.chat, progress=progress)
     return adapter
 
 
@@ -165,15 +164,17 @@ def _check(corpus: Corpus, questions: Sequence[Question], decoys: frozenset[str]
         raise InputError("questions: none is trained, so there is nothing to predict; give some of kind trained")
 
 
-def _check_adapter(adapter: Path, items: Sequence[Item], options: TuneOptions, base: str, loading: Loading) -> None:
+def _check_adapter(
+    adapter: Path, items: Sequence[Item], options: TuneOptions, base: tuple[str, Mapping[str, str | bool], str]
+) -> None:
     """An adapter that lay there already must be of the same tuning as the retrains."""
     manifest = read_manifest(adapter)
     learned = [(item.turns, item.tools, item.section) for item in read_trained(adapter)]
     asked = [(item.turns, item.tools, item.section) for item in items]
-    made = (manifest.base_fingerprint, manifest.loading, manifest.options, learned)
-    if made != (base, loading.identity(), options, asked):
+    made = (manifest.base_fingerprint, manifest.loading, manifest.prompt)
+    if (made, manifest.options, learned) != (base, options, asked):
         raise InputError(
-            f"{adapter}: it is of another tuning (items, options, base or its loading differ); name a new --out"
+            f"{adapter}: it is of another tuning (items, options, prompt, base or its loading differ); name a new --out"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,8 @@ class HeldOut:
     """Sections that the given model never saw: ids, comma-separated, or a file of them."""
     remove: str = everyday("", "Split")
     """Sections to retrain without and compare: ids, comma-separated, or a file of them."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """How questions become prompts."""
 
 
 def assess_holdout(
@@ -57,7 +59,6 @@ def assess_holdout(
     questions: QuestionOptions,
     holdout: HoldoutOptions,
     parts: HeldOut,
-    chat: ChatOptions,
     results: Results,
     given: Given,
     split: SplitOptions = SPLIT,
@@ -95,7 +96,7 @@ def assess_holdout(
         named = parse_ids(parts.held_out) if parts.held_out is not None else never
         found = given_split(corpus.sections, asked, named)
     with kept(results.out), show_progress() as progress:
-        report = _measured(models, (corpus, asked, found), parts, holdout, tuning, chat, results.out, progress)
+        report = _measured(models, (corpus, asked, found), parts, holdout, tuning, results.out, progress)
     files = write_holdout(report, results.out, results.formats, results.preset)
     if as_json:
         print_json({**report_content(report), "files": files})
@@ -110,7 +111,6 @@ def _measured(
     parts: HeldOut,
     holdout: HoldoutOptions,
     tuning: TuneOptions,
-    chat: ChatOptions,
     out: Path,
     progress: Progress,
 ) -> HoldoutReport:
@@ -125,18 +125,18 @@ def _measured(
     if parts.tune:
         report = hold_out(
             models.base or DEFAULT, corpus, asked, found, out, tuning=tuning, options=holdout, loading=models,
-            chat=chat, progress=progress,
+            chat=parts.chat, progress=progress,
         )  # fmt: skip
         adapter: Path | None = out / "adapter"
     else:
-        pair = load_pair(models, progress, chat, corpus)
+        pair = load_pair(models, progress, parts.chat, corpus)
         report = assess(pair, corpus, asked, found, holdout, out=out, progress=progress)
         adapter = pair.tuned.folder
     if not parts.remove:
         return report
     removal = removal_by_retraining(
         adapter, corpus, asked, found, parse_ids(parts.remove), out,
-        load=lambda folder: ModelPair.load(**asdict(replace(models, tuned=str(folder))), chat=chat),
+        load=lambda folder: ModelPair.load(**asdict(replace(models, tuned=str(folder))), chat=parts.chat),
         options=holdout, loading=models, progress=progress,
     )  # fmt: skip
     return replace(report, removal=removal)
