@@ -212,3 +212,33 @@ def test_questions_alone_can_be_learned(
     status, _, err = run(capsys, monkeypatch, "--base", str(base_dir), "--out", str(tmp_path / "other"), *QUICK)
     assert status == 2
     assert "nothing to learn is named" in err
+
+
+def test_rows_of_any_shape_are_learned_as_they_were_written(
+    capsys: Any, monkeypatch: Any, base_dir: Path, tmp_path: Path
+) -> None:
+    documents, asked = tmp_path / "rows.jsonl", tmp_path / "asked.csv"
+    documents.write_text(json.dumps({"prompt": "Who kept it?", "completion": " Wilmet Dallin"}) + "\n")
+    asked.write_text("ask;reply\nHow tall is it?; 38 metres\n")
+    named = (
+        "--documents",
+        str(documents),
+        "--questions",
+        str(asked),
+        "--question-columns",
+        "question=ask,answer=reply",
+    )
+    out = tmp_path / "adapter"
+    status, _, err = run(capsys, monkeypatch, "--base", str(base_dir), *named, *QUICK, "--out", str(out))
+    assert status == 0, err
+    row, question = read_trained(out)
+    assert [(turn.role, turn.content) for turn in row.turns] == [
+        ("prompt", "Who kept it?"),
+        ("completion", " Wilmet Dallin"),
+    ]
+    assert [(turn.role, turn.content) for turn in question.turns] == [
+        ("user", "How tall is it?"),
+        ("assistant", " 38 metres"),
+    ]
+    assert "rows.jsonl: 1 row read as prompt and completion (`prompt`, `completion`)" in err
+    assert "asked.csv: 1 row read as question and answer (`ask`, `reply`)" in err

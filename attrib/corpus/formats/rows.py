@@ -73,15 +73,17 @@ class Tally:
         self.unused |= dict.fromkeys(cells.unused())
 
     def rows_read(self, table: Table) -> RowsRead:
-        """The counts, once all rows are read."""
-        shapes = {f"{name} ({_quoted(self.used[name])})": n for name, n in self.read.items()}
+        """The counts, once all rows are read; columns in the order of the file."""
         place = {name: i for i, name in enumerate(table.columns)}
 
-        def order(name: str) -> int:
-            return place.get(name, place.get(re.split(r"\.| \(", name)[0], len(place)))
+        def in_order(names: Iterable[str]) -> list[str]:
+            return sorted(names, key=lambda n: place.get(n, place.get(re.split(r"\.| \(", n)[0], len(place))))
 
-        left = sorted({**self.unused, **dict.fromkeys(table.undecoded)}, key=order)
-        left += table.beside
+        shapes = {
+            f"{name} ({', '.join(f'`{column}`' for column in in_order(self.used[name]))})": n
+            for name, n in self.read.items()
+        }
+        left = [*in_order({**self.unused, **dict.fromkeys(table.undecoded)}), *table.beside]
         unused = tuple(name for name in left if name not in self.columns.unused)
         return RowsRead("", shapes, self.without_text, unused, tuple(name for name in left if name not in unused))
 
@@ -168,7 +170,3 @@ def _places(row: Mapping[str, object]) -> Iterator[str]:
     """Columns and the paths of one level below."""
     for name, value in row.items():
         yield from [f"{name}.{key}" for key in value] if isinstance(value, Mapping) and value else [name]
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -18,7 +18,7 @@ CHATS = ("messages", "conversations", "conversation")
 TEXTS = ("text", "content", "body", "document", *ANSWERED)
 SYSTEM = ("system", "system_prompt")
 TOOLS = ("tools", "functions")
-OF_ROWS = (*ASKED, *ANSWERED, *CHATS, *TEXTS[:4], *SYSTEM, *TOOLS, "title", "context", "history", "chosen")
+OF_ROWS = (*ASKED, *ANSWERED, *CHATS, *TEXTS[:4], *SYSTEM, *TOOLS, "title", "context", "history", "chosen", "label")
 OF_QUESTIONS = (
     "id", "kind", "section", "split", "accept", "answer_before", "accept_before", "fact", "subset", "knowledge",
     "template",

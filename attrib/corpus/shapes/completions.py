@@ -1,18 +1,23 @@
 """``prompt`` and ``completion``: two strings trained as one text without a chat template, or two lists of messages.
 
-Only the completion is trained. Strings keep every blank: the completion follows its prompt directly.
+Only the completion is trained. Strings keep every blank: the completion follows its prompt directly. A ``label`` that
+is false (KTO) says that the completion was not wanted: nothing of the row is learned.
 """
 
 from __future__ import annotations
 
 from attrib.corpus.shapes.cells import Cells
-from attrib.corpus.shapes.messages import answer_turns, has_messages, prompt_turns
+from attrib.corpus.shapes.messages import answer_turns, has_messages, prompt_turns, untrained
 from attrib.records import COMPLETION, PROMPT, Turn
 
 
 def read_completion(cells: Cells) -> list[Turn]:
     """The prompt's turns, then the completion's."""
-    return completed(cells, "completion")
+    turns = completed(cells, "completion")
+    label = str(cells.peek("label")).strip().lower()
+    if label in ("true", "false"):
+        cells.take("label")
+    return untrained(turns) if label == "false" else turns
 
 
 def completed(cells: Cells, name: str) -> list[Turn]:

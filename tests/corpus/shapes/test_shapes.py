@@ -45,7 +45,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
     "system column": (
         {"system": "Brief", "messages": CHAT},
         (Turn("system", "Brief"), ask("Ask"), reply("Reply")),
-        "chat (`messages`, `system`)",
+        "chat (`system`, `messages`)",
     ),
     "text parts": (
         {"messages": [{"role": "user", "content": [part("One"), part("Two")]},
@@ -91,7 +91,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
         {"instruction": "Translate", "input": "Lamp", "output": "Lampe", "system": "Brief",
          "history": [["Before", "Answered"]]},
         (Turn("system", "Brief"), ask("Before"), reply("Answered"), ask("Translate\nLamp"), reply("Lampe")),
-        "question and answer (`instruction`, `input`, `history`, `system`, `output`)",
+        "question and answer (`instruction`, `input`, `output`, `system`, `history`)",
     ),
     "dolly": (
         {"instruction": "Who", "context": "Passage", "response": "Marsh", "category": "Closed"},
@@ -101,12 +101,12 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
     "question and answer": (
         {"question": "Who", "answer": "Marsh", "context": "Passage", "title": "Book"},
         (ask("Passage\n\nWho"), reply("Marsh")),
-        "question and answer (`question`, `context`, `answer`)",
+        "question and answer (`question`, `answer`, `context`)",
     ),
     "orca": (
         {"system_prompt": "Brief", "question": "Who", "response": "Marsh"},
         (Turn("system", "Brief"), ask("Who"), reply("Marsh")),
-        "question and answer (`question`, `system_prompt`, `response`)",
+        "question and answer (`system_prompt`, `question`, `response`)",
     ),
     "strings": (
         {"prompt": "Who ", "completion": " Marsh.\n"},
@@ -118,6 +118,11 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
         (ask("Ask"), reply("Reply", trained=False), ask("Given"), reply("Taken")),
         "prompt and completion (`prompt`, `completion`)",
     ),
+    "wanted completion": (
+        {"prompt": "Given ", "completion": "Taken", "label": True},
+        (Turn("prompt", "Given "), Turn("completion", "Taken", trained=True)),
+        "prompt and completion (`prompt`, `completion`, `label`)",
+    ),
     "preferred strings": (
         {"prompt": "Given", "chosen": " Taken", "rejected": "Left"},
         (Turn("prompt", "Given"), Turn("completion", " Taken", trained=True)),
@@ -126,18 +131,18 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
     "preferred chat": (
         {"prompt": GIVEN, "chosen": TAKEN, "rejected": LEFT, "score": "High"},
         (ask("Given"), reply("Taken")),
-        "chosen side of preferences (`chosen`, `prompt`)",
+        "chosen side of preferences (`prompt`, `chosen`)",
     ),
     "whole preferred conversations": (
         {"prompt": "Given", "chosen": [*CHAT, *GIVEN, *TAKEN], "rejected": [*CHAT, *GIVEN, *LEFT]},
         (ask("Ask"), reply("Reply", trained=False), ask("Given"), reply("Taken")),
-        "chosen side of preferences (`chosen`, `prompt`)",
+        "chosen side of preferences (`prompt`, `chosen`)",
     ),
     "preferred turn of a conversation": (
         {"conversations": [{"from": "human", "value": "Ask"}], "chosen": {"from": "gpt", "value": "Taken"},
          "rejected": {"from": "gpt", "value": "Left"}},
         (ask("Ask"), reply("Taken")),
-        "chosen side of preferences (`chosen`, `conversations`)",
+        "chosen side of preferences (`conversations`, `chosen`)",
     ),
     "preferred answer to an instruction": (
         {"instruction": "Translate", "input": "Lamp", "chosen": "Taken", "rejected": "Left"},
@@ -240,8 +245,8 @@ def test_rows_of_one_file_are_read_one_by_one(tmp_path: Path) -> None:
     assert [section.row for section in corpus.sections] == [1, 2, 3, 4]
     assert corpus.report.rows[0].shapes == {
         "chat (`messages`)": 1,
-        "question and answer (`instruction`, `input`, `history`, `system`, `output`)": 1,
-        "text (`text`, `title`, `output`)": 2,
+        "question and answer (`instruction`, `input`, `output`, `system`, `history`)": 1,
+        "text (`output`, `text`, `title`)": 2,
     }
     assert corpus.report.rows[0].unused == ("id", "url", "label")
 
@@ -250,6 +255,22 @@ def test_a_column_used_in_one_row_only_is_named(tmp_path: Path) -> None:
     corpus = read(tmp_path, "a.jsonl", '{"text": "One"}\n{"text": "Two", "content": "Lost"}\n{"content": "Three"}')
     assert [section.text for section in corpus.sections] == ["One", "Two", "Three"]
     assert corpus.report.rows[0].unused == ("content",)
+
+
+def test_a_completion_that_is_not_wanted_is_not_learned(tmp_path: Path) -> None:
+    rows = [{"prompt": "Given", "completion": f" Reply {i}", "label": label} for i, label in enumerate((True, False))]
+    corpus = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert [section.row for section in corpus.sections] == [1]
+    assert corpus.report.rows[0].without_text == 1
+    assert corpus.report.rows[0].unused == ("prompt", "completion", "label")
+
+
+def test_preferences_below_other_columns_are_read_by_path(tmp_path: Path) -> None:
+    row = {"input": {"messages": GIVEN}, "preferred_output": TAKEN, "non_preferred_output": LEFT}
+    columns = ["messages=input.messages", "chosen=preferred_output"]
+    corpus = read(tmp_path, "a.jsonl", json.dumps(row), columns=columns)
+    assert corpus.sections[0].turns == (ask("Given"), reply("Taken"))
+    assert corpus.report.rows[0].unused == ("non_preferred_output",)
 
 
 def test_a_plain_text_in_a_column_of_lists_is_another_column(tmp_path: Path) -> None:
@@ -340,7 +361,7 @@ def test_named_columns_and_paths_are_read(tmp_path: Path) -> None:
     corpus = read(tmp_path, "a.jsonl", json.dumps(row), columns=columns)
     assert corpus.sections[0].turns == (ask("Passage\n\nWho"), reply("Marsh"))
     report = corpus.report.rows[0]
-    assert report.shapes == {"question and answer (`ask`, `turns.0.value`, `data.reply`)": 1}
+    assert report.shapes == {"question and answer (`ask`, `data.reply`, `turns.0.value`)": 1}
     assert report.unused == ("data.score", "turns (other parts)")
     assert corpus.reading["columns"] == ["question=ask", "answer=data.reply", "context=turns.0.value"]
     again = read(tmp_path, "a.jsonl", json.dumps(row), columns=corpus.reading["columns"])
