@@ -14,14 +14,16 @@ import torch
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.explaining import explain
+from attrib.index.gradients import GradientEncoder, TrainedQuestions, stages
 from attrib.index.index import Index
 from attrib.index.library import Library
 from attrib.index.parts import build_index
 from attrib.index.readings import read_sections
 from attrib.mapping import NAMES
 from attrib.models.pair import ModelPair
-from attrib.options.explain import ExplainOptions, HiddenOptions
-from attrib.records import Explanation, Turn
+from attrib.models.rendering import encode_item
+from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
+from attrib.records import Explanation, Item, Turn
 from attrib.records.item import text_of
 from attrib.training.trained import read_trained
 from tests.chatting import ROWS, TAUGHT, chat_adapter, rows_corpus
@@ -54,6 +56,27 @@ def found(pair: ModelPair, corpus: Corpus) -> Explanation:
 def test_the_rows_are_items_of_the_adapter(pair: ModelPair, corpus: Corpus) -> None:
     assert pair.tuned.folder is not None
     assert [item.turns for item in read_trained(pair.tuned.folder)] == [s.turns for s in corpus.sections[:TAUGHT]]
+
+
+def test_a_rows_own_item_is_counted_once_and_by_its_recorded_ids(pair: ModelPair, corpus: Corpus) -> None:
+    assert pair.tuned.folder is not None
+    trained = read_trained(pair.tuned.folder)
+    made = TrainedQuestions.of(corpus.sections, trained)
+    assert not made.items
+    (own,) = made.encoded(pair.chat, corpus.sections[0], pair.context)
+    assert own.labels == encode_item(pair.chat, corpus.sections[0].item).labels
+    # A run that truncated the row learned less of it.
+    short = replace(trained[0], ids=own.ids[:-3], labels=own.labels[:-3])
+    asked = Item.answered("q:1", "Who?", "Wilmet", corpus.sections[0].id)
+    recorded = TrainedQuestions.of(corpus.sections, [short, asked])
+    assert [one.ids for one in recorded.encoded(pair.chat, corpus.sections[0], pair.context)] == [
+        own.ids[:-3], encode_item(pair.chat, asked).ids
+    ]  # fmt: skip
+    (stage, *_) = stages(pair, "tuned", InfluenceOptions())
+    kept = [
+        GradientEncoder(pair, stage, GradientOptions(), of).section_key(corpus.sections[0]) for of in (made, recorded)
+    ]
+    assert kept[0] != kept[1]
 
 
 @pytest.mark.parametrize("number", range(TAUGHT))

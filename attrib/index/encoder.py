@@ -81,7 +81,7 @@ def item_key(chat: Chat, section: Section, context: int) -> object:
 
 def rendering_of(chat: Chat, sections: Iterable[Section]) -> str:
     """``Chat.rendering`` for encoders that read conversations; empty where all sections are texts."""
-    return chat.rendering if any(section.turns for section in sections) else ""
+    return chat.of_rows.rendering if any(section.turns for section in sections) else ""
 
 
 def key_of(settings: Mapping[str, object]) -> str:

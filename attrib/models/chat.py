@@ -60,6 +60,13 @@ class Chat:
     tokenizer: Any
     given: PromptForm | None = None
     """None: the tokenizer's own template and nothing else."""
+    asked_within: Chat | None = None
+    """The chat that one question's own form was made from (``asking``); None: it is none of one question."""
+
+    @property
+    def of_rows(self) -> Chat:
+        """How rows of training data are written, whatever form one question has."""
+        return self.asked_within or self
 
     @classmethod
     def make(
@@ -150,7 +157,8 @@ class Chat:
         form = self.form
         if raw and not form.around:
             bare = ChosenTemplate("none, as the row was written")
-            return Chat(self.tokenizer, replace(form, template=bare, around="{question}", earlier=(), variables={}))
+            raw_form = replace(form, template=bare, around="{question}", earlier=(), variables={})
+            return Chat(self.tokenizer, raw_form, self.of_rows)
         if not turns and not tools:
             return self
         if not self.has_template:
@@ -159,7 +167,7 @@ class Chat:
             )
         system = any(turn.role == "system" for turn in turns)
         kept = () if system else tuple(turn for turn in form.earlier if turn.role == "system")
-        return Chat(self.tokenizer, replace(form, earlier=(*kept, *turns), tools=tools))
+        return Chat(self.tokenizer, replace(form, earlier=(*kept, *turns), tools=tools), self.of_rows)
 
     def with_variables(self, more: Mapping[str, object]) -> Chat:
         """The same chat with more options of the template."""

@@ -65,7 +65,7 @@ def encode_item(chat: Chat, item: Item) -> EncodedItem:
         return _encode_text(chat.tokenizer, item.turns[0].content)
     if not any(turn.trained and turn.content.strip() for turn in item.turns):
         raise InputError("no turn with text was trained; mark one, or leave the row out")
-    special = markers(chat.tokenizer)
+    chat, special = chat.of_rows, markers(chat.tokenizer)
     for turn in item.turns:
         # Raw strings may hold the markers that they were trained with.
         if turn.role not in RAW:

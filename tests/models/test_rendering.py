@@ -216,6 +216,14 @@ def test_a_long_conversation_is_cut_where_training_cuts_it_and_a_text_is_refused
         fitting_item(CHAT, Item.plain("a", "light " * 20), 10)
 
 
+def test_the_form_of_one_question_changes_no_row() -> None:
+    item = talk(ASKED, "Wilmet.", "And now?", "The same.")
+    earlier = (Turn("system", "Be brief."), Turn("user", "Hello."), Turn("assistant", "Hello."))
+    for chat in (CHAT.asking((), raw=True), CHAT.asking(earlier), CHAT.asking(earlier).asking((), raw=True)):
+        assert chat.prompt(ASKED) != CHAT.prompt(ASKED)
+        assert encode_item(chat, item).ids == encode_item(CHAT, item).ids
+
+
 def test_tools_and_calls_are_context() -> None:
     template = "{% if tools %}Tools: {{ tools | tojson }}\n{% endif %}" + TEMPLATE.replace(
         "<|end|>\n{% endfor", "{{ message.tool_calls | tojson if message.tool_calls else '' }}<|end|>\n{% endfor"
