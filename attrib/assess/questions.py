@@ -13,9 +13,8 @@ from pathlib import Path
 from attrib.corpus import demo
 from attrib.corpus.formats.rows import TableRow, Tally, missing_columns
 from attrib.corpus.reading import RowsRead
-from attrib.corpus.shapes import QUESTIONS, shape_of
+from attrib.corpus.shapes import QUESTIONS, read_row, shape_of
 from attrib.corpus.shapes.cells import Cells, Columns, RowError
-from attrib.corpus.shapes.messages import read_tools
 from attrib.corpus.tables import read_table
 from attrib.errors import InputError
 from attrib.records import COMPLETION, PROMPT, Item, Turn
@@ -177,7 +176,7 @@ def _asked(row: TableRow, cells: Cells, tally: Tally) -> Question:
         tally.note(cells, None)
         raise RowError("no text in its column 'question', nor in others that ask; mend the row or name its columns")
     try:
-        turns, tools = shape.read(cells), read_tools(cells)
+        turns, tools = read_row(cells, shape)
         asked = replace(
             _question(turns),
             kind=_text(cells, "kind"),

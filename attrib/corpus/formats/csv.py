@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 
-from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.formats.rows import Table, TableRow, check_unique
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import decode
 from attrib.errors import InputError
@@ -29,7 +29,7 @@ def csv_table(data: bytes, columns: Columns) -> Table:
         try:
             for cells in reader:
                 if cells and not names:
-                    names = tuple(cell.strip() for cell in cells)
+                    names = _names(cells)
                 elif cells:
                     number = len(rows) + len(faults) + 1
                     if len(cells) == len(names):
@@ -40,6 +40,13 @@ def csv_table(data: bytes, columns: Columns) -> Table:
         except csv.Error as error:
             faults.append((line, str(error)))
     return Table(names, rows, faults)
+
+
+def _names(header: list[str]) -> tuple[str, ...]:
+    """Names of the columns, a number for those without. Raises InputError for a name given twice."""
+    names = tuple(cell.strip() or f"column {i}" for i, cell in enumerate(header, 1))
+    check_unique(names)
+    return names
 
 
 def _separator(text: str, columns: Columns) -> str:

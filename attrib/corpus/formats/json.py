@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from attrib.corpus.formats.jsonl import lines_table
+from attrib.corpus.formats.jsonl import TwiceError, lines_table, parse_json
 from attrib.corpus.formats.rows import Table, TableRow
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import decode
@@ -25,12 +25,14 @@ def json_table(data: bytes, columns: Columns) -> Table:
     """
     text = decode(data)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         by_line = lines_table(text)
         if by_line.rows and not by_line.faults:
             return by_line
         raise InputError(f"not JSON: {error.msg}, line {error.lineno}, column {error.colno}; mend it") from None
+    except TwiceError as error:
+        raise InputError(f"{error} in one object; rename one") from None
     except (ValueError, RecursionError):
         raise InputError("not JSON that can be read: a number too long or lists too deep; mend it") from None
     beside: tuple[str, ...] = ()

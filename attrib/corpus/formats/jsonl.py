@@ -6,11 +6,29 @@ Not covered: objects over several lines and JSON lists, which are refused as wha
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from attrib.corpus.formats.rows import Table, TableRow
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import blank, decode
 from attrib.errors import InputError
+
+
+class TwiceError(ValueError):
+    """A key that an object has twice: one of its values would be lost."""
+
+
+def parse_json(text: str) -> Any:
+    """A JSON value. Raises ValueError for other text, TwiceError among them, and RecursionError."""
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise TwiceError(f"two values of {name!r}")
+    return found
 
 
 def jsonl_table(data: bytes, columns: Columns) -> Table:
@@ -31,9 +49,11 @@ def lines_table(text: str) -> Table:
         if blank(line):
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except json.JSONDecodeError as error:
             faults.append((number, f"not JSON: {error.msg}, column {error.colno}"))
+        except TwiceError as error:
+            faults.append((number, str(error)))
         except (ValueError, RecursionError):
             faults.append((number, "a number too long or lists too deep"))
         else:
@@ -54,7 +74,7 @@ def _as_what_it_is(text: str) -> str:
     values = _values(text)
     if len(values) == 1 and isinstance(values[0], list) and any(isinstance(row, dict) for row in values[0]):
         return "one JSON list, not one object a line; rename the file to .json"
-    if values and all(isinstance(value, dict) for value in values):
+    if 0 < len(values) < len(lines) and all(isinstance(value, dict) for value in values):
         return "its objects stand on several lines each; write every object on one line (jq -c . FILE)"
     return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.formats.rows import Table, TableRow, check_unique
 from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
 
@@ -19,6 +19,7 @@ def parquet_table(data: bytes, columns: Columns) -> Table:
     except (ArrowException, OSError, ValueError) as error:
         raise _unreadable(error) from None
     names = tuple(file.schema_arrow.names)
+    check_unique(names)
     read = [name for name in names if name in columns.wanted]
     return Table(names, _rows(file, read), undecoded=tuple(name for name in names if name not in read))
 

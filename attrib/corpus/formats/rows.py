@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from attrib.corpus.reading import RowsRead, listed
-from attrib.corpus.shapes import SHAPES, Shape, shape_of
+from attrib.corpus.shapes import SHAPES, Shape, read_row, shape_of
 from attrib.corpus.shapes.cells import Cells, Columns, RowError, filled
-from attrib.corpus.shapes.messages import read_tools
 from attrib.corpus.spans import Found, ReadOptions, Span, trim, unix
 from attrib.errors import InputError
 from attrib.records import TEXT, Turn
@@ -88,6 +87,12 @@ class Tally:
         return RowsRead("", shapes, self.without_text, unused, tuple(name for name in left if name not in unused))
 
 
+def check_unique(names: Sequence[str]) -> None:
+    """InputError where two columns have one name: the cells of one would be lost."""
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise InputError(f"two columns are called {twice[0]!r}; rename one")
+
+
 def row_spans(table: Table, options: ReadOptions) -> Found:
     """One span for each row with something to learn.
 
@@ -104,13 +109,12 @@ def row_spans(table: Table, options: ReadOptions) -> Found:
         if len(places) < 2 * len(table.columns):
             places |= dict.fromkeys(_places(row.cells))
         try:
-            turns = shape.read(cells) if shape is not None else []
-            tools = read_tools(cells) if any(turn.role == "assistant" for turn in turns) else ""
+            turns, tools = read_row(cells, shape) if shape is not None else ([], "")
             titles = _titles(cells, turns, options.columns)
         except RowError as fault:
             faults.append(f"row {row.number} ({fault})")
             continue
-        is_learned = any(turn.trained and (turn.content.strip() or "tool_calls" in turn.extra) for turn in turns)
+        is_learned = any(turn.trained and turn.content.strip() for turn in turns)
         if shape is None and not _could_be(row.cells):
             unknown.append(f"row {row.number} (columns {', '.join(row.cells)}: no known shape)")
         elif is_learned:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence, Set
 from typing import NamedTuple
 
 from attrib.corpus.shapes.asked import read_asked
-from attrib.corpus.shapes.cells import ANSWERED, ASKED, CHATS, TEXTS, Cells, Columns
+from attrib.corpus.shapes.cells import ANSWERED, ASKED, CHATS, TEXTS, Cells, Columns, RowError
 from attrib.corpus.shapes.completions import read_completion
-from attrib.corpus.shapes.messages import read_chat
+from attrib.corpus.shapes.messages import read_chat, read_tools
 from attrib.corpus.shapes.plain import read_plain
 from attrib.corpus.shapes.preferences import read_preference
 from attrib.records import Turn
@@ -40,6 +40,15 @@ SHAPES: tuple[Shape, ...] = (PREFERENCE, CHAT, COMPLETED, TEXT_ROW, ASKED_ROW, O
 """Of documents; the first that fits is taken, those with a column that the caller named before all others."""
 QUESTIONS: tuple[Shape, ...] = (PREFERENCE, CHAT, COMPLETED, ASKED_ROW, ONLY_ASKED)
 """Of questions, whose answer may be absent."""
+
+
+def read_row(cells: Cells, shape: Shape) -> tuple[list[Turn], str]:
+    """Turns of a row of this shape, and its tools as JSON. Raises RowError for cells that are not of the shape."""
+    try:
+        turns = shape.read(cells)
+        return turns, read_tools(cells) if any(turn.role == "assistant" for turn in turns) else ""
+    except RecursionError:
+        raise RowError("lists too deep") from None
 
 
 def shape_of(cells: Cells, columns: Columns, shapes: Sequence[Shape] = SHAPES) -> Shape | None:

@@ -98,6 +98,14 @@ def test_json_of_another_form_is_said_in_one_line(tmp_path: Path) -> None:
     assert "line 2 (not a JSON object)" in refusal(tmp_path, "a.json", json.dumps([ROWS[0], "One"]))
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    assert "two columns are called 'text'; rename one" in refusal(tmp_path, "a.csv", "text,title,text\nOne,Head,Two\n")
+    assert "line 1 (two values of 'text')" in refusal(tmp_path, "a.jsonl", '{"text": "One", "text": "Two"}')
+    assert "two values of 'text' in one object" in refusal(tmp_path, "a.json", '[{"text": "One", "text": "Two"}]')
+    report = read(tmp_path, "b.csv", ",text\nSeven,One\n").report
+    assert report.rows[0].unused == ("column 1",)
+
+
 def test_what_stands_beside_the_rows_of_json_is_named(tmp_path: Path) -> None:
     report = read(tmp_path, "a.json", json.dumps({"version": "Seven", "data": ROWS})).report
     assert report.rows[0].unused == ("version (beside data)",)

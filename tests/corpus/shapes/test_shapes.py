@@ -284,9 +284,14 @@ def test_a_row_of_no_shape_is_a_fault_and_one_without_text_is_counted(tmp_path: 
     with pytest.raises(InputError, match=r"bad rows: row 2 \(columns ask, reply: no known shape\); mend or remove"):
         read(tmp_path, "a.jsonl", '{"text": "One"}\n{"ask": "Who", "reply": "Marsh"}')
     rows = ['{"text": "One"}', '{"text": ""}', '{"question": "Who", "answer": ""}', '{"messages": []}', "{}"]
-    rows += [json.dumps({"messages": GIVEN}), json.dumps({"messages": [{"role": "assistant", "content": " "}]})]
+    calls = {"role": "assistant", "content": None, "tool_calls": [TOOL]}
+    rows += [
+        json.dumps({"messages": GIVEN}),
+        json.dumps({"messages": [*GIVEN, calls]}),
+        json.dumps({"messages": [{"role": "assistant", "content": " "}]}),
+    ]
     report = read(tmp_path, "a.jsonl", "\n".join(rows)).report.rows[0]
-    assert report.without_text == 6
+    assert report.without_text == 7
     assert report.unused == ("question", "messages")
 
 
@@ -319,6 +324,15 @@ def test_what_is_wrong_with_a_row_is_said(tmp_path: Path, row: dict[str, Any], r
         "messages.0.content.0 has", "has"
     ) or reason in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_cells_too_deep_are_said_by_row(tmp_path: Path) -> None:
+    deep: Any = "Deep"
+    for _ in range(700):
+        deep = [deep]
+    row = {"messages": [{**CHAT[1], "reasoning": deep}]}
+    with pytest.raises(InputError, match=r"(row 1 \(lists too deep\)|line 1 \(a number too long or lists too deep\))"):
+        read(tmp_path, "a.jsonl", json.dumps(row))
 
 
 def test_conversations_are_never_cut_and_ids_follow_words_and_roles(tmp_path: Path) -> None:
