@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,12 +102,6 @@ class Effect:
             return "form"
         return "data" if self.beyond == self.rows else "mixed"
 
-    @property
-    def by_chance(self) -> float:
-        """Probability that every row gains more than every control text of its form where tuning taught none."""
-        every, own = (Counter(text.form for text in self.texts if text.own >= mine) for mine in (False, True))
-        return 1 / math.prod(math.comb(every[form], own[form]) for form in own)
-
 
 def measure_effect(
     pair: ModelPair,
@@ -179,5 +172,6 @@ def _from_to(effect: Effect, *, own: bool) -> str:
 
 
 def nats(value: float) -> str:
-    """A log-prob a token with a true minus sign: two decimals near zero, else one."""
-    return (f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}").replace("-", "−")
+    """A log-prob a token with a true minus sign: two digits, no more than three decimals."""
+    digits = 1 if abs(value) >= 0.95 else 2 if abs(value) >= 0.095 else 3
+    return f"{value:.{digits}f}".replace("-", "−")

@@ -13,6 +13,7 @@ from typing import Any
 from attrib.checking.effect import Effect, measure_effect, spaced
 from attrib.checking.prompt import ShownPrompt, show_prompt
 from attrib.checking.training import RunRecord, read_run, trained_ids
+from attrib.corpus import demo
 from attrib.corpus.control import in_form_of
 from attrib.corpus.documents import Corpus
 from attrib.models.change import Change, measure_change
@@ -39,8 +40,10 @@ class Check:
     change: Change
     effect: Effect
     run: RunRecord
+    own_control: bool
+    """Whether the control texts are the caller's, rather than those of the package."""
     left_out: int
-    """Sections that the run's trained.jsonl does not name: none of the rows is one."""
+    """Sections that the run's trained.jsonl does not name, where it names others: none of the rows is one."""
     warnings: tuple[str, ...]
 
     @property
@@ -84,7 +87,8 @@ def check(
         change=change,
         effect=measure_effect(pair, rows, spaced(texts, options.rows, options.seed), cache=cache, progress=progress),
         run=read_run(pair, {section.id for section in sections}),
-        left_out=len(sections) - len(known),
+        own_control=control.sha256 != demo.control().sha256,
+        left_out=len(sections) - len(known) if known else 0,
         warnings=_warnings(pair, known, sections),
     )
 

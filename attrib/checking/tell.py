@@ -43,14 +43,14 @@ def as_fields(found: Check, command: str | None) -> dict[str, Any]:
         "own": {side: effect.mean(side, own=True) for side in ("base", "tuned")} if effect.rows else None,
         "control": {side: effect.mean(side, own=False) for side in ("base", "tuned")},
         "beyond": effect.beyond,
-        "by_chance": effect.by_chance,
     }
     return {"next": command, **content}
 
 
 def parts(found: Check) -> Iterator[RenderableType]:
     """The check, part by part."""
-    yield text_of(_capital(sentence(found)) + ".")
+    line = sentence(found)
+    yield text_of(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
     yield ""
     if found.lines:
         yield text_of("Data")
@@ -109,8 +109,11 @@ def _effect(found: Check) -> Iterator[RenderableType]:
         table.add_row(*map(text_of, (kind, f"{one.title} ({one.place})", *numbers)))
     yield indented(table)
     if effect.rows and effect.finding != "nothing":
-        chance = f"by chance all would with p = {effect.by_chance:.2g}"
-        line = f"{effect.beyond} of {effect.rows} rows gained more than every control text ({chance})"
+        line = f"{effect.beyond} of {effect.rows} rows gained more than every control text"
+        if not found.own_control:
+            line += (
+                "; control texts of the package differ from your rows in style: held-out rows are better (--control)"
+            )
         yield indented(text_of(line))
 
 
@@ -119,7 +122,3 @@ def signed(value: float) -> str:
     if value == 0:
         return "0"
     return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.3f}").replace("-", "−")
-
-
-def _capital(line: str) -> str:
-    return line[:1].upper() + line[1:]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrib.checking.effect import Effect, Finding, TextEffect, measure_effect, said, spaced
+from attrib.checking.effect import Effect, Finding, TextEffect, measure_effect, nats, said, spaced
 from attrib.checking.prompt import show_prompt, trained_pieces
 from attrib.checking.run import check
 from attrib.checking.tell import as_fields, sentence
@@ -86,12 +86,17 @@ def test_numbers_are_weighed_by_tokens_and_said_with_a_true_minus() -> None:
     assert math.isnan(made([], [0.0]).mean("base", own=True))
 
 
-def test_chance_is_that_of_every_order_alike() -> None:
-    """Among all orders of six gains, as many as 1 in 20 have the rows' three on top."""
-    assert made([1, 1, 1], [0, 0, 0]).by_chance == 1 / 20
+def test_rows_are_beyond_where_they_gain_more_than_every_control_text() -> None:
     rng = np.random.default_rng(0)
-    drawn = [made(list(gains[:3]), list(gains[3:])) for gains in rng.normal(0, 1, (4000, 6))]
-    assert np.mean([effect.beyond == 3 for effect in drawn]) == pytest.approx(1 / 20, abs=0.015)
+    for gains in rng.normal(0, 1, (50, 7)):
+        assert made(list(gains[:3]), list(gains[3:])).beyond == sum(gain > max(gains[3:]) for gain in gains[:3])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(-4.46, "−4.5"), (-0.96, "−1.0"), (-0.94, "−0.94"), (-0.012, "−0.012"), (-0.0001, "−0.000")]
+)
+def test_log_probs_have_two_digits_and_a_true_minus(value: float, said: str) -> None:
+    assert nats(value) == said
 
 
 def test_rows_are_compared_with_control_texts_of_their_form() -> None:
@@ -101,8 +106,6 @@ def test_rows_are_compared_with_control_texts_of_their_form() -> None:
     mixed = Effect(tuple(replace(text, form=form) for text, form in zip(effect.texts, forms, strict=True)))
     assert effect.beyond == 0
     assert mixed.beyond == 2
-    assert mixed.by_chance == 1 / 36
-    assert effect.by_chance == 1 / 70
 
 
 @given(st.integers(0, 200), st.integers(1, 9), st.integers(0, 50))
@@ -189,6 +192,7 @@ def test_full_models_and_no_documents_are_checked_too(base_dir: Path, tuned_dir:
 def test_documents_that_the_run_does_not_name_are_a_warning(taught: Any) -> None:
     found = check(taught, CONTROL, CORPUS)
     assert any("trained.jsonl" in line for line in found.warnings)
+    assert found.left_out == 0
     assert found.effect.finding != "data"
 
 
