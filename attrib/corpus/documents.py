@@ -98,6 +98,8 @@ class Corpus:
         reading: dict[str, int | list[str]] = {"max_tokens": max_tokens}
         if columns:
             reading["columns"] = options.columns.pairs
+        if max_bytes != ReadingOptions.max_bytes:
+            reading["max_bytes"] = max_bytes
         return cls(sections, tuple(documents), reading, report)
 
     @classmethod

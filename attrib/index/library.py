@@ -87,7 +87,7 @@ class Library:
         files = [{"name": name, "sha256": sha256} for name, sha256 in self.corpus.documents]
         read = {**self.corpus.reading, "reading": self.corpus.report.fields()}
         documents = {"sha256": self.corpus.sha256, "files": files, **read}
-        control: dict[str, object] = {"sha256": self.control.sha256}
+        control: dict[str, object] = {"sha256": self.control.sha256, "reading": self.control.report.fields()}
         counts = Counter(section.form for section in self.sections[len(self.corpus) :])
         if set(counts) - {"text"}:
             control["forms"] = dict(sorted(counts.items()))

@@ -451,7 +451,10 @@ def test_everything_wrong_is_said_together(tmp_path: Path) -> None:
         assert "; " in message
     for name in sorted(files)[1:]:
         (tmp_path / name).unlink()
-    assert len(Corpus.read(tmp_path, max_bytes=1000)) == 1
+    corpus = Corpus.read(tmp_path, max_bytes=1000)
+    assert len(corpus) == 1
+    assert corpus.reading["max_bytes"] == 1000
+    assert "max_bytes" not in Corpus.read(tmp_path).reading
 
 
 def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,7 +222,8 @@ def test_every_option_of_explain_is_in_the_command_or_its_file() -> None:
     known = {key for key in options if f"{options[key].name} = " in shown.partition(f"[{options[key].group}]")[2]}
     place = {"models.device_map", "models.revision", "models.tuned_revision", "models.trust_remote_code"}
     place |= {"documents.columns", "documents.control_columns", "documents.control", "documents.index"}
-    place |= {f"chat.{one.name}" for one in fields(ChatOptions)} | {"models.any_base", "documents.strict"}
+    place |= {f"chat.{one.name}" for one in fields(ChatOptions)} | {"models.any_base"}
+    place |= {"documents.strict", "documents.max_bytes"}
     place |= {"answer.source", "output.out", "output.formats"}
     assert known | place == set(options)
 
