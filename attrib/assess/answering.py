@@ -16,6 +16,7 @@ from attrib.errors import InputError
 from attrib.files import digest_of, write_atomically
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import versions
+from attrib.models.law import block_of
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import decode, encode_prompt
 from attrib.options.answers import AnswerOptions
@@ -71,6 +72,7 @@ def answer_all(
     """
     options = options or AnswerOptions()
     prompts = [_prompt(pair, question) for question in asked]
+    blocks = [block_of(chat_for(pair.chat, question), question.question) for question in asked]
     # Like lengths together; the same order whatever is on disk.
     distinct = sorted(dict.fromkeys(prompts), key=lambda ids: (len(ids), ids))
     size = max(1, PART * options.batch // options.samples)
@@ -92,7 +94,9 @@ def answer_all(
             replies |= zip(new.prompts, new.replies, strict=True)
         if progress is not None:
             progress(f"{side} answers", len(distinct), len(distinct))
-        found[side] = [list(replies[prompt]) for prompt in prompts]
+        found[side] = [
+            [_shown(reply, block) for reply in replies[prompt]] for prompt, block in zip(prompts, blocks, strict=True)
+        ]
     return found
 
 
@@ -174,6 +178,11 @@ def _prompt(pair: ModelPair, question: Question) -> tuple[int, ...]:
         return encode_prompt(chat_for(pair.chat, question), question.question, context=pair.context)
     except InputError as error:
         raise InputError(f"question {question.id!r}: {str(error).removeprefix('question: ')}") from error
+
+
+def _shown(reply: Reply, block: str) -> Reply:
+    """The reply without the thinking block that the template itself writes, which is no answer."""
+    return replace(reply, text=reply.text.removeprefix(block))
 
 
 def _reply(pair: ModelPair, answer: Generated) -> Reply:

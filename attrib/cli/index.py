@@ -13,6 +13,7 @@ from attrib.cli.common import check_placement, load_pair, note, print_json, read
 from attrib.cli.groups import DocumentsFolder, Json
 from attrib.cli.texts import on_cuda
 from attrib.errors import InputError
+from attrib.options.chat import TemplateOptions
 from attrib.options.explain import HiddenOptions, InfluenceOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import Control, Models
@@ -40,6 +41,7 @@ def index(
     kept: IndexParts,
     hidden: HiddenOptions,
     influence: InfluenceOptions,
+    chat: TemplateOptions,
     as_json: Json = False,
 ) -> None:
     """Store embeddings, hidden states and gradients of every section.
@@ -56,12 +58,14 @@ def index(
     control = read_control(documents) or demo.control()
     if models.base is not None and models.tuned is None:
         raise InputError("tuned: a base without a tuned model; add --tuned, or leave --base out for embeddings alone")
+    if models.tuned is None and chat != TemplateOptions():
+        raise InputError("template: embeddings alone need no prompt; add --tuned, or leave the prompt's options out")
     if local_rank() is not None and on_cuda(models.device):
         models = replace(models, device=f"cuda:{local_rank()}")
     with show_progress() if not local_rank() else nullcontext() as progress:
         pair = None
         if models.tuned is not None:
-            pair = load_pair(models, progress or (lambda what, done, total: None))
+            pair = load_pair(models, progress or (lambda what, done, total: None), chat)
         layer = mapping_layer(pair, hidden.layer) if pair is not None else 0
         made = build_index(
             pair, corpus, control, out, parts=kept.parts, layer=layer, influence=influence, progress=progress

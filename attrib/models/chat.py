@@ -15,12 +15,13 @@ from typing import Any
 from attrib.errors import InputError
 from attrib.files import digest, digest_of
 from attrib.models.conversation import read_conversation
-from attrib.models.jinja import RenderingError, render, variables_of, writes_date
+from attrib.models.jinja import EndlessError, RenderingError, render, variables_of, writes_date
 from attrib.models.templates import ChosenTemplate, Templates, choose
 from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.records import Turn
 
 PROBE = "Question?"
+ANOTHER = "name another with --template FILE, or none"
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,10 @@ class Chat:
         found = []
         for parts in (False, True):
             try:
-                found.append(PROBE in self._rendered(turns, to_answer=True, parts=parts))
-            except InputError:
+                found.append(PROBE in self._raw(turns, self.form.tools, to_answer=True, parts=parts))
+            except EndlessError:
+                return False
+            except RenderingError:
                 found.append(False)
         return found == [False, True]
 
@@ -232,7 +235,8 @@ class Chat:
         try:
             return self._raw(turns, tools, to_answer=to_answer, parts=parts)
         except RenderingError as error:
-            raise InputError(f"{self.form.template.source}: {error}; {self._mend(turns, parts)}") from error
+            mend = ANOTHER if isinstance(error, EndlessError) else self._mend(turns, parts)
+            raise InputError(f"{self.form.template.source}: {error}; {mend}") from error
 
     def _raw(self, turns: Sequence[Turn], tools: str, *, to_answer: bool, parts: bool) -> str:
         messages = []
@@ -257,7 +261,7 @@ class Chat:
         try:
             self._raw(tried, "", to_answer=turns[-1].role == "user", parts=parts)
         except RenderingError:
-            return "name another with --template FILE, or none"
+            return ANOTHER
         return "leave the system prompt out" if has_system else "add --system TEXT"
 
     def _refuse_vain(self, options: TemplateOptions) -> None:

@@ -13,14 +13,18 @@ from typing import Any
 
 LONGEST = 10_000_000
 """Most characters of a rendering: beyond any context."""
-SECONDS = 3.0
-"""Longest time of a rendering."""
+SECONDS = 20.0
+"""Longest time of a rendering, long enough for a busy machine."""
 GIVEN = frozenset({"messages", "tools", "documents", "add_generation_prompt", "strftime_now"})
 """Variables that every template gets."""
 
 
 class RenderingError(Exception):
     """A template does not compile, raises, or does not end; one line."""
+
+
+class EndlessError(RenderingError):
+    """A template that does not end."""
 
 
 def render(
@@ -33,6 +37,8 @@ def render(
     date: datetime,
 ) -> str:
     """The conversation as text; ``to_answer`` asks for the beginning of an answer. Raises RenderingError."""
+    # Before the clock starts: the first one imports transformers.
+    compiled = _compiled(template)
     context = {
         **variables,
         "messages": [_with_reasoning(message) for message in messages],
@@ -45,10 +51,10 @@ def render(
     def joined() -> str:
         parts: list[str] = []
         left = LONGEST
-        for part in _compiled(template).generate(**context):
+        for part in compiled.generate(**context):
             left -= len(part)
             if left < 0:
-                raise RenderingError(f"it writes more than {LONGEST:,} characters")
+                raise EndlessError(f"it writes more than {LONGEST:,} characters")
             parts.append(part)
         return "".join(parts)
 
@@ -102,7 +108,7 @@ def _in_time(work: Callable[[], str]) -> str:
     if thread.is_alive():
         # Raised at the thread's next step.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(RenderingError))
-        raise RenderingError(f"it has not ended after {SECONDS:g} seconds")
+        raise EndlessError(f"it has not ended after {SECONDS:g} seconds")
     if isinstance(done[0], RenderingError):
         raise done[0]
     if isinstance(done[0], Exception):

@@ -47,7 +47,7 @@ def block_before(chat: Chat, question: str, answer: str, *, generated: bool = Fa
                 r'begin it with a space, or give --prompt-format "{question}\n"'
             )
         return ""
-    block = _block(chat, question, prompt)
+    block = block_of(chat, question)
     rest = answer[len(block) :] if block and answer.startswith(block) else ""
     if rest.strip() and _holds(chat, question, prompt + block, rest, generated):
         return block
@@ -65,8 +65,11 @@ def _holds(chat: Chat, question: str, prompt: str, answer: str, generated: bool)
     return whole[len(prompt) :].lstrip().startswith(answer.strip())
 
 
-def _block(chat: Chat, question: str, prompt: str) -> str:
-    """What the template writes between prompt and answer; empty for blanks alone."""
+def block_of(chat: Chat, question: str) -> str:
+    """What the template writes between prompt and answer; empty without a template, and for blanks alone."""
+    if not chat.has_template:
+        return ""
+    prompt = chat.prompt(question)
     whole = chat.answered(question, PROBE)
     end = whole.find(PROBE, len(prompt))
     found = whole[len(prompt) : end] if whole.startswith(prompt) and end >= 0 else ""

@@ -31,7 +31,7 @@ from attrib.models.loading import choose_device, choose_dtype, hooked, load_netw
 from attrib.models.origin import check_base, own_base
 from attrib.models.quiet import quiet
 from attrib.models.sources import DEMO_ADAPTER, ModelSource
-from attrib.models.templates import Templates, adapter_templates
+from attrib.models.templates import Templates, adapter_templates, unknown_template
 from attrib.models.tuned_prompt import merged, read_prompt
 from attrib.models.vocabulary import add_rows, added_note, fill_rows, rows_of, shared_tokenizer, without_rows
 from attrib.options.chat import ChatOptions, TemplateOptions
@@ -357,6 +357,7 @@ def _one_model_and_adapter(
     if (beside := own_tokenizer(tuned)) is not None:
         tokenizer = shared_tokenizer(base.name, tokenizer, tuned.name, beside, rows_of(network))
     chat = prompts.chat(tokenizer, adapter_templates(tuned), tuned.folder)
+    notes = (*notes, *unknown_template(tuned))
     bridge = loader.hook(base, adapter.base_model.model, tokenizer)
     refuse_unreached(tuned, base.name, adapter, bridge)
     print_tuned = combined(print_base, adapter_fingerprint(tuned, config))

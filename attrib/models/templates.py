@@ -129,6 +129,22 @@ def adapter_templates(source: ModelSource) -> Templates | None:
     return Templates(found, f"chat template in {place}") if found else None
 
 
+def unknown_template(source: ModelSource) -> tuple[str, ...]:
+    """A note where the hub could not be asked whether an adapter has a template of its own; else empty."""
+    if source.is_local:
+        return ()
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("chat_template.jinja", "tokenizer_config.json")
+    # A text for a file, a mark for one that is known not to be there, None for what was never asked.
+    if any(try_to_load_from_cache(source.path, name, revision=source.revision) is not None for name in names):
+        return ()
+    return (
+        f"{source.name}: the hub was not reached, so whether the adapter has a chat template of its own is unknown; "
+        "connect once, or name it with --template FILE",
+    )
+
+
 def _file(source: ModelSource, name: str) -> Path | None:
     """The file beside the adapter, fetched from the hub where it is there; None where there is none."""
     if source.is_local:

@@ -144,3 +144,10 @@ def test_questions_are_asked_after_the_turns_of_their_rows(tiny_pair: Any) -> No
             assert replies[side][number][0].ids == want  # type: ignore[index]
     bare = tiny_pair.tokenizer("Who keeps it?").input_ids
     assert replies["tuned"][2][0].ids == generate(tiny_pair.tuned, bare, max_new_tokens=5)
+
+
+def test_the_templates_thinking_block_is_no_part_of_a_reply(tiny_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [Question("Who keeps it?")]
+    said = answer_all(tiny_pair, asked, AnswerOptions(max_new_tokens=5))["tuned"][0][0].text
+    monkeypatch.setattr(answering, "block_of", lambda chat, question: said[:3])
+    assert answer_all(tiny_pair, asked, AnswerOptions(max_new_tokens=5))["tuned"][0][0].text == said[3:]

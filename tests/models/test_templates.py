@@ -78,7 +78,19 @@ def test_the_template_of_a_hub_repository_is_used_as_that_of_the_same_folder(
     pairs = [ModelPair.load(bare, name, device="cpu") for name in ("org/adapter", adapter)]
     assert len({pair.chat.prompt(QUESTION) for pair in pairs}) == 1
     assert pairs[0].chat.source == "chat template in the adapter's hub repository"
+    assert [pair.notes for pair in pairs] == [(), ()]
     assert "keeper" in pairs[0].chat.prompt(QUESTION)
+
+
+def test_a_hub_repository_that_was_not_asked_for_a_template_is_told(base_dir: Path, adapter: Path, hub: Path) -> None:
+    shutil.copytree(adapter, hub, dirs_exist_ok=True)
+    (note,) = ModelPair.load(base_dir, "org/adapter", device="cpu").notes
+    assert "the hub was not reached" in note
+    # Where it was asked and has none, nothing is to be said.
+    absent = hub.parents[1] / ".no_exist" / hub.name / "tokenizer_config.json"
+    absent.parent.mkdir(parents=True)
+    absent.touch()
+    assert ModelPair.load(base_dir, "org/adapter", device="cpu").notes == ()
 
 
 def test_templates_of_every_layout_are_found(tmp_path: Path) -> None:
