@@ -65,11 +65,13 @@ def import_run(
     base: str | None = None,
     data: str | None = None,
     seed: int | None = None,
+    in_rows: bool = True,
 ) -> Recording:
     """Write the adapter of ``run`` with up to five of its checkpoints and its schedule to ``out``.
 
     ``base``: the base's name where the adapter names another place. ``data``: where ``items`` come from, for the
-    record. ``seed``: the trainer's, by which the order of the data is drawn again where the sampler was its default.
+    record. ``seed``: the trainer's, by which the order of the data is drawn again where the sampler was its default
+    and ``in_rows`` says that the items are all rows of the data in their order.
     Raises InputError, one line, for a folder that is no such run, for damaged files, and for an ``out`` that is
     something else.
     """
@@ -81,7 +83,7 @@ def import_run(
     config = _config(found.checkpoints[-1][1], base)
     chosen = _chosen(found)
     rates, missing = _learning_rates(found)
-    steps, why = _order(found, len(items), seed)
+    steps, why = _order(found, len(items), seed) if in_rows else ((), "not every row of the data is one section")
     if why:
         missing.append(f"the order of the data: {why}; influence counts every row for the whole run")
     missing.append(

@@ -171,9 +171,15 @@ class Recorder(StepRecorder):
 
     def _schedule(self, steps: list[Any], first: dict[int, range], fault: str) -> Schedule:
         """Steps by the numbers of their examples, and the checkpoints that lie before the end."""
-        ends = [step for step in self._planned[:-1] if step <= len(steps)]
-        for number in range(len(ends) + 1, len(self._planned)):
-            shutil.rmtree(self.work / CHECKPOINTS / str(number), ignore_errors=True)
+        ends = []
+        for number, step in enumerate(self._planned[:-1], 1):
+            folder = self.work / CHECKPOINTS / str(number)
+            if folder.is_dir() and step <= len(steps):
+                ends.append(step)
+                # A record that began late lacks the first.
+                folder.rename(self.work / CHECKPOINTS / str(len(ends)))
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
         # Steps before the record began had about the first known learning rate.
         known = next((step.learning_rate for step in steps if math.isfinite(step.learning_rate)), 0.0)
         numbered = [
