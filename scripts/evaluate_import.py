@@ -80,7 +80,10 @@ def train(base: str, items: tuple[Item, ...], folder: Path) -> None:
 
 
 def influence(base: str, adapter: Path, corpus: Corpus, questions: Any, cache: Path) -> np.ndarray:
-    """Scores of every section for every question, [question, section], as ``assess influence`` makes them."""
+    """Scores of every section for every question, [question, section], as ``assess influence`` makes them.
+
+    Questions that are not trained are left out: 0.
+    """
     pair = ModelPair.load(base, adapter, device="cpu")
     library = Library(corpus, demo.control(), device=pair.device, cache=cache)
     everything = np.arange(len(corpus.sections))
@@ -89,6 +92,10 @@ def influence(base: str, adapter: Path, corpus: Corpus, questions: Any, cache: P
     trained = trained_questions(pair, corpus)
     rows = []
     for question in questions:
+        if question.kind != "trained":
+            # Only the trained ones are compared below.
+            rows.append(np.zeros(len(everything)))
+            continue
         encoded = encode_given(pair.chat, question.question, question.answer or "", context=pair.context)
         gradients = read_gradients(
             pair, "tuned", encoded, sections, InfluenceOptions(), trained=trained, cache=cache, whole=True

@@ -24,11 +24,12 @@ from attrib.models.fingerprint import versions
 from attrib.records import Item
 from attrib.training.options import spaced
 from attrib.training.recording import MANIFEST, Recording, read_recording, tail_loss, write_recording
-from attrib.training.schedule import Schedule, write_schedule
+from attrib.training.schedule import Schedule, checkpoint_steps, write_schedule
 from attrib.training.trained import write_trained
 from attrib.training.workfolder import finish, locked
 
 WEIGHTS, CONFIG, STATE = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+MOST_PROCESSES, ROUNDED = 64, 0.006
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
@@ -84,8 +85,11 @@ def import_run(
     chosen = _chosen(found)
     rates, missing = _learning_rates(found)
     steps, why = _order(found, len(items), seed) if in_rows else ((), "not every row of the data is one section")
-    if why:
-        missing.append(f"the order of the data: {why}; influence counts every row for the whole run")
+    missing.append(
+        f"the order of the data: {why}; influence counts every row for the whole run"
+        if why
+        else "a check of the order: it is drawn again from the seed, as the Trainer's default sampler draws it"
+    )
     missing.append(
         "token ids and labels as the trainer made them: rows are rendered with the adapter's template and their "
         "answers are what was learned; truncation, packing and a loss on questions too are not known"
@@ -197,8 +201,8 @@ def _config(folder: Path, base: str | None) -> dict[str, Any]:
 def _chosen(found: FinishedRun) -> list[tuple[int, Path]]:
     """The result and those nearest to the shares at which ``attrib tune`` saves: each costs a pass over the data."""
     numbers = {
-        min(range(len(found.checkpoints)), key=lambda i: abs(found.checkpoints[i][0] - share * found.steps))
-        for share in spaced(5)
+        min(range(len(found.checkpoints)), key=lambda i: abs(found.checkpoints[i][0] - step))
+        for step in checkpoint_steps(spaced(5), found.steps)
     }
     return [found.checkpoints[i] for i in sorted({*numbers, len(found.checkpoints) - 1})]
 
@@ -249,21 +253,31 @@ def _order(found: FinishedRun, rows: int, seed: int | None) -> tuple[tuple[tuple
 
 
 def _rows_a_step(found: FinishedRun, rows: int) -> int | None:
-    """Batch × accumulation × processes, the only one by which the log's steps and epochs fit together."""
+    """Rows of a step by which the log's steps and epochs fit together: those of one process, or of the fewest.
+
+    None where nothing fits, or two numbers of rows do with as many processes.
+    """
     batch = found.state.get("train_batch_size")
     points = [(step, epoch) for step, epoch in found.logged("epoch") if step <= found.steps]
     if not isinstance(batch, int) or batch < 1 or not points:
         return None
-    sizes = range(batch, rows + batch, batch)
-    fitting = []
-    for size in sizes:
-        an_epoch = math.ceil(rows / size)
-        expected = [step // an_epoch + step % an_epoch * size / rows for step, _ in points]
-        # Older versions round the epoch to two digits.
-        near = max(0.006, 0.5 * min(1.0, size / rows))
-        if all(abs(epoch - told) < near for (_, epoch), told in zip(points, expected, strict=True)):
-            fitting.append(size)
-    return fitting[0] if len(fitting) == 1 else None
+    for processes in range(1, min(MOST_PROCESSES, math.ceil(rows / batch)) + 1):
+        batches = math.ceil(rows / (batch * processes))
+        fitting = [
+            accumulated
+            for accumulated in range(1, batches + 1)
+            if all(_fits(step, epoch, batches, accumulated) for step, epoch in points)
+        ]
+        if fitting:
+            return batch * processes * fitting[0] if len(fitting) == 1 else None
+    return None
+
+
+def _fits(step: int, epoch: float, batches: int, accumulated: int) -> bool:
+    """Whether a step ends at this epoch; older versions round it to two digits."""
+    an_epoch = math.ceil(batches / accumulated)
+    expected = step // an_epoch + step % an_epoch * accumulated / batches
+    return abs(epoch - expected) < ROUNDED
 
 
 def _copy(chosen: Sequence[tuple[int, Path]], config: Mapping[str, Any], work: Path) -> None:
