@@ -4,28 +4,27 @@
 
 The retraining corpus of the demo is trained by a plain Trainer of transformers (its default sampler, a save an epoch, a
 log every 5 steps) with the hyperparameters of ``attrib assess influence``. Its record and its import are scored as that
-assessment scores; the retrains are those of the stored report, whose own scores stand beside. Printed: MRR, Pearson's
-correlation and LDS of trained questions, with 95% bootstrap intervals over questions.
+assessment's "influence, no threshold"; the retrains are those of the stored report, whose own scores stand beside.
+Printed: MRR, Pearson's correlation and LDS of trained questions, with 95% bootstrap intervals over questions.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from attrib.assess.influence.metrics import table
+from attrib.assess.influence.metrics import REFERENCE, table
 from attrib.assess.influence.options import TUNING
 from attrib.assess.influence.records import InfluenceReport
-from attrib.assess.questions import read_questions
+from attrib.assess.questions import Question, read_questions
 from attrib.assess.stored import read_report
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
 from attrib.index.gradients import read_gradients, trained_questions
-from attrib.index.library import Library
 from attrib.mapping.influence import score
 from attrib.models.bundled import get_default_model
 from attrib.models.chat import Chat
@@ -79,34 +78,21 @@ def train(base: str, items: tuple[Item, ...], folder: Path) -> None:
     trainer.train()
 
 
-def influence(base: str, adapter: Path, corpus: Corpus, questions: Any, cache: Path) -> np.ndarray:
-    """Scores of every section for every question, [question, section], as ``assess influence`` makes them.
-
-    Questions that are not trained are left out: 0.
-    """
-    pair = ModelPair.load(base, adapter, device="cpu")
-    library = Library(corpus, demo.control(), device=pair.device, cache=cache)
-    everything = np.arange(len(corpus.sections))
-    numbers = [int(i) for i in library.with_control(everything)]
-    sections = {i: library.sections[i] for i in numbers}
-    trained = trained_questions(pair, corpus)
-    rows = []
-    for question in questions:
-        if question.kind != "trained":
-            # Only the trained ones are compared below.
-            rows.append(np.zeros(len(everything)))
-            continue
-        encoded = encode_given(pair.chat, question.question, question.answer or "", context=pair.context)
-        gradients = read_gradients(
-            pair, "tuned", encoded, sections, InfluenceOptions(), trained=trained, cache=cache, whole=True
-        )
-        rows.append(score(gradients, numbers, numbers[len(everything) :])[0, : len(everything)])
-    return np.stack(rows)
+def influence(pair: ModelPair, corpus: Corpus, question: Question, cache: Path) -> np.ndarray:
+    """Score of every section for one question, as ``assess influence`` makes it without a threshold."""
+    sections = dict(enumerate(corpus.sections))
+    encoded = encode_given(pair.chat, question.question, question.answer or "", context=pair.context)
+    gradients = read_gradients(
+        pair, "tuned", encoded, sections, InfluenceOptions(threshold=0.0), trained=trained_questions(pair, corpus),
+        cache=cache, whole=True,
+    )  # fmt: skip
+    return np.asarray(score(gradients, list(sections), [])[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--limit", type=int, help="trained questions to score, the first ones")
     parser.add_argument("--report", type=Path, default=Path("figures/influence.json"))
     options = parser.parse_args()
     stored = read_report(InfluenceReport, options.report)
@@ -125,18 +111,25 @@ def main() -> None:
         if not folder.exists():
             for sentence in import_run(options.folder / "run", items, folder, base=base, seed=seed).missing:
                 print(f"{folder.name}: missing: {sentence}", flush=True)
-    scores = {"influence": stored.scores["influence"]}
-    for adapter in (recorded, imported):
-        scores[adapter.name] = influence(base, adapter, corpus, stored.questions, options.folder / "cache")
-    report = replace(stored, scores=scores)
-    for row in table(report):
-        if row.kind == "trained" and row.metric in ("MRR", "recall@1", "pearson", "spearman", "LDS"):
+    adapters = (recorded, imported)
+    pairs = [ModelPair.load(base, adapter, device="cpu") for adapter in adapters]
+    rows = [number for number, question in enumerate(stored.questions) if question.kind == "trained"][: options.limit]
+    scores = {REFERENCE: stored.scores[f"{REFERENCE}, no threshold"]}
+    scores |= {adapter.name: np.zeros_like(scores[REFERENCE]) for adapter in adapters}
+    for done, number in enumerate(rows, 1):
+        for adapter, pair in zip(adapters, pairs, strict=True):
+            cache = options.folder / "cache"
+            scores[adapter.name][number] = influence(pair, corpus, stored.questions[number], cache)
+        print(f"{done} of {len(rows)} questions", file=sys.stderr, flush=True)
+    kept = [row if number in rows else replace(row, kind="left out") for number, row in enumerate(stored.questions)]
+    for row in table(replace(stored, questions=tuple(kept), scores=scores)):
+        if row.metric in ("MRR", "recall@1", "pearson", "spearman", "LDS"):
             print(
                 f"{row.metric:9} {row.scorer:10} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}]  "
                 f"behind the stored by {row.behind:+.3f} [{row.behind_low:+.3f}, {row.behind_high:+.3f}]  n {row.n}"
             )
-    agreement = np.corrcoef(scores["recorded"].ravel(), scores["imported"].ravel())[0, 1]
-    print(f"recorded against imported: r {agreement:.4f} over {scores['recorded'].size} pairs")
+    one, other = (scores[adapter.name][rows].ravel() for adapter in adapters)
+    print(f"recorded against imported: r {np.corrcoef(one, other)[0, 1]:.4f} over {len(one)} pairs")
 
 
 if __name__ == "__main__":

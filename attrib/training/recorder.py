@@ -11,7 +11,6 @@ import logging
 import math
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -81,8 +80,6 @@ class Recorder(StepRecorder):
         adapter_name(about["model"])
         if getattr(args, "deepspeed", None) or getattr(args, "fsdp", None):
             raise InputError("Recorder: models sharded over GPUs (FSDP, DeepSpeed) cannot be recorded; leave it out")
-        self._lock = ExitStack()
-        self._lock.enter_context(locked(self.out))
         super().on_train_begin(args, state, control, **about)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:
@@ -98,7 +95,7 @@ class Recorder(StepRecorder):
         everyone = processes.gather((self.watch.fault, self.steps))
         steps = together([steps for _, steps in everyone])[: best or state.global_step]
         fault = next((fault for fault, _ in everyone if fault), "")
-        with self._lock:
+        with locked(self.out):
             processes.on_first(lambda: self._write_record(args, about.get("processing_class"), steps, fault))
         log.info("Recorder: the record is in %s", self.out)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attrib import files, processes
-from attrib.errors import RecordError
+from attrib.errors import InputError, RecordError
 from attrib.files import digest_of, open_up, write_atomically
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import versions
@@ -27,7 +27,7 @@ from attrib.models.tuned_prompt import write_prompt
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
-from attrib.training.recording import MANIFEST
+from attrib.training.recording import MANIFEST, read_recording
 from attrib.training.schedule import write_schedule
 from attrib.training.steps import save_adapter
 from attrib.training.trained import read_training_file, write_trained
@@ -83,10 +83,14 @@ class Manifest(Setup):
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of the adapter in ``folder``.
 
-    Raises InputError for an adapter of another program, RecordError for a damaged file.
+    Raises InputError for an adapter of another program, recorded or not, RecordError for a damaged file.
     """
     file = folder / MANIFEST
     text = read_training_file(file)
+    if read_recording(folder) is not None:
+        raise InputError(
+            f"{folder}: another program trained it, so that it cannot be trained again; tune one with attrib tune"
+        )
     try:
         content = json.loads(text)
         if isinstance(content, dict):

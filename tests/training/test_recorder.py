@@ -265,3 +265,25 @@ def test_a_record_without_data_has_the_tokens_and_says_what_is_missing(base_dir:
     recording = read_recording(tmp_path / "record")
     assert recording is not None
     assert "no data was named" in recording.missing[0]
+
+
+def test_a_recorded_adapter_cannot_be_tuned_again_by_its_own_settings(whole: Any) -> None:
+    from attrib.training.workfolder import read_manifest
+
+    with pytest.raises(InputError, match="another program trained it"):
+        read_manifest(whole[0])
+
+
+def test_a_run_that_failed_leaves_the_folder_free_in_the_same_process(
+    base_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    def failing(rows: Any) -> Any:
+        raise RuntimeError("no batch")
+
+    recorder = Recorder(tmp_path / "record", data)
+    trainer = trainer_of(base_dir, items_of(data), arguments(tmp_path / "run"), [recorder], data_collator=failing)
+    with pytest.raises(RuntimeError, match="no batch"):
+        trainer.train()
+    again = Recorder(tmp_path / "record", data)
+    trainer_of(base_dir, items_of(data), arguments(tmp_path / "run"), [again]).train()
+    assert len(read_trained(tmp_path / "record")) == len(ROWS)
