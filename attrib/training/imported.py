@@ -12,7 +12,8 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,6 @@ def import_run(
         "answers are what was learned; truncation, packing and a loss on questions too are not known"
     )
     missing += _few_checkpoints(chosen)
-    losses = found.logged("loss")
     recording = Recording(
         recorded_by="attrib import",
         base=str(config["base_model_name_or_path"]),
@@ -108,20 +108,26 @@ def import_run(
         versions=versions(),
         items=len(items),
         steps=found.steps,
-        loss=tail_loss(tuple(value for _, value in losses)),
+        loss=tail_loss(tuple(value for _, value in found.logged("loss"))),
     )
     schedule = Schedule(tuple(step for step, _ in chosen), steps, tuple(rates))
-    with locked(out):
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-import-", dir=out.absolute().parent))
-        try:
-            _copy(chosen, config, work)
-            write_trained(work, items)
-            write_schedule(work, schedule)
-            write_recording(work, recording)
-            finish(work, out)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    with locked(out), _unfinished(out) as work:
+        _copy(chosen, config, work)
+        write_trained(work, items)
+        write_schedule(work, schedule)
+        write_recording(work, recording)
+        finish(work, out)
     return recording
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """A folder beside ``out``, which is gone afterwards."""
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-import-", dir=out.absolute().parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def read_run(run: Path) -> FinishedRun:
