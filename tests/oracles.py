@@ -103,6 +103,7 @@ def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3
         },
         "gpt_neox": {**shape, "use_parallel_residual": True, "hidden_dropout": 0.2, "attention_dropout": 0.2},
         "phi": {**shape, "resid_pdrop": 0.2},
+        "phi3": {**shape, **grouped, "resid_pdrop": 0.2},
         "gemma2": {
             **shape, **grouped, "sliding_window": 16,
             "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0,

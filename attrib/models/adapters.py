@@ -1,7 +1,7 @@
 """A PEFT adapter → live weights on its base, every tensor of its file accounted for.
 
-Not covered: prompt tuning, activated LoRA, adapters that start from parts of base's weights (PiSSA), adapters on
-queries, keys and values that are one matrix (GPT-NeoX, Phi-3); all of these are refused.
+Not covered: prompt tuning, activated LoRA, adapters that start from parts of base's weights (PiSSA); all of these are
+refused.
 """
 
 from __future__ import annotations
@@ -195,14 +195,13 @@ def _loaded(source: ModelSource, base_name: str, network: Any, modules: frozense
 
 
 def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: Any) -> None:
-    """Raises ModelError where the bridge computes past the adapter.
-
-    So it does where queries, keys and values are one matrix: it uses parts that it cut from base's.
-    """
+    """Raises ModelError where the bridge computes past the adapter, with parts that it cut from base's weights."""
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
 
-    adapted = {part: module for part, module in adapter.named_modules() if isinstance(module, BaseTunerLayer)}
+    kinds = BaseTunerLayer | AuxiliaryTrainingWrapper
+    adapted = {part: module for part, module in adapter.named_modules() if isinstance(module, kinds)}
     reached: set[int] = set()
     handles = [module.register_forward_hook(lambda own, *_: reached.add(id(own))) for module in adapted.values()]
     try:

@@ -27,6 +27,7 @@ from attrib.models.adapters import (
 from attrib.models.chat import Chat, PromptForm
 from attrib.models.checks import refuse_other_shape, refuse_unnamed_rows
 from attrib.models.fingerprint import combined, fingerprint, tokenizer_sha256
+from attrib.models.fused import inner, use_whole
 from attrib.models.loading import choose_device, choose_dtype, hooked, load_network
 from attrib.models.origin import check_base, own_base
 from attrib.models.quiet import quiet
@@ -93,20 +94,16 @@ class Model:
 
         Same numbers as ``active()`` for a tenth less time: where nothing is to be seen, hooks only cost.
         """
-        from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
-
         replaced: list[tuple[Any, str, Any]] = []
 
         def unhook(parent: Any) -> None:
             for name, child in list(parent._modules.items()):
-                inner = child
-                while isinstance(inner, GeneralizedComponent) and inner.original_component is not None:
-                    inner = inner.original_component
-                if inner is not child:
+                plain = inner(child)
+                if plain is not child:
                     replaced.append((parent, name, child))
-                    parent._modules[name] = inner
-                if inner is not None:
-                    unhook(inner)
+                    parent._modules[name] = plain
+                if plain is not None:
+                    unhook(plain)
 
         with self.active() as bridge:
             try:
@@ -359,6 +356,7 @@ def _one_model_and_adapter(
     chat = prompts.chat(tokenizer, adapter_templates(tuned), tuned.folder)
     notes = (*notes, *unknown_template(tuned))
     bridge = loader.hook(base, adapter.base_model.model, tokenizer)
+    use_whole(bridge, (parameter for parameter, _ in attached.swapped))
     refuse_unreached(tuned, base.name, adapter, bridge)
     print_tuned = combined(print_base, adapter_fingerprint(tuned, config))
     # Base reads new tokens by tuning's embeddings.

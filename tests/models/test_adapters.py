@@ -15,7 +15,7 @@ from attrib.models.pair import ModelPair
 from tests.conftest import save_model
 from tests.oracles import bare, gaps, save_architecture
 
-HALF = 1e-5
+MOST = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def bases(tmp_path_factory: pytest.TempPathFactory, base_dir: Path) -> dict[str,
     network.save_pretrained(tied)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (tied / file).write_bytes((base_dir / file).read_bytes())
-    return {"plain": base_dir, "tied": tied, "biases": save_architecture(folder / "biases", "phi", layers=2)}
+    others = {name: save_architecture(folder / name, name, layers=2) for name in ("phi", "gpt2", "gpt_neox", "phi3")}
+    return {"plain": base_dir, "tied": tied, "biases": others["phi"], **others}
 
 
 def save(base: Path, folder: Path, config: Any, **how: Any) -> Path:
@@ -66,6 +67,12 @@ KINDS: dict[str, tuple[str, Any]] = {
     "biases of adapted layers": ("biases", lora(bias="lora_only")),
     "all biases": ("biases", lora(bias="all")),
     "biases of its own": ("plain", lora(lora_bias=True)),
+    "queries, keys and values of GPT-2": ("gpt2", lora(target_modules=["c_attn"], fan_in_fan_out=True)),
+    "their biases": ("gpt2", lora(target_modules=["c_fc"], fan_in_fan_out=True, bias="all")),
+    "their copy": ("gpt2", lora(target_modules=["c_fc"], fan_in_fan_out=True, modules_to_save=["c_attn"])),
+    "queries, keys and values of GPT-NeoX": ("gpt_neox", lora(target_modules="all-linear")),
+    "queries, keys and values of Phi-3": ("phi3", lora(target_modules=["qkv_proj"])),
+    "gates of Phi-3": ("phi3", lora(target_modules=["gate_up_proj"], use_dora=True)),
     "ia3": ("plain", peft.IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"])),
     "oft": ("plain", peft.OFTConfig(target_modules=["q_proj"], oft_block_size=8, r=0)),
     "vera": ("plain", peft.VeraConfig(target_modules=["q_proj"], r=4)),
@@ -82,10 +89,56 @@ def test_both_sides_have_the_logits_of_peft(kind: str, bases: dict[str, Path], t
     pair = ModelPair.load(base, folder, device="cpu")
     found = gaps(pair, base, folder)
     assert found.pop("change") > 0.01
-    assert max(found.values()) <= HALF, found
+    assert max(found.values()) <= MOST, found
     assert pair.shares_weights
     assert pair.notes == ()
     assert pair.base.fingerprint != pair.tuned.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "phi3"])
+def test_a_fused_matrix_is_computed_once_and_its_gradients_are_whole(
+    kind: str, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    """Each part taking its own pass would show a watcher of gradients the last part's alone."""
+    folder = save(bases[kind], tmp_path, lora(target_modules="all-linear", fan_in_fan_out=kind == "gpt2"))
+    pair = ModelPair.load(bases[kind], folder, device="cpu")
+    ids = torch.arange(5, 17)[None]
+    weights = {name: weight for name, weight in pair.tuned.adapter.named_parameters() if "lora_" in name}
+    calls: dict[str, int] = {}
+    gradients = []
+    for way in (pair.tuned.active, pair.tuned.plain):
+        with way() as network:
+            for weight in weights.values():
+                weight.requires_grad_(True)
+            out = network(ids, use_cache=False)
+            chosen = getattr(out, "logits", out).log_softmax(-1)[0, :, 7].sum()
+            gradients.append(torch.autograd.grad(chosen, list(weights.values())))
+            for weight in weights.values():
+                weight.requires_grad_(False)
+    for name, one, other in zip(weights, *gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: calls.update({name: calls.get(name, 0) + 1}))
+        for name, module in pair.tuned.adapter.named_modules()
+        if name.endswith("lora_A.default")
+    ]
+    with pair.tuned.active() as bridge, torch.no_grad():
+        bridge(ids, use_cache=False)
+    for handle in handles:
+        handle.remove()
+    assert set(calls.values()) == {1}
+
+
+def test_an_adapter_that_the_bridge_passes_by_is_refused(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts as the bridge cuts them know nothing of the adapter; beside them, it is used."""
+    fused = save(bases["gpt_neox"], tmp_path / "fused", lora(target_modules=["query_key_value"]))
+    beside = save(bases["gpt_neox"], tmp_path / "beside", lora(target_modules=["dense_h_to_4h"]))
+    monkeypatch.setattr("attrib.models.pair.use_whole", lambda *_: None)
+    with pytest.raises(ModelError, match=r"attention.qkv of .* without the adapter; merge the adapter into its base"):
+        ModelPair.load(bases["gpt_neox"], fused, device="cpu")
+    assert ModelPair.load(bases["gpt_neox"], beside, device="cpu").shares_weights
 
 
 REFUSED: dict[str, tuple[Any, str]] = {

@@ -622,38 +622,3 @@ def test_weights_before_tuning_are_made_up_for_plain_lora_alone(base_dir: Path, 
         pass
     with pytest.raises(ModelError, match=r"lora_magnitude_vector.* before tuning is unknown"):
         pair.tuned.at_checkpoint(None).__enter__()
-
-
-def save_neox(folder: Path) -> Path:
-    """A model whose queries, keys and values come from one matrix."""
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
-
-    tokenizer = tiny_tokenizer()
-    torch.manual_seed(0)
-    config = GPTNeoXConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    GPTNeoXForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def test_an_adapter_that_the_bridge_would_pass_by(tmp_path: Path) -> None:
-    """On the fused matrix it would be lost in silence; beside it, it is used."""
-    from peft import get_peft_model
-
-    base = save_neox(tmp_path / "base")
-    for name, places in (("fused", "query_key_value"), ("beside", "dense_h_to_4h")):
-        torch.manual_seed(3)
-        model = get_peft_model(plain_network(base), lora(target_modules=[places], init_lora_weights=False))
-        model.save_pretrained(tmp_path / name)
-    said = refusal(base, tmp_path / "fused")
-    assert "attention.qkv" in said
-    assert "merge the adapter into its base" in said
-    pair, plain = ModelPair.load(base, tmp_path / "beside", device="cpu"), plain_network(base)
-    from peft import PeftModel
-
-    want = plain_logits(PeftModel.from_pretrained(plain, tmp_path / "beside").eval())
-    assert torch.allclose(logits(pair.tuned), want, atol=1e-5)
-    assert not torch.allclose(want, logits(pair.base), atol=1e-3)
