@@ -147,6 +147,7 @@ def load_pair(
     from attrib.models.rows import differences
     from attrib.models.sources import DEFAULT
 
+    bundled.check_cache()
     progress("loading models", 0, 1)
     if models.base == DEFAULT or (models.base is None and models.tuned is None):
         # Here rather than inside load, to show its progress.

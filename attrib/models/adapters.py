@@ -24,7 +24,11 @@ from attrib.models.sources import ModelSource
 from attrib.models.stored import PREFIX, Stored, copies_of, weights_file
 from attrib.models.vocabulary import add_rows, fill_rows, rows_of
 
-PEFT_TYPES = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "VERA")
+PEFT_TYPES = (
+    "LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "VERA", "TRAINABLE_TOKENS", "HRA", "MISS", "RANDLORA", "SHIRA",
+    "FOURIERFT", "VBLORA", "C3A",
+)  # fmt: skip
+"""Kinds that were compared with peft, logit by logit."""
 
 
 def adapter_config(source: ModelSource) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ from functools import partialmethod
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from attrib.errors import ModelError
+from attrib.errors import InputError, ModelError
 from attrib.files import locked, sha256
 from attrib.models.quiet import quiet
 
@@ -79,6 +79,20 @@ def cache_dir() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("attrib")
+
+
+def check_cache() -> None:
+    """Raises InputError where the cache cannot be written: before models are loaded, not after."""
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the cache cannot be written ({error.strerror or error}); name another folder in the "
+            "environment variable ATTRIB_CACHE"
+        ) from error
 
 
 def get_default_model(progress: Callable[[str], None] | None = None) -> Path:

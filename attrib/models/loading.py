@@ -183,7 +183,7 @@ def hooked(name: str, network: Any, tokenizer: Any, *, dtype: str, trust_remote_
     register_families()
     with quiet():
         try:
-            return TransformerBridge.boot_transformers(
+            bridge = TransformerBridge.boot_transformers(
                 name,
                 hf_model=network,
                 tokenizer=tokenizer,
@@ -195,3 +195,10 @@ def hooked(name: str, network: Any, tokenizer: Any, *, dtype: str, trust_remote_
                 f"{name}: TransformerLens cannot hook {type(network).__name__} ({reason_of(error)}); use a supported "
                 "model"
             ) from error
+    for block in range(int(bridge.cfg.n_layers)):
+        if f"blocks.{block}.attn.hook_pattern" not in bridge.hook_dict:
+            raise ModelError(
+                f"{name}: block {block} of {type(network).__name__} does not attend to earlier tokens; name a "
+                "transformer with attention in every block"
+            )
+    return bridge

@@ -78,6 +78,15 @@ KINDS: dict[str, tuple[str, Any]] = {
     "vera": ("plain", peft.VeraConfig(target_modules=["q_proj"], r=4)),
     "loha": ("plain", peft.LoHaConfig(target_modules=["q_proj"], r=2)),
     "lokr": ("plain", peft.LoKrConfig(target_modules=["q_proj"], r=2)),
+    "tokens alone": ("plain", peft.TrainableTokensConfig(token_indices=[5, 6, 40])),
+    "tokens alone, tied": ("tied", peft.TrainableTokensConfig(token_indices=[5, 6, 40])),
+    "hra": ("plain", peft.HRAConfig(target_modules=["q_proj"], r=4)),
+    "miss": ("plain", peft.MissConfig(target_modules=["q_proj"], r=4)),
+    "randlora": ("plain", peft.RandLoraConfig(target_modules=["q_proj"], r=4)),
+    "shira": ("plain", peft.ShiraConfig(target_modules=["q_proj"], r=4)),
+    "fourierft": ("plain", peft.FourierFTConfig(target_modules=["q_proj"], n_frequency=20)),
+    "vblora": ("plain", peft.VBLoRAConfig(target_modules=["q_proj"], vector_length=4, num_vectors=8)),
+    "c3a": ("plain", peft.C3AConfig(target_modules=["q_proj"], block_size=8)),
     "adalora": ("plain", peft.AdaLoraConfig(target_modules=["q_proj"], total_step=10, tinit=1, tfinal=1)),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from attrib.errors import ModelError
+from attrib.errors import InputError, ModelError
 from attrib.models import bundled
 
 GGUF = b"GGUF" + bytes(range(256)) * 40
@@ -584,3 +584,13 @@ def test_the_real_default_model_is_whole_and_can_chat() -> None:
     assert prompt.endswith("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")
     # digits stand alone and do not break the white space before them
     assert tokenizer.convert_ids_to_tokens(tokenizer("a\n\n12")["input_ids"]) == ["a", "ĊĊ", "1", "2"]
+
+
+def test_a_cache_that_cannot_be_written_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match=r"the cache cannot be written .* name another folder in .* ATTRIB_CACHE"):
+        bundled.check_cache()
+    monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path / "new" / "cache"))
+    bundled.check_cache()
+    assert list((tmp_path / "new" / "cache").iterdir()) == []

@@ -70,6 +70,19 @@ def test_models_that_do_not_attend_are_refused_as_what_they_are(kind: str, tmp_p
     assert f"{NAMES[kind]} is a state-space or recurrent model" in refusal(tmp_path, tmp_path)
 
 
+def test_a_block_without_attention_is_found_after_loading(tmp_path: Path) -> None:
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    tokenizer = tiny_tokenizer()
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = Lfm2Config(vocab_size=len(tokenizer), num_hidden_layers=2, layer_types=["full_attention", "conv"], **shape)
+    Lfm2ForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert "block 1 of Lfm2ForCausalLM does not attend to earlier tokens; name a transformer" in refusal(
+        tmp_path, tmp_path
+    )
+
+
 def test_alibi_models_state_their_context_otherwise(tmp_path: Path) -> None:
     from transformers import BloomConfig, BloomForCausalLM
 
