@@ -9,6 +9,7 @@ import json
 
 from attrib.corpus.formats.jsonl import TwiceError, lines_table, parse_json
 from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.reading import listed
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import decode
 from attrib.errors import InputError
@@ -38,8 +39,10 @@ def json_table(data: bytes, columns: Columns) -> Table:
     beside: tuple[str, ...] = ()
     if isinstance(content, dict):
         lists = [key for key, value in content.items() if isinstance(value, list) and _has_objects(value)]
-        if len(lists) != 1:
-            raise NoRowsError(f"JSON with {len(lists)} lists of rows inside; give a list of objects, or JSONL")
+        if len(lists) > 1:
+            raise InputError(f"JSON with several lists of rows inside ({listed(lists)}); keep one")
+        if not lists:
+            raise NoRowsError("JSON without rows; give a list of objects, or JSONL")
         beside = tuple(f"{key} (beside {lists[0]})" for key in content if key != lists[0])
         content = content[lists[0]]
     if not isinstance(content, list) or not _has_objects(content):

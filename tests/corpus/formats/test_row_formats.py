@@ -93,8 +93,9 @@ def test_json_of_another_form_is_said_in_one_line(tmp_path: Path) -> None:
     assert refusal(tmp_path, "a.json", '[{"text": "One"},]').startswith("a.json: not JSON: ")
     assert "a number too long or lists too deep" in refusal(tmp_path, "a.json", "[" * 100_000)
     assert "JSON without rows" in refusal(tmp_path, "a.json", '["One", "Two"]')
-    assert "JSON with 0 lists of rows inside" in refusal(tmp_path, "a.json", '{"text": ["One"], "title": ["Two"]}')
-    assert "JSON with 2 lists of rows inside" in refusal(tmp_path, "a.json", json.dumps({"train": ROWS, "test": ROWS}))
+    assert "JSON without rows" in refusal(tmp_path, "a.json", '{"text": ["One"], "title": ["Two"]}')
+    several = json.dumps({"train": ROWS, "test": ROWS})
+    assert "JSON with several lists of rows inside (train, test); keep one" in refusal(tmp_path, "a.json", several)
     assert "line 2 (not a JSON object)" in refusal(tmp_path, "a.json", json.dumps([ROWS[0], "One"]))
 
 
