@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from itertools import chain
 
 from attrib.corpus.spans import Span
@@ -101,7 +101,7 @@ def _roles(span: Span) -> list[str]:
     """What tells conversations with the same words apart; nothing for a text. No title or text is empty."""
     if not span.turns:
         return []
-    return ["", json.dumps([[*map(astuple, span.turns)], span.tools])]
+    return ["", json.dumps([[[t.role, t.content, t.trained, t.extra] for t in span.turns], span.tools])]
 
 
 def _compared(span: Span) -> str:
