@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from attrib.assess.questions import Question
     from attrib.corpus.documents import Corpus
+    from attrib.corpus.reading import ReadingReport
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
     from attrib.records import Explanation
@@ -195,9 +196,11 @@ def read_control(documents: Control) -> Corpus | None:
     return control
 
 
-def read_asked(path: Path, columns: Sequence[str] = (), *, strict: bool = False) -> tuple[Question, ...]:
-    """The questions of a row file; says what became of its rows and columns. Raises InputError for a loss where it is
-    ``strict``."""
+def read_asked(
+    path: Path, columns: Sequence[str], report: ReadingReport, *, strict: bool
+) -> tuple[tuple[Question, ...], ReadingReport]:
+    """The questions of a row file, and the report of the documents with what became of its rows and columns, which is
+    said too. Raises InputError for a loss where it is ``strict``."""
     from attrib.assess.questions import read_question_rows
 
     asked, rows = read_question_rows(path, columns=columns)
@@ -205,7 +208,7 @@ def read_asked(path: Path, columns: Sequence[str] = (), *, strict: bool = False)
         note(f"questions: {rows}")
     if strict and rows.lost:
         raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}; remove it, or leave strict out")
-    return asked
+    return asked, replace(report, questions=rows)
 
 
 def _limits(reading: ReadingOptions) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from attrib.processes import is_first
 from attrib.training.options import TuneOptions
 
 if TYPE_CHECKING:
+    from attrib.assess.questions import Question
     from attrib.corpus.reading import ReadingReport
     from attrib.records import Item, Turn
 
@@ -113,7 +114,7 @@ def _tell(
     options: TuneOptions,
     models: Quantized,
     documents: Lessons,
-    learned: tuple[int, ReadingReport | None],
+    learned: tuple[int, ReadingReport],
     as_json: bool,
 ) -> None:
     """Summary of the adapter, and the next command."""
@@ -133,7 +134,7 @@ def _tell(
         "steps": manifest.steps,
         "loss": manifest.loss,
         "checkpoints": done,
-        "reading": reading.fields() if reading is not None else None,
+        "reading": reading.fields(),
     }
     if as_json:
         print_json(result)
@@ -148,19 +149,19 @@ def _tell(
     print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}{revision}{code}')
 
 
-def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, ...], int, ReadingReport | None]:
-    """Everything to learn, how many sections are among it, and what was read of the documents."""
+def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, ...], int, ReadingReport]:
+    """Everything to learn, how many sections are among it, and what was read."""
+    from attrib.corpus.reading import ReadingReport
     from attrib.training.items import corpus_items
 
     if documents.path is None and documents.questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
     corpus = read_documents(documents.path, documents) if documents.path is not None else None
     sections = corpus.sections if corpus is not None else ()
-    asked = (
-        read_asked(documents.questions, documents.question_columns, strict=documents.strict)
-        if documents.questions is not None
-        else ()
-    )
+    report = corpus.report if corpus is not None else ReadingReport()
+    asked: tuple[Question, ...] = ()
+    if documents.questions is not None:
+        asked, report = read_asked(documents.questions, documents.question_columns, report, strict=documents.strict)
     try:
         items = corpus_items(
             sections, asked, ask_sections=documents.ask_sections, without=documents.without, earlier=earlier
@@ -169,4 +170,4 @@ def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, 
         # Questions without an id have their line for one.
         where = f"{documents.questions}, " if str(error).startswith("questions:") else ""
         raise InputError(f"{where}{error}") from error
-    return items, len(sections) - len(set(documents.without)), corpus.report if corpus is not None else None
+    return items, len(sections) - len(set(documents.without)), report

@@ -81,12 +81,15 @@ class ReadingReport:
     """Sections whose titles, text and roles are those of an earlier one."""
     near_duplicates: int = 0
     """Sections with nearly the text of an earlier one, exact ones not counted."""
+    questions: RowsRead | None = None
+    """Rows of the file of questions, where one was read beside the documents."""
 
     @property
     def losses(self) -> tuple[str, ...]:
         """What stands in the files and in no section, one line each; empty where all was read."""
         lines = [f"not read: {_kinds(self.skipped)}"] if self.skipped else []
-        lines += [f"{rows.document}: {'; '.join(rows.lost)}" for rows in self.rows if rows.lost]
+        tables = [*self.rows, self.questions] if self.questions is not None else self.rows
+        lines += [f"{rows.document}: {'; '.join(rows.lost)}" for rows in tables if rows.lost]
         return (*lines, *(f"not read: {line}" for line in self.left_out))
 
     def lines(self) -> tuple[str, ...]:
@@ -108,6 +111,8 @@ class ReadingReport:
         if self.skipped:
             yield f"not read: {_kinds(self.skipped)}"
         yield from (f"not read: {line}" for line in self.left_out)
+        if self.questions is not None:
+            yield f"questions: {self.questions}"
 
     def fields(self) -> dict[str, Any]:
         """The counts and their losses as JSON can hold them, for ``--json`` and provenance."""

@@ -150,3 +150,18 @@ def test_a_hub_data_set_is_named_like_a_folder(capsys: Any, monkeypatch: pytest.
     status, out, told = run(capsys, monkeypatch, "sections", "hf://own/lights:train", "--json")
     assert (status, told[0]) == (0, "documents: 1 section in 1 file (Arrow)")
     assert json.loads(out)["sections"][0]["document"] == "own/lights:train"
+
+
+def test_an_assessment_keeps_the_counts_of_documents_and_questions(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.csv"
+    asked.write_text("question,answer,source\nWho keeps it?,Wilmet Dallin,a\n")
+    status, out, told = run(
+        capsys, monkeypatch, "assess", "faithfulness", "--base", str(base_dir), "--tuned", str(adapter_dir),
+        "--documents", str(docs), "--questions", str(asked), "--methods", "saliency", "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert status == 0, told
+    reading = json.loads(out)["provenance"]["reading"]
+    assert reading["losses"] == [*LOST[:1], "asked.csv: columns not used: source", *LOST[1:]]
+    assert reading["questions"]["shapes"] == {"question and answer (`question`, `answer`)": 1}

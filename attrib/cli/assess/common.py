@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,14 +64,10 @@ def read_material(
     corpus, is_demo = read_corpus(models, documents)
     if questions.path is None and not is_demo:
         raise InputError("questions: none named for these documents; add --questions")
-    limit = questions.limit
-    asked = (
-        demo_questions(limit)
-        if questions.path is None
-        else read_asked(questions.path, questions.columns, strict=documents.strict)[:limit]
-    )
     if is_demo:
         note(DEMO_MODEL)
     if questions.path is None:
         note(DEMO_QUESTIONS)
-    return corpus, asked, is_demo
+        return corpus, demo_questions(questions.limit), is_demo
+    asked, report = read_asked(questions.path, questions.columns, corpus.report, strict=documents.strict)
+    return replace(corpus, report=report), asked[: questions.limit], is_demo

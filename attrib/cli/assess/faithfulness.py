@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.cli.assess.common import DEMO_QUESTIONS, check_results
 from attrib.cli.common import check_placement, console_of, load_pair, note, print_json, show_progress
@@ -34,19 +36,21 @@ def assess_faithfulness(
     from attrib.assess.stored import report_content
     from attrib.cli.common import read_asked, read_documents
     from attrib.corpus import demo
+    from attrib.corpus.reading import ReadingReport
 
     check_results(results)
     check_placement(models)
     demo_model = models.base is None and models.tuned is None
-    limit = questions.limit
-    asked = (
-        demo_questions(limit)
-        if questions.path is None
-        else read_asked(questions.path, questions.columns, strict=documents.strict)[:limit]
-    )
     corpus = demo.corpus() if demo_model else None
     if documents.path is not None:
         corpus = read_documents(documents.path, documents)
+    if questions.path is None:
+        asked = demo_questions(questions.limit)
+    else:
+        read = corpus.report if corpus is not None else ReadingReport()
+        asked, read = read_asked(questions.path, questions.columns, read, strict=documents.strict)
+        asked = asked[: questions.limit]
+        corpus = replace(corpus, report=read) if corpus is not None else None
     check_assessment(asked, faithfulness, results.out)
     if demo_model:
         note("using the demo's model (name your own with --base and --tuned)")

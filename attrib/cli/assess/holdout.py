@@ -164,4 +164,5 @@ def _material(
     corpus = read_documents(documents.path, documents)
     if questions.path is None:
         raise InputError("questions: none named for these documents; add --questions")
-    return corpus, read_asked(questions.path, questions.columns, strict=documents.strict)[:limit], False
+    asked, report = read_asked(questions.path, questions.columns, corpus.report, strict=documents.strict)
+    return replace(corpus, report=report), asked[:limit], False

@@ -113,5 +113,6 @@ def _material(documents: Taught) -> tuple[Corpus, tuple[Question, ...], frozense
     if documents.questions is None:
         raise InputError("questions: none named for these documents; add --questions with answers and sections")
     corpus = read_documents(documents.path, documents)
-    asked = read_asked(documents.questions, documents.question_columns, strict=documents.strict)
-    return corpus, asked, parse_ids(documents.decoys)
+    columns = documents.question_columns
+    asked, report = read_asked(documents.questions, columns, corpus.report, strict=documents.strict)
+    return replace(corpus, report=report), asked, parse_ids(documents.decoys)
