@@ -41,7 +41,7 @@ class RowsRead:
     @property
     def lost(self) -> list[str]:
         """What is in no section, in words."""
-        lines = [f"{count(self.without_text, 'row')} without text"] if self.without_text else []
+        lines = [f"{count(self.without_text, 'row')} without text to learn"] if self.without_text else []
         return [*lines, f"columns not used: {listed(self.unused)}"] if self.unused else lines
 
 

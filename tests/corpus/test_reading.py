@@ -30,11 +30,11 @@ def test_every_loss_is_counted_and_strict_refuses_each(tmp_path: Path) -> None:
     assert (report.sections, report.files, report.hidden) == (2, {"Markdown": 1, "JSONL": 1}, 1)
     assert report.lines() == (
         "2 sections in 2 files (1 JSONL, 1 Markdown); passed over: 1 hidden name",
-        "b.jsonl: 1 row read as text (`text`); 1 row without text; columns not used: source",
+        "b.jsonl: 1 row read as text (`text`); 1 row without text to learn; columns not used: source",
         "0 exact duplicates and 1 near-duplicate among the sections",
         "not read: 1 file: .png (1)",
     )
-    losses = ["not read: 1 file: .png (1)", "b.jsonl: 1 row without text; columns not used: source"]
+    losses = ["not read: 1 file: .png (1)", "b.jsonl: 1 row without text to learn; columns not used: source"]
     assert list(report.losses) == losses
     with pytest.raises(InputError) as caught:
         Corpus.read(tmp_path, strict=True)

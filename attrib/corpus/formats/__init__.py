@@ -54,7 +54,7 @@ def _rows(name: str, table: Callable[[bytes, Columns], Table]) -> Format:
     def read(data: bytes, options: ReadOptions) -> Found:
         return row_spans(table(data, options.columns), options)
 
-    return Format(name, read, "in any row", table)
+    return Format(name, read, "to learn in any row", table)
 
 
 FORMATS: dict[str, Format] = {

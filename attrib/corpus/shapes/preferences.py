@@ -37,9 +37,10 @@ def read_preference(cells: Cells) -> list[Turn]:
     if "prompt" not in cells:
         return with_system(cells, chosen)
     # Kept where it says something that the conversation does not, as TRL joins the two.
-    said = {turn.content for turn in chosen}
+    said = {turn.content.strip() for turn in chosen}
     prompt = prompt_turns(cells, "prompt")
-    return with_system(cells, chosen if said.issuperset(turn.content for turn in prompt) else [*prompt, *chosen])
+    is_said = said.issuperset(turn.content.strip() for turn in prompt)
+    return with_system(cells, chosen if is_said else [*prompt, *chosen])
 
 
 def _has_prompt(cells: Cells) -> bool:

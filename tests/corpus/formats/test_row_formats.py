@@ -178,7 +178,7 @@ def test_any_mix_of_columns_is_read_named_or_refused(tmp_path: Path, kinds: dict
         corpus = read(tmp_path, "a.jsonl", json.dumps(row))
     except InputError as error:
         # No known shape, a cell of the wrong kind, or nothing to learn: said by row, or for the file.
-        refused = ("a.jsonl: bad rows: row 1 (", "a.jsonl: no columns for", "a.jsonl: no text in any")
+        refused = ("a.jsonl: bad rows: row 1 (", "a.jsonl: no columns for", "a.jsonl: no text to learn")
         if not str(error).startswith(refused):
             raise
         return

@@ -16,6 +16,7 @@ from attrib.corpus.documents import Corpus
 from attrib.corpus.shapes import SHAPES
 from attrib.errors import InputError
 from attrib.records import Section, Turn
+from tests.conftest import SHARED
 
 CHAT = [{"role": "user", "content": "Ask"}, {"role": "assistant", "content": "Reply"}]
 GIVEN = [{"role": "user", "content": "Given"}]
@@ -134,7 +135,7 @@ ROWS: dict[str, tuple[dict[str, Any], tuple[Turn, ...], str]] = {
         "chosen side of preferences (`prompt`, `chosen`)",
     ),
     "whole preferred conversations": (
-        {"prompt": "Given", "chosen": [*CHAT, *GIVEN, *TAKEN], "rejected": [*CHAT, *GIVEN, *LEFT]},
+        {"prompt": "Given ", "chosen": [*CHAT, *GIVEN, *TAKEN], "rejected": [*CHAT, *GIVEN, *LEFT]},
         (ask("Ask"), reply("Reply", trained=False), ask("Given"), reply("Taken")),
         "chosen side of preferences (`prompt`, `chosen`)",
     ),
@@ -413,3 +414,31 @@ def test_columns_set_aside_are_no_loss(tmp_path: Path) -> None:
     assert report.lines()[1] == "a.jsonl: 1 row read as text (`text`); columns set aside: id, url"
     with pytest.raises(InputError, match=r"strict: a\.jsonl: columns not used: url"):
         read(tmp_path, "a.jsonl", row, columns=["unused=id"], strict=True)
+
+
+# ---------------------------------------------------------------------------------------------- cases of others
+
+
+CASES = SHARED / "cases" / "data"
+READ = {
+    "alpaca.json": [("user", "assistant")],
+    "alpaca.jsonl": [("user", "assistant")] * 2,
+    "messages.jsonl": [("system", "user", "assistant")],
+    "mixed_schema.jsonl": [(), ()],
+    "preference.jsonl": [("prompt", "completion")],
+    "prompt_completion.jsonl": [("prompt", "completion")] * 2,
+    "sharegpt.jsonl": [("user", "assistant")],
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no cases at ATTRIB_SHARED")
+@pytest.mark.parametrize("name", READ)
+def test_files_that_people_have_are_read_whole(name: str) -> None:
+    corpus = Corpus.read(CASES / name)
+    assert [tuple(turn.role for turn in section.turns) for section in corpus.sections] == READ[name]
+    kept = "\n".join(section.full_text for section in corpus.sections)
+    content = (CASES / name).read_text("utf-8")
+    rows = json.loads(content) if name.endswith(".json") else [json.loads(line) for line in content.splitlines()]
+    unused = corpus.report.rows[0].unused
+    for row in rows:
+        assert all(word in kept for column, cell in row.items() if column not in unused for word in words(cell))
