@@ -20,6 +20,7 @@ from typing import Any
 from attrib import processes
 from attrib.errors import InputError, RecordError
 from attrib.records.codec import from_json, to_json
+from attrib.training.items import TrainingExample
 from attrib.training.schedule import Schedule, checkpoint_steps
 from attrib.training.watch import Row, Watch
 
@@ -83,7 +84,9 @@ class StepRecorder:
         rows, loss = self.watch.step()
         self.steps.append(TrainedStep(rows, self._rate, loss))
         if self._keeps_rows:
-            self._write("rows", *([number, to_json(row)] for number, row in self.watch.fresh.items()))
+            # Plain lists: the codec would walk over every token.
+            lines = ([number, [[one.ids, one.labels] for one in row]] for number, row in self.watch.fresh.items())
+            self._write("rows", *lines)
             self.watch.fresh.clear()
         self._write("steps", to_json(replace(self.steps[-1], loss=loss if math.isfinite(loss) else math.nan)))
         if processes.is_first():
@@ -130,7 +133,7 @@ def read_rows(work: Path) -> dict[int, Row]:
 def _read_rows(file: Path) -> Iterator[tuple[int, Row]]:
     for line in _lines(file):
         number, row = json.loads(line)
-        yield number, from_json(Row, row)
+        yield number, tuple(TrainingExample(tuple(ids), tuple(labels)) for ids, labels in row)
 
 
 def _journal(work: Path, what: str) -> Path:
