@@ -72,13 +72,12 @@ def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: 
             "answer: it has only blanks; give the words to explain, or leave it out to let the model answer"
         )
     refuse_unusable(markers(chat.tokenizer), answer, "answer")
-    block_before(chat, question, answer)
     prompt, n = chat.prompt(question), len(prompt_ids)
-    ids = _ids(chat, prompt + answer)
-    if ids[:n] != tuple(prompt_ids):
-        # The prompt may have the block already.
-        block = decode(chat.tokenizer, prompt_ids[len(_ids(chat, prompt)) :])
-        ids = _ids(chat, prompt + block + answer.removeprefix(block))
+    # The prompt may have the block already.
+    block = decode(chat.tokenizer, prompt_ids[len(_ids(chat, prompt)) :])
+    whole = block + answer.removeprefix(block)
+    block_before(chat, question, whole)
+    ids = _ids(chat, prompt + whole)
     if ids[:n] != tuple(prompt_ids) or len(ids) == n:
         mend = "a letter" if answer[0].isspace() else "a space"
         raise InputError(

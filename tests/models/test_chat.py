@@ -154,8 +154,8 @@ def test_the_templates_thinking_block_is_never_judged(given: bool) -> None:
     found = question_positions(encoded.prompt_tokens, QUESTION)
     assert "".join(encoded.prompt_tokens[i].text for i in found) == QUESTION
     # A contrast behind it begins where the answer does.
-    other = encode_answer(chat, QUESTION, encoded.prompt_ids, THINK + "Iven Marsh")
-    assert decode(chat.tokenizer, other) == "Iven Marsh"
+    for other in ("Iven Marsh", THINK + "Iven Marsh"):
+        assert decode(chat.tokenizer, encode_answer(chat, QUESTION, encoded.prompt_ids, other)) == "Iven Marsh"
     # Thoughts of its own are the answer's.
     own = "<think>\nHm.\n</think>\n\n" + ANSWER
     plain = chat_of(TEMPLATE)
