@@ -79,6 +79,13 @@ class Stored:
         return frozenset(module for module, found, _ in parts if found)
 
 
+def _is_within(name: str, modules: Iterable[str]) -> bool:
+    """Whether a tensor lies in one of these modules, which peft finds by the ends of their names."""
+    parts = name.split(".")
+    above = [".".join(parts[:end]) for end in range(1, len(parts))]
+    return any(place.endswith(module) for place in above for module in modules)
+
+
 def _language_names(names: Iterable[str]) -> dict[str, str]:
     """Names in the language model → names in the file, of what text passes; empty for an adapter of a text model."""
     own = {}
@@ -112,7 +119,6 @@ def copies_of(names: Iterable[str], weights: Mapping[str, Any], saved: Iterable[
     for name in names:
         plain = name.removeprefix(PREFIX)
         inner = plain.replace(".base_layer.", ".").replace(".original_module.", ".")
-        own = inner == plain and any(inner.rpartition(".")[0].endswith(module) for module in saved)
-        if inner in weights and not own:
+        if inner in weights and not (inner == plain and _is_within(inner, saved)):
             found[name] = inner
     return found

@@ -56,6 +56,7 @@ KINDS: dict[str, tuple[str, Any]] = {
     ),
     "modules to save": ("plain", lora(modules_to_save=["embed_tokens", "lm_head"])),
     "modules to save, tied": ("tied", lora(modules_to_save=["embed_tokens"])),
+    "mlps to save": ("plain", lora(modules_to_save=["mlp"])),
     "norms to save": ("plain", lora(modules_to_save=["norm", "input_layernorm"])),
     "embeddings": ("plain", lora(target_modules=["embed_tokens", "q_proj"])),
     "embeddings, tied": ("tied", lora(target_modules=["embed_tokens", "q_proj"])),
