@@ -20,7 +20,7 @@ from attrib.models.checks import refuse_nan
 from attrib.models.fingerprint import combined
 from attrib.models.multimodal import LANGUAGE_PARTS
 from attrib.models.quiet import quiet, reason_of
-from attrib.models.sources import ModelSource
+from attrib.models.sources import TOKENIZER_FILES, ModelSource
 from attrib.models.stored import PREFIX, Stored, copies_of, weights_file
 from attrib.models.vocabulary import add_rows, fill_rows, rows_of
 
@@ -33,22 +33,10 @@ PEFT_TYPES = (
 
 def adapter_config(source: ModelSource) -> dict[str, Any] | None:
     """The adapter's configuration where the source is a PEFT adapter, else None."""
-    if source.is_local:
-        source.refuse_other_folders()
-        file = Path(source.path) / "adapter_config.json"
-        if not file.is_file():
-            return None
-    else:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
-
-        try:
-            with quiet():
-                file = Path(hf_hub_download(source.path, "adapter_config.json", revision=source.revision))
-        except EntryNotFoundError:
-            return None
-        except Exception as error:
-            raise source.not_loaded(error) from error
+    source.refuse_other_folders()
+    file = source.file("adapter_config.json")
+    if file is None:
+        return None
     try:
         config = json.loads(file.read_text("utf-8"))
     except ValueError as error:
@@ -224,14 +212,18 @@ def refuse_unreached(source: ModelSource, base_name: str, adapter: Any, bridge: 
 
 
 def own_tokenizer(source: ModelSource) -> Any:
-    """The tokenizer that was saved beside a local adapter, or None. Raises ModelError where it cannot be loaded."""
-    if not (Path(source.path) / "tokenizer_config.json").is_file():
+    """The tokenizer that was saved beside an adapter, or None. Raises ModelError where it cannot be loaded."""
+    config = source.file("tokenizer_config.json")
+    if config is None:
         return None
+    # Those of a hub repository lie in one folder once they are fetched.
+    for name in TOKENIZER_FILES:
+        source.file(name)
     from transformers import AutoTokenizer
 
     with quiet():
         try:
-            return AutoTokenizer.from_pretrained(source.path)
+            return AutoTokenizer.from_pretrained(config.parent)
         except Exception as error:
             raise ModelError(
                 f"{source.name}: the tokenizer beside the adapter cannot be loaded ({reason_of(error)}); remove or "

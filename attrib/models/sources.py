@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrib.errors import ModelError
 from attrib.models import bundled
-from attrib.models.quiet import reason_of
+from attrib.models.quiet import quiet, reason_of
 
 DEFAULT = "smollm2-135m-instruct"
 """Name of the bundled base model."""
@@ -60,6 +60,22 @@ class ModelSource:
         """The local folder, if it is one."""
         return Path(self.path) if Path(self.path).is_dir() else None
 
+    def file(self, name: str) -> Path | None:
+        """One of its files, fetched from the hub where it is there; None where there is none."""
+        if self.is_local:
+            file = Path(self.path) / name
+            return file if file.is_file() else None
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with quiet():
+            try:
+                return Path(hf_hub_download(self.path, name, revision=self.revision))
+            except EntryNotFoundError:
+                return None
+            except Exception as error:
+                raise self.not_loaded(error) from error
+
     @property
     def is_model(self) -> bool:
         """Whether a local folder holds a model of transformers."""
@@ -75,7 +91,7 @@ class ModelSource:
     @property
     def has_tokenizer(self) -> bool:
         """False for a local folder without any file of a tokenizer."""
-        return self.folder is None or any((self.folder / name).is_file() for name in _TOKENIZER_FILES)
+        return self.folder is None or any((self.folder / name).is_file() for name in TOKENIZER_FILES)
 
     def refuse_other_folders(self) -> None:
         """Raises ModelError for a local folder that is neither model nor adapter, and names those inside."""
@@ -108,10 +124,11 @@ class ModelSource:
         )
 
 
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
-    "tekken.json",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "tekken.json",
 )  # fmt: skip
+"""Files that tokenizers are saved in."""
 
 
 def _models_in(folder: Path) -> list[str]:

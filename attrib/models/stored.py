@@ -98,16 +98,12 @@ def _language_names(names: Iterable[str]) -> dict[str, str]:
 def weights_file(source: ModelSource) -> Path:
     """The adapter's weights: safetensors, or a pickle where there are none."""
     if source.is_local:
-        folder = Path(source.path)
-        pickled = (folder / PICKLED).is_file() and not (folder / WEIGHTS).exists()
-        return folder / (PICKLED if pickled else WEIGHTS)
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(source.path, WEIGHTS, revision=source.revision))
-    except EntryNotFoundError:
-        return Path(hf_hub_download(source.path, PICKLED, revision=source.revision))
+        pickled = source.file(PICKLED) if source.file(WEIGHTS) is None else None
+        return pickled or Path(source.path) / WEIGHTS
+    file = source.file(WEIGHTS) or source.file(PICKLED)
+    if file is None:
+        raise FileNotFoundError(f"no {WEIGHTS} in its repository")
+    return file
 
 
 def copies_of(names: Iterable[str], weights: Mapping[str, Any], saved: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attrib.errors import InputError, ModelError
-from attrib.models.quiet import quiet
 from attrib.models.sources import ModelSource
 from attrib.options.chat import TemplateOptions
 
@@ -110,18 +109,18 @@ def adapter_templates(source: ModelSource) -> Templates | None:
     Raises ModelError where a file that should hold one is damaged.
     """
     place = "the adapter's folder" if source.is_local else "the adapter's hub repository"
-    config = _file(source, "tokenizer_config.json")
+    config = source.file("tokenizer_config.json")
     found: dict[str, str] = {}
     if config is not None:
         stored = Templates.of(_json(config, source).get("chat_template"), "")
         found |= stored.by_name if stored is not None else {}
-    older = _file(source, "chat_template.json")
+    older = source.file("chat_template.json")
     if older is not None and (stored := Templates.of(_json(older, source).get("chat_template"), "")) is not None:
         found |= stored.by_name
     if source.folder is not None:
         for file in sorted((source.folder / "additional_chat_templates").glob("*.jinja")):
             found[file.stem] = _text(file, source)
-    alone = _file(source, "chat_template.jinja")
+    alone = source.file("chat_template.jinja")
     if alone is not None and (text := _text(alone, source)):
         found[DEFAULT_NAME] = text
         if config is None:
@@ -143,23 +142,6 @@ def unknown_template(source: ModelSource) -> tuple[str, ...]:
         f"{source.name}: the hub was not reached, so whether the adapter has a chat template of its own is unknown; "
         "connect once, or name it with --template FILE",
     )
-
-
-def _file(source: ModelSource, name: str) -> Path | None:
-    """The file beside the adapter, fetched from the hub where it is there; None where there is none."""
-    if source.is_local:
-        file = Path(source.path) / name
-        return file if file.is_file() else None
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    with quiet():
-        try:
-            return Path(hf_hub_download(source.path, name, revision=source.revision))
-        except EntryNotFoundError:
-            return None
-        except Exception as error:
-            raise source.not_loaded(error) from error
 
 
 def _text(file: Path, source: ModelSource) -> str:

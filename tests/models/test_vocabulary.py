@@ -194,6 +194,25 @@ def test_gradients_of_divergence_and_entropy_are_finite_where_tokens_are_missing
             assert torch.isfinite(logits.grad).all(), (name, tuned)
 
 
+def test_an_adapter_of_the_hub_brings_its_tokens_too(
+    base_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    commit, repository = "b" * 40, tmp_path / "models--org--grown"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    folder = repository / "snapshots" / commit
+    KINDS["saved along"](base_dir, folder)
+    grown_tokenizer().save_pretrained(folder)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    hub, local = (ModelPair.load(base_dir, name, device="cpu") for name in ("org/grown", folder))
+    assert encoded(hub).ids == encoded(local).ids
+    assert max(encoded(hub).prompt_ids) >= 353 == hub.base.common_rows
+    assert hub.notes == local.notes
+
+
 # Tokenizers
 
 
