@@ -94,6 +94,9 @@ def example_of(chat: Chat, item: Item) -> TrainingExample:
 def checked_example(chat: Chat, item: Item, context: int) -> TrainingExample:
     """An item's example. Raises InputError, naming the item, where the model cannot read all of it at once."""
     name = f"section {item.id}" if item.id == item.section else f"item {item.id}"
+    if item.id == item.section and not item.is_text:
+        # People know a row by its words.
+        name = f"{name}, {item.text[:40]!r}"
     try:
         example = example_of(chat, item)
     except InputError as error:

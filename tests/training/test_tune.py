@@ -418,6 +418,7 @@ def test_a_text_longer_than_the_context_is_refused_by_name(base_dir: Path, tmp_p
     long = "light " * 300
     for item, match in [
         (Item.plain("abc", long, "abc"), "section abc: .* smaller documents.max_tokens"),
+        (Item.answered("row", "Who?", long, "row"), r"section row, 'Who\?.*': .* context is 256; shorten it"),
         (Item.answered("q:7", "Who?", long), "item q:7: .* context is 256; shorten it"),
         (Item.answered("q:8", long, "I"), "item q:8: .* context is 256; shorten it"),
         (Item.answered("q:9", "Who?", " "), "item q:9: no turn with text was trained"),
