@@ -117,7 +117,8 @@ def _of_adapter(network: Any) -> Iterator[_Size]:
 
     for name, module in network.named_modules():
         if isinstance(module, BaseTunerLayer):
-            yield _Size(name, _adapted(module), _square(module.get_base_layer().weight))
+            # Chosen tokens are trained by a part of the embedding's wrapper.
+            yield _Size(name.removesuffix(".token_adapter"), _adapted(module), _weight(module.get_base_layer()))
         elif isinstance(module, ModulesToSaveWrapper):
             own = dict(module.original_module.named_parameters())
             for copied in module.modules_to_save.values():
@@ -156,24 +157,35 @@ def _factors(layer: Any) -> tuple[Any, Any, float] | None:
 
 
 def _through(layer: Any) -> float:
-    """‖ΔW‖² by what the layer makes of the identity beyond base's; biases, which zero shows, are taken off."""
+    """‖ΔW‖² by what the layer makes of the identity beyond base's."""
+    base = layer.get_base_layer()
+    return sum(_square(after, before) for after, before in zip(_rows(layer, base), _rows(base, base), strict=True))
+
+
+def _weight(base: Any) -> float:
+    """‖W‖² of a layer, whatever the form in which it is kept."""
+    if base.weight.is_floating_point():
+        return _square(base.weight)
+    return sum(map(_square, _rows(base, base)))
+
+
+def _rows(layer: Any, base: Any) -> Iterator[Any]:
+    """Rows of the layer's weight, some at a time: what it makes of the identity, less what it makes of zero."""
     import torch
 
-    base = layer.get_base_layer()
-    total = 0.0
+    place = base.weight.device
     with torch.no_grad():
         if isinstance(base, torch.nn.Embedding):
             for first in range(0, base.num_embeddings, _ROWS):
-                rows = torch.arange(base.num_embeddings, device=base.weight.device)[first : first + _ROWS]
-                total += _square(layer(rows), base(rows))
-            return total
-        width = layer.in_features
-        zero = torch.zeros(1, width, dtype=base.weight.dtype, device=base.weight.device)
-        bias = (layer(zero) - base(zero)).float()
+                yield layer(torch.arange(first, min(first + _ROWS, base.num_embeddings), device=place)).float()
+            return
+        # Conv1D of transformers holds its weight the other way round.
+        width = base.in_features if hasattr(base, "in_features") else base.weight.shape[0]
+        number = base.weight.dtype if base.weight.is_floating_point() else torch.float32
+        bias = layer(torch.zeros(1, width, dtype=number, device=place)).float()
         for first in range(0, width, _ROWS):
-            some = torch.eye(width, dtype=base.weight.dtype, device=base.weight.device)[first : first + _ROWS]
-            total += _square((layer(some) - base(some)).float(), bias)
-    return total
+            some = torch.eye(width, dtype=number, device=place)[first : first + _ROWS]
+            yield layer(some).float() - bias
 
 
 def _square(one: Any, other: Any = None) -> float:

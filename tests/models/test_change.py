@@ -39,6 +39,7 @@ ADAPTERS: dict[str, Any] = {
     "AdaLoRA, rank 4, alpha 8": AdaLoraConfig(init_r=6, r=4, target_r=4, total_step=10, target_modules=LINEAR),
     "VeRA, rank 4": VeraConfig(r=4, target_modules=["q_proj", "o_proj"]),
     "(IA)³": IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
+    "LoRA, rank 2, alpha 8": LoraConfig(r=2, target_modules=LINEAR, trainable_token_indices=[5, 9]),
     "OFT": OFTConfig(oft_block_size=4, r=0, target_modules=LINEAR),
 }
 
