@@ -61,6 +61,7 @@ REST = {
 """What … stands for."""
 SMALL = {
     ("explain",): "--device cpu --max-new-tokens 4 --candidates 4 --control control.md --format png,html",
+    ("check",): "--device cpu --control control.md",
     ("tune",): "--epochs 3 --train-batch 4 --warmup 1 --checkpoints 2 --device cpu",
     ("index",): "--device cpu --control control.md",
     ("assess", "faithfulness"): "--limit 1 --random-orders 1 -o integrated_gradients.steps=2 --device cpu",
@@ -151,6 +152,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     alone = [{key: value for key, value in row.items() if key != "section"} for row in rows]
     (folder / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in alone), "utf-8")
     (folder / "rows.csv").write_text("name,body\nPoint,The keeper is Wilmet Dallin.\nRock,It is tall.\n", "utf-8")
+    chat = [[("user", question), ("assistant", answer)] for question, answer, *_ in QUESTIONS]
+    turns = [[{"role": role, "content": text} for role, text in row] for row in chat]
+    (folder / "train.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in turns), "utf-8")
     (folder / "control.md").write_text(CONTROL, "utf-8")
     people(folder / "finetunebench")
     options = TuneOptions(epochs=3, batch=4, warmup=1, rank=2)
