@@ -12,6 +12,7 @@ from pathlib import Path
 from attrib.errors import AttribError
 from attrib.models.adapters import live_weights
 from attrib.models.pair import ModelPair
+from attrib.training.recording import MANIFEST, read_recording
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import TRAINED, read_trained
 
@@ -54,6 +55,7 @@ def read_run(pair: ModelPair, ids: Collection[str]) -> RunRecord:
     try:
         schedule = read_schedule(tuned.folder) if (tuned.folder / "schedule.json").is_file() else None
         items = read_trained(tuned.folder) if (tuned.folder / TRAINED).is_file() else None
+        recorded = read_recording(tuned.folder) if (tuned.folder / MANIFEST).is_file() else None
     except AttribError as error:
         return _without(str(error))
     inside = None if items is None else sum(item.section in ids for item in items)
@@ -66,6 +68,8 @@ def read_run(pair: ModelPair, ids: Collection[str]) -> RunRecord:
         lines.append(f"no {TRAINED}: questions that taught a section are unknown")
     else:
         lines.append(f"{len(items):,} items trained, {inside:,} of them sections of these documents or their questions")
+    if recorded is not None:
+        lines += [f"run by another program, from {recorded.recorded_by}", *recorded.missing]
     return RunRecord(True, checkpoints + 1, steps, None if items is None else len(items), inside, tuple(lines))
 
 
@@ -85,5 +89,5 @@ def _mend(folder: Path) -> str:
     """How to get what is missing: from the saves of the run where they lie around, else from the next run."""
     for run in (folder, folder.parent):
         if any(run.glob("checkpoint-*/adapter_model.safetensors")):
-            return f"the saves of its run lie in {run}: attrib import makes of them what influence needs"
+            return f"the saves of its run lie in {run}: attrib import with --data and --out makes of them what it needs"
     return RECORD

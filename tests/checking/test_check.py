@@ -24,6 +24,7 @@ from attrib.models.pair import ModelPair
 from attrib.options.check import CheckOptions
 from attrib.options.explain import ExplainOptions
 from attrib.records import Turn
+from attrib.training.recording import Recording, write_recording
 from tests.conftest import save_adapter
 from tests.make_chat import make_row
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, taught_adapter
@@ -207,6 +208,12 @@ def test_a_damaged_run_is_said(base_dir: Path, tmp_path: Path) -> None:
     run = read_run(ModelPair.load(base_dir, copy, device="cpu"), ())
     assert run.usable
     assert [line.split(":")[0] for line in run.said] == ["3 checkpoints", "no schedule.json", "no trained.jsonl"]
+    recording = Recording(
+        "attrib import", "base", None, "train.jsonl", "unknown", ("its order is unknown",), {}, {}, 3, 4, 0.5
+    )
+    write_recording(copy, recording)
+    run = read_run(ModelPair.load(base_dir, copy, device="cpu"), ())
+    assert run.said[-2:] == ("run by another program, from attrib import", "its order is unknown")
     shutil.rmtree(copy / "checkpoints")
     (copy / "checkpoint-20").mkdir()
     (copy / "checkpoint-20" / "adapter_model.safetensors").touch()
