@@ -26,6 +26,8 @@ from attrib.models.chat import Chat
 from attrib.models.pair import Model, ModelPair
 from attrib.models.prompt import Encoded
 from attrib.models.rendering import IGNORED, EncodedItem, encode_item, fitting_item
+from attrib.models.sources import ModelSource
+from attrib.models.stored import weights_file
 from attrib.options.explain import Form, GradientOptions, InfluenceOptions
 from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
@@ -36,7 +38,6 @@ from attrib.training.trained import read_trained
 
 SCHEMA = 1
 """Raised when what is kept of a text changes."""
-WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class GradientEncoder:
         """Everything that changes the gradients of all sections."""
         # The final model is the last checkpoint.
         folder = self.pair.tuned.folder if self.stage.kind == "final" else self.stage.folder
-        weights = folder / WEIGHTS if folder is not None else None
+        weights = weights_file(ModelSource(str(folder), str(folder))) if folder is not None else None
         return {
             "schema": SCHEMA,
             "base": self.pair.base.fingerprint,

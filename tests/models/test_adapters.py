@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attrib.errors import ModelError
+from attrib.index.gradients import GradientEncoder, Stage
 from attrib.models.pair import ModelPair
+from attrib.options.explain import GradientOptions
 from tests.conftest import save_model
 from tests.oracles import bare, gaps, save_architecture
 
@@ -206,3 +208,16 @@ def test_checkpoints_may_hold_copies_of_frozen_embeddings(base_dir: Path, tmp_pa
     stranger = save(other, tmp_path / "stranger", lora(target_modules=["embed_tokens", "q_proj"]))
     with pytest.raises(ModelError, match="it is no checkpoint of"):
         pair.tuned.at_checkpoint(stranger).__enter__()
+
+
+def test_gradients_of_pickled_weights_have_their_own_key(base_dir: Path, tmp_path: Path) -> None:
+    keys = []
+    for seed in (0, 1):
+        folder = save(base_dir, tmp_path / str(seed), lora())
+        weights = load_file(folder / "adapter_model.safetensors")
+        (folder / "adapter_model.safetensors").unlink()
+        torch.save({name: tensor + seed for name, tensor in weights.items()}, folder / "adapter_model.bin")
+        pair = ModelPair.load(base_dir, folder, device="cpu")
+        stage = Stage("final", "final", None, 1.0, "logprob")
+        keys.append(GradientEncoder(pair, stage, GradientOptions()).settings["weights"])
+    assert len(set(keys)) == 2
