@@ -47,7 +47,7 @@ def import_finished(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Import a finished run of another program, so that its influence can be traced.
+    """Import a finished run of another program, for influence.
 
     Reads its checkpoint-* folders, trainer_state.json and data; training_args.bin, a pickle, is never read. Says what
     is missing, and what that costs in trust. attrib.Recorder, a callback for the trainer, misses nothing.
