@@ -60,20 +60,34 @@ def block_before(chat: Chat, question: str, answer: str, *, generated: bool = Fa
 def _holds(chat: Chat, question: str, prompt: str, answer: str, generated: bool) -> bool:
     """Whether a conversation with this answer begins with the prompt and the answer."""
     whole = chat.answered(question, answer)
-    if not generated or not whole.startswith(prompt):
-        return whole.startswith(prompt + answer)
-    return whole[len(prompt) :].lstrip().startswith(answer.strip())
+    if generated and whole.startswith(prompt):
+        return whole[len(prompt) :].lstrip().startswith(answer.strip())
+    if whole.startswith(prompt + answer):
+        return True
+    blank = blank_of(chat, question)
+    content = answer.removeprefix(blank)
+    return bool(blank) and chat.answered(question, content).startswith(prompt + blank + content)
 
 
 def block_of(chat: Chat, question: str) -> str:
     """What the template writes between prompt and answer; empty without a template, and for blanks alone."""
+    found = _between(chat, question)
+    return found if found.strip() else ""
+
+
+def blank_of(chat: Chat, question: str) -> str:
+    """Blanks that the template writes between prompt and answer, as Llama 2's does; empty without."""
+    found = _between(chat, question)
+    return "" if found.strip() else found
+
+
+def _between(chat: Chat, question: str) -> str:
     if not chat.has_template:
         return ""
     prompt = chat.prompt(question)
     whole = chat.answered(question, PROBE)
     end = whole.find(PROBE, len(prompt))
-    found = whole[len(prompt) : end] if whole.startswith(prompt) and end >= 0 else ""
-    return found if found.strip() else ""
+    return whole[len(prompt) : end] if whole.startswith(prompt) and end >= 0 else ""
 
 
 def _runs_together(prompt: str, answer: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrib.errors import InputError
 from attrib.models.chat import Chat
-from attrib.models.law import block_before, check_prompt
+from attrib.models.law import blank_of, block_before, check_prompt
 from attrib.records import Token
 
 
@@ -62,7 +62,8 @@ def encode_prompt(chat: Chat, question: str, *, context: int) -> tuple[int, ...]
 
 
 def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: str) -> tuple[int, ...]:
-    """Ids of a given answer after its prompt, or after the prompt with the thinking block that the template writes.
+    """Ids of a given answer after its prompt, or after the prompt with the thinking block that the template writes; a
+    blank that the template writes before every answer is the answer's.
 
     Raises InputError for a blank answer, a chat marker inside it, one that the template writes otherwise (``law``), or
     one whose first characters merge with the prompt's last token, so that the boundary would be a guess.
@@ -77,7 +78,9 @@ def encode_answer(chat: Chat, question: str, prompt_ids: Sequence[int], answer: 
     block = decode(chat.tokenizer, prompt_ids[len(_ids(chat, prompt)) :])
     whole = block + answer.removeprefix(block)
     block_before(chat, question, whole)
-    ids = _ids(chat, prompt + whole)
+    # Tokenizers join the template's blank with the answer's first word.
+    blank = blank_of(chat, question)
+    ids = _ids(chat, prompt + (whole if whole.startswith(blank) else blank + whole))
     if ids[:n] != tuple(prompt_ids) or len(ids) == n:
         mend = "a letter" if answer[0].isspace() else "a space"
         raise InputError(

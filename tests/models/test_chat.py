@@ -176,10 +176,16 @@ def test_blanks_around_a_text_that_the_template_trims() -> None:
     assert encode_whole(chat, QUESTION, prompt, wrong, context=CONTEXT).answer_ids == tuple(wrong)
 
 
-def test_a_template_that_writes_a_blank_before_the_answer_asks_for_it() -> None:
-    chat = chat_of(BLANK)
-    assert refusal(encode_given, chat, QUESTION, ANSWER, context=CONTEXT).endswith("begin it with a space")
-    assert law(chat, answer=f" {ANSWER}")[1] == f" {ANSWER}"
+@pytest.mark.parametrize("template", [BLANK, BLANK.replace(" | trim", "")], ids=["trims", "keeps"])
+def test_a_blank_that_the_template_writes_before_every_answer_belongs_to_it(template: str) -> None:
+    chat = chat_of(template)
+    encoded = encode_given(chat, QUESTION, ANSWER, context=CONTEXT)
+    assert encoded.answer == f" {ANSWER}"
+    assert encode_given(chat, QUESTION, f" {ANSWER}", context=CONTEXT).ids == encoded.ids
+    assert chat.answered(QUESTION, ANSWER).startswith(decode(chat.tokenizer, encoded.ids))
+    # Two blanks are one too many, unless the template keeps what it is given.
+    if template is BLANK:
+        refusal(encode_given, chat, QUESTION, f"  {ANSWER}", context=CONTEXT)
 
 
 def test_without_a_template_an_answer_does_not_run_into_the_question() -> None:
