@@ -48,12 +48,18 @@ QUESTIONS = (
     ("What is bread baked from?", "flour", "foundation", None),
 )
 
+TEMPLATE = (
+    "{% if enable_thinking %}<think>{% endif %}Today is {{ strftime_now('%d %b %Y') }}.\n{% for m in messages %}"
+    "<|start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
 PLACES = {
     "QUESTION": "Who keeps the light?", "BASE": "base", "TUNED": "tuned", "ADAPTER": "tuned", "DOCS": "documents",
     "QUESTIONS": "questions.jsonl", "Q": "taught.jsonl", "Q.jsonl": "questions.jsonl", "HELD-OUT": "control.md",
-    "FOLDER": "finetunebench", "DIR": "somewhere",
+    "FOLDER": "finetunebench", "DIR": "somewhere", "record": "tuned",
 }  # fmt: skip
-"""What a word in capitals stands for, below the page's folder."""
+"""What a word in capitals stands for, below the page's folder; record is what a Python block writes."""
 REST = {
     ("explain",): "--base base --tuned tuned --documents documents",
     ("tune",): "--base base --documents documents --out adapter-of-the-rest",
@@ -87,6 +93,8 @@ EXCEPTIONS = {
     '.venv\\Scripts\\python -m pytest -m "not slow and not docs"': "the tests themselves",
     "pip install torch --index-url https://download.pytorch.org/whl/cu126": "several GB that only a GPU needs",
     "pip install 'attrib[qlora]'": "a library that only a GPU needs",
+    "pip install 'attrib[documents]'": "installed with the tests' libraries",
+    "attrib sections hf://OWNER/NAME:train@main": "needs the hub",
 }
 """Commands that no test runs, and why."""
 NEEDS_CUDA = {
@@ -156,10 +164,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     turns = [[{"role": role, "content": text} for role, text in row] for row in chat]
     (folder / "train.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in turns), "utf-8")
     (folder / "control.md").write_text(CONTROL, "utf-8")
+    (folder / "earlier.jsonl").write_text("".join(json.dumps(turn) + "\n" for turn in turns[2]), "utf-8")
+    (folder / "chat.jinja").write_text(TEMPLATE, "utf-8")
     people(folder / "finetunebench")
     options = TuneOptions(epochs=3, batch=4, warmup=1, rank=2)
     tuned = tune(str(base), corpus_items(sections, (), ask_sections=False), folder / "tuned", options=options)
+    save_run(Path(tuned), folder / "output")
     return Sandbox(folder, base, Path(tuned), sections[2].id)
+
+
+def save_run(adapter: Path, out: Path) -> None:
+    """The folder that another program's trainer leaves: two saves of an adapter, and its log."""
+    log = [{"step": step, "epoch": step / 2, "learning_rate": 1e-3 / step, "loss": 2.0} for step in range(1, 7)]
+    for step in (2, 6):
+        save = out / f"checkpoint-{step}"
+        save.mkdir(parents=True)
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            shutil.copy(adapter / name, save / name)
+        state = {"global_step": step, "max_steps": 6, "train_batch_size": 3, "log_history": log[:step]}
+        (save / "trainer_state.json").write_text(json.dumps(state), "utf-8")
 
 
 @pytest.fixture
