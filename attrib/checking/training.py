@@ -59,7 +59,8 @@ def read_run(pair: ModelPair, ids: Collection[str]) -> RunRecord:
     except AttribError as error:
         return _without(str(error))
     inside = None if items is None else sum(item.section in ids for item in items)
-    steps = None if schedule is None else len(schedule.steps)
+    # Its steps are empty where their order is unknown.
+    steps = None if schedule is None else schedule.checkpoints[-1]
     # The result itself is the last checkpoint.
     lines = [f"{checkpoints + 1} checkpoints" + (f" over {steps:,} steps" if steps is not None else "")]
     if schedule is None:
@@ -69,7 +70,10 @@ def read_run(pair: ModelPair, ids: Collection[str]) -> RunRecord:
     else:
         lines.append(f"{len(items):,} items trained, {inside:,} of them sections of these documents or their questions")
     if recorded is not None:
-        lines += [f"run by another program, from {recorded.recorded_by}", *recorded.missing]
+        lines += [
+            f"run by another program, from {recorded.recorded_by}",
+            *(f"missing: {one}" for one in recorded.missing),
+        ]
     return RunRecord(True, checkpoints + 1, steps, None if items is None else len(items), inside, tuple(lines))
 
 

@@ -41,7 +41,9 @@ def adapter_config(source: ModelSource) -> dict[str, Any] | None:
         config = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise ModelError(f"{source.path}: adapter_config.json is not JSON ({error}); save the adapter again") from error
-    return config if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        raise ModelError(f"{source.path}: adapter_config.json is no JSON object; save the adapter again")
+    return config
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,6 @@ def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, 
             f"{name}: the adapter rewrites weights of {base_name} (layers, or LoRA that starts from parts of them), so "
             "that the two cannot share them; merge it into its base and name the merged model"
         )
-    # Without the flag, peft asks the hub whether the vocabulary grew.
     live = set(live_weights(adapter))
     if live - stored.names or {one for one in stored.names - live - set(copies) if ".modules_to_save." not in one}:
         raise ModelError(f"{name}: the adapter's layers are not those of {base_name}; name the base it was tuned on")
@@ -253,6 +254,7 @@ def live_weights(model: Any) -> dict[str, Any]:
     """The adapter's tensors by the names that its file has."""
     from peft import get_peft_model_state_dict
 
+    # Without the flag, peft asks the hub whether the vocabulary grew.
     named = get_peft_model_state_dict(model, save_embedding_layers=False)
     return {_plain_name(name): tensor for name, tensor in named.items()}
 

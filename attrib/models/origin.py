@@ -55,6 +55,9 @@ def check_base(
     """
     named = config.get("base_model_name_or_path")
     tuned_on = _tuned_on(Path(source.path) / "attrib.json")
+    if tuned_on is not None and len(tuned_on) != len(base_fingerprint):
+        # A commit of the hub and a digest of files say nothing about each other.
+        tuned_on = None
     if tuned_on is not None:
         other = "weights differ" if tuned_on != base_fingerprint else ""
     elif not named:
@@ -93,13 +96,14 @@ def _uncertain(source: ModelSource, named: str, base: ModelSource) -> tuple[str,
     return ()
 
 
-def _tuned_on(manifest: Path) -> object:
+def _tuned_on(manifest: Path) -> str | None:
     """Fingerprint of the base that ``attrib tune`` tuned; None where another program made the adapter."""
     try:
         content = json.loads(manifest.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return content.get("base_fingerprint") if isinstance(content, dict) else None
+    found = content.get("base_fingerprint") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _same_place(named: str, base: ModelSource) -> bool:

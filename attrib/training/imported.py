@@ -22,6 +22,7 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.models.fingerprint import versions
+from attrib.models.sources import TOKENIZER_FILES
 from attrib.records import Item
 from attrib.training.options import spaced
 from attrib.training.recording import MANIFEST, Recording, read_recording, tail_loss, write_recording
@@ -287,7 +288,7 @@ def _fits(step: int, epoch: float, batches: int, accumulated: int) -> bool:
 
 
 def _copy(chosen: Sequence[tuple[int, Path]], config: Mapping[str, Any], work: Path) -> None:
-    """The adapters with one configuration, and the template of the run's tokenizer."""
+    """The adapters with one configuration, and the run's tokenizer with its template."""
     names = [*(work / "checkpoints" / str(number) for number in range(1, len(chosen))), work]
     shapes = _shapes(chosen[-1][1] / WEIGHTS)
     for (_, folder), place in zip(chosen, names, strict=True):
@@ -296,9 +297,9 @@ def _copy(chosen: Sequence[tuple[int, Path]], config: Mapping[str, Any], work: P
         place.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / WEIGHTS, place / WEIGHTS)
         (place / CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
-    template = _template(chosen[-1][1])
-    if template:
-        (work / "chat_template.jinja").write_text(template, "utf-8")
+    for name in (*TOKENIZER_FILES, "chat_template.jinja", "chat_template.json"):
+        if (chosen[-1][1] / name).is_file():
+            shutil.copyfile(chosen[-1][1] / name, work / name)
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:
@@ -309,14 +310,3 @@ def _shapes(file: Path) -> dict[str, list[int]]:
             return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
     except Exception as error:
         raise InputError(f"{file}: damaged ({error}); remove this checkpoint") from error
-
-
-def _template(folder: Path) -> str:
-    """The chat template that the trainer saved with its tokenizer; empty without one."""
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text("utf-8")
-    try:
-        template = json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return template if isinstance(template, str) else ""

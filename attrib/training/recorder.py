@@ -103,11 +103,10 @@ class Recorder(StepRecorder):
         """The folder, with its manifest last."""
         name = adapter_name(self.model)
         base = str(self.model.peft_config[name].base_model_name_or_path or "")
-        save_adapter(self.model, self.work)
+        save_adapter(self.model, self.work, embeddings=_has_more_tokens(self.model, base))
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer) or _tokenizer(base)
-        template = getattr(tokenizer, "chat_template", None)
-        if isinstance(template, str):
-            (self.work / "chat_template.jinja").write_text(template, "utf-8")
+        if tokenizer is not None:
+            tokenizer.save_pretrained(self.work)
         first, examples = _numbered(self.work)
         items, missing = self._items(examples, tokenizer)
         if items:
@@ -209,6 +208,17 @@ def _tokenizer(base: str) -> Any:
         return AutoTokenizer.from_pretrained(base)
     except Exception:
         return None
+
+
+def _has_more_tokens(model: Any, base: str) -> bool:
+    """Whether base has no embeddings of some tokens of the run; where its configuration is not at hand, not."""
+    from transformers import AutoConfig
+
+    try:
+        own = int(AutoConfig.from_pretrained(base).get_text_config().vocab_size)
+    except Exception:
+        return False
+    return int(model.get_input_embeddings().weight.shape[0]) > own
 
 
 def _fingerprint(base: str, model: Any) -> str | None:

@@ -1,6 +1,6 @@
 """What is left beside an adapter that another program trained: ``attrib.json`` says how far it can be trusted.
 
-The folder is that of ``attrib tune`` (see ``tune``); ``chat_template.jinja`` is added where the run had a tokenizer.
+The folder is that of ``attrib tune`` (see ``tune``); the run's tokenizer is added where it had one.
 Not covered: how steps are recorded (``recorder``) or read from a finished run (``imported``).
 """
 

@@ -170,8 +170,11 @@ def schedule_of(steps: Sequence[TrainedStep], checkpoints: Sequence[int]) -> Sch
     )
 
 
-def save_adapter(model: Any, folder: Path) -> None:
-    """Adapter weights in bf16 and their configuration. Raises InputError for a model without an adapter."""
+def save_adapter(model: Any, folder: Path, *, embeddings: bool = False) -> None:
+    """Adapter weights in bf16 and their configuration; with ``embeddings`` those of base too, as they are.
+
+    Raises InputError for a model without an adapter.
+    """
     import torch
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
@@ -180,6 +183,10 @@ def save_adapter(model: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     weights = {key: tensor.detach().to("cpu", torch.bfloat16).contiguous() for key, tensor in state.items()}
+    if embeddings:
+        whole = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=True)
+        # Copied, for safetensors writes no tensors that share memory, as tied ones do.
+        weights |= {key: whole[key].detach().to("cpu", copy=True) for key in whole.keys() - state.keys()}
     save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = copy.copy(model.peft_config[name])
     config.inference_mode = True

@@ -25,6 +25,7 @@ from attrib.options.check import CheckOptions
 from attrib.options.explain import ExplainOptions
 from attrib.records import Turn
 from attrib.training.recording import Recording, write_recording
+from attrib.training.schedule import Schedule, write_schedule
 from tests.conftest import save_adapter
 from tests.make_chat import make_row
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, taught_adapter
@@ -212,8 +213,10 @@ def test_a_damaged_run_is_said(base_dir: Path, tmp_path: Path) -> None:
         "attrib import", "base", None, "train.jsonl", "unknown", ("its order is unknown",), {}, {}, 3, 4, 0.5
     )
     write_recording(copy, recording)
+    write_schedule(copy, Schedule((2, 3, 4), (), (0.1,) * 4))
     run = read_run(ModelPair.load(base_dir, copy, device="cpu"), ())
-    assert run.said[-2:] == ("run by another program, from attrib import", "its order is unknown")
+    assert (run.steps, run.said[0]) == (4, "3 checkpoints over 4 steps")
+    assert run.said[-2:] == ("run by another program, from attrib import", "missing: its order is unknown")
     shutil.rmtree(copy / "checkpoints")
     (copy / "checkpoint-20").mkdir()
     (copy / "checkpoint-20" / "adapter_model.safetensors").touch()

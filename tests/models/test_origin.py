@@ -55,6 +55,19 @@ def test_the_same_weights_in_another_folder_are_the_same_base(
     assert ModelPair.load(tmp_path / "of-another-name", adapter_dir, device="cpu").notes == ()
 
 
+def test_a_commit_of_the_hub_is_not_compared_with_a_digest_of_files(adapted: Any) -> None:
+    base, adapter = adapted("me/lighthouse-7b")
+    (adapter / "attrib.json").write_text(json.dumps({"base_fingerprint": "0" * 40}))
+    assert ModelPair.load(base, adapter, device="cpu").notes == ()
+    (adapter / "attrib.json").write_text(json.dumps({"base_fingerprint": "0" * 64}))
+    with pytest.raises(ModelError, match="weights differ"):
+        ModelPair.load(base, adapter, device="cpu")
+    base, adapter = adapted("me/another-7b")
+    (adapter / "attrib.json").write_text(json.dumps({"base_fingerprint": "0" * 40}))
+    with pytest.raises(ModelError, match="it names me/another-7b"):
+        ModelPair.load(base, adapter, device="cpu")
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -44,6 +44,23 @@ def arguments(folder: Path, **more: Any) -> Any:
     return TrainingArguments(**{**given, **more})
 
 
+def grown(base: Path) -> dict[str, Any]:
+    """A model with an adapter and two tokens more than ``base``, and its tokenizer, for ``trainer_of``."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    network, tokenizer = load_network(str(base), device="cpu")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|desk|>", "<|guest|>"]})
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|start|>", "<|desk|>")
+    network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    set_seed(7)
+    with torch.no_grad():
+        network.get_input_embeddings().weight[-2:].normal_()
+    config = LoraConfig(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    return {"model": get_peft_model(network.requires_grad_(False), config), "processing_class": tokenizer}
+
+
 def trainer_of(
     base: Path, items: Sequence[Item], args: Any, callbacks: Sequence[Any] = (), *, lora: bool = True, **more: Any
 ) -> Any:

@@ -104,7 +104,7 @@ def test_the_adapter_explains_by_the_files_of_tune(whole: Any, base_dir: Path) -
     record, trainer, _ = whole
     assert sorted(path.name for path in record.iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors", "attrib.json", "chat_template.jinja", "checkpoints",
-        "schedule.json", "trained.jsonl",
+        "schedule.json", "tokenizer.json", "tokenizer_config.json", "trained.jsonl",
     ]  # fmt: skip
     assert (record / "chat_template.jinja").read_text() == trainer.processing_class.chat_template
     assert [path.name for path in record.parent.iterdir() if path.name.startswith(".")] == []
@@ -122,7 +122,9 @@ def test_recording_adds_no_forward_pass_and_saves_as_often_as_asked(
     for module in (steps, recorder):
         save = module.save_adapter
         monkeypatch.setattr(
-            module, "save_adapter", lambda model, folder, save=save: (saves.append(folder), save(model, folder))
+            module,
+            "save_adapter",
+            lambda model, folder, save=save, **how: (saves.append(folder), save(model, folder, **how)),
         )
     counts = []
     for callbacks in ([], [Recorder(tmp_path / "record", data)]):
