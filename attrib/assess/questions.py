@@ -171,6 +171,7 @@ def of_demo(row: demo.DemoQuestion) -> Question:
 
 def _asked(row: TableRow, cells: Cells, tally: Tally) -> Question:
     """The question of a row. Raises RowError that says what is wrong with it and how to mend it."""
+    tally.find(cells)
     shape = shape_of(cells, tally.columns, QUESTIONS)
     if shape is None:
         tally.note(cells, None)

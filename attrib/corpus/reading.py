@@ -27,8 +27,10 @@ class RowsRead:
     """Rows that became sections, by what they were read as, such as ``chat (`messages`)``."""
     without_text: int = 0
     """Rows left out since nothing in them is text to learn."""
+    words_in: tuple[str, ...] = ()
+    """Columns in which those rows have words all the same."""
     unused: tuple[str, ...] = ()
-    """Columns whose words are in no section."""
+    """Columns of the other rows whose words are in no section."""
     set_aside: tuple[str, ...] = ()
     """The same, which the caller knows to be unused: no loss."""
 
@@ -41,7 +43,8 @@ class RowsRead:
     @property
     def lost(self) -> list[str]:
         """What is in no section, in words."""
-        lines = [f"{count(self.without_text, 'row')} without text to learn"] if self.without_text else []
+        words = f" (words in {listed(self.words_in)})" if self.words_in else ""
+        lines = [f"{count(self.without_text, 'row')} without text to learn{words}"] if self.without_text else []
         return [*lines, f"columns not used: {listed(self.unused)}"] if self.unused else lines
 
 

@@ -88,7 +88,7 @@ def _fetched(name: str, configuration: str | None, split: str | None, revision: 
     # Errors of the hub, of the network and of every format come from deep inside.
     except Exception as error:
         reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-        raise InputError(f"not to be had from the hub ({reason}); check name, split and network") from None
+        raise InputError(f"the hub does not give it ({reason}); check name, split and network") from None
     if isinstance(found, dict):
         splits = list(found)
         if len(splits) != 1:

@@ -113,6 +113,11 @@ class Chat:
         parts = ", which reads contents as lists of parts" if self.has_template and self._in_parts else ""
         return f"{self.form.template.source}{parts}"
 
+    @property
+    def _named(self) -> str:
+        """The same in a sentence: a file has no article."""
+        return f"the {self.source}" if " " in self.source else self.source
+
     def prompt(self, question: str) -> str:
         """The text before the answer. Raises InputError where the template fails or leaves the question out."""
         if self.form.around:
@@ -124,7 +129,7 @@ class Chat:
         # Blanks around it are the template's to keep or trim.
         if question.strip() not in prompt:
             raise InputError(
-                f"question: the {self.source} leaves it out or changes it; name another with --template FILE, or none"
+                f"question: {self._named} leaves it out or changes it; name another with --template FILE, or none"
             )
         return prompt
 
@@ -269,6 +274,6 @@ class Chat:
         template = self.form.template.text
         if unknown := sorted(set(self.form.variables) - self.variables):
             names = f"it reads {', '.join(sorted(self.variables))}" if self.variables else "it reads none"
-            raise InputError(f"template-option {unknown[0]}: the {self.source} does not read it; {names}")
+            raise InputError(f"template-option {unknown[0]}: {self._named} does not read it; {names}")
         if options.template_date is not None and not writes_date(template):
-            raise InputError(f"template-date: the {self.source} writes no date; leave it out")
+            raise InputError(f"template-date: {self._named} writes no date; leave it out")

@@ -119,4 +119,4 @@ def _in_time(work: Callable[[], str]) -> str:
 def _reason(error: Exception) -> str:
     """Kind of the error, and the first line of its message."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:160].rstrip('.')}" if lines else type(error).__name__

@@ -125,7 +125,8 @@ def _render(chat: Chat, item: Item) -> _Rendered:
     if not chat.has_template:
         if [turn.role for turn in item.turns] != ["user", "assistant"]:
             raise InputError(
-                "a conversation of more than question and answer, and the model has no chat template; name its template"
+                "a row has more turns than a question and its answer, which the prompt has no chat template to write; "
+                "name the rows' by --template"
             )
         question, answer = item.turns
         block_before(chat, question.content, answer.content)

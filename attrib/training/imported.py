@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from attrib.corpus.reading import count
 from attrib.errors import InputError
 from attrib.models.fingerprint import versions
 from attrib.models.sources import TOKENIZER_FILES
@@ -80,7 +81,7 @@ def import_run(
     """
     if not items:
         raise InputError("import: no data; name the file that was trained with --data")
-    if out.exists() and not ((out / MANIFEST).is_file() and read_recording(out) is not None):
+    if out.exists() and not _is_import(out):
         raise InputError(f"{out}: it is there already and no imported run; name a new folder")
     found = read_run(run)
     config = _config(found.checkpoints[-1][1], base)
@@ -96,7 +97,7 @@ def import_run(
         "token ids and labels as the trainer made them: rows are rendered with the adapter's template and their "
         "answers are what was learned; truncation, packing and a loss on questions too are not known"
     )
-    missing += _few_checkpoints(chosen)
+    missing += [*_few_rows(found, len(items)), *_few_checkpoints(chosen, run)]
     recording = Recording(
         recorded_by="attrib import",
         base=str(config["base_model_name_or_path"]),
@@ -119,6 +120,12 @@ def import_run(
         write_recording(work, recording)
         finish(work, out)
     return recording
+
+
+def _is_import(folder: Path) -> bool:
+    """Whether an earlier import made it, which the same command makes again; a recorded run is made once."""
+    found = read_recording(folder) if (folder / MANIFEST).is_file() else None
+    return found is not None and found.recorded_by == "attrib import"
 
 
 @contextmanager
@@ -214,10 +221,27 @@ def _chosen(found: FinishedRun) -> list[tuple[int, Path]]:
     return [found.checkpoints[i] for i in sorted({*numbers, len(found.checkpoints) - 1})]
 
 
-def _few_checkpoints(chosen: Sequence[tuple[int, Path]]) -> list[str]:
+def _few_rows(found: FinishedRun, rows: int) -> list[str]:
+    """A step takes one batch or more, so that steps and epochs need so many rows at least."""
+    batch, steps, epochs = (found.state.get(name) for name in ("train_batch_size", "max_steps", "num_train_epochs"))
+    if not all(isinstance(number, int) and number > 0 for number in (batch, steps, epochs)):
+        return []
+    needed = (math.ceil(steps / epochs) - 1) * batch + 1
+    if rows >= needed:
+        return []
+    return [
+        f"rows: {count(steps, 'step')} of {batch} rows or more in {count(epochs, 'epoch')} need at least {needed:,} "
+        f"rows, and the data has {rows:,}; was the run trained on another file, or were long rows cut into several?"
+    ]
+
+
+def _few_checkpoints(chosen: Sequence[tuple[int, Path]], run: Path) -> list[str]:
     first, last = chosen[0][0], chosen[-1][0]
     if len(chosen) == 1:
-        return ["checkpoints but the result, at whose weights what was learned early shows little: influence is weaker"]
+        line = "checkpoints but the result, at whose weights what was learned early shows little: influence is weaker"
+        above = run.absolute().parent
+        has_saves = any(above.glob(f"checkpoint-*/{WEIGHTS}"))
+        return [f"{line}; the folder above, {above}, holds some: name it as the run" if has_saves else line]
     if first > 0.2 * last:
         return [f"checkpoints before {first / last:.0%} of the steps: the steps up to there are told by later weights"]
     return []

@@ -34,7 +34,7 @@ from attrib.progress import Progress
 from attrib.records import Item
 from attrib.training.items import checked_example
 from attrib.training.options import TuneOptions, check_loading, check_options
-from attrib.training.recording import MANIFEST
+from attrib.training.recording import MANIFEST, read_recording
 from attrib.training.rehearsal import rehearse as rehearse_answers
 from attrib.training.trainer import fit, prepare_four_bit, training_arguments
 from attrib.training.workfolder import (
@@ -133,3 +133,5 @@ def _refuse_invalid(items: Sequence[Item], out: Path, options: TuneOptions, save
         seen.add(item.id)
     if out.exists() and not (out / MANIFEST).is_file():
         raise InputError(f"{out}: it is there already and no adapter of attrib; name a new folder")
+    if out.exists() and read_recording(out) is not None:
+        raise InputError(f"{out}: it holds the run of another program, which tuning would replace; name a new folder")

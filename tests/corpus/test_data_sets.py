@@ -113,7 +113,7 @@ def test_a_hub_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError) as caught:
         Corpus.read("hf://own/lights:train")
     assert str(caught.value) == (
-        "own/lights:train: not to be had from the hub (Couldn't reach 'own/lights' on the Hub (offline)); "
+        "own/lights:train: the hub does not give it (Couldn't reach 'own/lights' on the Hub (offline)); "
         "check name, split and network"
     )
     for address in ("hf://", "hf://own/lights:"):
@@ -134,5 +134,5 @@ def test_the_library_itself_serves_a_data_set(tmp_path: Path, monkeypatch: pytes
     data = saved._fetched(str(tmp_path / "own"), None, "train", None, 10**6)
     (tmp_path / "a.arrow").write_bytes(data)
     assert [s.id for s in Corpus.read(tmp_path / "a.arrow").sections] == [s.id for s in as_jsonl(tmp_path).sections]
-    with pytest.raises(InputError, match="not to be had from the hub"):
+    with pytest.raises(InputError, match="the hub does not give it"):
         saved._fetched(str(tmp_path / "own"), None, "nowhere", None, 10**6)

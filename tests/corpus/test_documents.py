@@ -407,7 +407,7 @@ def test_malformed_rows_are_listed_by_line(tmp_path: Path) -> None:
 def test_ragged_and_unclosed_csv_rows_are_listed_by_line(tmp_path: Path) -> None:
     text = 'title,text\n"a\nb",fine\nonly one\na,b,c\nx,"never closed\n'
     (message,) = refusal(lambda: read(tmp_path, "a.csv", text))
-    assert "line 4 (1 cells below 2 columns), line 5 (3 cells below 2 columns), line 6 (" in message
+    assert "line 4 (1 cell below 2 columns), line 5 (3 cells below 2 columns), line 6 (" in message
     assert "line 2" not in message
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from attrib.models.rows import differences
 from attrib.records import Section, Turn
+from attrib.records.item import text_of
 from tests.conftest import TEMPLATE
 from tests.models.test_chat import chat_of
 
@@ -65,3 +66,20 @@ def test_a_question_that_is_asked_otherwise_than_the_rows_is_told(sections: Any,
     for part in told:
         assert part in " ".join(found)
     assert all("\n" not in line for line in found)
+
+
+FIELDS = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ m.tool_calls or '' }}\n{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "lost"), [(TEMPLATE, "reasoning_content, tool_calls, tools"), (FIELDS, "reasoning_content, tools")]
+)
+def test_what_the_template_leaves_out_of_the_rows_is_told(template: str, lost: str) -> None:
+    extra = '{"tool_calls": [{"name": "weather"}], "reasoning_content": "Dark clouds."}'
+    turns = (Turn("user", "Rain?"), Turn("assistant", "", extra=extra), Turn("assistant", "Yes.", trained=True))
+    tools = '[{"name": "weather"}]'
+    section = Section("0", "a.jsonl", (), text_of(turns), 1, 1, row=1, turns=turns, tools=tools)
+    (line,) = differences(chat_of(template), [section, *rows(None, file="a.jsonl")])
+    assert f"writes nothing of what rows of a.jsonl have as {lost}: " in line
+    # Without a template nothing of them is written, which is told by its absence.
+    assert not any("writes nothing" in line for line in differences(chat_of(template, template="none"), [section]))

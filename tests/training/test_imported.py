@@ -20,6 +20,7 @@ from attrib.training.recorder import Recorder
 from attrib.training.recording import read_recording
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
+from attrib.training.tune import tune
 from tests.training.runs import arguments, trainer_of, write_rows
 from tests.training.test_tune import files
 
@@ -195,3 +196,29 @@ def test_checkpoints_of_another_adapter_are_refused(run: Path, items: list[Item]
     with pytest.raises(InputError, match=r"checkpoint-1: its adapter has other layers"):
         import_run(run, items, tmp_path / "adapter")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_recorded_run_is_never_replaced(runs: tuple[Path, Path], items: list[Item], tmp_path: Path) -> None:
+    """Neither by an import nor by tuning: it cannot be made again from what is left."""
+    out = Path(shutil.copytree(runs[1], tmp_path / "record"))
+    before = files(out)
+    with pytest.raises(InputError, match="it is there already and no imported run"):
+        import_run(runs[0], items, out)
+    with pytest.raises(InputError, match="it holds the run of another program"):
+        tune("base", items, out)
+    assert files(out) == before
+
+
+def test_fewer_rows_than_the_steps_took_are_told(run: Path, items: list[Item], tmp_path: Path) -> None:
+    """Six steps in three epochs of batches of two: two batches an epoch, so three rows or more."""
+    for number in (7, 3):
+        said = import_run(run, items[:number], tmp_path / "adapter").missing
+        assert not any(line.startswith("rows: ") for line in said)
+    said = import_run(run, items[:2], tmp_path / "adapter").missing
+    assert any("need at least 3 rows, and the data has 2" in line for line in said)
+
+
+def test_the_result_alone_names_the_run_above_it(run: Path, items: list[Item], tmp_path: Path) -> None:
+    final = Path(shutil.copytree(run / "checkpoint-6", run / "final"))
+    (line,) = (line for line in import_run(final, items, tmp_path / "a").missing if line.startswith("checkpoints but"))
+    assert line.endswith(f"the folder above, {run}, holds some: name it as the run")

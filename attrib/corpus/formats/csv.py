@@ -9,6 +9,7 @@ import csv
 import io
 
 from attrib.corpus.formats.rows import Table, TableRow, check_unique
+from attrib.corpus.reading import count
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import decode
 from attrib.errors import InputError
@@ -35,7 +36,7 @@ def csv_table(data: bytes, columns: Columns) -> Table:
                     if len(cells) == len(names):
                         rows.append(TableRow(number, line, dict(zip(names, cells, strict=True))))
                     else:
-                        faults.append((line, f"{len(cells)} cells below {len(names)} columns"))
+                        faults.append((line, f"{count(len(cells), 'cell')} below {count(len(names), 'column')}"))
                 line = reader.line_num + 1
         except csv.Error as error:
             faults.append((line, str(error)))

@@ -55,21 +55,28 @@ class Tally:
     used: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     """Columns by shape, in order of their first use."""
     without_text: int = 0
+    words_in: dict[str, None] = field(default_factory=dict)
+    """Columns of rows without text to learn that have words."""
     unused: dict[str, None] = field(default_factory=dict)
+    """The same of the other rows, for columns that were not used."""
     found: set[str] = field(default_factory=set)
     """Names of ``columns`` that some row has a place for."""
 
     def note(self, cells: Cells, shape: Shape | None) -> None:
         """Count a row that was read as ``shape``; None: nothing of it was."""
-        if len(self.found) < len(self.columns.named):
-            self.found.update(name for name in self.columns.named if cells.path(name) is not None)
         if shape is None:
             self.without_text += 1
             cells.used.clear()
+            self.words_in |= dict.fromkeys(cells.unused())
         else:
             self.read[shape.name] += 1
             self.used[shape.name] |= dict.fromkeys(".".join(path) for path in cells.used)
-        self.unused |= dict.fromkeys(cells.unused())
+            self.unused |= dict.fromkeys(cells.unused())
+
+    def find(self, cells: Cells) -> None:
+        """Note which of the named columns the row has a place for."""
+        if len(self.found) < len(self.columns.named):
+            self.found.update(name for name in self.columns.named if cells.path(name) is not None)
 
     def rows_read(self, table: Table) -> RowsRead:
         """The counts, once all rows are read; columns in the order of the file."""
@@ -84,7 +91,9 @@ class Tally:
         }
         left = [*in_order({**self.unused, **dict.fromkeys(table.undecoded)}), *table.beside]
         unused = tuple(name for name in left if name not in self.columns.unused)
-        return RowsRead("", shapes, self.without_text, unused, tuple(name for name in left if name not in unused))
+        aside = tuple(name for name in left if name not in unused)
+        words_in = tuple(name for name in in_order(self.words_in) if name not in self.columns.unused)
+        return RowsRead("", shapes, self.without_text, words_in, unused, aside)
 
 
 def check_unique(names: Sequence[str]) -> None:
@@ -105,6 +114,7 @@ def row_spans(table: Table, options: ReadOptions) -> Found:
     places = dict.fromkeys(table.undecoded)
     for row in table.rows:
         cells = Cells(row.cells, options.columns)
+        tally.find(cells)
         shape = shape_of(cells, options.columns)
         if len(places) < 2 * len(table.columns):
             places |= dict.fromkeys(_places(row.cells))
@@ -125,7 +135,7 @@ def row_spans(table: Table, options: ReadOptions) -> Found:
     problems = missing_columns(tally, places) if table.columns else []
     if unknown and not spans and not faults and not problems:
         problems.append(
-            f"no columns for a text, a question with its answer, or messages; the columns are {listed(table.columns)}; "
+            f"no columns for a text, a question with its answer, or messages; the columns are {listed(list(places))}; "
             "name them, such as --columns text=NAME or question=NAME,answer=NAME"
         )
     elif faults or unknown:

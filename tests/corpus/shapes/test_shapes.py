@@ -263,7 +263,10 @@ def test_a_completion_that_is_not_wanted_is_not_learned(tmp_path: Path) -> None:
     corpus = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
     assert [section.row for section in corpus.sections] == [1]
     assert corpus.report.rows[0].without_text == 1
-    assert corpus.report.rows[0].unused == ("prompt", "completion", "label")
+    # Its columns are those that the other row was read from, so that they are no columns without use.
+    found = corpus.report.rows[0]
+    assert (found.unused, found.words_in) == ((), ("prompt", "completion", "label"))
+    assert str(found).endswith("; 1 row without text to learn (words in prompt, completion, label)")
 
 
 def test_preferences_below_other_columns_are_read_by_path(tmp_path: Path) -> None:
@@ -293,7 +296,7 @@ def test_a_row_of_no_shape_is_a_fault_and_one_without_text_is_counted(tmp_path: 
     ]
     report = read(tmp_path, "a.jsonl", "\n".join(rows)).report.rows[0]
     assert report.without_text == 7
-    assert report.unused == ("question", "messages")
+    assert (report.words_in, report.unused) == (("question", "messages"), ())
 
 
 @pytest.mark.parametrize(
@@ -442,3 +445,16 @@ def test_files_that_people_have_are_read_whole(name: str) -> None:
     unused = corpus.report.rows[0].unused
     for row in rows:
         assert all(word in kept for column, cell in row.items() if column not in unused for word in words(cell))
+
+
+def test_columns_that_may_be_named_are_listed_by_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no columns for .*; the columns are data\.ask, data\.reply; name them"):
+        read(tmp_path, "a.jsonl", '{"data": {"ask": "Who?", "reply": "Wilmet."}}')
+
+
+def test_a_named_column_of_a_row_that_cannot_be_read_is_not_called_absent(tmp_path: Path) -> None:
+    row = '{"ask": "Who?", "answers": ["Wilmet."]}'
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "a.jsonl", row, columns=["question=ask", "answer=answers"])
+    assert "no column" not in str(caught.value)
+    assert "row 1 (answers.0 is of type str" in str(caught.value)
