@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,6 +75,7 @@ def import_finished(
 
 def _tell(out: Path, recording: Recording, data: Path, as_json: bool) -> None:
     """Summary of the import, what is missing, and the next command."""
+    from attrib.corpus.reading import count
     from attrib.training.schedule import read_schedule
 
     done = read_schedule(out).checkpoints
@@ -92,6 +94,7 @@ def _tell(out: Path, recording: Recording, data: Path, as_json: bool) -> None:
         return
     for sentence in recording.missing:
         note(f"missing: {sentence}")
-    print(f"{out}: adapter of {recording.base}, {recording.items} items, {recording.steps} steps")
+    print(f"{out}: adapter of {recording.base}, {recording.items} items, {count(recording.steps, 'step')}")
     print(f"checkpoints after {', '.join(map(str, done))} (the result); order of the data: {recording.order}")
-    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {data}')
+    words = ["--tuned", str(out), "--documents", str(data), "--mappers", "influence,combined"]
+    print(f'next: attrib explain "QUESTION" {shlex.join(words)}')

@@ -223,9 +223,11 @@ def _chosen(found: FinishedRun) -> list[tuple[int, Path]]:
 
 def _few_rows(found: FinishedRun, rows: int) -> list[str]:
     """A step takes one batch or more, so that steps and epochs need so many rows at least."""
-    batch, steps, epochs = (found.state.get(name) for name in ("train_batch_size", "max_steps", "num_train_epochs"))
-    if not all(isinstance(number, int) and number > 0 for number in (batch, steps, epochs)):
+    known = [found.state.get(name) for name in ("train_batch_size", "max_steps", "num_train_epochs")]
+    numbers = [number for number in known if isinstance(number, int) and number > 0]
+    if len(numbers) < len(known):
         return []
+    batch, steps, epochs = numbers
     needed = (math.ceil(steps / epochs) - 1) * batch + 1
     if rows >= needed:
         return []

@@ -44,7 +44,7 @@ def test_it_says_what_is_missing_and_the_adapter_explains_by_influence(
     assert status == 0, err
     assert f"{out}: adapter of {base_dir}, 7 items, 16 steps" in said
     assert "order of the data: by seed" in said
-    assert said.rstrip().endswith(f"--tuned {out} --documents {data}")
+    assert said.rstrip().endswith(f"--tuned {out} --documents {data} --mappers influence,combined")
     missing = [line for line in err.splitlines() if line.startswith("attrib: missing: ")]
     assert [line.split(": ")[2] for line in missing] == [
         "learning rates of 11 of 16 steps, which are drawn as lines between those in the log", "a check of the order",
