@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -143,10 +144,13 @@ def _tell(
         f"{out}: adapter of {manifest.base}, {manifest.items} items ({sections} sections), {manifest.steps} steps, "
         f"loss {manifest.loss:.3f} in the last epoch"
     )
-    print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {', '.join(map(str, done))} (the result)")
+    # Of a run with fewer steps than checkpoints, several are the same.
+    after = ", ".join(map(str, dict.fromkeys(done)))
+    print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {after} (the result)")
     revision = f" -o models.revision={models.revision}" if models.revision is not None else ""
     code = " --trust-remote-code" if models.trust_remote_code else ""
-    print(f'next: attrib explain "QUESTION" --tuned {out} --documents {documents.path or "DOCS"}{revision}{code}')
+    taught = shlex.quote(str(documents.path)) if documents.path is not None else "DOCS"
+    print(f'next: attrib explain "QUESTION" --tuned {shlex.quote(str(out))} --documents {taught}{revision}{code}')
 
 
 def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, ...], int, ReadingReport]:

@@ -242,3 +242,15 @@ def test_rows_of_any_shape_are_learned_as_they_were_written(
     ]
     assert "rows.jsonl: 1 row read as prompt and completion (`prompt`, `completion`)" in err
     assert "asked.csv: 1 row read as question and answer (`ask`, `reply`)" in err
+
+
+def test_a_run_of_few_steps_names_each_once_and_paths_with_blanks_can_be_pasted(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    """Two steps and five checkpoints, some of them the same."""
+    out = tmp_path / "my adapter"
+    own = ("--base", str(base_dir), "--documents", str(docs), "--out", str(out), *QUICK, "--epochs", "2")
+    status, said, err = run(capsys, monkeypatch, *own)
+    assert status == 0, err
+    assert "saved at step 0 and after 1, 2 (the result)" in said
+    assert said.rstrip().endswith(f"--tuned '{out}' --documents {docs}")

@@ -405,7 +405,7 @@ def test_turns_of_a_conversation_are_the_records_and_end_where_its_text_is_cut()
 
 
 def test_documents_prompt_and_notes_are_said() -> None:
-    report = ReadingReport(2, {"JSONL": 1}, (RowsRead("train.jsonl", {"chat (`messages`)": 2}, 1, ("id",)),))
+    report = ReadingReport(2, {"JSONL": 1}, (RowsRead("train.jsonl", {"chat (`messages`)": 2}, 1, unused=("id",)),))
     prompt = {
         "source": "chat template in the adapter's folder", "sha256": "0", "options": {"enable_thinking": False},
         "system": "Be brief.\n" * 9, "conversation": [["user", "Hello."], ["assistant", "Hello."]], "format": None,
