@@ -68,7 +68,7 @@ def measure_change(pair: ModelPair) -> Change:
     with pair.tuned.plain() as network:
         sizes = list(_of_adapter(network))
         trained = _trained(network)
-    return Change(_described(pair.tuned.adapter, sizes), trained, _by_kind([size for size in sizes if size.weight]))
+    return Change(_described(pair.tuned.adapter), trained, _by_kind([size for size in sizes if size.weight]))
 
 
 def _by_kind(sizes: list[_Size]) -> tuple[LayerChange, ...]:
@@ -216,7 +216,7 @@ def _trained(network: Any) -> int:
     return sum(found.values())
 
 
-def _described(adapter: Any, sizes: list[_Size]) -> str:
+def _described(adapter: Any) -> str:
     """Kind, rank and alpha of an adapter."""
     (config,) = adapter.peft_config.values()
     kind = str(getattr(config.peft_type, "value", config.peft_type))

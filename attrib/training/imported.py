@@ -32,7 +32,10 @@ from attrib.training.trained import write_trained
 from attrib.training.workfolder import finish, locked
 
 WEIGHTS, CONFIG, STATE = "adapter_model.safetensors", "adapter_config.json", "trainer_state.json"
+STEPS = ("global_step", "max_steps")
 MOST_PROCESSES, ROUNDED = 64, 0.006
+SEEDS = 2**32
+"""Number of seeds that the Trainer takes."""
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
@@ -51,14 +54,14 @@ class FinishedRun:
         return self.checkpoints[-1][0]
 
     def logged(self, name: str) -> list[tuple[int, float]]:
-        """Step and value of every line of the log that has ``name``."""
+        """Step and value of every line of the log that has ``name``, ascending."""
         lines = self.state.get("log_history") or []
         found = [
             (int(line["step"]), float(line[name]))
             for line in lines
             if isinstance(line, dict) and isinstance(line.get(name), int | float) and isinstance(line.get("step"), int)
         ]
-        return [(step, value) for step, value in found if step > 0 and math.isfinite(value)]
+        return sorted((step, value) for step, value in found if step > 0 and math.isfinite(value))
 
 
 def import_run(
@@ -81,6 +84,8 @@ def import_run(
     """
     if not items:
         raise InputError("import: no data; name the file that was trained with --data")
+    if seed is not None and not 0 <= seed < SEEDS:
+        raise InputError(f"seed {seed}: no Trainer takes it; give a number from 0 to {SEEDS - 1}")
     if out.exists() and not _is_import(out):
         raise InputError(f"{out}: it is there already and no imported run; name a new folder")
     found = read_run(run)
@@ -159,7 +164,7 @@ def _with_result(run: Path, adapters: list[tuple[int, Path]], state: Mapping[str
     """The adapters up to the one that the run's own folder holds: the last, or the best where it was loaded again."""
     same = [step for step, folder in adapters if _same_weights(run / WEIGHTS, folder / WEIGHTS)]
     last = adapters[-1][0] if adapters else 0
-    step = same[-1] if same else max(int(state.get("global_step") or 0), int(state.get("max_steps") or 0), last, 1)
+    step = same[-1] if same else max(*(int(state.get(name) or 0) for name in STEPS), last, 1)
     return [*((number, folder) for number, folder in adapters if number < step), (step, run)]
 
 
@@ -196,7 +201,10 @@ def _read_state(file: Path | None) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read ({error}); mend or remove it") from error
-    return content if isinstance(content, dict) else {}
+    numbers = [content.get(name) or 0 for name in STEPS] if isinstance(content, dict) else [None]
+    if not all(isinstance(one, int) for one in numbers) or not isinstance(content.get("log_history") or [], list):
+        raise InputError(f"{file}: it is no state of a Trainer; mend or remove it")
+    return dict(content)
 
 
 def _config(folder: Path, base: str | None) -> dict[str, Any]:
@@ -273,6 +281,8 @@ def _order(found: FinishedRun, rows: int, seed: int | None) -> tuple[tuple[tuple
 
     if seed is None:
         return (), "no --seed was named"
+    if not found.logged("epoch"):
+        return (), f"the run has no log with epochs ({STATE})"
     size = _rows_a_step(found, rows)
     if size is None:
         return (), f"the log's epochs do not fit {rows:,} rows in batches of one size"

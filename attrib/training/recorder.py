@@ -64,14 +64,16 @@ class Recorder(StepRecorder):
         """``data``: the file whose rows are trained, so that sections of it are known by what was trained of them; or
         a ``Corpus``, or items. ``checkpoints``: shares of all steps after which the adapter is saved, ending in 1.
 
-        Raises InputError for data that cannot be read, invalid shares, and a folder that is something else; when
-        training begins also for a model without an adapter, and for one that is sharded over GPUs.
+        Raises InputError for data that cannot be read or is no items, invalid shares, and a folder that is something
+        else; when training begins also for a model without an adapter, and for one that is sharded over GPUs.
         """
         check_checkpoints(tuple(checkpoints))
         self.out = Path(folder)
         if self.out.exists() and not (self.out / MANIFEST).is_file():
             raise InputError(f"{self.out}: it is there already and no adapter of attrib; name a new folder")
         corpus = Corpus.read(data) if isinstance(data, str | Path) else data
+        if isinstance(corpus, Sequence) and not all(isinstance(item, Item) for item in corpus):
+            raise InputError("Recorder: its data is neither a file nor items; name the file that is trained")
         self.data = str(data) if isinstance(data, str | Path) else None
         self.items = tuple(s.item for s in corpus.sections) if isinstance(corpus, Corpus) else tuple(corpus or ())
         super().__init__(work_folder(self.out), checkpoints)

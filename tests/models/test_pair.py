@@ -351,6 +351,12 @@ def test_a_damaged_adapter(base_dir: Path, adapter_dir: Path, copy_of: Any, name
     assert words in refusal(base_dir, folder)
 
 
+def test_a_configuration_that_is_a_list(base_dir: Path, adapter_dir: Path, copy_of: Any) -> None:
+    folder = copy_of(adapter_dir)
+    (folder / "adapter_config.json").write_text("[]")
+    assert "no JSON object" in refusal(base_dir, folder)
+
+
 def test_weights_that_are_missing_are_not_made_up(base_dir: Path, adapter_dir: Path, copy_of: Any) -> None:
     folder = copy_of(base_dir)
     name = "model.layers.1.mlp.up_proj.weight"

@@ -77,6 +77,14 @@ def test_another_seed_is_another_order_and_none_is_unknown(
     assert "do not fit 2 rows" in recording.missing[0]
 
 
+def test_a_run_without_a_log_has_no_order_and_the_cause_is_said(run: Path, items: list[Item], tmp_path: Path) -> None:
+    for file in run.glob("checkpoint-*/trainer_state.json"):
+        file.unlink()
+    recording = import_run(run, items, tmp_path / "adapter", seed=SEED)
+    assert recording.order == "unknown"
+    assert recording.missing[1].startswith("the order of the data: the run has no log with epochs")
+
+
 def test_its_adapters_are_the_runs_and_the_pair_loads(
     runs: tuple[Path, Path], items: list[Item], base_dir: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +114,9 @@ def test_learning_rates_between_those_in_the_log_are_lines(run: Path, items: lis
     expected = np.interp(range(1, 7), [1, 3, 6], [line["learning_rate"] for line in content["log_history"]])
     assert read_schedule(tmp_path / "adapter").learning_rates == pytest.approx(expected)
     assert "learning rates of 3 of 6 steps" in recording.missing[0]
+    state.write_text(json.dumps({**content, "log_history": content["log_history"][::-1]}))
+    import_run(run, items, tmp_path / "backwards")
+    assert read_schedule(tmp_path / "backwards").learning_rates == pytest.approx(expected)
     state.write_text(json.dumps({**content, "log_history": []}))
     recording = import_run(run, items, tmp_path / "blind")
     assert read_schedule(tmp_path / "blind").learning_rates == (1.0,) * 6
@@ -182,6 +193,10 @@ def test_what_is_no_such_run_is_refused_in_one_line_and_leaves_nothing(
     shutil.rmtree(run / "checkpoint-2")
     (run / "checkpoint-6" / "trainer_state.json").write_text("{")
     refused("trainer_state.json: cannot be read")
+    for state in ([], {"log_history": 5}, {"global_step": "six"}):
+        (run / "checkpoint-6" / "trainer_state.json").write_text(json.dumps(state))
+        refused("trainer_state.json: it is no state of a Trainer")
+    refused("no Trainer takes it", seed=2**32)
     config = run / "checkpoint-6" / "adapter_config.json"
     (run / "checkpoint-6" / "trainer_state.json").unlink()
     config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": None}))

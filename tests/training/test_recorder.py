@@ -254,6 +254,8 @@ def test_what_cannot_be_recorded_is_refused_before_a_step(base_dir: Path, data: 
         Recorder(tmp_path / "precious", data)
     with pytest.raises(InputError, match="does not exist"):
         Recorder(tmp_path / "record", tmp_path / "nowhere.jsonl")
+    with pytest.raises(InputError, match="neither a file nor items"):
+        Recorder(tmp_path / "record", [{"messages": []}])  # type: ignore[list-item]
     with pytest.raises(InputError, match="ending in 1"):
         Recorder(tmp_path / "record", data, checkpoints=(0.5,))
 
