@@ -158,34 +158,42 @@ def _factors(layer: Any) -> tuple[Any, Any, float] | None:
 
 def _through(layer: Any) -> float:
     """‖ΔW‖² by what the layer makes of the identity beyond base's."""
+    import torch
+
     base = layer.get_base_layer()
-    return sum(_square(after, before) for after, before in zip(_rows(layer, base), _rows(base, base), strict=True))
+    with torch.no_grad():
+        return sum(_square(after, before) for after, before in zip(_rows(layer, base), _rows(base, base), strict=True))
 
 
 def _weight(base: Any) -> float:
     """‖W‖² of a layer, whatever the form in which it is kept."""
+    import torch
+
     if base.weight.is_floating_point():
         return _square(base.weight)
-    return sum(map(_square, _rows(base, base)))
+    with torch.no_grad():
+        return sum(map(_square, _rows(base, base)))
 
 
 def _rows(layer: Any, base: Any) -> Iterator[Any]:
-    """Rows of the layer's weight, some at a time: what it makes of the identity, less what it makes of zero."""
+    """Rows of the layer's weight, some at a time: what it makes of the identity, less what it makes of zero.
+
+    Whoever reads them switches gradients off: two of these side by side would leave them off for good.
+    """
     import torch
 
     place = base.weight.device
-    with torch.no_grad():
-        if isinstance(base, torch.nn.Embedding):
-            for first in range(0, base.num_embeddings, _ROWS):
-                yield layer(torch.arange(first, min(first + _ROWS, base.num_embeddings), device=place)).float()
-            return
-        # Conv1D of transformers holds its weight the other way round.
-        width = base.in_features if hasattr(base, "in_features") else base.weight.shape[0]
-        number = base.weight.dtype if base.weight.is_floating_point() else torch.float32
-        bias = layer(torch.zeros(1, width, dtype=number, device=place)).float()
-        for first in range(0, width, _ROWS):
-            some = torch.eye(width, dtype=number, device=place)[first : first + _ROWS]
-            yield layer(some).float() - bias
+    if isinstance(base, torch.nn.Embedding):
+        for first in range(0, base.num_embeddings, _ROWS):
+            yield layer(torch.arange(first, min(first + _ROWS, base.num_embeddings), device=place)).float()
+        return
+    # Conv1D of transformers holds its weight the other way round.
+    width = base.in_features if hasattr(base, "in_features") else base.weight.shape[0]
+    number = base.weight.dtype if base.weight.is_floating_point() else torch.float32
+    bias = layer(torch.zeros(1, width, dtype=number, device=place)).float()
+    for first in range(0, width, _ROWS):
+        some = torch.eye(width, dtype=number, device=place)[first : first + _ROWS]
+        yield layer(some).float() - bias
 
 
 def _square(one: Any, other: Any = None) -> float:

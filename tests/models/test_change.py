@@ -72,6 +72,8 @@ def merged_sizes(base: Path, adapter: Path) -> dict[str, float]:
 def test_sizes_are_those_of_the_merged_weights(tmp_path: Path, base_dir: Path, said: str) -> None:
     adapter = save(tmp_path / "adapter", base_dir, ADAPTERS[said])
     change = measure_change(ModelPair.load(base_dir, adapter, device="cpu"))
+    # Whoever measures goes on to train or to read gradients.
+    assert torch.is_grad_enabled()
     wanted = merged_sizes(base_dir, adapter)
     assert change.kind == said
     assert change.weights > 0
