@@ -82,12 +82,7 @@ def import_run(
     Raises InputError, one line, for a folder that is no such run, for damaged files, and for an ``out`` that is
     something else.
     """
-    if not items:
-        raise InputError("import: no data; name the file that was trained with --data")
-    if seed is not None and not 0 <= seed < SEEDS:
-        raise InputError(f"seed {seed}: no Trainer takes it; give a number from 0 to {SEEDS - 1}")
-    if out.exists() and not _is_import(out):
-        raise InputError(f"{out}: it is there already and no imported run; name a new folder")
+    _refuse_invalid(items, out, seed)
     found = read_run(run)
     config = _config(found.checkpoints[-1][1], base)
     chosen = _chosen(found)
@@ -131,6 +126,16 @@ def _is_import(folder: Path) -> bool:
     """Whether an earlier import made it, which the same command makes again; a recorded run is made once."""
     found = read_recording(folder) if (folder / MANIFEST).is_file() else None
     return found is not None and found.recorded_by == "attrib import"
+
+
+def _refuse_invalid(items: Sequence[Item], out: Path, seed: int | None) -> None:
+    """Raises InputError for what can be seen before the run is read."""
+    if not items:
+        raise InputError("import: no data; name the file that was trained with --data")
+    if seed is not None and not 0 <= seed < SEEDS:
+        raise InputError(f"seed {seed}: no Trainer takes it; give a number from 0 to {SEEDS - 1}")
+    if out.exists() and not _is_import(out):
+        raise InputError(f"{out}: it is there already and no imported run; name a new folder")
 
 
 @contextmanager
