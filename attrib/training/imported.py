@@ -97,7 +97,7 @@ def import_run(
         "token ids and labels as the trainer made them: rows are rendered with the adapter's template and their "
         "answers are what was learned; truncation, packing and a loss on questions too are not known"
     )
-    missing += [*_few_rows(found, len(items)), *_few_checkpoints(chosen, run)]
+    missing += [*_few_rows(found, len(items)), *_few_checkpoints(chosen, run), *_not_plain(config)]
     recording = Recording(
         recorded_by="attrib import",
         base=str(config["base_model_name_or_path"]),
@@ -248,6 +248,14 @@ def _few_rows(found: FinishedRun, rows: int) -> list[str]:
         f"rows: {count(steps, 'step')} of {batch} rows or more in {count(epochs, 'epoch')} need at least {needed:,} "
         f"rows, and the data has {rows:,}; was the run trained on another file, or were long rows cut into several?"
     ]
+
+
+def _not_plain(config: Mapping[str, Any]) -> list[str]:
+    """What an adapter has besides plain LoRA, which alone influence can use."""
+    others = [key for key in ("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices") if config.get(key)]
+    if config.get("peft_type") != "LORA":
+        others = [str(config.get("peft_type"))]
+    return [f"weights before tuning of {', '.join(others)}: influence needs plain LoRA and refuses"] if others else []
 
 
 def _few_checkpoints(chosen: Sequence[tuple[int, Path]], run: Path) -> list[str]:

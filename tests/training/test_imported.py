@@ -136,6 +136,16 @@ def test_the_run_s_own_folder_holds_the_result(run: Path, items: list[Item], tmp
     assert any(sentence.startswith("checkpoints but the result") for sentence in recording.missing)
 
 
+def test_an_adapter_that_influence_cannot_use_is_said(run: Path, items: list[Item], tmp_path: Path) -> None:
+    config = run / "checkpoint-6" / "adapter_config.json"
+    plain = json.loads(config.read_text())
+    config.write_text(json.dumps({**plain, "modules_to_save": ["lm_head"]}))
+    recording = import_run(run, items, tmp_path / "adapter")
+    assert any("of modules_to_save: influence needs plain LoRA" in sentence for sentence in recording.missing)
+    config.write_text(json.dumps(plain))
+    assert not any("plain LoRA" in sentence for sentence in import_run(run, items, tmp_path / "adapter").missing)
+
+
 def test_a_late_first_checkpoint_is_said(run: Path, items: list[Item], tmp_path: Path) -> None:
     for step in (1, 2, 3):
         shutil.rmtree(run / f"checkpoint-{step}")
