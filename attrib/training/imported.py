@@ -252,7 +252,7 @@ def _few_rows(found: FinishedRun, rows: int) -> list[str]:
 
 def _not_plain(config: Mapping[str, Any]) -> list[str]:
     """What an adapter has besides plain LoRA, which alone influence can use."""
-    others = [key for key in ("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices") if config.get(key)]
+    others = [key for key in ("use_dora", "modules_to_save", "trainable_token_indices") if config.get(key)]
     if config.get("peft_type") != "LORA":
         others = [str(config.get("peft_type"))]
     return [f"weights before tuning of {', '.join(others)}: influence needs plain LoRA and refuses"] if others else []
