@@ -151,7 +151,7 @@ def said(effect: Effect, name: str) -> str:
     lost = effect.gain(own=False) < -LOST
     sentences: Mapping[Finding, str] = {
         "data": f"{name} does something: {numbers}"
-        + ("; control texts became less probable, so that it lost some of what base knew" if lost else ""),
+        + ("; other texts (the control) became less probable than under base" if lost else ""),
         "form": f"{name} changed the form, not the content: {numbers}; control texts gained at least half as much, so "
         "that these rows do not show that its data were learned",
         "mixed": f"{name} does something to some rows: {numbers}; {effect.beyond} of {effect.rows} rows gained more "

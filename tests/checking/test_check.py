@@ -75,7 +75,7 @@ def test_a_finding_is_what_the_numbers_show(own: list[float], control: list[floa
     assert line.startswith("your adapter ")
     assert "nan" not in line
     assert ("does something:" in line) == (finding == "data")
-    assert ("lost some of what base knew" in line) == (finding == "data" and np.mean(control) < -0.1)
+    assert ("became less probable than under base" in line) == (finding == "data" and np.mean(control) < -0.1)
 
 
 def test_numbers_are_weighed_by_tokens_and_said_with_a_true_minus() -> None:
