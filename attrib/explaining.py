@@ -14,6 +14,7 @@ import numpy as np
 from attrib.attribution import attribute, check_methods, without_template
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.index.gradients import stages
 from attrib.index.library import Library
 from attrib.index.readings import cut_note
 from attrib.mapping import check_mappers, map_answer, needs_gradients
@@ -82,6 +83,10 @@ def explain(
     check_options(options)
     calibration = calibration or Calibration.default()
     seed_all(options.seed)
+    influence = options.influence if needs_gradients(options.mappers) else None
+    if influence is not None:
+        # Refused before anything is computed.
+        stages(pair, "tuned", influence)
     library = _library_of(documents, pair, progress)
 
     own = question if isinstance(question, OwnAnswers) else ask(pair, question, options.max_new_tokens, progress)
@@ -90,7 +95,6 @@ def explain(
     attributions = _attribute_whole_prompt(pair, encoded, options, progress)
     vocabulary, shares, verbatim = _find_words(library, encoded, attributions, options.seed)
     chosen = library.choose(own.question, encoded.answer, options.candidates)
-    influence = options.influence if needs_gradients(options.mappers) else None
     base, tuned = read_sides(pair, library, encoded, captures, chosen, options.hidden.layer, influence, progress)
     mappings = map_answer(options.mappers, base, tuned, len(chosen))
     base_answer = decode(pair.tokenizer, own.base_ids)

@@ -217,3 +217,11 @@ def test_documents_without_text_and_control_inside_the_documents_are_refused(tin
         explain(tiny_pair, Corpus((), ()), QUESTION)
     with pytest.raises(InputError, match="are in the documents too"):
         Library.make(corpus, corpus)
+
+
+def test_influence_without_checkpoints_is_refused_before_anything_is_computed(
+    tiny_pair: Any, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attrib.explaining.ask", None)
+    with pytest.raises(InputError, match="has no checkpoints"):
+        explain(tiny_pair, corpus, "Who keeps it?", options=ExplainOptions(mappers=("influence",)))

@@ -76,7 +76,8 @@ def _prompt(found: Check) -> Iterator[RenderableType]:
     yield text_of(f"Prompt ({prompt.source}){of}")
     yield indented(text_of(prompt.text))
     if prompt.trained:
-        yield text_of("The row as it was trained, in brackets what was learned")
+        what = "in brackets what is taken as learned (by default TRL learns questions too)"
+        yield text_of(f"The row as training writes it, {what}")
         yield indented(text_of("".join(f"[{text}]" if learned else text for text, learned in prompt.trained)))
 
 
