@@ -23,7 +23,7 @@ from attrib.models.fingerprint import versions
 from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, decode, encode_answer, encode_prompt, encode_whole
 from attrib.models.rows import differences
-from attrib.options.explain import ExplainOptions
+from attrib.options.explain import ExplainOptions, InfluenceOptions
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.passes.generate import generate
 from attrib.passes.targets import name_of
@@ -83,10 +83,7 @@ def explain(
     check_options(options)
     calibration = calibration or Calibration.default()
     seed_all(options.seed)
-    influence = options.influence if needs_gradients(options.mappers) else None
-    if influence is not None:
-        # Refused before anything is computed.
-        stages(pair, "tuned", influence)
+    influence = _influence(pair, options)
     library = _library_of(documents, pair, progress)
 
     own = question if isinstance(question, OwnAnswers) else ask(pair, question, options.max_new_tokens, progress)
@@ -151,6 +148,15 @@ def check_options(options: ExplainOptions) -> None:
         raise InputError(f"candidates is {options.candidates}; give a positive number, or 0 for all sections")
     if not 0 <= options.seed < 2**32:
         raise InputError(f"seed is {options.seed}; give a number from 0 to {2**32 - 1}")
+
+
+def _influence(pair: ModelPair, options: ExplainOptions) -> InfluenceOptions | None:
+    """Options of influence where a mapper needs gradients. Raises InputError where there are no checkpoints."""
+    if not needs_gradients(options.mappers):
+        return None
+    # Refused before anything is computed.
+    stages(pair, "tuned", options.influence)
+    return options.influence
 
 
 def seed_all(seed: int) -> None:
