@@ -85,5 +85,6 @@ def test_a_control_of_conversations_stays_as_it_is() -> None:
 def test_a_library_reads_the_formed_control_and_says_so() -> None:
     chat: Any = Library(corpus_of(asked("Who?", "Wilmet.")), CONTROL).provenance["control"]
     plain: Any = Library(corpus_of(section_of("The light.")), CONTROL).provenance["control"]
-    assert chat == {"sha256": CONTROL.sha256, "forms": {"conversation": 3}}
-    assert plain == {"sha256": CONTROL.sha256}
+    read = {"sha256": CONTROL.sha256, "reading": CONTROL.report.fields()}
+    assert chat == {**read, "forms": {"conversation": 3}}
+    assert plain == read

@@ -15,7 +15,7 @@ from attrib.models.pair import ModelPair
 from attrib.options.explain import GradientOptions
 from attrib.passes import gradients as module
 from attrib.passes.gradients import GradientReader
-from tests.models.test_pair import save_neox
+from tests.conftest import tiny_tokenizer
 
 IDS = (60, 61, 70, 62, 63, 64, 65, 66, 67)
 ROWS = ([3], [4, 5], [8], [], [1, 2, 3, 8])
@@ -187,6 +187,21 @@ def test_numbers_that_are_not_finite_are_refused(tiny_pair: Any, monkeypatch: An
     reader.layers[0].right.fill_(float("inf"))
     with pytest.raises(ModelError, match=r"not finite; use -o models\.dtype=float32"):
         reader.read(IDS, [[3]])
+
+
+def save_neox(folder: Path) -> Path:
+    """A model whose queries, keys and values come from one matrix."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def test_a_fused_layer_counts_once(tmp_path: Path) -> None:
