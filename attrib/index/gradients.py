@@ -110,8 +110,8 @@ def stages(pair: ModelPair, side: Literal["base", "tuned"], options: InfluenceOp
     found = sorted((file for file in saved if file.name.isdecimal()), key=lambda file: int(file.name))
     if folder is None or not found:
         raise InputError(
-            f"influence: {pair.tuned.name} has no checkpoints; make them of its run's saves with attrib import, or "
-            "use -o influence.checkpoints=final, which is weaker"
+            f"influence: {pair.tuned.name} has no checkpoints; make them of its run's saves with attrib import, "
+            "tune it with attrib tune, or use -o influence.checkpoints=final, which is weaker"
         )
     folders = [*found, folder]
     weights = _spent(schedule, len(folders))

@@ -225,7 +225,7 @@ def test_bad_models_are_refused(
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     foreign = tmp_path / "foreign"
     shutil.copytree(adapter_dir, foreign)
-    (foreign / "attrib.json").write_text('{"base_fingerprint": "of another model"}')
+    (foreign / "attrib.json").write_text(json.dumps({"base_fingerprint": "0" * 64}))
     explain = ("explain", QUESTION, *rest)
     assert "NaN" in refused(capsys, monkeypatch, *explain, "--base", str(broken), "--tuned", str(adapter_dir))
     assert str(foreign) in refused(capsys, monkeypatch, *explain, "--base", str(base_dir), "--tuned", str(foreign))
