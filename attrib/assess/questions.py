@@ -17,10 +17,8 @@ from attrib.corpus.shapes import QUESTIONS, read_row, shape_of
 from attrib.corpus.shapes.cells import Cells, Columns, RowError
 from attrib.corpus.tables import read_table
 from attrib.errors import InputError
-from attrib.records import COMPLETION, PROMPT, Item, Turn
-
-ASKING = ("user", PROMPT)
-ANSWERING = ("assistant", COMPLETION)
+from attrib.records import PROMPT, Item, Turn
+from attrib.records.item import ANSWERING, ASKING, CHAT_ROLES, RAW_ROLES
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Question:
         """The conversation, its answer trained. Raises InputError without an answer."""
         if self.answer is None:
             raise InputError(f"questions: {self.id!r} has no answer to learn; add one or remove the row")
-        asking, answering = (PROMPT, COMPLETION) if self.raw else ("user", "assistant")
+        asking, answering = RAW_ROLES if self.raw else CHAT_ROLES
         turns = (*self.turns, Turn(asking, self.question), Turn(answering, self.answer, trained=True))
         return Item(id, turns, self.tools, self.section)
 

@@ -13,7 +13,7 @@ from attrib.models.chat import Chat
 from attrib.models.prompt import decode, encode_prompt
 from attrib.models.rendering import IGNORED, encode_item
 from attrib.records import Section
-from attrib.records.item import PROMPT
+from attrib.records.item import ASKING
 
 PLACEHOLDER = "QUESTION"
 
@@ -55,7 +55,7 @@ def question_of(section: Section) -> str:
     for turn in section.turns:
         if turn.trained:
             break
-        if turn.role in ("user", PROMPT) and turn.content.strip():
+        if turn.role in ASKING and turn.content.strip():
             asked = turn.content
     return asked
 

@@ -11,8 +11,8 @@ import json
 from dataclasses import astuple, replace
 
 from attrib.corpus.documents import Corpus
-from attrib.records import COMPLETION, PROMPT, Section, Turn
-from attrib.records.item import text_of
+from attrib.records import Section, Turn
+from attrib.records.item import CHAT_ROLES, RAW_ROLES, text_of
 
 
 def question_about(section: Section) -> str:
@@ -53,7 +53,7 @@ def _formed(section: Section, like: Section, system: tuple[Turn, ...]) -> Sectio
     """A text in the form of ``like``: blanks between question and answer as there."""
     if like.form == "text":
         return section
-    asking, answering = (PROMPT, COMPLETION) if like.form == "completion" else ("user", "assistant")
+    asking, answering = RAW_ROLES if like.form == "completion" else CHAT_ROLES
     asked = next((turn.content for turn in like.turns if turn.role == asking), "")
     answered = next(turn.content for turn in like.turns if turn.trained)
     turns = (

@@ -16,13 +16,11 @@ from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.models.law import block_before
 from attrib.models.prompt import common_prefix, markers, refuse_unusable
-from attrib.records import COMPLETION, PROMPT, Item, Turn
+from attrib.records import Item, Turn
+from attrib.records.item import ASKING, RAW_ROLES
 
 IGNORED = -100
 """Label that the loss leaves out."""
-RAW = (PROMPT, COMPLETION)
-ASKED = (PROMPT, "user")
-"""Roles whose words the template must keep, trained or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ def encode_item(chat: Chat, item: Item) -> EncodedItem:
     chat, special = chat.of_rows, markers(chat.tokenizer)
     for turn in item.turns:
         # Raw strings may hold the markers that they were trained with.
-        if turn.role not in RAW:
+        if turn.role not in RAW_ROLES:
             refuse_unusable(special, turn.content, turn.role)
     return _label(chat.tokenizer, _render(chat, item), special)
 
@@ -201,7 +199,8 @@ def _filled(
 def _refuse_lost(turns: Sequence[Turn], places: Sequence[Place | None], text: str) -> None:
     """A template that drops what was asked would leave the answer without its context."""
     for turn, place in zip(turns, places, strict=True):
-        if place is None and turn.role in ASKED and turn.content.strip():
+        # Its words the template must keep, trained or not.
+        if place is None and turn.role in ASKING and turn.content.strip():
             raise InputError(_difference(turn, text))
 
 

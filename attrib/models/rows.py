@@ -15,8 +15,6 @@ from attrib.errors import InputError
 from attrib.models.chat import Chat
 from attrib.records import Section
 
-RAW = frozenset({"prompt", "completion"})
-"""Roles of rows that were trained without a chat template."""
 SHOWN = 60
 """Characters shown of a system prompt."""
 TOOLS = "tools"
@@ -35,7 +33,7 @@ def differences(chat: Chat, sections: Sequence[Section]) -> tuple[str, ...]:
         return ()
     names = {section.document for section in rows}
     what = f"rows of {next(iter(names))}" if len(names) == 1 else f"rows of {len(names)} files"
-    raw = sum(all(turn.role in RAW for turn in section.turns) for section in rows)
+    raw = sum(section.form == "completion" for section in rows)
     if 2 * raw > len(rows):
         if not chat.has_template:
             return ()
@@ -46,7 +44,7 @@ def differences(chat: Chat, sections: Sequence[Section]) -> tuple[str, ...]:
     found = []
     if not chat.has_template and not chat.form.around:
         found.append(f"{what} are conversations; this question has no chat template: name the rows' by --template")
-    if line := _system(chat, [section for section in rows if section.turns[0].role not in RAW]):
+    if line := _system(chat, [section for section in rows if section.form == "conversation"]):
         found.append(f"{what} {line}")
     if lost := _left_out(chat.of_rows, rows):
         found.append(

@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attrib.records.checks import check_shape
-from attrib.records.item import BETWEEN_TURNS, Form, Item, Turn, form_of, text_of
+from attrib.records.item import ASKING, BETWEEN_TURNS, Form, Item, Turn, form_of, text_of
 
 _TITLE = 60
 """Characters of a question that stands for the title of a conversation."""
-_ASKING = ("user", "prompt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ class Section:
     @property
     def _question(self) -> str:
         """First words of the first turn that asks, in one line; empty without one."""
-        asked = next((t.content for t in self.turns if t.role in _ASKING and t.content.strip()), "")
+        asked = next((t.content for t in self.turns if t.role in ASKING and t.content.strip()), "")
         line = " ".join(asked.split())
         if len(line) <= _TITLE:
             return line

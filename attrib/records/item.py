@@ -20,6 +20,12 @@ PROMPT = "prompt"
 """Role of a text that its completion follows directly, without a chat template: the only turn before it."""
 COMPLETION = "completion"
 """Role of the trained text after a ``PROMPT``."""
+RAW_ROLES = (PROMPT, COMPLETION)
+"""Roles of a question and its answer that are glued as they stand."""
+CHAT_ROLES = ("user", "assistant")
+"""Roles of a question and its answer in a conversation."""
+ASKING, ANSWERING = (CHAT_ROLES[0], PROMPT), (CHAT_ROLES[1], COMPLETION)
+"""Roles of turns that ask, and of turns that answer."""
 Form = Literal["text", "conversation", "completion"]
 FORMS: tuple[Form, Form, Form] = ("text", "conversation", "completion")
 """What an item is: a plain text, turns of a conversation, or a completion that follows its prompt directly."""
@@ -48,7 +54,7 @@ def form_of(turns: Sequence[Turn]) -> Form:
     """The form of these turns; a section without turns is a text."""
     if not turns or (len(turns) == 1 and turns[0].role == TEXT):
         return "text"
-    return "completion" if all(turn.role in (PROMPT, COMPLETION) for turn in turns) else "conversation"
+    return "completion" if all(turn.role in RAW_ROLES for turn in turns) else "conversation"
 
 
 @dataclass(frozen=True)
