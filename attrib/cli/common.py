@@ -202,12 +202,13 @@ def read_asked(
     """The questions of a row file, and the report of the documents with what became of its rows and columns, which is
     said too. Raises InputError for a loss where it is ``strict``."""
     from attrib.assess.questions import read_question_rows
+    from attrib.corpus.reading import ReadingReport, refuse_losses
 
     asked, rows = read_question_rows(path, columns=columns)
     if is_first():
         note(f"questions: {rows}")
-    if strict and rows.lost:
-        raise InputError(f"strict: {rows.document}: {'; '.join(rows.lost)}; remove it, or leave strict out")
+    if strict:
+        refuse_losses(ReadingReport(questions=rows).losses)
     return asked, replace(report, questions=rows)
 
 

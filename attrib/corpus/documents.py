@@ -20,7 +20,7 @@ from attrib.corpus.faults import fault
 from attrib.corpus.files import find_files, read_bytes, suffix_of
 from attrib.corpus.formats import FORMATS
 from attrib.corpus.formats.json import NoRowsError
-from attrib.corpus.reading import LeftOut, ReadingReport, RowsRead, by_frequency, listed, places
+from attrib.corpus.reading import LeftOut, ReadingReport, RowsRead, by_frequency, listed, places, refuse_losses
 from attrib.corpus.sections import count_words, cut, exact_duplicates, make_sections
 from attrib.corpus.shapes.cells import Columns
 from attrib.corpus.spans import Found, ReadOptions, Span, blank, trim, unix
@@ -93,8 +93,8 @@ class Corpus:
         report = _report(formats, found, sections)
         left_out = (*finding.left_out, *report.left_out)
         report = replace(report, skipped=skipped, hidden=finding.hidden, left_out=left_out)
-        if strict and report.losses:
-            raise InputError("\n".join(f"strict: {loss}; remove it, or leave strict out" for loss in report.losses))
+        if strict:
+            refuse_losses(report.losses)
         reading: dict[str, int | list[str]] = {"max_tokens": max_tokens}
         if columns:
             reading["columns"] = options.columns.pairs

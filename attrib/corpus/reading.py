@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from attrib.errors import InputError
 
 SHOWN = 20
 """How many names a line lists, and how many lines of a kind are shown, before it is said how many more there are."""
@@ -121,6 +123,12 @@ class ReadingReport:
         """The counts and their losses as JSON can hold them, for ``--json`` and provenance."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return {**plain, "losses": list(self.losses)}
+
+
+def refuse_losses(losses: Iterable[str]) -> None:
+    """Raises InputError with a line for each loss, where there is one: what ``strict`` asks for."""
+    if lines := [f"strict: {loss}; remove it, or leave strict out" for loss in losses]:
+        raise InputError("\n".join(lines))
 
 
 def _bounded(lines: Sequence[object], thing: str) -> Iterator[str]:

@@ -165,3 +165,37 @@ def test_an_assessment_keeps_the_counts_of_documents_and_questions(
     reading = json.loads(out)["provenance"]["reading"]
     assert reading["losses"] == [*LOST[:1], "asked.csv: columns not used: source", *LOST[1:]]
     assert reading["questions"]["shapes"] == {"question and answer (`question`, `answer`)": 1}
+
+
+def test_counts_of_questions_without_documents_are_kept_too(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, base_dir: Path, adapter_dir: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.csv"
+    asked.write_text("question,answer,source\nWho keeps it?,Wilmet Dallin,a\n")
+    models = ["--base", str(base_dir), "--tuned", str(adapter_dir), "--device", "cpu", "--questions", str(asked)]
+    quick = {
+        "faithfulness": ["--methods", "saliency", "--random-orders", "1"],
+        "benchmark": ["--max-new-tokens", "2", "--resamples", "20", "--format", "png", "--out", str(tmp_path / "out")],
+    }
+    for name, options in quick.items():
+        status, out, told = run(capsys, monkeypatch, "assess", name, *models, *options, "--json")
+        assert status == 0, told
+        reading = json.loads(out)["provenance"]["reading"]
+        assert reading["losses"] == ["asked.csv: columns not used: source"], name
+        assert reading["questions"]["unused"] == ["source"]
+
+
+def test_a_benchmark_refuses_losses_before_a_model_is_loaded(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ModelPair, "load", None)
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"question": "Who?", "answer": "I", "source": "a"}\n{"question": ""}\n')
+    given = ["assess", "benchmark", "--questions", str(asked), "--out", str(tmp_path / "out"), "--strict"]
+    status, out, told = run(capsys, monkeypatch, *given)
+    assert (status, out) == (2, "")
+    refused = [line.partition("strict: ")[2] for line in told if "strict: " in line]
+    mend = "; remove it, or leave strict out"
+    assert refused[0] == f"asked.jsonl: 1 row without text to learn; columns not used: source{mend}"
+    assert refused[1].startswith(f"{asked}, line 2: ")
+    assert len(refused) == 2

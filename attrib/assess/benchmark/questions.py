@@ -10,7 +10,7 @@ from pathlib import Path
 from attrib.assess.finetunebench.read import read_finetunebench
 from attrib.assess.questions import Malformed, Question, demo_questions, read_question_rows
 from attrib.corpus.files import read_bytes
-from attrib.corpus.reading import RowsRead
+from attrib.corpus.reading import ReadingReport, RowsRead
 from attrib.errors import InputError
 from attrib.options.loading import ReadingOptions
 
@@ -29,6 +29,17 @@ class BenchmarkQuestions:
     """Digest of the files; None for the demo's."""
     read: RowsRead | None = None
     """What was read of a row file; None for the demo's and FineTuneBench's."""
+
+    @property
+    def reading(self) -> ReadingReport | None:
+        """The same as provenance holds it."""
+        return ReadingReport(questions=self.read) if self.read is not None else None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What stands in the files and is not asked, one line each."""
+        read = self.reading.losses if self.reading is not None else ()
+        return (*read, *map(str, self.malformed))
 
 
 def read_benchmark(

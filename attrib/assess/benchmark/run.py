@@ -24,6 +24,7 @@ from attrib.assess.grading.scorers import SCORERS, correct, score_row
 from attrib.assess.grading.wording import normalise
 from attrib.assess.questions import Malformed, Question, check_questions
 from attrib.assess.stored import Report
+from attrib.corpus.reading import ReadingReport
 from attrib.errors import InputError
 from attrib.measures import grouped_interval
 from attrib.models.pair import ModelPair
@@ -137,14 +138,15 @@ def assess_benchmark(
     notes: Sequence[str] = (),
     malformed: Sequence[Malformed] = (),
     sha256: str | None = None,
+    reading: ReadingReport | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> BenchmarkReport:
     """Ask base and tuned every question and score the answers.
 
-    ``notes`` and ``malformed`` come from reading the questions, ``sha256`` is their files' digest. With ``out`` the
-    answers and the judge's verdicts are kept there, and made once. Raises InputError as ``check_benchmark`` and for
-    prompts that cannot be.
+    ``notes``, ``malformed`` and ``reading`` come from reading the questions, ``sha256`` is their files' digest. With
+    ``out`` the answers and the judge's verdicts are kept there, and made once. Raises InputError as
+    ``check_benchmark`` and for prompts that cannot be.
     """
     options = options or BenchmarkOptions()
     check_benchmark(asked)
@@ -156,6 +158,7 @@ def assess_benchmark(
     rows = score(asked, replies)
     if options.judge is not None:
         rows = judged(asked, rows, options.judge, out / "judge" if out is not None else None, progress)
+    read = {"reading": reading.fields()} if reading is not None else {}
     cut = {side: sum(not row.ended for row in rows if row.side == side) for side in SIDES}
     shown = [str(one) for one in malformed[:TOLD]]
     more = [f"{len(malformed) - TOLD} more malformed rows are left out."] if len(malformed) > TOLD else []
@@ -170,7 +173,7 @@ def assess_benchmark(
             f"{options.answers.max_new_tokens} tokens.",
         ),
         tuple(malformed),
-        provenance(pair, asked, options, options.answers.seed, files_sha256=sha256),
+        provenance(pair, asked, options, options.answers.seed, files_sha256=sha256, **read),
     )
 
 

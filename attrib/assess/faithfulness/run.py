@@ -30,6 +30,7 @@ from attrib.assess.stored import Report
 from attrib.attribution import METHODS, PERTURBING, MethodScores, attribute_model, check_methods, make_job
 from attrib.attribution.perturbation import without
 from attrib.corpus.documents import Corpus
+from attrib.corpus.reading import ReadingReport
 from attrib.errors import InputError
 from attrib.measures import bootstrap_interval
 from attrib.models.fingerprint import versions
@@ -143,11 +144,13 @@ def assess_faithfulness(
     corpus: Corpus | None = None,
     options: FaithfulnessOptions | None = None,
     *,
+    reading: ReadingReport | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> FaithfulnessReport:
     """Assess every method on every question under both models; without ``corpus`` the rare words are the long ones.
 
+    ``reading``: what was read, for the provenance; by default the corpus's.
     With ``out`` each finished question is kept in ``out/questions`` and reused. Raises InputError for an
     unknown method or no question.
     """
@@ -166,9 +169,10 @@ def assess_faithfulness(
     if progress is not None:
         progress("questions", len(questions), len(questions))
     documents = corpus.sha256 if corpus is not None else None
+    reading = reading if reading is not None or corpus is None else corpus.report
     made_from = provenance(
         pair, questions, named, options.seed, questions=len(questions), documents_sha256=documents,
-        tokenizer_sha256=pair.tokenizer_sha256, reading=corpus.report.fields() if corpus is not None else None,
+        tokenizer_sha256=pair.tokenizer_sha256, reading=reading.fields() if reading is not None else None,
     )  # fmt: skip
     return _report(curves, options, made_from)
 

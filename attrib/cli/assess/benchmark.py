@@ -34,6 +34,8 @@ class Sources(QuestionOptions):
     """Parts of FineTuneBench, comma-separated: fictional_people, latest_news, medical, coding; default: all."""
     all_rows: bool = everyday(False, "Questions")
     """Keep the news rows that FineTuneBench's paper left out."""
+    strict: bool = everyday(False, "Questions")
+    """Refuse questions of which anything is not read: malformed rows, unused columns."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def assess_benchmark(
     from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
     from attrib.assess.stored import report_content
+    from attrib.corpus.reading import refuse_losses
     from attrib.models.chat import PromptForm
     from attrib.training.options import check_options
 
@@ -98,6 +101,8 @@ def assess_benchmark(
         columns=questions.columns,
     )
     _say(found, questions, models, tune)
+    if questions.strict:
+        refuse_losses(found.losses)
     check_benchmark(found.rows)
     items = learned_items(found.learned, learning.kinds, PromptForm.of(chat).earlier) if tune else ()
     with kept(results.out), show_progress() as progress:
@@ -106,7 +111,7 @@ def assess_benchmark(
         pair = load_pair(models, progress, chat)
         report = assess(
             pair, found.rows, benchmark, notes=found.notes, malformed=found.malformed, sha256=found.sha256,
-            out=results.out, progress=progress,
+            reading=found.reading, out=results.out, progress=progress,
         )  # fmt: skip
     files = write_benchmark(report, results.out, results.formats, results.preset)
     if as_json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from attrib.assess.faithfulness.options import FaithfulnessOptions
 from attrib.cli.assess.common import DEMO_QUESTIONS, check_results
 from attrib.cli.common import check_placement, console_of, load_pair, note, print_json, show_progress
@@ -44,13 +42,12 @@ def assess_faithfulness(
     corpus = demo.corpus() if demo_model else None
     if documents.path is not None:
         corpus = read_documents(documents.path, documents)
+    read = corpus.report if corpus is not None else None
     if questions.path is None:
         asked = demo_questions(questions.limit)
     else:
-        read = corpus.report if corpus is not None else ReadingReport()
-        asked, read = read_asked(questions.path, questions.columns, read, strict=documents.strict)
+        asked, read = read_asked(questions.path, questions.columns, read or ReadingReport(), strict=documents.strict)
         asked = asked[: questions.limit]
-        corpus = replace(corpus, report=read) if corpus is not None else None
     check_assessment(asked, faithfulness, results.out)
     if demo_model:
         note("using the demo's model (name your own with --base and --tuned)")
@@ -58,7 +55,7 @@ def assess_faithfulness(
         note(DEMO_QUESTIONS)
     with show_progress() as progress:
         pair = load_pair(models, progress, chat, corpus)
-        report = assess(pair, asked, corpus, faithfulness, out=results.out, progress=progress)
+        report = assess(pair, asked, corpus, faithfulness, reading=read, out=results.out, progress=progress)
     files = []
     if results.out is not None:
         files = write_faithfulness(report, results.out, results.formats, results.preset)
