@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from attrib.assess.questions import Question
+from attrib.corpus.reading import ReadingReport
 from attrib.errors import InputError
 from attrib.files import digest_of, write_atomically
 from attrib.models.chat import Chat
@@ -118,9 +119,16 @@ def questions_sha256(asked: Sequence[Question]) -> str:
 
 
 def provenance(
-    pair: ModelPair, asked: Sequence[Question], options: object, seed: int, **more: object
+    pair: ModelPair,
+    asked: Sequence[Question],
+    options: object,
+    seed: int,
+    *,
+    reading: ReadingReport | None = None,
+    **more: object,
 ) -> dict[str, object]:
-    """Provenance of an assessment: models, questions, options (a dataclass), versions; ``more`` as given.
+    """Provenance of an assessment: models, questions, options (a dataclass), what was read, versions; ``more`` as
+    given.
 
     Paths are left out but for their last part: a report names no machine.
     """
@@ -134,6 +142,7 @@ def provenance(
         "options": asdict(options),  # type: ignore[call-overload]
         "seed": seed,
         "versions": versions(),
+        **({"reading": reading.fields()} if reading is not None else {}),
         **more,
     }
 

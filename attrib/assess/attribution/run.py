@@ -175,7 +175,7 @@ def assess_attribution(
             options.explain.seed,
             documents_sha256=corpus.sha256,
             control_sha256=library.control.sha256,
-            reading=corpus.report.fields(),
+            reading=corpus.report,
         ),
     )
 

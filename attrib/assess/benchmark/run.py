@@ -158,7 +158,6 @@ def assess_benchmark(
     rows = score(asked, replies)
     if options.judge is not None:
         rows = judged(asked, rows, options.judge, out / "judge" if out is not None else None, progress)
-    read = {"reading": reading.fields()} if reading is not None else {}
     cut = {side: sum(not row.ended for row in rows if row.side == side) for side in SIDES}
     shown = [str(one) for one in malformed[:TOLD]]
     more = [f"{len(malformed) - TOLD} more malformed rows are left out."] if len(malformed) > TOLD else []
@@ -173,7 +172,7 @@ def assess_benchmark(
             f"{options.answers.max_new_tokens} tokens.",
         ),
         tuple(malformed),
-        provenance(pair, asked, options, options.answers.seed, files_sha256=sha256, **read),
+        provenance(pair, asked, options, options.answers.seed, reading=reading, files_sha256=sha256),
     )
 
 

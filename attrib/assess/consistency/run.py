@@ -104,7 +104,7 @@ def assess_consistency(
             options.seed,
             documents_sha256=corpus.sha256,
             control_sha256=control.sha256,
-            reading=corpus.report.fields(),
+            reading=corpus.report,
         ),
     )
 

@@ -150,9 +150,8 @@ def assess_faithfulness(
 ) -> FaithfulnessReport:
     """Assess every method on every question under both models; without ``corpus`` the rare words are the long ones.
 
-    ``reading``: what was read, for the provenance; by default the corpus's.
-    With ``out`` each finished question is kept in ``out/questions`` and reused. Raises InputError for an
-    unknown method or no question.
+    ``reading``: what was read, by default the corpus's. With ``out`` each finished question is kept in
+    ``out/questions`` and reused. Raises InputError for an unknown method or no question.
     """
     options = options or FaithfulnessOptions()
     options = replace(options, methods=methods_of(options))
@@ -169,10 +168,9 @@ def assess_faithfulness(
     if progress is not None:
         progress("questions", len(questions), len(questions))
     documents = corpus.sha256 if corpus is not None else None
-    reading = reading if reading is not None or corpus is None else corpus.report
     made_from = provenance(
-        pair, questions, named, options.seed, questions=len(questions), documents_sha256=documents,
-        tokenizer_sha256=pair.tokenizer_sha256, reading=reading.fields() if reading is not None else None,
+        pair, questions, named, options.seed, reading=reading or (corpus.report if corpus is not None else None),
+        questions=len(questions), documents_sha256=documents, tokenizer_sha256=pair.tokenizer_sha256,
     )  # fmt: skip
     return _report(curves, options, made_from)
 

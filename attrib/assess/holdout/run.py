@@ -102,6 +102,6 @@ def assess_holdout(
             options,
             options.seed,
             documents_sha256=corpus.sha256 if corpus is not None else None,
-            reading=corpus.report.fields() if corpus is not None else None,
+            reading=corpus.report if corpus is not None else None,
         ),
     )

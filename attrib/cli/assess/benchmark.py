@@ -74,12 +74,10 @@ def assess_benchmark(
 
     Questions are FineTuneBench's, the demo's or your own. Every accuracy comes with baselines that know no answer.
     """
-    from attrib.assess.benchmark.questions import read_benchmark
     from attrib.assess.benchmark.run import assess_benchmark as assess
     from attrib.assess.benchmark.run import check_benchmark, learned_items
     from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
     from attrib.assess.stored import report_content
-    from attrib.corpus.reading import refuse_losses
     from attrib.models.chat import PromptForm
     from attrib.training.options import check_options
 
@@ -92,17 +90,8 @@ def assess_benchmark(
     check_placement(models)
     if tune and models.tuned is not None:
         raise InputError("tune: --tune makes the tuned model; leave --tuned out")
-    found = read_benchmark(
-        questions.path,
-        questions.finetunebench,
-        questions.subset,
-        all_rows=questions.all_rows,
-        limit=questions.limit,
-        columns=questions.columns,
-    )
-    _say(found, questions, models, tune)
-    if questions.strict:
-        refuse_losses(found.losses)
+    found = _read(questions)
+    _say(questions, models, tune)
     check_benchmark(found.rows)
     items = learned_items(found.learned, learning.kinds, PromptForm.of(chat).earlier) if tune else ()
     with kept(results.out), show_progress() as progress:
@@ -119,6 +108,28 @@ def assess_benchmark(
         return
     benchmark_table(report, console_of(140))
     print("\n".join(files))
+
+
+def _read(questions: Sources) -> BenchmarkQuestions:
+    """The questions, and on stderr what became of all that is there."""
+    from attrib.assess.benchmark.questions import read_benchmark
+    from attrib.corpus.reading import refuse_losses
+
+    found = read_benchmark(
+        questions.path,
+        questions.finetunebench,
+        questions.subset,
+        all_rows=questions.all_rows,
+        limit=questions.limit,
+        columns=questions.columns,
+    )
+    if found.read is not None:
+        note(f"questions: {found.read}")
+    for line in found.malformed:
+        note(f"left out: {line}")
+    if questions.strict:
+        refuse_losses(found.losses)
+    return found
 
 
 def _tuned(
@@ -143,12 +154,8 @@ def _with_defaults(benchmark: BenchmarkOptions, judge: JudgeName, questions: Sou
     return benchmark
 
 
-def _say(found: BenchmarkQuestions, questions: Sources, models: Models, tune: bool) -> None:
-    """Notices about what was left out, and about what of the demo is used."""
-    if found.read is not None:
-        note(f"questions: {found.read}")
-    for line in found.malformed:
-        note(f"left out: {line}")
+def _say(questions: Sources, models: Models, tune: bool) -> None:
+    """Notices about what of the demo is used."""
     if models.base is None and models.tuned is None and not tune:
         note("using the demo's model (name your own with --base and --tuned)")
     elif questions.path is None and questions.finetunebench is None:
