@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attrib.errors import AttribError
-from attrib.models.adapters import live_weights
+from attrib.models.adapters import beside_lora, live_weights
 from attrib.models.pair import ModelPair
 from attrib.training.recording import MANIFEST, read_recording
-from attrib.training.schedule import read_schedule
+from attrib.training.schedule import checkpoint_folders, read_schedule
 from attrib.training.trained import TRAINED, read_trained
 
 FINAL = "-o influence.checkpoints=final"
@@ -47,9 +47,9 @@ def read_run(pair: ModelPair, ids: Collection[str]) -> RunRecord:
             f"the adapter comes from the hub: influence takes the final weights alone ({FINAL}); where checkpoints are "
             "among its files, copy them to a folder"
         )
-    if other := [key for key in live_weights(tuned.adapter) if ".lora_A." not in key and ".lora_B." not in key]:
+    if other := beside_lora(live_weights(tuned.adapter)):
         return _without(f"influence needs plain LoRA, whose weights before tuning are known; {other[0]} is none")
-    checkpoints = len([one for one in (tuned.folder / "checkpoints").glob("[1-9]*") if one.name.isdecimal()])
+    checkpoints = len(checkpoint_folders(tuned.folder))
     if not checkpoints:
         return _without(f"no checkpoints: influence takes the final weights alone ({FINAL}); {_mend(tuned.folder)}")
     try:

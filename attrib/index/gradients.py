@@ -33,7 +33,7 @@ from attrib.passes.gradients import GradientReader
 from attrib.progress import Progress
 from attrib.records import Item, Section
 from attrib.store import arrays_in
-from attrib.training.schedule import Schedule, read_schedule
+from attrib.training.schedule import Schedule, checkpoint_folders, read_schedule
 from attrib.training.trained import read_trained
 
 SCHEMA = 1
@@ -106,8 +106,7 @@ def stages(pair: ModelPair, side: Literal["base", "tuned"], options: InfluenceOp
         return (Stage("untuned", "untuned", None, spent, "logodds" if options.target == "logodds" else "logprob"),)
     if options.checkpoints == "final":
         return (Stage("final", "final", None, spent, "logprob" if options.target == "logprob" else "logodds"),)
-    saved = (folder / "checkpoints").glob("[1-9]*") if folder is not None else ()
-    found = sorted((file for file in saved if file.name.isdecimal()), key=lambda file: int(file.name))
+    found = checkpoint_folders(folder) if folder is not None else []
     if folder is None or not found:
         raise InputError(
             f"influence: {pair.tuned.name} has no checkpoints; make them of its run's saves with attrib import, "
@@ -142,7 +141,7 @@ def _spent(schedule: Schedule | None, checkpoints: int) -> list[float]:
 
 def has_checkpoints(model: Model) -> bool:
     """Whether tuning left states of the weights on the way."""
-    return model.folder is not None and any((model.folder / "checkpoints").glob("[1-9]*"))
+    return model.folder is not None and bool(checkpoint_folders(model.folder))
 
 
 @contextmanager

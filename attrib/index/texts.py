@@ -30,11 +30,14 @@ def encode_sections(
     interrupted run keeps what it has; ``progress`` counts these sections as ``task``.
     """
     store = arrays_in(cache, encoder.settings)
-    found = {}
+    found: dict[int, dict[str, np.ndarray]] = {}
+    # A key may cost a rendering.
+    keys: dict[int, object] = {}
     for number, section in sections.items():
         arrays = index.arrays(encoder.name, number) if index is not None else None
         if arrays is None:
-            arrays = store.get(encoder.section_key(section))
+            keys[number] = encoder.section_key(section)
+            arrays = store.get(keys[number])
         if arrays is not None:
             found[number] = arrays
     missing = [number for number in sections if number not in found]
@@ -44,7 +47,7 @@ def encode_sections(
         numbers = missing[done : done + group]
         for number, arrays in zip(numbers, encoder.encode([sections[i] for i in numbers]), strict=True):
             found[number] = arrays
-            store.put(encoder.section_key(sections[number]), arrays)
+            store.put(keys[number], arrays)
     if progress is not None and missing:
         progress(task, len(missing), len(missing))
     return found

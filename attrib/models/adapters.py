@@ -259,6 +259,11 @@ def live_weights(model: Any) -> dict[str, Any]:
     return {_plain_name(name): tensor for name, tensor in named.items()}
 
 
+def beside_lora(names: Iterable[str]) -> list[str]:
+    """Tensors of an adapter that are not LoRA's two matrices: their values before tuning are unknown."""
+    return [name for name in names if ".lora_A." not in name and ".lora_B." not in name]
+
+
 def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Tensors for ``live``: those in ``folder``, or with None LoRA's before tuning, B = 0 and A random.
 
@@ -266,7 +271,7 @@ def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path
     adapter that is not LoRA alone.
     """
     if folder is None:
-        if other := [key for key in live if ".lora_A." not in key and ".lora_B." not in key]:
+        if other := beside_lora(live):
             raise ModelError(
                 f"{name}: its {other[0]} before tuning is unknown, so influence has no control; use plain LoRA"
             )

@@ -45,6 +45,12 @@ class Schedule:
             raise RecordError(f"checkpoints {ends} of {steps} steps")
 
 
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Checkpoints 1, 2 … beside the adapter in ``folder``, in order; the result itself has no folder."""
+    saved = (file for file in (folder / "checkpoints").glob("[1-9]*") if file.name.isdecimal())
+    return sorted(saved, key=lambda file: int(file.name))
+
+
 def checkpoint_steps(shares: Sequence[float], steps: int) -> list[int]:
     """Steps after which each checkpoint is saved, the last one the result's."""
     return [max(1, round(share * steps)) for share in shares]

@@ -132,10 +132,11 @@ class Watch:
 
     def _is(self, number: int, row: Row) -> bool:
         """Whether a row is what it was before, if it was."""
+        now = hash(row)
         if number not in self._hashes:
-            self._hashes[number] = hash(row)
+            self._hashes[number] = now
             self.fresh[number] = row
-        return self._hashes[number] == hash(row)
+        return self._hashes[number] == now
 
     def _number(self, sequence: TrainingExample) -> int:
         """Number of a sequence of a stream: that of the first one like it."""
