@@ -295,7 +295,7 @@ def test_system_prompt_and_earlier_turns_stand_before_the_question(tmp_path: Pat
         ("[]", "no messages"),
         ("{", "neither JSON nor JSONL"),
         ('[{"role": "user"}]', "message 1"),
-        ('[{"role": "user", "content": ["x"]}]', "message 1"),
+        ('[{"role": "user", "content": [{"type": "image"}]}]', "message 1"),
         ('[{"role": "user", "content": "x"}]', "end with the assistant's"),
         ('[{"role": "system", "content": "x"}]', "leave one of them out"),
     ],
