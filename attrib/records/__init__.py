@@ -10,17 +10,20 @@ from attrib.records.answer import Capture, Section, Token
 from attrib.records.explanation import AnswerSource, Explanation
 from attrib.records.item import COMPLETION, PROMPT, TEXT, Item, Turn
 from attrib.records.scores import Attribution, Mapping, MappingSide
-from attrib.records.verdict import LABELS, Evidence, Label, Verdict
+from attrib.records.verdict import CALLS, LABELS, Called, ControlGroup, Evidence, Label, Promise, Verdict
 from attrib.records.vocabulary import Phrase, Verbatim, Vocabulary, VocabularyKind, VocabularyShare
 
 __all__ = [
+    "CALLS",
     "COMPLETION",
     "LABELS",
     "PROMPT",
     "TEXT",
     "AnswerSource",
     "Attribution",
+    "Called",
     "Capture",
+    "ControlGroup",
     "Evidence",
     "Explanation",
     "Item",
@@ -28,6 +31,7 @@ __all__ = [
     "Mapping",
     "MappingSide",
     "Phrase",
+    "Promise",
     "Section",
     "Token",
     "Turn",

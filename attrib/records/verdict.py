@@ -8,10 +8,17 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from attrib.errors import RecordError
 from attrib.records.checks import check_shape
 
 Label = Literal["documents", "base", "neither"]
 LABELS: tuple[Label, Label, Label] = ("documents", "base", "neither")
+Called = Literal["documents", "base", "neither", "cannot tell"]
+"""A verdict: one of LABELS, or that the evidence is too weak for any of them."""
+CALLS: tuple[Called, Called, Called, Called] = (*LABELS, "cannot tell")
+
+ABOVE, BELOW = 0.5, 0.3
+"""p(documents) above the first is called documents, from the second up cannot tell, without thresholds of the pair."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +69,52 @@ class Evidence:
         check_shape(self, "control_form", self.control_form, self.control_base.shape)
 
 
+@dataclass(frozen=True)
+class ControlGroup:
+    """Control answers of one kind: none of them comes from the documents."""
+
+    name: str
+    """Such as "general questions, right answers"."""
+    n: int
+    called: int
+    """How many of them score above the threshold: would be called documents."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.called <= self.n:
+            raise RecordError(f"ControlGroup {self.name!r}: {self.called} of {self.n} called documents")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The error that the verdict «documents» was calibrated for on control answers of this pair of models."""
+
+    error: float
+    """At most this share of answers that do not come from the documents is called documents."""
+    threshold: float
+    """p(documents) above it is called documents; 1 where there were too few controls to call anything so."""
+    floor: float
+    """p(documents) below it is called base or neither; from it up to the threshold: cannot tell."""
+    controls: tuple[ControlGroup, ...]
+    untested: tuple[str, ...]
+    """What could not be tested for this pair, a plain sentence each."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error < 1:
+            raise RecordError(f"Promise.error is {self.error}, not between 0 and 1")
+        if not 0 <= self.floor <= self.threshold <= 1:
+            raise RecordError(
+                f"Promise: a floor of {self.floor} and a threshold of {self.threshold}, not 0 ≤ … ≤ … ≤ 1"
+            )
+
+    @property
+    def n(self) -> int:
+        """Number of control answers."""
+        return sum(group.n for group in self.controls)
+
+
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Documents, base or neither: per answer token and for the whole answer."""
+    """Documents, base, neither or cannot tell: per answer token and for the whole answer."""
 
     tokens: Float[np.ndarray, "answer 3"]
     """Probability of each of LABELS per answer token; rows sum to 1."""
@@ -84,6 +134,17 @@ class Verdict:
     """Gain of each control section a token: tuning changes the form of any text."""
     evidence: Evidence | None = None
     """Evidence that it was judged from."""
+    above: float = ABOVE
+    """p(documents) above it is called documents, where there is no promise."""
+    below: float = BELOW
+    """p(documents) below it is called base or neither, where there is no promise."""
+    promise: Promise | None = None
+    """The error that holds for this pair; None: the verdict was not calibrated on the pair."""
+    said: bool | None = None
+    """False: documents that were learned support the answer, but tuning hardly raised its probability. None: not
+    judged, or not supported."""
+    said_gain: float | None = None
+    """Gain of the answer's content tokens, nats a token."""
 
     def __post_init__(self) -> None:
         n = len(self.gain)
@@ -92,13 +153,39 @@ class Verdict:
         check_shape(self, "shares", self.shares, (3,))
         check_shape(self, "support", self.support, (n,))
         check_shape(self, "section_gain", self.section_gain, self.learned.shape)
+        if not 0 <= self.below <= self.above <= 1:
+            raise RecordError(f"Verdict: below is {self.below} and above is {self.above}, not 0 ≤ … ≤ … ≤ 1")
 
     @property
     def label(self) -> Label:
-        """The answer's most probable source."""
+        """The answer's most probable source, without thresholds; ``called`` is the verdict."""
         return LABELS[int(self.whole.argmax())]
 
     @property
+    def called(self) -> Called:
+        """The verdict on the answer: documents above the threshold, base or neither below the floor."""
+        return self.call(self.whole)
+
+    @property
+    def token_called(self) -> tuple[Called, ...]:
+        """The verdict on each answer token, by the same two thresholds."""
+        return tuple(self.call(row) for row in self.tokens)
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """p(documents) below the first is called base or neither, above the second documents."""
+        return (self.below, self.above) if self.promise is None else (self.promise.floor, self.promise.threshold)
+
+    def call(self, p: Float[np.ndarray, " 3"]) -> Called:
+        """The verdict on probabilities of LABELS."""
+        floor, threshold = self.thresholds
+        if p[0] > threshold:
+            return "documents"
+        if p[0] >= floor:
+            return "cannot tell"
+        return "base" if p[1] >= p[2] else "neither"
+
+    @property
     def token_labels(self) -> tuple[Label, ...]:
-        """Most probable source of each answer token."""
+        """Most probable source of each answer token, without thresholds."""
         return tuple(LABELS[int(i)] for i in self.tokens.argmax(1))

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save as to_bytes
 
 from attrib.errors import InputError, RecordError
-from attrib.records import Evidence, Explanation
+from attrib.records import ControlGroup, Evidence, Explanation, Promise
 from attrib.records.storage import SCHEMA, load, save
 from tests.make import ODD_TOKENS, make_explanation
 
@@ -69,7 +69,8 @@ def full(seed: int = 0) -> Explanation:
         "nested": {"shape": "name", "attrib": {"schema": "Token"}},
         "small": 5e-324,
     }
-    verdict = replace(explanation.verdict, evidence=evidence)
+    promise = Promise(0.1, 0.9, 0.2, (ControlGroup("水", 9, 1),), ("\x00",))
+    verdict = replace(explanation.verdict, evidence=evidence, promise=promise, said=True, said_gain=0.5)
     return replace(explanation, tuned=tuned, sections=sections, verdict=verdict, provenance=provenance)
 
 
