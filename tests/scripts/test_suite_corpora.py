@@ -122,7 +122,7 @@ def test_short_right_answers_stand_in_their_sections_word_for_word(name: str) ->
     texts = texts_of(name)
     for row in of_kind(name, "trained") + of_kind(name, "rephrased") + of_kind(name, "held-out"):
         assert any(stands_in(row["answer"], texts[section]) for section in row["sections"]), row["id"]
-        assert len(keys(row["answer"])) <= 6, row["id"]
+        assert len(keys(row["answer"])) <= (8 if row["kind"] == "held-out" else 6), row["id"]
 
 
 @pytest.mark.parametrize("name", NAMES)
