@@ -213,6 +213,7 @@ class Chat:
         system = [turn.content for turn in form.earlier if turn.role == "system"]
         return {
             "source": self.source,
+            "template": form.template.named or None,
             "sha256": digest(form.template.text) if form.template.text else None,
             "options": dict(form.variables),
             "system": system[0] if system else None,

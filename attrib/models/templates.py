@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attrib.errors import InputError, ModelError
@@ -17,6 +17,8 @@ from attrib.options.chat import TemplateOptions
 DEFAULT_NAME = "default"
 WITH_TOOLS = "tool_use"
 """Name of the template that transformers takes for conversations with tools."""
+A_FILE = "<file>"
+"""Stands in ``ChosenTemplate.named`` for a file: a record does not say where files lay."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Templates:
     def choice(self, name: str = "") -> ChosenTemplate:
         """The template of this name, or the default with the one for tools. Raises InputError where there is none."""
         if name:
-            return ChosenTemplate(f"template {name!r}, {self.source}", self.by_name[name])
+            return ChosenTemplate(f"template {name!r}, {self.source}", self.by_name[name], named=name)
         if DEFAULT_NAME not in self.by_name:
             raise InputError(
                 f"template: there are several, none of them the default ({self.source}); name one with --template: "
@@ -66,6 +68,8 @@ class ChosenTemplate:
     """Jinja; empty for the bare question."""
     with_tools: str = ""
     """Another one, for conversations with tools; empty without."""
+    named: str = ""
+    """What ``--template`` asked for: none, base, tuned or a name; ``A_FILE`` for a file, empty for the default."""
 
 
 def choose(options: TemplateOptions, tuned: Templates | None, base: Templates | None) -> ChosenTemplate:
@@ -77,15 +81,15 @@ def choose(options: TemplateOptions, tuned: Templates | None, base: Templates | 
     if name is None:
         return own.choice() if own is not None else ChosenTemplate()
     if name == "none":
-        return ChosenTemplate("none, as asked")
+        return ChosenTemplate("none, as asked", named=name)
     if name in ("base", "tuned"):
         side = base if name == "base" else tuned
         if side is None:
             raise InputError(f"template: the {name} model has no chat template of its own; name a file, or none")
-        return side.choice()
+        return replace(side.choice(), named=name)
     if own is not None and name in own.by_name:
         return own.choice(name)
-    return ChosenTemplate(Path(name).name, read_template(name, own))
+    return ChosenTemplate(Path(name).name, read_template(name, own), named=A_FILE)
 
 
 def read_template(name: str, own: Templates | None = None) -> str:

@@ -8,13 +8,13 @@ Not covered: options that only Python has (a target or spans of one's own).
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from attrib.corpus import demo
+from attrib.models.templates import A_FILE
 from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.fields import Option, options_of, written
@@ -101,16 +101,10 @@ def _settings(explanation: Explanation) -> Iterator[Setting]:
 
 def _prompt(said: Mapping[str, object]) -> dict[str, object]:
     """Options of the prompt that the record knows; files of templates and of turns are placeholders."""
-    source, earlier = str(_at(said, "prompt.source")), _at(said, "prompt.conversation")
-    variables, date = _at(said, "prompt.options"), _at(said, "prompt.date")
+    earlier, variables, date = (_at(said, f"prompt.{name}") for name in ("conversation", "options", "date"))
     found: dict[str, object] = {}
-    if named := re.match(r"template '(\w+)'", source):
-        found["template"] = named[1]
-    elif source.startswith("none, as asked"):
-        found["template"] = "none"
-    # Templates of models are described in words, files by their name.
-    elif re.match(r"\S+\.\S+$", source):
-        found["template"] = PLACE
+    if isinstance(template := _at(said, "prompt.template"), str):
+        found["template"] = PLACE if template == A_FILE else template
     if isinstance(variables, Mapping) and variables:
         found["template_options"] = tuple(
             f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in variables.items()

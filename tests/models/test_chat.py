@@ -12,7 +12,7 @@ from attrib.errors import InputError
 from attrib.models import jinja
 from attrib.models.chat import Chat, PromptForm
 from attrib.models.prompt import decode, encode_answer, encode_given, encode_prompt, encode_whole
-from attrib.models.templates import ChosenTemplate, Templates
+from attrib.models.templates import A_FILE, ChosenTemplate, Templates
 from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.records import Turn
 from attrib.text.units import question_positions
@@ -59,6 +59,18 @@ def refusal(function: Any, *args: Any, **more: Any) -> str:
     assert message
     assert "\n" not in message
     return message
+
+
+def test_the_record_says_what_the_template_was_asked_by(tmp_path: Path) -> None:
+    file = tmp_path / "own.jinja"
+    file.write_text(TEMPLATE)
+    several = {"default": TEMPLATE, "rag-v2.1": TEMPLATE}
+    wanted = {None: None, "none": "none", "base": "base", "rag-v2.1": "rag-v2.1", str(file): A_FILE}
+    assert {name: chat_of(several, template=name).provenance()["template"] for name in wanted} == wanted
+    # Another system prompt before one question changes nothing of it.
+    asked = chat_of(several, template="base").asking([Turn("system", "Be brief.")])
+    assert asked.provenance()["template"] == "base"
+    assert chat_of(TEMPLATE, prompt_format="Q: {question}").provenance()["template"] is None
 
 
 def law(chat: Chat, question: str = QUESTION, answer: str = ANSWER) -> tuple[str, str]:

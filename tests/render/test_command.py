@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from attrib import cli
 from attrib.cli.groups import flat
 from attrib.corpus import demo
+from attrib.models.templates import A_FILE
 from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
 from attrib.options.loading import Models
@@ -130,9 +131,12 @@ def test_how_models_were_loaded_stands_in_the_command(monkeypatch: pytest.Monkey
     [
         ({"source": "chat template of the base model"}, ChatOptions()),
         ({"source": "none"}, ChatOptions()),
-        ({"source": "none, as asked"}, ChatOptions(template="none")),
-        ({"source": "template 'rag', chat template in the adapter's folder"}, ChatOptions(template="rag")),
-        ({"source": "chatml.jinja"}, ChatOptions(template="TEMPLATE")),
+        ({"source": "none, as asked", "template": "none"}, ChatOptions(template="none")),
+        ({"source": "chat template of the base model", "template": None}, ChatOptions()),
+        ({"source": "chat template of the base model", "template": "base"}, ChatOptions(template="base")),
+        ({"source": "template 'rag', adapter", "template": "rag"}, ChatOptions(template="rag")),
+        ({"source": "template 'rag-v2.1', adapter", "template": "rag-v2.1"}, ChatOptions(template="rag-v2.1")),
+        ({"source": "chatml", "template": A_FILE}, ChatOptions(template="TEMPLATE")),
         (
             {
                 "source": "x",
@@ -156,6 +160,11 @@ def test_the_prompts_form_stands_in_the_command(
     line = command(record(ExplainOptions(), prompt={"system": None, "conversation": [], "options": {}, **said}))
     assert line is not None
     assert asked(line, monkeypatch)["chat"] == wanted
+
+
+def test_a_template_s_file_is_open_in_the_file_of_options() -> None:
+    assert '# template = "…"' in options_file(record(ExplainOptions(), prompt={"template": A_FILE}))
+    assert 'template = "base"' in options_file(record(ExplainOptions(), prompt={"template": "base"})).split("\n")
 
 
 def test_a_given_answer_stands_in_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
