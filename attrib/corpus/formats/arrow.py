@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrib.corpus.formats.rows import Table, TableRow
+from attrib.corpus.formats.rows import Table, TableRow, wanted_columns
 from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
 
 
 def arrow_table(data: bytes, columns: Columns) -> Table:
-    """Only the columns that are wanted are decoded: others may hold images or vectors."""
+    """Only the columns that are wanted are decoded."""
     batches = _batches(data)
     first = next(batches, None)
     names = tuple(first.schema.names) if first is not None else ()
-    read = [name for name in names if name in columns.wanted]
-    return Table(names, _rows(first, batches, read), undecoded=tuple(name for name in names if name not in read))
+    read, undecoded = wanted_columns(names, columns)
+    return Table(names, _rows(first, batches, read), undecoded=undecoded)
 
 
 def _rows(first: Any, others: Iterator[Any], names: list[str]) -> Iterator[TableRow]:

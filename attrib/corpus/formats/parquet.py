@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from attrib.corpus.formats.rows import Table, TableRow, check_unique
+from attrib.corpus.formats.rows import Table, TableRow, wanted_columns
 from attrib.corpus.shapes.cells import Columns
 from attrib.errors import InputError
 
 
 def parquet_table(data: bytes, columns: Columns) -> Table:
-    """Only the columns that are wanted are decoded: others may hold images or vectors."""
+    """Only the columns that are wanted are decoded."""
     from pyarrow import ArrowException, BufferReader, parquet
 
     try:
@@ -19,9 +19,8 @@ def parquet_table(data: bytes, columns: Columns) -> Table:
     except (ArrowException, OSError, ValueError) as error:
         raise _unreadable(error) from None
     names = tuple(file.schema_arrow.names)
-    check_unique(names)
-    read = [name for name in names if name in columns.wanted]
-    return Table(names, _rows(file, read), undecoded=tuple(name for name in names if name not in read))
+    read, undecoded = wanted_columns(names, columns)
+    return Table(names, _rows(file, read), undecoded=undecoded)
 
 
 def _rows(file: Any, names: list[str]) -> Iterator[TableRow]:

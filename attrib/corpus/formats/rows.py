@@ -102,6 +102,16 @@ def check_unique(names: Sequence[str]) -> None:
         raise InputError(f"two columns are called {twice[0]!r}; rename one")
 
 
+def wanted_columns(names: Sequence[str], columns: Columns) -> tuple[list[str], tuple[str, ...]]:
+    """Columns that some shape reads, and those that need not be decoded: they may hold images or vectors.
+
+    Raises InputError where two have one name.
+    """
+    check_unique(names)
+    read = [name for name in names if name in columns.wanted]
+    return read, tuple(name for name in names if name not in read)
+
+
 def row_spans(table: Table, options: ReadOptions) -> Found:
     """One span for each row with something to learn.
 

@@ -146,6 +146,21 @@ def test_parquet_decodes_only_what_a_shape_reads(tmp_path: Path) -> None:
     assert inner.report.rows[0].unused == ("text", "data.id", "vector")
 
 
+@pytest.mark.parametrize("twice", ["text", "vector"])
+def test_two_columns_of_one_name_are_refused(twice: str, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = pa.table([["One"], ["Two"], ["Three"]], names=[twice, twice, "text" if twice != "text" else "title"])
+    parquet, arrow = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet)
+    with pa.ipc.new_file(arrow, table.schema) as file:
+        file.write_table(table)
+    line = f"two columns are called '{twice}'; rename one"
+    assert refusal(tmp_path, "a.parquet", parquet.getvalue()) == f"a.parquet: {line}"
+    assert refusal(tmp_path, "a.arrow", arrow.getvalue()) == f"a.arrow: {line}"
+    assert refusal(tmp_path, "a.csv", f"{twice},{twice}\nOne,Two\n") == f"a.csv: {line}"
+
+
 CELLS = st.dictionaries(
     st.sampled_from((*OF_ROWS, "id", "source", "rejected")),
     st.sampled_from(["text", "messages", "message", "sharegpt", "blank"]),
