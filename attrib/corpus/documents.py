@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 
 from attrib.corpus.faults import fault
-from attrib.corpus.files import find_files, read_bytes, suffix_of
-from attrib.corpus.formats import FORMATS
+from attrib.corpus.files import find_files, read_bytes
+from attrib.corpus.formats import Format
 from attrib.corpus.formats.json import NoRowsError
 from attrib.corpus.reading import LeftOut, ReadingReport, RowsRead, by_frequency, listed, places, refuse_losses
 from attrib.corpus.sections import count_words, cut, exact_duplicates, make_sections
@@ -71,10 +71,10 @@ class Corpus:
         documents: list[tuple[str, str]] = []
         spans: list[Span] = []
         found: dict[str, Found] = {}
-        for name, file in finding.files:
+        for name, file, kind in finding.files:
             try:
                 data = read_bytes(file, max_bytes)
-                found[name] = _read_file(data, suffix_of(file), options)
+                found[name] = _read_file(data, kind, options)
             except NoRowsError as error:
                 if not Path(path).is_dir():
                     raise InputError(f"{name}: {error}") from None
@@ -88,7 +88,7 @@ class Corpus:
         if finding.problems:
             raise InputError("\n".join(finding.problems))
         sections = make_sections(spans, near_duplicates)
-        formats = {name: FORMATS[suffix_of(file)].name for name, file in finding.files}
+        formats = {name: kind.name for name, _, kind in finding.files}
         skipped = by_frequency(finding.skipped)
         report = _report(formats, found, sections)
         left_out = (*finding.left_out, *report.left_out)
@@ -160,9 +160,8 @@ def _check_options(max_tokens: int, near_duplicates: float, max_bytes: int) -> N
         raise InputError("\n".join(problems))
 
 
-def _read_file(data: bytes, suffix: str, options: ReadOptions) -> Found:
+def _read_file(data: bytes, kind: Format, options: ReadOptions) -> Found:
     """The spans of one file, not yet cut. Raises InputError when there is no text."""
-    kind = FORMATS[suffix]
     found = kind.read(data, options)
     if not found.spans:
         raise InputError(f"no text {kind.place}; fill or remove the file")

@@ -19,21 +19,15 @@ from attrib.corpus.reading import LeftOut
 from attrib.corpus.saved import ARROW, hub_bytes, is_hub, is_saved, saved_files, saved_split
 from attrib.errors import InputError
 
-
-def _readable() -> str:
-    """The suffixes that are read, one for each format."""
-    first: dict[Format, str] = {}
-    for suffix, kind in FORMATS.items():
-        first.setdefault(kind, suffix)
-    return f"attrib reads {' '.join(first.values())}"
+READABLE = f"attrib reads {' '.join(FORMATS)}, each packed as .gz too"
 
 
 @dataclass(eq=False)
 class Finding:
     """The files of a folder."""
 
-    files: list[tuple[str, Path]]
-    """Name and path of each readable file, sorted by name."""
+    files: list[tuple[str, Path, Format]]
+    """Name, path and format of each readable file, sorted by name."""
     problems: list[str] = field(default_factory=list)
     """A line for each folder that cannot be listed."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -55,17 +49,18 @@ def suffix_of(file: Path) -> str:
 def find_files(root: Path) -> Finding:
     """The readable files below ``root``, or ``root`` itself. Raises InputError where there is none."""
     if is_hub(root):
-        return Finding([(root.as_posix().removeprefix("hf:").lstrip("/"), root)])
+        return Finding([(root.as_posix().removeprefix("hf:").lstrip("/"), root, FORMATS[ARROW])])
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except OSError as error:
         raise InputError(f"{root}: {_os_reason(error)}") from None
     if not is_folder:
-        if suffix_of(root) not in FORMATS:
-            raise InputError(f"{root}: files of type {root.suffix or '(none)'} are not read; {_readable()}")
-        if FORMATS[suffix_of(root)].is_missing:
-            raise InputError(f"{root}: reading {suffix_of(root)} needs more packages; {EXTRA}")
-        return Finding([(_printable(root.name), root)])
+        suffix = suffix_of(root)
+        if suffix not in FORMATS:
+            raise InputError(f"{root}: files of type {root.suffix or '(none)'} are not read; {READABLE}")
+        if FORMATS[suffix].is_missing:
+            raise InputError(f"{root}: reading {suffix} needs more packages; {EXTRA}")
+        return Finding([(_printable(root.name), root, FORMATS[suffix])])
 
     found = Finding([])
 
@@ -84,15 +79,15 @@ def find_files(root: Path) -> Finding:
         for file in (Path(folder, name) for name in names if name[0] != "."):
             kind = FORMATS.get(suffix_of(file))
             if kind is not None and not kind.is_missing:
-                found.files.append((_printable(file.relative_to(root).as_posix()), file))
+                found.files.append((_printable(file.relative_to(root).as_posix()), file, kind))
             else:
                 needed = f" needing {EXTRA}" if kind is not None else ""
                 found.skipped[(file.suffix.lower() or "no suffix") + needed] += 1
     found.skipped = +found.skipped
-    found.files.sort()
+    found.files.sort(key=lambda file: file[:2])
     if not found.files:
         types = _found(found.skipped)
-        raise InputError("\n".join([*found.problems, f"no documents in {root}/: {types}; {_readable()}"]))
+        raise InputError("\n".join([*found.problems, f"no documents in {root}/: {types}; {READABLE}"]))
     return found
 
 
@@ -103,7 +98,7 @@ def _add_data_set(found: Finding, root: Path, folder: Path) -> None:
     except InputError as error:
         found.problems.append(f"{name}: {error}")
         return
-    found.files.append((name if split == folder else f"{name}/{split.name}", split))
+    found.files.append((name if split == folder else f"{name}/{split.name}", split, FORMATS[ARROW]))
     if others:
         found.left_out.append(LeftOut(f"splits beside {split.name}: {', '.join(others)}", len(others), (name,)))
 

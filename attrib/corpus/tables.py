@@ -17,5 +17,5 @@ def read_table(file: Path, columns: Columns, max_bytes: int = ReadingOptions.max
     kind = FORMATS.get(suffix_of(file))
     if kind is None or kind.table is None:
         known = " ".join(suffix for suffix, one in FORMATS.items() if one.table is not None)
-        raise InputError(f"rows are read from {known}; give such a file")
+        raise InputError(f"rows are read from {known}, each packed as .gz too; give such a file")
     return kind.table(read_bytes(file, max_bytes), columns)

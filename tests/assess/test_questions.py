@@ -33,7 +33,7 @@ def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
         ("q.jsonl", '{"answer": "Ann"}', "line 1: no text in its column 'question'"),
         ("q.jsonl", '{"question": "Who?", "answer": 3}', "line 1: answer is of type int, not a string"),
         ("q.csv", "ask\nWho?\n", "line 2: no text in its column 'question'"),
-        ("q.txt", "Who?", "rows are read from .jsonl"),
+        ("q.txt", "Who?", "rows are read from .jsonl .json .csv .tsv .parquet .arrow, each packed as .gz too"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -483,7 +483,8 @@ def test_a_folder_of_images_says_so(tmp_path: Path) -> None:
     (message,) = refusal(lambda: Corpus.read(folder))
     assert message == (
         f"no documents in {folder}/: 3 files, of types .png (2), .jpg (1); "
-        "attrib reads .md .txt .html .rst .ipynb .pdf .docx .jsonl .json .csv .parquet .arrow"
+        "attrib reads .md .markdown .mdx .txt .text .html .htm .xhtml .rst .ipynb .pdf .docx .jsonl .json .csv .tsv "
+        ".parquet .arrow, each packed as .gz too"
     )
     (folder / "d.TXT").write_text("Now there is one.")
     assert [name for name, _ in Corpus.read(folder).documents] == ["d.TXT"]
