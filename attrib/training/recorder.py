@@ -36,7 +36,7 @@ from attrib.training.steps import (
     together,
 )
 from attrib.training.trained import write_trained
-from attrib.training.workfolder import finish, locked, work_folder
+from attrib.training.workfolder import SETTINGS, finish, locked, put_aside, work_folder
 
 ARGUMENTS = (
     "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",
@@ -59,15 +59,17 @@ class Recorder(StepRecorder):
         folder: str | Path,
         data: str | Path | Corpus | Sequence[Item] | None = None,
         *,
-        checkpoints: Sequence[float] = spaced(5),
+        checkpoints: int | Sequence[float] = 5,
     ) -> None:
         """``data``: the file whose rows are trained, so that sections of it are known by what was trained of them; or
-        a ``Corpus``, or items. ``checkpoints``: shares of all steps after which the adapter is saved, ending in 1.
+        a ``Corpus``, or items. ``checkpoints``: how many to save, or shares of all steps after which the adapter is
+        saved, ending in 1.
 
         Raises InputError for data that cannot be read or is no items, invalid shares, and a folder that is something
         else; when training begins also for a model without an adapter, and for one that is sharded over GPUs.
         """
-        check_checkpoints(tuple(checkpoints))
+        shares = spaced(checkpoints) if isinstance(checkpoints, int) else tuple(checkpoints)
+        check_checkpoints(shares)
         self.out = Path(folder)
         if self.out.exists() and not (self.out / MANIFEST).is_file():
             raise InputError(f"{self.out}: it is there already and no adapter of attrib; name a new folder")
@@ -76,13 +78,19 @@ class Recorder(StepRecorder):
             raise InputError("Recorder: its data is neither a file nor items; name the file that is trained")
         self.data = str(data) if isinstance(data, str | Path) else None
         self.items = tuple(s.item for s in corpus.sections) if isinstance(corpus, Corpus) else tuple(corpus or ())
-        super().__init__(work_folder(self.out), checkpoints)
+        super().__init__(work_folder(self.out), shares)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **about: Any) -> None:
         adapter_name(about["model"])
         if getattr(args, "deepspeed", None) or getattr(args, "fsdp", None):
             raise InputError("Recorder: models sharded over GPUs (FSDP, DeepSpeed) cannot be recorded; leave it out")
+        processes.on_first(self._make_way)
         super().on_train_begin(args, state, control, **about)
+
+    def _make_way(self) -> None:
+        """An unfinished run of ``attrib tune`` goes aside: it may resume there."""
+        if (self.work / SETTINGS).is_file():
+            put_aside(self.work)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:
         known = self.watch.fault

@@ -132,22 +132,23 @@ def claim(work: Path, digest: str) -> bool:
     if work.is_dir() and any(work.iterdir()):
         if _settings(done if done.is_file() else work / SETTINGS) == digest:
             return done.is_file()
-        _put_aside(work)
+        put_aside(work)
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(work / SETTINGS, (json.dumps({"settings": digest}) + "\n").encode())
     return False
 
 
-def _put_aside(work: Path) -> None:
-    """Out of the way, or away where no step of it was saved."""
-    if not (work / MANIFEST).is_file() and not any(work.glob(f"trainer/checkpoint-*/{SAVED}")):
+def put_aside(work: Path) -> None:
+    """Out of the way, or away where no step of it was saved; rows are those of an ``attrib.Recorder``."""
+    saved = (MANIFEST, f"trainer/checkpoint-*/{SAVED}", "rows-*.jsonl")
+    if not any(any(work.glob(name)) for name in saved):
         shutil.rmtree(work)
         return
     number = 1
     while (old := work.with_name(f"{work.name}-old-{number}")).exists():
         number += 1
     os.replace(work, old)
-    log.warning("a run with other settings or texts was interrupted here; its finished steps are now in %s", old)
+    log.warning("another run was interrupted here; its finished steps are now in %s", old)
 
 
 def _settings(file: Path) -> object:

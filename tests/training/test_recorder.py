@@ -8,19 +8,23 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 import attrib
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.rendering import IGNORED
+from attrib.training.options import TuneOptions
 from attrib.training.recorder import Recorder
 from attrib.training.recording import read_recording
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
 from attrib.training.trainer import collate
+from attrib.training.tune import tune
+from attrib.training.workfolder import work_folder
 from tests.training.runs import ROWS, arguments, trainer_of, write_rows
-from tests.training.test_tune import files
+from tests.training.test_tune import files, stop_at
 
 
 def items_of(data: Path) -> list[Any]:
@@ -139,14 +143,15 @@ def test_recording_adds_no_forward_pass_and_saves_as_often_as_asked(
     assert len(saves) == 6
 
 
+class Kill(TrainerCallback):  # type: ignore[misc]
+    """Interrupts a run after its fourth step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+
 def test_a_run_that_resumes_goes_on_with_its_record(whole: Any, base_dir: Path, data: Path, tmp_path: Path) -> None:
-    from transformers import TrainerCallback
-
-    class Kill(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:
-            if state.global_step == 4:
-                raise KeyboardInterrupt
-
     def run(resume: bool, *more: Any) -> None:
         recorder = Recorder(tmp_path / "record", data, checkpoints=(0.5, 1.0))
         trainer = trainer_of(base_dir, items_of(data), arguments(tmp_path / "run"), [recorder, *more])
@@ -159,8 +164,41 @@ def test_a_run_that_resumes_goes_on_with_its_record(whole: Any, base_dir: Path, 
     run(True)
     expected, found = files(whole[0]), files(tmp_path / "record")
     assert found.keys() == expected.keys()
+    assert [path.name for path in tmp_path.glob(".record*")] == []
     for name in ("schedule.json", "trained.jsonl", "attrib.json", "checkpoints/1/adapter_model.safetensors"):
         assert found[name] == expected[name]
+
+
+def test_unfinished_work_of_the_other_program_goes_aside(base_dir: Path, data: Path, tmp_path: Path) -> None:
+    items, out, options = items_of(data), tmp_path / "record", TuneOptions(epochs=2, batch=2, rank=2)
+
+    def record(*more: Any) -> None:
+        trainer_of(base_dir, items, arguments(tmp_path / "run"), [Recorder(out, data), *more]).train()
+
+    with pytest.raises(KeyboardInterrupt):
+        record(Kill())
+    before = files(work_folder(out))
+    assert "rows-0.jsonl" in before
+    with pytest.raises(KeyboardInterrupt):
+        tune(str(base_dir), items, out, options=options, progress=stop_at(3))
+    assert files(tmp_path / ".record-work-old-1") == before
+    begun = files(work_folder(out))
+    assert any(name.endswith("/saved") for name in begun)
+    record()
+    assert files(tmp_path / ".record-work-old-2") == begun
+    assert read_schedule(out).checkpoints[-1] == 6
+
+
+@pytest.mark.parametrize(("asked", "steps"), [(1, (6,)), (3, (2, 3, 6)), ((0.5, 1.0), (3, 6))])
+def test_checkpoints_are_a_count_or_shares(
+    asked: Any, steps: tuple[int, ...], base_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    recorder = Recorder(tmp_path / "record", data, checkpoints=asked)
+    trainer_of(base_dir, items_of(data), arguments(tmp_path / "run"), [recorder]).train()
+    assert read_schedule(tmp_path / "record").checkpoints == steps
+    for count in (0, 13):
+        with pytest.raises(InputError, match=f"checkpoints: {count} is not possible; ask for 1 to 12"):
+            Recorder(tmp_path / "another", data, checkpoints=count)
 
 
 def test_a_record_that_begins_in_the_middle_says_so(base_dir: Path, data: Path, tmp_path: Path) -> None:
