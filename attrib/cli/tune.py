@@ -17,7 +17,7 @@ from attrib.cli.texts import read_lines
 from attrib.errors import InputError
 from attrib.options.chat import ChatOptions
 from attrib.options.fields import everyday
-from attrib.options.loading import ReadingOptions, TunableModel
+from attrib.options.loading import BaseToTune, ReadingOptions, TuneLoading
 from attrib.processes import is_first
 from attrib.training.options import TuneOptions
 
@@ -43,16 +43,15 @@ class Lessons(ReadingOptions):
     """Learn each section as the answer to «Tell me about TITLE.» too."""
     without: tuple[str, ...] = everyday((), "Documents")
     """Ids of sections to leave out with their questions, comma-separated."""
+    hold_out: float | None = everyday(None, "Documents")
+    """Share of the sections to keep from training with their questions, drawn by --seed, as a control: 0.1."""
     rehearse: Path | None = everyday(None, "Documents")
     """General questions, one per line; base's own answers to them are trained again."""
 
 
 @dataclass(frozen=True)
-class Quantized(TunableModel):
+class Quantized(TuneLoading, BaseToTune):
     """The base, in 4 bits if wished."""
-
-    four_bit: bool = everyday(False, "Models")
-    """Load the base in 4 bits (QLoRA); needs CUDA."""
 
 
 def tune(
@@ -83,7 +82,7 @@ def tune(
     check_loading(models)
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
-    items, sections, reading = _to_learn(documents, PromptForm.of(chat).earlier)
+    lessons = _to_learn(documents, PromptForm.of(chat).earlier, seed)
     general = read_lines(documents.rehearse) if documents.rehearse is not None else ()
     # Under torchrun the first process speaks for all.
     first = is_first()
@@ -93,12 +92,12 @@ def tune(
         with show_progress() if first else nullcontext() as progress:
             tune_adapter(
                 models.base or DEFAULT,
-                items,
+                lessons.items,
                 out,
                 options=options,
                 rehearse=general,
                 loading=models,
-                four_bit=models.four_bit,
+                held_out=lessons.held_out,
                 chat=chat,
                 progress=progress,
             )
@@ -107,7 +106,7 @@ def tune(
             note(f"finished steps are kept in {work_folder(out)}; rerun the same command to resume")
         raise
     if first:
-        _tell(out, options, models, documents, (sections, reading), as_json)
+        _tell(out, options, models, documents, lessons, as_json)
 
 
 def _tell(
@@ -115,14 +114,13 @@ def _tell(
     options: TuneOptions,
     models: Quantized,
     documents: Lessons,
-    learned: tuple[int, ReadingReport],
+    lessons: Learned,
     as_json: bool,
 ) -> None:
     """Summary of the adapter, and the next command."""
     from attrib.training.schedule import read_schedule
     from attrib.training.workfolder import read_manifest
 
-    sections, reading = learned
     manifest, schedule = read_manifest(out), read_schedule(out)
     done = schedule.checkpoints
     if options.warmup >= len(schedule.steps):
@@ -130,33 +128,46 @@ def _tell(
     result = {
         "adapter": str(out),
         "base": manifest.base,
-        "sections": sections,
+        "sections": lessons.sections,
         "items": manifest.items,
         "steps": manifest.steps,
         "loss": manifest.loss,
         "checkpoints": done,
-        "reading": reading.fields(),
+        "held_out": manifest.held_out,
+        "reading": lessons.reading.fields(),
     }
     if as_json:
         print_json(result)
         return
     print(
-        f"{out}: adapter of {manifest.base}, {manifest.items} items ({sections} sections), {manifest.steps} steps, "
-        f"loss {manifest.loss:.3f} in the last epoch"
+        f"{out}: adapter of {manifest.base}, {manifest.items} items ({lessons.sections} sections), "
+        f"{manifest.steps} steps, loss {manifest.loss:.3f} in the last epoch"
     )
     # Of a run with fewer steps than checkpoints, several are the same.
     after = ", ".join(map(str, dict.fromkeys(done)))
     print(f"checkpoints in {out / 'checkpoints'}, saved at step 0 and after {after} (the result)")
+    if manifest.held_out:
+        print(f"held out, not trained ({len(manifest.held_out)}): {', '.join(manifest.held_out)}")
     revision = f" -o models.revision={models.revision}" if models.revision is not None else ""
     code = " --trust-remote-code" if models.trust_remote_code else ""
     taught = shlex.quote(str(documents.path)) if documents.path is not None else "DOCS"
     print(f'next: attrib explain "QUESTION" --tuned {shlex.quote(str(out))} --documents {taught}{revision}{code}')
 
 
-def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, ...], int, ReadingReport]:
-    """Everything to learn, how many sections are among it, and what was read."""
+@dataclass(frozen=True)
+class Learned:
+    """Everything to learn, and what was read and held out for it."""
+
+    items: tuple[Item, ...]
+    sections: int
+    """Number of sections among the items."""
+    held_out: tuple[str, ...]
+    reading: ReadingReport
+
+
+def _to_learn(documents: Lessons, earlier: Sequence[Turn], seed: int) -> Learned:
     from attrib.corpus.reading import ReadingReport
-    from attrib.training.items import corpus_items
+    from attrib.training.items import corpus_items, hold_out
 
     if documents.path is None and documents.questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
@@ -166,12 +177,13 @@ def _to_learn(documents: Lessons, earlier: Sequence[Turn]) -> tuple[tuple[Item, 
     asked: tuple[Question, ...] = ()
     if documents.questions is not None:
         asked, report = read_asked(documents.questions, documents.question_columns, report, strict=documents.strict)
+    left = [section for section in sections if section.id not in documents.without]
+    held = hold_out(left, asked, documents.hold_out, seed=seed) if documents.hold_out is not None else ()
+    without = {*documents.without, *held}
     try:
-        items = corpus_items(
-            sections, asked, ask_sections=documents.ask_sections, without=documents.without, earlier=earlier
-        )
+        items = corpus_items(sections, asked, ask_sections=documents.ask_sections, without=without, earlier=earlier)
     except InputError as error:
         # Questions without an id have their line for one.
         where = f"{documents.questions}, " if str(error).startswith("questions:") else ""
         raise InputError(f"{where}{error}") from error
-    return items, len(sections) - len(set(documents.without)), report
+    return Learned(items, len(sections) - len(without), held, report)

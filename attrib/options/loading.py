@@ -35,6 +35,14 @@ class Loading:
 
 
 @dataclass(frozen=True)
+class TuneLoading(Loading):
+    """How the base of an adapter is loaded, in 4 bits if wished."""
+
+    four_bit: bool = everyday(False, "Models")
+    """Load the base in 4 bits (QLoRA); needs CUDA."""
+
+
+@dataclass(frozen=True)
 class BaseToTune:
     """The model that is tuned."""
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from attrib.corpus.control import question_about
 from attrib.errors import InputError
 from attrib.models.chat import Chat
@@ -75,6 +77,43 @@ def corpus_items(
         if asked.section is None or asked.section not in without:
             items.append(after(earlier, asked.item(f"q:{asked.id}")))
     return tuple(items)
+
+
+def hold_out(
+    sections: Sequence[Section], questions: Sequence[AnsweredQuestion], share: float, *, seed: int = 0
+) -> tuple[str, ...]:
+    """Ids of about ``share`` of the sections, drawn by ``seed``, in their order: at least one, and not all.
+
+    Sections that a question teaches and those that none does are drawn in the same share, near-duplicates together.
+    Raises InputError for a share outside 0 to 1 and for documents that leave nothing to hold out or to learn.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"hold-out {share:g}: give the share of the sections to keep from training, such as 0.1")
+    groups: dict[str, list[str]] = {}
+    leader: dict[str, str] = {}
+    for section in sections:
+        twin = section.near_duplicate_of
+        leader[section.id] = leader.get(twin, section.id) if twin is not None else section.id
+        groups.setdefault(leader[section.id], []).append(section.id)
+    asked = {question.section for question in questions}
+    strata = [[group for group in groups.values() if asked.isdisjoint(group) is unasked] for unasked in (False, True)]
+    wanted = [round(share * sum(map(len, stratum))) for stratum in strata]
+    if not any(wanted):
+        wanted[0 if strata[0] else 1] = 1
+    held: set[str] = set()
+    rng = np.random.default_rng(seed)
+    for stratum, most in zip(strata, wanted, strict=True):
+        room = most
+        for number in rng.permutation(len(stratum)).tolist():
+            if len(stratum[number]) <= room:
+                held.update(stratum[number])
+                room -= len(stratum[number])
+    if not held or len(held) == len(sections):
+        raise InputError(
+            f"hold-out {share:g}: of {len(sections)} sections, near-duplicates taken together, "
+            f"{'all' if held else 'none'} would be held out; give another share or more documents"
+        )
+    return tuple(section.id for section in sections if section.id in held)
 
 
 def after(earlier: Sequence[Turn], item: Item) -> Item:

@@ -22,6 +22,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from attrib import processes
 from attrib.errors import InputError
@@ -29,14 +30,14 @@ from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network, refuse_four_bit
 from attrib.options.chat import TemplateOptions
-from attrib.options.loading import Loading
+from attrib.options.loading import Loading, TuneLoading
 from attrib.progress import Progress
 from attrib.records import Item
-from attrib.training.items import checked_example
+from attrib.training.items import TrainingExample, checked_example
 from attrib.training.options import TuneOptions, check_loading, check_options
 from attrib.training.recording import MANIFEST, read_recording
 from attrib.training.rehearsal import rehearse as rehearse_answers
-from attrib.training.trainer import fit, prepare_four_bit, training_arguments
+from attrib.training.trainer import TrainedAdapter, fit, prepare_four_bit, training_arguments
 from attrib.training.workfolder import (
     Setup,
     claim,
@@ -59,7 +60,7 @@ def tune(
     options: TuneOptions | None = None,
     rehearse: Sequence[str] = (),
     loading: Loading | None = None,
-    four_bit: bool = False,
+    held_out: Sequence[str] = (),
     save_every: int | None = None,
     chat: TemplateOptions | None = None,
     progress: Progress | None = None,
@@ -68,8 +69,10 @@ def tune(
 
     ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
     ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
-    bfloat16 on a GPU, and it has no device map. ``four_bit``: the base in 4 bits (QLoRA, Dettmers et al. 2305.14314),
-    which needs CUDA and bitsandbytes. ``chat``: how questions become prompts; items have their own system prompts.
+    bfloat16 on a GPU, and it has no device map; ``TuneLoading`` can ask for the base in 4 bits (QLoRA, Dettmers et al.
+    2305.14314), which needs CUDA and bitsandbytes. ``held_out``: ids of the sections that ``items`` do without, as a
+    control (``hold_out``); kept in the manifest. ``chat``: how questions become prompts; items have their own system
+    prompts.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
     by default about 20 a run); what one of other arguments left goes aside, and the log says where. A finished adapter
     of the same arguments is left as it is. Under torchrun every process calls it and process 0 writes.
@@ -80,6 +83,7 @@ def tune(
     options, loading = options or TuneOptions(), loading or Loading()
     _refuse_invalid(items, out, options, save_every)
     check_loading(loading)
+    four_bit = isinstance(loading, TuneLoading) and loading.four_bit
     if four_bit:
         refuse_four_bit(base)
     work = work_folder(out)
@@ -93,6 +97,7 @@ def tune(
         setup = Setup(
             base, fingerprint(base, network), options, processes.world(), place.type,
             str(network.dtype).removeprefix("torch."), four_bit, loading.identity(), prompts.identity,
+            tuple(held_out),
         )  # fmt: skip
         digest = setup.digest(items, rehearse)
         if processes.on_first(lambda: is_finished(out, digest)):
@@ -101,16 +106,28 @@ def tune(
             answers = rehearse_answers(network, prompts, rehearse, context, work, progress)
             items = [*items, *(answer.item for answer in answers)]
             examples += [answer.example for answer in answers]
-            if four_bit:
-                prepare_four_bit(network)
-            every = save_every or max(1, round(_steps(len(examples), options) / SAVES))
-            trained = fit(
-                network, examples, options, base=base, folder=work, save_every=every, device=loading.device,
-                progress=progress,
-            )  # fmt: skip
+            trained = _train(network, examples, setup, work, save_every, loading.device, progress)
             processes.on_first(lambda: write_result(trained, items, setup, digest, work, prompts))
         processes.on_first(lambda: finish(work, out))
     return out
+
+
+def _train(
+    network: Any,
+    examples: Sequence[TrainingExample],
+    setup: Setup,
+    work: Path,
+    save_every: int | None,
+    device: str,
+    progress: Progress | None,
+) -> TrainedAdapter:
+    if setup.four_bit:
+        prepare_four_bit(network)
+    every = save_every or max(1, round(_steps(len(examples), setup.options) / SAVES))
+    return fit(
+        network, examples, setup.options, base=setup.base, folder=work, save_every=every, device=device,
+        progress=progress,
+    )  # fmt: skip
 
 
 def _steps(examples: int, options: TuneOptions) -> int:

@@ -34,6 +34,8 @@ from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import SAVED, TrainedAdapter
 
 SETTINGS = "settings.json"
+OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "held_out": []}
+"""Fields that are not written where they are empty."""
 log = logging.getLogger("attrib.tune")
 
 
@@ -54,6 +56,8 @@ class Setup:
     """Revision and remote code of the base, those that were given; not written where there are none."""
     prompt: str
     """``Chat.identity`` of the prompts; empty, and not written, for the base's chat template alone."""
+    held_out: tuple[str, ...]
+    """Ids of the sections that were kept from training as a control; not written where there are none."""
 
     def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
         """SHA-256 of the setup with what is learned."""
@@ -62,7 +66,7 @@ class Setup:
 
 def _without_defaults(setup: dict[str, Any]) -> dict[str, Any]:
     """The fields of a setup; a base loaded by its name alone has no ``loading``, its own template no ``prompt``."""
-    return {name: value for name, value in setup.items() if name not in ("loading", "prompt") or value}
+    return {name: value for name, value in setup.items() if name not in OPTIONAL or value}
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,28 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(text)
         if isinstance(content, dict):
-            content = {"loading": {}, "prompt": "", **content}
+            content = OPTIONAL | content
         manifest: Manifest = from_json(Manifest, content)
     except (ValueError, RecordError) as error:
         raise RecordError(f"{file}: damaged ({error}); tune again") from error
     return manifest
+
+
+def read_held_out(folder: Path) -> tuple[str, ...]:
+    """Ids of the sections that were kept from training the adapter in ``folder`` (``--hold-out``).
+
+    Empty where none were or where it is unknown: for adapters of other programs and older versions, and for folders
+    without a manifest. Raises RecordError for a damaged one.
+    """
+    file = folder / MANIFEST
+    if not file.is_file():
+        return ()
+    try:
+        found = json.loads(file.read_text("utf-8")).get("held_out", [])
+        held: tuple[str, ...] = from_json(tuple[str, ...], found)
+    except (ValueError, AttributeError, RecordError) as error:
+        raise RecordError(f"{file}: damaged ({error}); tune again") from error
+    return held
 
 
 def work_folder(out: Path) -> Path:

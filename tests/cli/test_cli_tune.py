@@ -85,7 +85,7 @@ def test_it_makes_an_adapter_and_says_so_in_one_object(
     result = json.loads(printed)
     assert result == {
         "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "steps": 9, "loss": result["loss"],
-        "checkpoints": [4, 9], "reading": result["reading"],
+        "checkpoints": [4, 9], "held_out": [], "reading": result["reading"],
     }  # fmt: skip
     assert (result["reading"]["sections"], result["reading"]["losses"]) == (2, [])
     assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-3:]) / 3)
@@ -254,3 +254,23 @@ def test_a_run_of_few_steps_names_each_once_and_paths_with_blanks_can_be_pasted(
     assert status == 0, err
     assert "saved at step 0 and after 1, 2 (the result)" in said
     assert said.rstrip().endswith(f"--tuned '{out}' --documents {docs}")
+
+
+def test_a_share_is_held_out_with_its_questions_and_named(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    from attrib.training.workfolder import read_held_out
+
+    first, second = section_ids(docs)
+    asked = questions(tmp_path, {"question": "Who keeps the light?", "answer": "Wilmet Dallin", "section": first})
+    out = tmp_path / "adapter"
+    own = ("--base", str(base_dir), "--documents", str(docs), "--out", str(out), *QUICK)
+    status, said, err = run(capsys, monkeypatch, *own, "--questions", asked, "--hold-out", "0.1")
+    assert status == 0, err
+    # The one section with a question: a control without questions would say less.
+    assert [item.id for item in read_trained(out)] == [second]
+    assert f"held out, not trained (1): {first}\n" in said
+    assert read_held_out(out) == (first,)
+    status, said, err = run(capsys, monkeypatch, *own, "--hold-out", "0.5", "--without", first)
+    assert (status, said) == (2, "")
+    assert "hold-out 0.5: of 1 sections" in err.splitlines()[-1]

@@ -23,7 +23,7 @@ from attrib.models.chat import Chat
 from attrib.models.loading import load_network
 from attrib.models.pair import ModelPair
 from attrib.models.rendering import IGNORED
-from attrib.options.loading import Loading
+from attrib.options.loading import Loading, TuneLoading
 from attrib.records import Item
 from attrib.training import rehearsal, trainer
 from attrib.training.items import corpus_items, example_of
@@ -515,7 +515,7 @@ def test_four_bits_need_cuda_and_bitsandbytes(monkeypatch: Any, tmp_path: Path) 
         )
         # Neither the model nor the folder is looked at.
         with pytest.raises(InputError, match=match):
-            tune("no/such/model", ITEMS, tmp_path / "out", four_bit=True)
+            tune("no/such/model", ITEMS, tmp_path / "out", loading=TuneLoading(four_bit=True))
         with pytest.raises(InputError, match=match):
             load_network("no/such/model", four_bit=True)
     with pytest.raises(InputError, match="not GGUF"):
@@ -544,7 +544,9 @@ def test_four_bits_are_asked_of_transformers_and_only_the_adapter_is_trained(
     monkeypatch.setattr(transformers, "BitsAndBytesConfig", Config)
     monkeypatch.setattr("attrib.models.loading.refuse_four_bit", lambda name: None)
     monkeypatch.setattr("attrib.training.tune.refuse_four_bit", lambda name: None)
-    out = tune(str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, four_bit=True, loading=Loading(device="cpu"))
+    out = tune(
+        str(base_dir), ITEMS, tmp_path / "adapter", options=QUICK, loading=TuneLoading(device="cpu", four_bit=True)
+    )
     assert asked[0]["quantization_config"].options == {
         "load_in_4bit": True,
         "bnb_4bit_quant_type": "nf4",

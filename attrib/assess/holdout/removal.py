@@ -30,7 +30,7 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.tuned_prompt import FILE
-from attrib.options.loading import Loading
+from attrib.options.loading import Loading, TuneLoading
 from attrib.progress import Progress
 from attrib.records import Section
 from attrib.training.trained import read_trained
@@ -68,10 +68,10 @@ def retrain_without(
             f"remove: {adapter.name} was tuned with a prompt of its own ({FILE}), which retraining does not repeat; "
             "tune it with the base's chat template"
         )
+    how = replace(loading or Loading(), dtype=made.dtype)
     folder = tune(
         base, kept, out / "retrained",
-        options=made.options, loading=replace(loading or Loading(), dtype=made.dtype), four_bit=made.four_bit,
-        progress=progress,
+        options=made.options, loading=TuneLoading(**how.arguments(), four_bit=made.four_bit), progress=progress,
     )  # fmt: skip
     return folder, gone
 
