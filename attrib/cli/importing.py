@@ -53,12 +53,13 @@ def import_finished(
     Reads its checkpoint-* folders, trainer_state.json and data; training_args.bin, a pickle, is never read. Says what
     is missing, and what that costs in trust. attrib.Recorder, a callback for the trainer, misses nothing.
     """
-    from attrib.training.imported import import_run
+    from attrib.training.imported import check_import, import_run
 
     if documents.data is None:
         raise InputError("data: no data is named; add --data with the file that was trained")
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
+    check_import(run, out, base=base, seed=seed)
     corpus = read_documents(documents.data, documents)
     in_rows = [section.row for section in corpus.sections] == list(range(1, len(corpus.sections) + 1))
     recording = import_run(

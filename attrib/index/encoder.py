@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from attrib.errors import InputError
 from attrib.files import digest
 from attrib.models.chat import Chat
 from attrib.models.rendering import fitting_item
@@ -72,10 +73,16 @@ def content_digest(section: Section) -> bytes:
 
 
 def item_key(chat: Chat, section: Section, context: int) -> object:
-    """The text as it is; a conversation as the very tokens that are read of it, so that its template counts."""
+    """The text as it is; a conversation as the very tokens that are read of it, so that its template counts.
+
+    Raises InputError as ``fitting_item`` does, naming the row.
+    """
     if not section.turns:
         return section.full_text
-    found = fitting_item(chat, section.item, context)
+    try:
+        found = fitting_item(chat, section.item, context)
+    except InputError as error:
+        raise InputError(f"{section.document} {section.lines}: {error}") from error
     return ["conversation", found.ids, found.labels, found.characters]
 
 

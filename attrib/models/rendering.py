@@ -122,9 +122,10 @@ def _render(chat: Chat, item: Item) -> _Rendered:
         return _glue(item, [turn.content for turn in item.turns])
     if not chat.has_template:
         if [turn.role for turn in item.turns] != ["user", "assistant"]:
+            mend = "give it in place of --prompt-format" if chat.form.around else "name the rows' own"
             raise InputError(
-                "a row has more turns than a question and its answer, which the prompt has no chat template to write; "
-                "name the rows' by --template"
+                "the row has more turns than a question and its answer, which only a chat template can write "
+                f"(--template); {mend}"
             )
         question, answer = item.turns
         block_before(chat, question.content, answer.content)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from attrib.corpus.reading import count
-from attrib.errors import InputError
+from attrib.errors import InputError, ModelError
 from attrib.models.fingerprint import versions
-from attrib.models.sources import TOKENIZER_FILES
+from attrib.models.sources import DEFAULT, TOKENIZER_FILES, ModelSource
 from attrib.records import Item
 from attrib.training.options import spaced
 from attrib.training.recording import MANIFEST, Recording, read_recording, tail_loss, write_recording
@@ -79,11 +79,11 @@ def import_run(
     ``base``: the base's name where the adapter names another place. ``data``: where ``items`` come from, for the
     record. ``seed``: the trainer's, by which the order of the data is drawn again where the sampler was its default
     and ``in_rows`` says that the items are all rows of the data in their order.
-    Raises InputError, one line, for a folder that is no such run, for damaged files, and for an ``out`` that is
-    something else.
+    Raises InputError, one line, for no items, for damaged files, and as ``check_import`` does.
     """
-    _refuse_invalid(items, out, seed)
-    found = read_run(run)
+    if not items:
+        raise InputError("import: no data; name the file that was trained with --data")
+    found = check_import(run, out, base=base, seed=seed)
     config = _config(found.checkpoints[-1][1], base)
     chosen = _chosen(found)
     rates, missing = _learning_rates(found)
@@ -128,14 +128,25 @@ def _is_import(folder: Path) -> bool:
     return found is not None and found.recorded_by == "attrib import"
 
 
-def _refuse_invalid(items: Sequence[Item], out: Path, seed: int | None) -> None:
-    """Raises InputError for what can be seen before the run is read."""
-    if not items:
-        raise InputError("import: no data; name the file that was trained with --data")
+def check_import(run: Path, out: Path, *, base: str | None = None, seed: int | None = None) -> FinishedRun:
+    """The run, with everything checked that can be before its data is read; a ``base`` of the hub is not looked up.
+
+    Raises InputError for a folder that is no such run, an ``out`` that is something else, and an impossible ``seed``;
+    ModelError for a ``base`` that is a path without a model.
+    """
     if seed is not None and not 0 <= seed < SEEDS:
         raise InputError(f"seed {seed}: no Trainer takes it; give a number from 0 to {SEEDS - 1}")
     if out.exists() and not _is_import(out):
         raise InputError(f"{out}: it is there already and no imported run; name a new folder")
+    # The default model would be fetched, which nothing here needs.
+    if base is not None and base != DEFAULT:
+        source = ModelSource.of(base)
+        source.refuse_other_folders()
+        if source.folder is not None and not source.is_model:
+            raise ModelError(f"{base}: it is an adapter; name the model that the run began with by --base")
+    found = read_run(run)
+    _config(found.checkpoints[-1][1], base)
+    return found
 
 
 @contextmanager

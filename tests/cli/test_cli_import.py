@@ -100,3 +100,25 @@ def test_what_is_missing_on_the_command_line_is_said_in_one_line(
         assert match in err.splitlines()[-1]
         assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_but_the_data_is_checked_before_the_data_is_read(
+    capsys: Any, monkeypatch: Any, finished: tuple[str, str], adapter_dir: Path, tmp_path: Path
+) -> None:
+    folder, data = finished
+    (tmp_path / "empty").mkdir()
+    nowhere, empty, out = (str(tmp_path / name) for name in ("nowhere", "empty", "a"))
+    for given, match in (
+        (["--base", nowhere], f"{nowhere}: no such file or folder; check the path"),
+        (["--base", empty], f"{empty}: the folder has no config.json and no adapter_config.json"),
+        (["--base", str(adapter_dir)], f"{adapter_dir}: it is an adapter; name the model that the run began with"),
+        (["--base", folder], f"{folder}: the folder is not a model, but holds some"),
+        (["--seed", "-1"], "seed -1: no Trainer takes it"),
+    ):
+        status, said, err = run(capsys, monkeypatch, "import", folder, "--data", data, "--out", out, *given)
+        assert (status, said) == (2, "")
+        (line,) = err.splitlines()
+        assert match in line
+    # What is on the hub is not looked up, so that an import needs no network.
+    assert run(capsys, monkeypatch, "import", folder, "--data", data, "--out", out, "--base", "org/base")[0] == 0
+    assert json.loads((tmp_path / "a" / "adapter_config.json").read_text())["base_model_name_or_path"] == "org/base"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.index import readings
+from attrib.index.encoder import item_key
 from attrib.index.readings import read_sections
+from attrib.models.chat import Chat, PromptForm
 from attrib.passes.capture import TextCapture, capture_items
 from attrib.records import Item
 from tests.taught import section_of
@@ -163,3 +167,18 @@ def test_a_cache_that_cannot_be_written_is_refused_in_one_line(tiny_pair: Any, t
         read(tiny_pair, tmp_path / "file")
     assert "\n" not in str(refused.value)
     assert set(read(tiny_pair, None)) == set(TEXTS)
+
+
+def test_a_row_that_a_prompt_format_cannot_write_is_named(tiny_pair: Any, tmp_path: Path) -> None:
+    turns = [("system", "Be brief."), ("user", "Who keeps the light?"), ("assistant", " Wilmet Dallin.")]
+    rows = [{"messages": [{"role": role, "content": content} for role, content in some]} for some in (turns[1:], turns)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = Corpus.read(tmp_path / "train.jsonl").sections
+    chat = Chat(tiny_pair.tokenizer, PromptForm(around="Q: {question}\nA:"))
+    assert item_key(chat, first, 64) != item_key(Chat(tiny_pair.tokenizer), first, 64)
+    with pytest.raises(InputError) as caught:
+        item_key(chat, second, 64)
+    assert str(caught.value) == (
+        "train.jsonl row 2: the row has more turns than a question and its answer, which only a chat template can "
+        "write (--template); give it in place of --prompt-format"
+    )
