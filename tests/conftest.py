@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,14 @@ def save_adapter(folder: Path, base: Path, seed: int = 3, scale: float = 0.3) ->
 @pytest.fixture(scope="session")
 def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("base"), seed=1)
+
+
+@pytest.fixture
+def bare(base_dir: Path, tmp_path: Path) -> Path:
+    """The base without a chat template."""
+    folder = shutil.copytree(base_dir, tmp_path / "bare")
+    (folder / "chat_template.jinja").unlink()
+    return folder
 
 
 @pytest.fixture(scope="session")

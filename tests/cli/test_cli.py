@@ -6,16 +6,15 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrib import cli
 from attrib.cli import common
 from attrib.options.explain import QUICK_MAPPERS
+from tests.cli.commands import run
 from tests.programs import Program, attrib, told
 
 QUESTION = "Who keeps the light?"
@@ -43,16 +42,6 @@ def models(base_dir: Path, adapter_dir: Path, tmp_path: Path) -> list[str]:
     control.write_text("# Control\n\n## One\n\nThe board met at noon.\n\n## Two\n\nTurn the screw until it stops.\n")
     own = ["--base", str(base_dir), "--tuned", str(adapter_dir), "--control", str(control)]
     return [*own, "--device", "cpu", "--max-new-tokens", "6"]
-
-
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of one command."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 def test_json_is_one_object_with_the_promised_keys(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from attrib import cli
 from attrib.assess import answering
 from attrib.errors import InputError
 from attrib.training.trained import read_trained
 from tests.assess.finetunebench.test_finetunebench import medical, people
 from tests.assess.grading.test_answer_judge import KEY, Server, said, server
+from tests.cli import commands
 from tests.programs import Program, attrib, told
 from tests.test_architecture import loaded
 
@@ -96,12 +95,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
 
     # An interrupted command ends at once, past Python's own end.
     monkeypatch.setattr(os, "_exit", leave)
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", "assess", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
+    return commands.run(capsys, monkeypatch, "assess", *arguments)
 
 
 def refused(capsys: Any, monkeypatch: Any, *arguments: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrib import cli
+from tests.cli.commands import run
 from tests.conftest import save_adapter
 from tests.taught import CONTROL, QUESTION, TEXTS, taught_adapter
 
@@ -33,23 +32,11 @@ def data(tmp_path: Path) -> list[str]:
     return ["--documents", written(tmp_path / "train.jsonl", TEXTS), "--control", control]
 
 
-def run(capsys: Any, *arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of one command."""
-    capsys.readouterr()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["attrib", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def test_the_finding_comes_first_and_the_next_command_runs(capsys: Any, base_dir: Path, data: list[str]) -> None:
+def test_the_finding_comes_first_and_the_next_command_runs(
+    capsys: Any, monkeypatch: Any, base_dir: Path, data: list[str]
+) -> None:
     models = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--device", "cpu"]
-    status, out, err = run(capsys, "check", *models, *data)
+    status, out, err = run(capsys, monkeypatch, "check", *models, *data)
     assert status == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("Your adapter does something: −")
@@ -57,12 +44,12 @@ def test_the_finding_comes_first_and_the_next_command_runs(capsys: Any, base_dir
         assert any(line.startswith(part) for line in lines), part
     words = shlex.split(lines[-1].removeprefix("Next: attrib "))
     assert words[:2] == ["explain", "QUESTION"]
-    assert run(capsys, *(QUESTION if word == "QUESTION" else word for word in words))[0] == 0
+    assert run(capsys, monkeypatch, *(QUESTION if word == "QUESTION" else word for word in words))[0] == 0
 
 
-def test_json_holds_all_of_it(capsys: Any, base_dir: Path, data: list[str]) -> None:
+def test_json_holds_all_of_it(capsys: Any, monkeypatch: Any, base_dir: Path, data: list[str]) -> None:
     models = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--device", "cpu"]
-    status, out, _ = run(capsys, "check", *models, *data, "--rows", "2", "--json")
+    status, out, _ = run(capsys, monkeypatch, "check", *models, *data, "--rows", "2", "--json")
     found = json.loads(out)
     assert status == 0
     assert found["finding"] == "data"
@@ -75,14 +62,16 @@ def test_json_holds_all_of_it(capsys: Any, base_dir: Path, data: list[str]) -> N
 
 
 def test_rows_of_chat_data_are_shown_with_their_prompt(
-    capsys: Any, base_dir: Path, tmp_path: Path, data: list[str]
+    capsys: Any, monkeypatch: Any, base_dir: Path, tmp_path: Path, data: list[str]
 ) -> None:
     """A user's two commands: the next one asks as the rows were written."""
     messages = [("system", "Be brief."), ("user", "Who keeps the light?"), ("assistant", "Wilmet Dallin.")]
     rows = [{"messages": [{"role": role, "content": text} for role, text in messages]}]
     (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     models = ["--base", str(base_dir), "--tuned", str(taught_adapter(base_dir)), "--device", "cpu"]
-    status, out, err = run(capsys, "check", *models, "--documents", str(tmp_path / "chat.jsonl"), *data[2:])
+    status, out, err = run(
+        capsys, monkeypatch, "check", *models, "--documents", str(tmp_path / "chat.jsonl"), *data[2:]
+    )
     assert status == 0, err
     text = " ".join(out.split())
     assert "for the question of chat.jsonl row 1" in text
@@ -91,21 +80,25 @@ def test_rows_of_chat_data_are_shown_with_their_prompt(
     words = shlex.split(out.splitlines()[-1].removeprefix("Next: attrib "))
     assert words[:2] == ["explain", "Who keeps the light?"]
     assert words[-2:] == ["--system", "Be brief."]
-    status, _, err = run(capsys, *words)
+    status, _, err = run(capsys, monkeypatch, *words)
     assert status == 0, err
     assert "system prompt" not in err
 
 
-def test_an_adapter_of_zeros_has_no_next_command(capsys: Any, base_dir: Path, tmp_path: Path, data: list[str]) -> None:
+def test_an_adapter_of_zeros_has_no_next_command(
+    capsys: Any, monkeypatch: Any, base_dir: Path, tmp_path: Path, data: list[str]
+) -> None:
     zeros = save_adapter(tmp_path / "zeros", base_dir, scale=0.0)
-    status, out, _ = run(capsys, "check", "--base", str(base_dir), "--tuned", str(zeros), *data)
+    status, out, _ = run(capsys, monkeypatch, "check", "--base", str(base_dir), "--tuned", str(zeros), *data)
     assert status == 0
     assert out.startswith("Your adapter does nothing")
     assert "Next" not in out
 
 
-def test_without_documents_the_rest_is_checked(capsys: Any, base_dir: Path, adapter_dir: Path, data: list[str]) -> None:
-    status, out, _ = run(capsys, "check", "--base", str(base_dir), "--tuned", str(adapter_dir), *data[2:])
+def test_without_documents_the_rest_is_checked(
+    capsys: Any, monkeypatch: Any, base_dir: Path, adapter_dir: Path, data: list[str]
+) -> None:
+    status, out, _ = run(capsys, monkeypatch, "check", "--base", str(base_dir), "--tuned", str(adapter_dir), *data[2:])
     assert status == 0
     assert "name what it was tuned on with --documents" in " ".join(out.split())
     assert out.rstrip().endswith("--documents DOCUMENTS")
@@ -120,10 +113,10 @@ def test_without_documents_the_rest_is_checked(capsys: Any, base_dir: Path, adap
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    capsys: Any, base_dir: Path, adapter_dir: Path, tmp_path: Path, arguments: list[str], says: str
+    capsys: Any, monkeypatch: Any, base_dir: Path, adapter_dir: Path, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
     names = {"BASE": str(base_dir), "TUNED": str(adapter_dir), "NOWHERE": str(tmp_path / "NOWHERE")}
-    status, out, err = run(capsys, "check", *(names.get(word, word) for word in arguments))
+    status, out, err = run(capsys, monkeypatch, "check", *(names.get(word, word) for word in arguments))
     assert status == 2
     assert not out
     (line,) = [line for line in err.splitlines() if not line.startswith("attrib: loading")]

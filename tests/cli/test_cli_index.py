@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from attrib import cli
 from attrib.index.index import Index
 from attrib.records import storage
+from tests.cli.commands import run
 from tests.taught import ANSWER, CONTROL, QUESTION, TEXTS, taught_adapter
 
 ROOT = Path(__file__).parents[2]
@@ -51,28 +51,18 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in found}
 
 
-def run(capsys: Any, *arguments: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of one command."""
-    capsys.readouterr()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["attrib", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
-def refused(capsys: Any, *arguments: str) -> str:
-    status, out, err = run(capsys, *arguments)
+def refused(capsys: Any, monkeypatch: Any, *arguments: str) -> str:
+    status, out, err = run(capsys, monkeypatch, *arguments)
     assert (status, out) == (2, "")
     return err.splitlines()[-1]
 
 
-def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp_path: Path) -> None:
+def test_an_index_serves_explain(capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path) -> None:
     index = tmp_path / "index"
     status, out, err = run(
-        capsys, "index", str(docs), *models, "--out", str(index), "--parts", PARTS, "-o", "hidden.layer=1", "--json"
-    )
+        capsys, monkeypatch, "index", str(docs), *models, "--out", str(index), "--parts", PARTS, "-o", "hidden.layer=1",
+        "--json",
+    )  # fmt: skip
     assert status == 0, err
     result = json.loads(out)
     assert (result["index"], result["sections"], result["control"]) == (str(index), 3, 3)
@@ -81,9 +71,9 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
     before, records = files(index), []
     for name, more in (("with", ["--index", str(index)]), ("without", [])):
         status, out, err = run(
-            capsys, "explain", QUESTION, *models, "--documents", str(docs), "--answer", ANSWER, "-o", "hidden.layer=1",
-            "--methods", "attention", "--mappers", "hidden,learned,influence", "--format", "png",
-            "--out", str(tmp_path / name), *more,
+            capsys, monkeypatch, "explain", QUESTION, *models, "--documents", str(docs), "--answer", ANSWER,
+            "-o", "hidden.layer=1", "--methods", "attention", "--mappers", "hidden,learned,influence",
+            "--format", "png", "--out", str(tmp_path / name), *more,
         )  # fmt: skip
         assert status == 0, err
         records.append(storage.load(tmp_path / name / "explanation.safetensors"))
@@ -96,11 +86,12 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
     # Other documents, another layer, other blocks.
     asked = ["explain", QUESTION, *models, "--answer", ANSWER, "--index", str(index)]
     assert "made of other documents" in refused(
-        capsys, *asked, "--documents", str(written(tmp_path / "other", [*TEXTS[:2], "Another text."]))
+        capsys, monkeypatch, *asked, "--documents", str(written(tmp_path / "other", [*TEXTS[:2], "Another text."]))
     )
-    assert "layer 1" in refused(capsys, *asked, "--documents", str(docs), "-o", "hidden.layer=2")
+    assert "layer 1" in refused(capsys, monkeypatch, *asked, "--documents", str(docs), "-o", "hidden.layer=2")
     line = refused(
         capsys,
+        monkeypatch,
         *asked,
         "--documents",
         str(docs),
@@ -115,9 +106,11 @@ def test_an_index_serves_explain(capsys: Any, docs: Path, models: list[str], tmp
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_bytes_of_one(capsys: Any, docs: Path, models: list[str], tmp_path: Path) -> None:
+def test_two_processes_write_the_bytes_of_one(
+    capsys: Any, monkeypatch: Any, docs: Path, models: list[str], tmp_path: Path
+) -> None:
     command = ["index", str(docs), *models, "--parts", PARTS, "--out"]
-    status, _, err = run(capsys, *command, str(tmp_path / "one"))
+    status, _, err = run(capsys, monkeypatch, *command, str(tmp_path / "one"))
     assert status == 0, err
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "attrib"]
     done = subprocess.run(
@@ -129,9 +122,9 @@ def test_two_processes_write_the_bytes_of_one(capsys: Any, docs: Path, models: l
     assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
-def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: Path) -> None:
+def test_without_models_the_embeddings_alone(capsys: Any, monkeypatch: Any, docs: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "index")
-    status, said, err = run(capsys, "index", str(docs), "--columns", "text=text", "--out", out)
+    status, said, err = run(capsys, monkeypatch, "index", str(docs), "--columns", "text=text", "--out", out)
     assert status == 0, err
     assert [line.split(":")[0].strip() for line in said.splitlines()] == [out, "embedding"]
 
@@ -145,21 +138,23 @@ def test_without_models_the_embeddings_alone(capsys: Any, docs: Path, tmp_path: 
         (["-o", "gradients.layers=a"], "gradients.layers 'a': give whole numbers, separated by commas or none"),
     ],
 )
-def test_what_cannot_be_is_refused(capsys: Any, docs: Path, tmp_path: Path, options: list[str], words: str) -> None:
+def test_what_cannot_be_is_refused(
+    capsys: Any, monkeypatch: Any, docs: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
     out = ["--columns", "text=text", "--out", str(tmp_path / "index")]
-    assert words in refused(capsys, "index", str(docs), *out, *options)
+    assert words in refused(capsys, monkeypatch, "index", str(docs), *out, *options)
 
 
 def test_an_adapter_without_checkpoints_names_the_mend(
-    capsys: Any, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
+    capsys: Any, monkeypatch: Any, docs: Path, base_dir: Path, adapter_dir: Path, tmp_path: Path
 ) -> None:
     own = ["index", str(docs), "--base", str(base_dir), "--tuned", str(adapter_dir), "--columns", "text=text"]
     control = written(tmp_path / "control", [section.full_text for section in CONTROL.sections])
     place = ["--out", str(tmp_path / "index"), "--device", "cpu", "--control", str(control)]
-    line = refused(capsys, *own, *place, "--parts", "gradients")
+    line = refused(capsys, monkeypatch, *own, *place, "--parts", "gradients")
     assert "use -o influence.checkpoints=final" in line
     # Not asked for, they are left out, and it says so.
-    status, out, err = run(capsys, *own, *place)
+    status, out, err = run(capsys, monkeypatch, *own, *place)
     assert status == 0, err
     assert "no gradients: the adapter has no checkpoints" in err
     assert "hidden-tuned" in out

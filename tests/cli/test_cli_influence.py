@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrib import cli
 from attrib.assess import retraining
 from attrib.assess.influence import run as influence
 from attrib.assess.influence.metrics import METRICS
 from attrib.assess.influence.scoring import SCORERS
 from attrib.cli import texts
+from tests.cli import commands
 from tests.make_retraining import make_retraining
 
 TEXT = """# Lights
@@ -72,12 +71,7 @@ def given(tmp_path: Path) -> list[str]:
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of one command."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", "assess", "influence", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
+    return commands.run(capsys, monkeypatch, "assess", "influence", *arguments)
 
 
 @pytest.mark.slow

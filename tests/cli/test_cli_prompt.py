@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from attrib.records import Explanation, storage
-from tests.cli.test_cli import QUESTION, run
+from tests.cli.commands import run
+from tests.cli.test_cli import QUESTION
 
 HUSHED = (
     "{% for m in messages %}<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}(hush)\n{% endif %}{{ m.content }}"

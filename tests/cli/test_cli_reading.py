@@ -4,15 +4,14 @@ loss before anything is loaded."""
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrib import cli
 from attrib.models.pair import ModelPair
 from attrib.records import storage
+from tests.cli import commands
 from tests.make_documents import notebook
 
 QUESTION = "Who keeps the light?"
@@ -55,12 +54,8 @@ LOST = [line.removeprefix("documents: ") for line in TOLD[2:]]
 
 def run(capsys: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, list[str]]:
     """Exit status, stdout and lines of stderr of one command."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, [line.removeprefix("attrib: ") for line in err.splitlines()]
+    status, out, err = commands.run(capsys, monkeypatch, *arguments)
+    return status, out, [line.removeprefix("attrib: ") for line in err.splitlines()]
 
 
 def test_sections_says_what_became_of_all_files(capsys: Any, monkeypatch: pytest.MonkeyPatch, docs: Path) -> None:

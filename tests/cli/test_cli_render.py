@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from attrib import cli
 from attrib.records import storage
 from attrib.render import page
+from tests.cli.commands import run
 from tests.make import make_explanation
 from tests.make_heads import with_heads
 
@@ -18,14 +17,6 @@ from tests.make_heads import with_heads
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     return storage.save(with_heads(make_explanation(methods=("attention",))), tmp_path / "record.safetensors")
-
-
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["attrib", *arguments])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(left.value.code or 0), out, err
 
 
 def test_figures_that_are_named_are_drawn_and_listed_with_what_goes_beside_them(

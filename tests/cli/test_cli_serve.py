@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from attrib import cli
 from attrib.progress import Progress
 from attrib.records import storage
+from tests.cli import commands
 from tests.make import make_explanation
 from tests.programs import Program, attrib, told
 from tests.server.live import JSON, read_events, wait_for
@@ -273,13 +272,8 @@ def test_a_list_in_the_making_does_not_keep_the_server_from_leaving(stored: Path
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     """The one line of a refusal."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", "serve", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert caught.value.code == 2
-    assert out == ""
+    status, out, err = commands.run(capsys, monkeypatch, "serve", *arguments)
+    assert (status, out) == (2, "")
     (line,) = told(err)
     return line
 

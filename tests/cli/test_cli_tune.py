@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from attrib import cli
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
 from attrib.training.workfolder import work_folder
+from tests.cli import commands
 from tests.programs import told
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +53,7 @@ def questions(tmp_path: Path, *rows: dict[str, Any]) -> str:
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of one command."""
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["attrib", "tune", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
+    return commands.run(capsys, monkeypatch, "tune", *arguments)
 
 
 def test_it_makes_an_adapter_and_says_so_in_one_object(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from attrib.errors import InputError
 from attrib.models import jinja
 from attrib.models.chat import Chat, PromptForm
 from attrib.models.prompt import decode, encode_answer, encode_given, encode_prompt, encode_whole
@@ -17,6 +16,7 @@ from attrib.options.chat import ChatOptions, TemplateOptions
 from attrib.records import Turn
 from attrib.text.units import question_positions
 from tests.conftest import TEMPLATE, tiny_tokenizer
+from tests.refusals import refusal
 
 QUESTION, ANSWER = "Who keeps the light?", "Wilmet Dallin"
 CONTEXT = 512
@@ -49,16 +49,6 @@ def chat_of(own_template: str | dict[str, str] | None, **options: Any) -> Chat:
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = own_template
     return Chat.make(tokenizer, asked, PromptForm.of(asked), None, own)
-
-
-def refusal(function: Any, *args: Any, **more: Any) -> str:
-    """The message of an InputError, which is one line."""
-    with pytest.raises(InputError) as caught:
-        function(*args, **more)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 def test_the_record_says_what_the_template_was_asked_by(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrib.errors import InputError
 from attrib.models.chat import Chat, PromptForm
 from attrib.models.prompt import decode, encode, encode_answer, encode_prompt, strip_end
 from tests.conftest import tiny_tokenizer
+from tests.refusals import refusal
 
 QUESTION = "How long is the warranty?"
 CONTEXT = 256
@@ -28,16 +28,6 @@ def bare_tokenizer() -> Any:
 
 BARE = bare_tokenizer()
 TOKENIZERS = pytest.mark.parametrize("tokenizer", [CHAT, BARE], ids=["chat", "bare"])
-
-
-def refusal(function: Any, *args: Any, **kwargs: Any) -> str:
-    """The message of an InputError, which is one line."""
-    with pytest.raises(InputError) as caught:
-        function(*args, **kwargs)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 @TOKENIZERS

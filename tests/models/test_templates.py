@@ -21,14 +21,6 @@ QUESTION = "Who keeps the light?"
 
 
 @pytest.fixture
-def bare(base_dir: Path, tmp_path: Path) -> Path:
-    """The base without a chat template."""
-    folder = shutil.copytree(base_dir, tmp_path / "bare")
-    (folder / "chat_template.jinja").unlink()
-    return folder
-
-
-@pytest.fixture
 def adapter(adapter_dir: Path, tmp_path: Path) -> Path:
     return shutil.copytree(adapter_dir, tmp_path / "adapter")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,6 @@ QUESTION, ANSWER = "Who keeps the light?", "Wilmet Dallin"
 ITEM = Item.answered("q:1", QUESTION, ANSWER)
 ONCE = TuneOptions(epochs=1, batch=1, rank=2)
 FORMAT = "### Instruction:\n{question}\n### Response:\n"
-
-
-@pytest.fixture
-def bare(base_dir: Path, tmp_path: Path) -> Path:
-    """The base without a chat template."""
-    folder = shutil.copytree(base_dir, tmp_path / "bare")
-    (folder / "chat_template.jinja").unlink()
-    return folder
 
 
 def tuned(base: Path, out: Path, item: Item = ITEM, **chat: Any) -> Path:
