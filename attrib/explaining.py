@@ -33,6 +33,7 @@ from attrib.records import (
     Attribution,
     Capture,
     Explanation,
+    Promise,
     Verbatim,
     Vocabulary,
     VocabularyKind,
@@ -44,6 +45,7 @@ from attrib.text.words import WORD
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.evidence import gather
 from attrib.verdict.judge import judge
+from attrib.verdict.pair_calibration import known_promise
 from attrib.verdict.share import share_of_vocabulary
 from attrib.verdict.verbatim import find_verbatim
 from attrib.verdict.vocabulary import Lexicon, find_vocabulary
@@ -68,13 +70,14 @@ def explain(
     answer_from: Literal["tuned", "base"] = "tuned",
     options: ExplainOptions | None = None,
     calibration: Calibration | None = None,
+    promise: Promise | Literal["known"] | None = "known",
     progress: Progress | None = None,
 ) -> Explanation:
     """Judge every token of one answer: documents, base or neither, and from which sections.
 
     The answer is the tuned model's, the base's (``answer_from``) or the given one; both models run on the SAME answer.
     ``documents``: a ``Library`` serves many questions; from a corpus one is made with the defaults. ``question``: its
-    text, or the result of ``ask``. Raises InputError and ModelError with one line each.
+    text, or the result of ``ask``. ``promise`` defaults to what ``attrib calibrate`` cached. Raises InputError, ModelError.
 
     >>> pair = attrib.ModelPair.load("base", "adapter")                                    # doctest: +SKIP
     >>> explanation = attrib.explain(pair, attrib.Corpus.read("documents"), "Who founded it?")  # doctest: +SKIP
@@ -85,7 +88,7 @@ def explain(
     seed_all(options.seed)
     influence = _influence(pair, options)
     library = _library_of(documents, pair, progress)
-
+    held = known_promise(pair, library, calibration) if promise == "known" else promise
     own = question if isinstance(question, OwnAnswers) else ask(pair, question, options.max_new_tokens, progress)
     source, encoded = _choose_answer(pair, own, answer, answer_from)
     captures = _capture_both(pair, encoded, options, progress)
@@ -112,7 +115,7 @@ def explain(
         sections_total=len(library.corpus),
         mappings=mappings,
         ranking=ranking,
-        verdict=verdict,
+        verdict=replace(verdict, promise=held),
         provenance=_provenance(pair, library, base[1].chosen, options, calibration),
         vocabulary=vocabulary,
         shares=shares,

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors", "options", "progress", "printable", "files", "processes", "measures", "records", "store", "text",
     "corpus", "models", "passes", "attribution", "training", "index", "mapping", "verdict", "explaining", "render",
-    "checking", "assess", "server", "cli", "__main__",
+    "checking", "assess", "calibrating", "server", "cli", "__main__",
 )  # fmt: skip
 """A module imports from itself and from those before it."""
 ASSESSMENTS = ("attribution", "benchmark", "consistency", "faithfulness", "holdout", "influence")

@@ -16,6 +16,7 @@ import typer
 
 from attrib.cli import (
     assess,
+    calibrate,
     check,
     demo,
     explain,
@@ -58,6 +59,7 @@ for name, function, example in (
     ("tune", tune.tune, tune.EXAMPLE),
     ("import", importing.import_finished, importing.EXAMPLE),
     ("index", index.index, index.EXAMPLE),
+    ("calibrate", calibrate.calibrate, calibrate.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
     ("report", report.report, report.EXAMPLE),
     ("gallery", gallery.gallery, gallery.EXAMPLE),

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrib.errors import InputError
+from attrib.options.calibrate import PromiseOptions
 from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Control, Documents, Loading, Models, ReadingOptions
 from attrib.printable import can_print
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from attrib.assess.questions import Question
     from attrib.corpus.documents import Corpus
     from attrib.corpus.reading import ReadingReport
+    from attrib.index.library import Library
     from attrib.models.pair import ModelPair
     from attrib.progress import Progress
-    from attrib.records import Explanation
+    from attrib.records import Explanation, Promise
 
 
 class _CtrlC:
@@ -194,6 +196,19 @@ def read_control(documents: Control) -> Corpus | None:
     control = Corpus.read(documents.control, columns=columns, **_limits(documents))
     _say_reading("control", control)
     return control
+
+
+def read_promise(options: PromiseOptions, pair: ModelPair, library: Library) -> Promise | Literal["known"]:
+    """The promise of the calibration that is named; "known": the one of the cache, where there is one.
+
+    Raises InputError for one that was made with other models, texts or prompts.
+    """
+    from attrib.verdict.calibration import Calibration
+    from attrib.verdict.pair_calibration import promise_of_file
+
+    if options.calibration is None:
+        return "known"
+    return promise_of_file(options.calibration, pair, library, Calibration.default())
 
 
 def read_asked(

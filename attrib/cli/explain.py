@@ -14,12 +14,14 @@ from attrib.cli.common import (
     print_json,
     read_control,
     read_corpus,
+    read_promise,
     show_explanation,
     show_progress,
 )
 from attrib.cli.groups import Given, Json, Output
 from attrib.cli.texts import EXPLANATION_FORMATS, check_formats
 from attrib.errors import InputError
+from attrib.options.calibrate import PromiseOptions
 from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.loading import IndexedDocuments, Models
@@ -35,12 +37,13 @@ def explain(
     answer: ExplainedAnswer,
     chat: ChatOptions,
     explain: ExplainOptions,
+    verdict: PromiseOptions,
     output: Output,
     as_json: Json = False,
 ) -> None:
     """Explain one answer: which words come from which sections.
 
-    Every answer token is judged: documents, base or neither. Without --base, --tuned and --documents the demo's model
+    Every answer token is judged: documents, base, neither or cannot tell. Without --base, --tuned and --documents the demo's model
     and documents are used.
     """
     from attrib.explaining import check_options
@@ -67,7 +70,14 @@ def explain(
         pair = load_pair(models, progress, chat, corpus)
         library = Library.make(corpus, control, index=documents.index, device=pair.device, progress=progress)
         explanation = explain_one(
-            pair, library, question, answer=answer.text, answer_from=answer.source, options=explain, progress=progress
+            pair,
+            library,
+            question,
+            answer=answer.text,
+            answer_from=answer.source,
+            options=explain,
+            promise=read_promise(verdict, pair, library),
+            progress=progress,
         )
         files = export.write(explanation, output.out, kinds) if output.out is not None else []
     if as_json:

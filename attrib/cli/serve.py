@@ -9,13 +9,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attrib.cli.common import check_placement, check_writable, load_pair, note, read_control, read_corpus, show_progress
+from attrib.cli.common import (
+    check_placement,
+    check_writable,
+    load_pair,
+    note,
+    read_control,
+    read_corpus,
+    read_promise,
+    show_progress,
+)
 from attrib.cli.groups import Given
 from attrib.errors import InputError
+from attrib.options.calibrate import PromiseOptions
 from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainOptions
 from attrib.options.fields import bounded, everyday
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
     from attrib.models.pair import ModelPair
     from attrib.options.explain import ExplainOptions
     from attrib.progress import Progress
-    from attrib.records import Explanation
+    from attrib.records import Explanation, Promise
 
     Explainer = Callable[[str, str | None, Progress], Explanation]
 
@@ -68,6 +78,7 @@ def serve(
     documents: IndexedDocuments,
     chat: ChatOptions,
     explain: ExplainOptions,
+    verdict: PromiseOptions,
     server: ServerOptions,
     requests: Requests,
     given: Given,
@@ -110,7 +121,8 @@ def serve(
         jobs = None
         if model:
             check_writable(kept)
-            explain_one = _ready(models, documents, chat, explain, gone=folder is None and server.out is None)
+            gone = folder is None and server.out is None
+            explain_one = _ready(models, documents, chat, explain, verdict, gone=gone)
             jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
         lengths = Lengths(requests.max_question, requests.max_answer)
         served = make_app(shelf, jobs, endpoint.hosts, token=endpoint.token, lengths=lengths)
@@ -133,7 +145,13 @@ def _refuse_vain(given: Given) -> None:
 
 
 def _ready(
-    models: Models, documents: IndexedDocuments, chat: ChatOptions, options: ExplainOptions, *, gone: bool
+    models: Models,
+    documents: IndexedDocuments,
+    chat: ChatOptions,
+    options: ExplainOptions,
+    verdict: PromiseOptions,
+    *,
+    gone: bool,
 ) -> Explainer:
     """Models and documents loaded, with everything made that the first question would wait for."""
     corpus, use_demo = read_corpus(models, documents)
@@ -145,7 +163,8 @@ def _ready(
     with show_progress() as progress:
         pair = load_pair(models, progress, chat, corpus)
         library = ready_library(pair, corpus, control, documents.index, progress)
-    return explainer(pair, library, options)
+        promise = read_promise(verdict, pair, library)
+    return explainer(pair, library, options, promise)
 
 
 def ready_library(
@@ -159,7 +178,9 @@ def ready_library(
     return library
 
 
-def explainer(pair: ModelPair, library: Library, options: ExplainOptions) -> Explainer:
+def explainer(
+    pair: ModelPair, library: Library, options: ExplainOptions, promise: Promise | Literal["known"] | None = "known"
+) -> Explainer:
     from attrib.explaining import explain
 
     # Where a model lies on this machine is not a listener's business.
@@ -174,6 +195,6 @@ def explainer(pair: ModelPair, library: Library, options: ExplainOptions) -> Exp
                     what = what.removesuffix(name) + side
             progress(what, done, total)
 
-        return explain(pair, library, question, answer=answer, options=options, progress=tell)
+        return explain(pair, library, question, answer=answer, options=options, promise=promise, progress=tell)
 
     return explain_one

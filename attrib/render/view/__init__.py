@@ -52,6 +52,7 @@ from attrib.render.view.labels import (
     visible,
 )
 from attrib.render.view.origins import notes, prompt_line, reading_lines
+from attrib.render.view.promise import promise_line, promise_lines, said_line
 from attrib.render.view.sections import SectionRow, section_rows, snippet, spoken
 from attrib.render.view.track import BAND_SHARE, Track, TrackSide, track
 
@@ -61,7 +62,8 @@ __all__ = [
     "chance_correlation", "column_unit", "comparison", "drawn_gain", "fit_rows", "fold", "gain_ends", "gap_line",
     "gap_note", "gap_verdict", "gaps", "head_map", "joined_label", "kind_of", "looked_at", "mapping_of",
     "method_label", "model_name", "notes", "number", "p_value", "percent", "percent_texts", "percents",
-    "prompt_columns", "prompt_heat", "prompt_line", "question_part", "reading_lines", "reduced", "require_rows",
-    "row_unit", "section_columns", "section_heat", "section_label", "section_rows", "snippet", "spoken", "target_name",
-    "template_positions", "template_share", "token_label", "track", "verdict_line", "verdict_spans", "visible",
+    "promise_line", "promise_lines", "prompt_columns", "prompt_heat", "prompt_line", "question_part",
+    "reading_lines", "reduced", "require_rows", "row_unit", "said_line", "section_columns", "section_heat",
+    "section_label", "section_rows", "snippet", "spoken", "target_name", "template_positions", "template_share",
+    "token_label", "track", "verdict_line", "verdict_spans", "visible",
 ]  # fmt: skip

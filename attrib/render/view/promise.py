@@ -1,0 +1,46 @@
+"""The promised error of a verdict in words, and whether tuning made the model say what the documents support.
+
+Not covered: how the error is measured (``calibrating``).
+"""
+
+from __future__ import annotations
+
+from attrib.records import Promise, Verdict
+from attrib.render.view.labels import percent
+
+UNCALIBRATED = "Not calibrated for this pair: run attrib calibrate"
+NOT_SAID = "Supported by the documents, but tuning did not make the model say it"
+
+
+def promise_line(verdict: Verdict) -> str:
+    """The error that holds, from which controls, and what was not testable, in one sentence."""
+    promise = verdict.promise
+    return UNCALIBRATED if promise is None else f"{_promised(promise)} ({'; '.join(_grounds(promise))})"
+
+
+def promise_lines(promise: Promise) -> tuple[str, ...]:
+    """The same as several lines: the error, each group of controls, each thing that was not tested."""
+    groups = (f"  {group.name}: {group.called} of {group.n} called documents" for group in promise.controls)
+    return (_promised(promise), *groups, *(f"  not tested: {line}" for line in promise.untested))
+
+
+def said_line(verdict: Verdict) -> str | None:
+    """That the documents support the answer but tuning did not make the model say it; None where that is not so."""
+    return NOT_SAID if verdict.said is False else None
+
+
+def _promised(promise: Promise) -> str:
+    if promise.threshold >= 1:
+        return (
+            f"Calibrated for this pair on {promise.n} control answers, too few or too alike to the documents' to keep an "
+            f"error of {percent(promise.error)}: nothing is called documents"
+        )
+    return (
+        f"Calibrated for this pair on {promise.n} control answers: at most {percent(promise.error)} of answers that do "
+        f"not come from these documents are called documents, which needs more than {percent(promise.threshold)}"
+    )
+
+
+def _grounds(promise: Promise) -> list[str]:
+    tested = [f"{group.n} {group.name}" for group in promise.controls]
+    return [*tested, *(f"not tested: {line}" for line in promise.untested)]
