@@ -77,7 +77,7 @@ def explain(
 
     The answer is the tuned model's, the base's (``answer_from``) or the given one; both models run on the SAME answer.
     ``documents``: a ``Library`` serves many questions; from a corpus one is made with the defaults. ``question``: its
-    text, or the result of ``ask``. ``promise`` defaults to what ``attrib calibrate`` cached. Raises InputError, ModelError.
+    text, or the result of ``ask``. ``promise``: default: attrib calibrate's. Raises InputError and ModelError.
 
     >>> pair = attrib.ModelPair.load("base", "adapter")                                    # doctest: +SKIP
     >>> explanation = attrib.explain(pair, attrib.Corpus.read("documents"), "Who founded it?")  # doctest: +SKIP

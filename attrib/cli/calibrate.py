@@ -53,8 +53,8 @@ def calibrate(
     from attrib.calibrating.run import calibrate as calibrate_pair
     from attrib.corpus import demo
     from attrib.index.library import Library
-    from attrib.render.view import promise_lines
     from attrib.records import codec
+    from attrib.render.view import promise_lines
 
     check_placement(models)
     if out is not None and out.is_dir():
@@ -74,9 +74,7 @@ def calibrate(
         pair = load_pair(models, progress, chat, corpus)
         library = Library.make(corpus, control, device=pair.device, progress=progress)
         held_out = held_out or _held_out(pair, corpus)
-        found = calibrate_pair(
-            pair, library, controls, held_out=held_out, asked=asked, given=given, progress=progress
-        )
+        found = calibrate_pair(pair, library, controls, held_out=held_out, asked=asked, given=given, progress=progress)
     if out is not None:
         found.save(out)
     promise = found.promise()

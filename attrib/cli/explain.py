@@ -43,8 +43,8 @@ def explain(
 ) -> None:
     """Explain one answer: which words come from which sections.
 
-    Every answer token is judged: documents, base, neither or cannot tell. Without --base, --tuned and --documents the demo's model
-    and documents are used.
+    Every answer token is judged: documents, base, neither or cannot tell. Without --base, --tuned and --documents the
+    demo's model and documents are used.
     """
     from attrib.explaining import check_options
     from attrib.explaining import explain as explain_one

@@ -32,8 +32,8 @@ def said_line(verdict: Verdict) -> str | None:
 def _promised(promise: Promise) -> str:
     if promise.threshold >= 1:
         return (
-            f"Calibrated for this pair on {promise.n} control answers, too few or too alike to the documents' to keep an "
-            f"error of {percent(promise.error)}: nothing is called documents"
+            f"Calibrated for this pair on {promise.n} control answers, too few or scored too high for an error "
+            f"of {percent(promise.error)}: nothing is called documents"
         )
     return (
         f"Calibrated for this pair on {promise.n} control answers: at most {percent(promise.error)} of answers that do "
