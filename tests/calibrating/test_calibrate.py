@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from attrib.assess.questions import Question
 from attrib.calibrating import controls, run
-from attrib.calibrating.controls import find_controls, first_sentence, own_question
+from attrib.calibrating.controls import ControlAnswer, find_controls, first_sentence, own_question
 from attrib.calibrating.run import calibrate
 from attrib.corpus import demo
 from attrib.corpus.documents import Corpus
@@ -28,7 +27,6 @@ from attrib.verdict.pair_calibration import (
     JudgedControl,
     PairCalibration,
     PairKey,
-    calibrations,
     known_promise,
     promise_of_file,
 )
@@ -39,7 +37,7 @@ CONTROL_TEXTS = ("Rain is likely later.", "The board met at noon.", "It is 38 me
 ROWS = {
     "foundation.jsonl": [
         {"id": f"f{i}", "question": f"What is {i} plus {i}?", "answer": str(2 * i), "accept": [str(2 * i)]}
-        for i in range(3)
+        for i in range(2)
     ],
     "control.jsonl": [
         {"id": f"c{i}", "question": f"What does text {i} say?", "answer": "a sieve", "heading": HEADINGS[i]}
@@ -55,12 +53,14 @@ OPTIONS = CalibrateOptions(limit=9, max_new_tokens=4)
 PLAIN = ExplainOptions(methods=(), mappers=("bm25",), max_new_tokens=4)
 
 
-@pytest.fixture(autouse=True)
-def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Few and short: a tiny model reads 256 tokens."""
-    monkeypatch.setattr(controls, "_rows", lambda name: iter(ROWS[name]))
-    texts = corpus_of(tmp_path / "control", tuple(zip(HEADINGS, CONTROL_TEXTS, strict=True)))
-    monkeypatch.setattr(demo, "control", lambda: texts)
+    texts = corpus_of(tmp_path_factory.mktemp("control"), tuple(zip(HEADINGS, CONTROL_TEXTS, strict=True)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(controls, "_rows", lambda name: iter(ROWS[name]))
+        patch.setattr(demo, "control", lambda: texts)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,14 @@ def corpus_of(folder: Path, facts: tuple[tuple[str, str], ...] = FACTS) -> Corpu
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library.make(corpus_of(tmp_path / "docs"), cache=tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def calibrated(taught: ModelPair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, PairCalibration]:
+    """One whole run, and the library whose cache holds it."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    library = Library.make(corpus_of(folder / "docs"), cache=folder / "cache")
+    return library, calibrate(taught, library, OPTIONS)
 
 
 def test_sections_ask_for_themselves() -> None:
@@ -101,8 +109,8 @@ def test_every_group_is_found(library: Library) -> None:
     by_group = {
         group: [c for c in found.answers if c.group == group] for group in (controls.GENERAL, controls.GENERAL_OWN)
     }
-    assert [c.answer for c in by_group[controls.GENERAL]] == ["0", "2", "4"]
-    assert [c.answer for c in by_group[controls.GENERAL_OWN]] == [None, None, None]
+    assert [c.answer for c in by_group[controls.GENERAL]] == ["0", "2"]
+    assert [c.answer for c in by_group[controls.GENERAL_OWN]] == [None, None]
     assert [c.decoy for c in found.answers if c.group == controls.CONTROL_TEXTS] == list(HEADINGS[:2])
     assert found.untested == ("wrong answers of the model's own: where they come from is not known",)
 
@@ -145,14 +153,29 @@ def test_the_limit_holds_for_each_group(library: Library) -> None:
     assert len(groups) == len(set(groups)) == 4
 
 
-def test_a_run_judges_each_control_as_explain_does(taught: ModelPair, library: Library) -> None:
-    found = calibrate(taught, library, OPTIONS)
+def test_a_run_judges_each_control_as_explain_does(
+    taught: ModelPair, calibrated: tuple[Library, PairCalibration]
+) -> None:
+    library, found = calibrated
     assert found.error == 0.1
     right = [control for control in found.controls if control.group == controls.GENERAL]
-    assert [control.answer for control in right] == ["0", "2", "4"]
+    assert [control.answer for control in right] == ["0", "2"]
     alone = explain(taught, library, "What is 1 plus 1?", answer="2", options=PLAIN, promise=None)
     assert right[1].documents == pytest.approx(float(alone.verdict.whole[0]), abs=1e-9)
-    assert {control.group for control in found.controls} >= {controls.CONTROL_TEXTS, controls.OTHER_SECTIONS}
+    # Both models babble: no own answer of theirs is right.
+    assert list(found.scores) == [controls.GENERAL, controls.CONTROL_TEXTS, controls.OTHER_SECTIONS]
+
+
+def test_explain_finds_what_was_calibrated(taught: ModelPair, calibrated: tuple[Library, PairCalibration]) -> None:
+    library, found = calibrated
+    promise = known_promise(taught, library, Calibration.default())
+    assert promise == found.promise()
+    explained = explain(taught, library, "What is 1 plus 1?", answer="2", options=PLAIN)
+    assert explained.verdict.promise == promise
+    # Other documents and other weights are another pair.
+    other = replace(library, corpus=library.corpus.without([library.corpus.sections[0].id]))
+    assert known_promise(taught, other, Calibration.default()) is None
+    assert known_promise(taught, library, replace(Calibration.default(), learned_middle=0.5)) is None
 
 
 def test_a_control_text_joins_the_candidates(library: Library) -> None:
@@ -166,47 +189,35 @@ def test_a_control_text_joins_the_candidates(library: Library) -> None:
 
 
 def test_an_interrupted_run_goes_on(taught: ModelPair, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = []
-    judge = run._judged
+    few = replace(OPTIONS, limit=1)
+    judged: list[str] = []
 
-    def counted(*arguments: Any) -> JudgedControl:
-        if len(judged) == 3:
+    def counted(pair: ModelPair, where: Library, control: ControlAnswer, *rest: Any) -> JudgedControl:
+        if len(judged) == 2:
             raise KeyboardInterrupt
-        judged.append(arguments)
-        return judge(*arguments)
+        judged.append(control.group)
+        return JudgedControl(control.group, control.asked.question, str(control.answer), 0.25)
 
     monkeypatch.setattr(run, "_judged", counted)
     with pytest.raises(KeyboardInterrupt):
-        calibrate(taught, library, OPTIONS)
+        calibrate(taught, library, few)
     assert known_promise(taught, library, Calibration.default()) is None
-    monkeypatch.setattr(run, "_judged", judge)
-    whole = calibrate(taught, library, OPTIONS)
-    assert len(judged) == 3
+    first, judged[:] = list(judged), ["one"]
+    whole = calibrate(taught, library, few)
+    assert first + judged[1:] == [controls.GENERAL, controls.CONTROL_TEXTS, controls.OTHER_SECTIONS]
     monkeypatch.setattr(run, "_judged", lambda *arguments: pytest.fail("judged again"))
-    assert calibrate(taught, library, OPTIONS) == whole
+    assert calibrate(taught, library, few) == whole
     # Another error needs no model.
-    assert calibrate(taught, library, replace(OPTIONS, error=0.2)).promise().error == 0.2
+    assert calibrate(taught, library, replace(few, error=0.2)).promise().error == 0.2
+    # Own answers count where they are right.
+    monkeypatch.setattr(run, "_judged", counted)
+    monkeypatch.setattr(run, "correct", lambda asked, text: 1.0)
+    judged.clear()
+    assert calibrate(taught, library, few).scores[controls.GENERAL_OWN].tolist() == [0.25]
 
 
 def made(key: PairKey, scores: list[float], error: float = 0.1) -> PairCalibration:
     return PairCalibration(key, error, tuple(JudgedControl("general", "Q?", "A", p) for p in scores), ())
-
-
-def test_explain_finds_the_calibration_of_its_pair(taught: ModelPair, library: Library) -> None:
-    key = PairKey.of(taught, library, Calibration.default())
-    answer = "Wilmet Dallin"
-    before = explain(taught, library, "Who keeps the light?", answer=answer, options=PLAIN)
-    assert before.verdict.promise is None
-
-    calibrations(library.cache).put(asdict(key), made(key, [0.1] * 8 + [0.75, 0.75]))
-    after = explain(taught, library, "Who keeps the light?", answer=answer, options=PLAIN)
-    assert after.verdict.promise is not None
-    assert (after.verdict.promise.threshold, after.verdict.promise.n) == (0.75, 10)
-    np.testing.assert_array_equal(after.verdict.whole, before.verdict.whole)
-    # Other documents are another pair.
-    other = replace(library, corpus=library.corpus.without([library.corpus.sections[0].id]))
-    assert known_promise(taught, other, Calibration.default()) is None
-    assert known_promise(taught, library, replace(Calibration.default(), learned_middle=0.5)) is None
 
 
 def test_the_date_of_a_prompt_does_not_count(taught: ModelPair, library: Library) -> None:
@@ -249,12 +260,3 @@ def test_the_shipped_calibration_is_used_where_it_fits(
     assert promise.threshold == 0.7
     monkeypatch.setattr(pair_calibration, "SHIPPED", made(replace(key, base="x"), [0.7] * 9).save(tmp_path / "x.json"))
     assert known_promise(taught, library, Calibration.default()) is None
-
-
-def test_own_wrong_answers_are_no_controls(
-    taught: ModelPair, library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = calibrate(taught, library, OPTIONS)
-    assert controls.GENERAL_OWN not in found.scores
-    monkeypatch.setattr(run, "correct", lambda asked, text: 1.0)
-    assert len(calibrate(taught, library, OPTIONS).scores[controls.GENERAL_OWN]) == 3
