@@ -122,10 +122,9 @@ def _render(chat: Chat, item: Item) -> _Rendered:
         return _glue(item, [turn.content for turn in item.turns])
     if not chat.has_template:
         if [turn.role for turn in item.turns] != ["user", "assistant"]:
-            mend = "give it in place of --prompt-format" if chat.form.around else "name the rows' own"
+            mend = "give --template in place of --prompt-format" if chat.form.around else "name the rows' by --template"
             raise InputError(
-                "the row has more turns than a question and its answer, which only a chat template can write "
-                f"(--template); {mend}"
+                f"the row has more turns than a question and its answer, and no chat template to write them; {mend}"
             )
         question, answer = item.turns
         block_before(chat, question.content, answer.content)

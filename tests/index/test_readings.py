@@ -179,6 +179,6 @@ def test_a_row_that_a_prompt_format_cannot_write_is_named(tiny_pair: Any, tmp_pa
     with pytest.raises(InputError) as caught:
         item_key(chat, second, 64)
     assert str(caught.value) == (
-        "train.jsonl row 2: the row has more turns than a question and its answer, which only a chat template can "
-        "write (--template); give it in place of --prompt-format"
+        "train.jsonl row 2: the row has more turns than a question and its answer, and no chat template to write them; "
+        "give --template in place of --prompt-format"
     )
