@@ -43,7 +43,7 @@ from attrib.records import (
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
 from attrib.verdict.calibration import Calibration
-from attrib.verdict.evidence import gather
+from attrib.verdict.evidence import Case, gather
 from attrib.verdict.judge import judge
 from attrib.verdict.pair_calibration import known_promise
 from attrib.verdict.share import share_of_vocabulary
@@ -98,7 +98,8 @@ def explain(
     base, tuned = read_sides(pair, library, encoded, captures, chosen, options.hidden.layer, influence, progress)
     mappings = map_answer(options.mappers, base, tuned, len(chosen))
     base_answer = decode(pair.tokenizer, own.base_ids)
-    evidence = gather(library, chosen, tuned[0], base_answer, captures, (base[1], tuned[1]))
+    case = Case(encoded, base_answer, captures[0].logprob, captures[1].logprob, chosen)
+    [evidence] = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
     verdict, ranking = judge(evidence, calibration)
     return Explanation(
         question=own.question,

@@ -432,7 +432,9 @@ def _hidden_scores(network: Network, statements: Sequence[Statement], statement:
 
 def _capture(states: np.ndarray) -> TextCapture:
     places = np.arange(len(states))
-    return TextCapture(0.0, len(states) - 1, states, places, places + 1)
+    return TextCapture(
+        0.0, len(states) - 1, np.zeros(len(states)), np.ones(len(states), bool), states, places, places + 1
+    )
 
 
 def _span_and_sentence(got: MapperScores, statement: Statement, places: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ from attrib.errors import InputError
 from attrib.files import open_up, sha256
 from attrib.index.encoder import Identity
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the format changes: older blocks are then made again."""
 RESERVED = ("texts", "offsets")
 """Arrays that every block has beside its encoder's."""

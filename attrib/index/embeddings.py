@@ -55,7 +55,7 @@ class EmbeddingEncoder:
         """The sentence embedder, loaded on first use."""
         return load_embedder(device=self.device)
 
-    def _vectors(self, pieces: Sequence[str]) -> np.ndarray:
+    def vectors(self, pieces: Sequence[str]) -> np.ndarray:
         """[piece, d_embedding]; on a CPU one piece at a time, past what ``encode`` does for each batch."""
         import torch
 
@@ -74,7 +74,7 @@ class EmbeddingEncoder:
         texts = [section.full_text for section in sections]
         cut = [passages(text) for text in texts]
         pieces = [text[start:end] for text, spans in zip(texts, cut, strict=True) for start, end in spans]
-        vectors = self._vectors(pieces).astype(np.float16)
+        vectors = self.vectors(pieces).astype(np.float16)
         ends = np.cumsum([len(spans) for spans in cut])
         return [
             {"vectors": vectors[end - len(spans) : end], "spans": np.array(spans, dtype=np.int32)}

@@ -26,6 +26,7 @@ from attrib.progress import Progress
 from attrib.records import Section
 from attrib.records.item import FORMS
 from attrib.store import arrays_in
+from attrib.text.forms import forms
 from attrib.text.words import words
 
 if TYPE_CHECKING:
@@ -194,6 +195,15 @@ class Library:
     def idf(self, word: str) -> float:
         """Rarity of a lower-case word among the texts, nats (the idf of BM25)."""
         frequency = self._document_frequency[word]
+        return float(np.log1p((len(self.texts) - frequency + 0.5) / (frequency + 0.5)))
+
+    @cached_property
+    def _form_frequency(self) -> Counter[str]:
+        return Counter(form for text in self.texts for form in set(forms(text)))
+
+    def form_idf(self, form: str) -> float:
+        """Rarity of a word's form (``text.forms``) among the texts, nats."""
+        frequency = self._form_frequency[form]
         return float(np.log1p((len(self.texts) - frequency + 0.5) / (frequency + 0.5)))
 
     def with_control(self, chosen: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from attrib.passes.capture import TextCapture, capture_items
 from attrib.progress import Progress
 from attrib.records import Section
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when what is kept of a text changes: older readings are then not found."""
 
 
@@ -75,7 +75,9 @@ class HiddenEncoder:
         return item_key(self.model.chat, section, self.pair.context)
 
     def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
-        """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``logprob`` [1], ``tokens`` [1].
+        """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``by_token`` [token] float32,
+        ``summed`` [token] uint8,
+        ``logprob`` [1], ``tokens`` [1].
 
         Characters are those of the item; ``reading_of`` moves them past a conversation's heading.
         """
@@ -83,6 +85,8 @@ class HiddenEncoder:
             {
                 "states": read.states,
                 "characters": np.stack([read.starts, read.ends], 1).astype(np.int32),
+                "by_token": read.by_token,
+                "summed": read.summed.astype(np.uint8),
                 "logprob": np.array([read.logprob]),
                 "tokens": np.array([read.tokens], dtype=np.int64),
             }
@@ -96,7 +100,9 @@ def reading_of(arrays: Mapping[str, np.ndarray], section: Section) -> TextCaptur
     """The capture from which ``HiddenEncoder.encode`` made these arrays, its characters those of ``full_text``."""
     heading = len(section.full_text) - len(section.text) if section.turns else 0
     starts, ends = arrays["characters"].astype(np.int64).T + heading
-    return TextCapture(float(arrays["logprob"][0]), int(arrays["tokens"][0]), arrays["states"], starts, ends)
+    logprob, tokens = float(arrays["logprob"][0]), int(arrays["tokens"][0])
+    summed = arrays["summed"].astype(bool)
+    return TextCapture(logprob, tokens, arrays["by_token"], summed, arrays["states"], starts, ends)
 
 
 def cut_note(pair: ModelPair, sections: Sequence[Section]) -> tuple[str, ...]:

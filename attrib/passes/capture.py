@@ -118,6 +118,10 @@ class TextCapture:
     """Summed log p of the trained tokens, nats; without end-of-turn markers, a text's first token and added ones."""
     tokens: int
     """Number of tokens summed."""
+    by_token: np.ndarray
+    """log p of each trained token, nats, 0 where it is not summed, [token]."""
+    summed: np.ndarray
+    """Whether the token's log p is in ``logprob``, bool [token]."""
     states: np.ndarray
     """Residual stream after ``layer`` at the trained tokens as unit vectors, [token, d_model], float16."""
     starts: np.ndarray
@@ -195,15 +199,18 @@ def _capture_batch(model: Model, bridge: Any, items: Sequence[EncodedItem], laye
             logprobs = at_least_float(logits[row, first - 1 : last - 1]).log_softmax(-1)
             found = logprobs.gather(1, ids[row, first:last, None].to(logprobs.device))[:, 0].cpu()
             # Summed on the CPU: not every device has float64.
-            logprob = float(found[torch.tensor(predicted, dtype=torch.long) - first].double().sum())
+            summed = found[torch.tensor(predicted, dtype=torch.long) - first].double()
+            logprob = float(summed.sum())
+            counts = np.isin(item.learned, predicted)
+            by_token = np.zeros(len(counts), dtype=np.float32)
+            by_token[counts] = summed.numpy()
             kept = states[0][row, torch.tensor(item.learned, device=states[0].device)]
             state = torch.nn.functional.normalize(kept.float(), dim=-1)
             if not (np.isfinite(logprob) and bool(state.isfinite().all())):
                 raise ModelError(f"{model.name}: its numbers for a section are not finite; use -o models.dtype=float32")
             places = np.array(item.characters, dtype=np.int64).reshape(-1, 2)
-            out.append(
-                TextCapture(logprob, len(predicted), _numpy(state).astype(np.float16), places[:, 0], places[:, 1])
-            )
+            states16 = _numpy(state).astype(np.float16)
+            out.append(TextCapture(logprob, len(predicted), by_token, counts, states16, places[:, 0], places[:, 1]))
     return out
 
 

@@ -23,25 +23,48 @@ ABOVE, BELOW = 0.5, 0.3
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Grounds of a verdict; enough to judge the answer again with other weights."""
+    """Grounds of a verdict; enough to judge the answer again with other weights.
+
+    A passage is a sentence of a section, and passages are those of all candidate sections in order.
+    """
 
     word_of_token: Int[np.ndarray, " answer"]
     """Index of each token's word in the answer, −1 for punctuation."""
     word_idf: Float[np.ndarray, " word"]
-    """Rarity of each answer word in the documents, nats."""
+    """Rarity of each answer word in the documents, nats; words count as the same by their stem or number."""
     novel: Bool[np.ndarray, " word"]
     """Whether the question lacks the word."""
+    content: Bool[np.ndarray, " word"]
+    """Whether the word is no function word."""
     base_says: Bool[np.ndarray, " word"]
     """Whether the base model's own answer has the word."""
-    covered: Bool[np.ndarray, "word section"]
-    """Whether a section has the word."""
-    question_cover: Float[np.ndarray, " section"]
-    """Share of the question's words, weighted by rarity, that a section has."""
+    passage_of: Int[np.ndarray, " passage"]
+    """Place of each passage's section among the candidates."""
+    covered: Bool[np.ndarray, "word passage"]
+    """Whether a passage, or its section's heading, has the word."""
+    question_cover: Float[np.ndarray, " passage"]
+    """Share of the question's words, weighted by rarity, that a passage has."""
+    about: Float[np.ndarray, " passage"]
+    """Cosine of the question's embedding with the passage's."""
+    says: Float[np.ndarray, " passage"]
+    """Cosine of the embedding of question and answer with the passage's."""
+    passage_base: Float[np.ndarray, " passage"]
+    """Summed log p of the passage's trained tokens within its section under base, nats."""
+    passage_tuned: Float[np.ndarray, " passage"]
+    passage_tokens: Int[np.ndarray, " passage"]
+    """Number of tokens summed; 0 for what was not trained, such as a question."""
     resemblance: Float[np.ndarray, " section"]
     """BM25 of question + answer."""
     logprob_base: Float[np.ndarray, " answer"]
     """log p of each answer token under base, nats."""
     logprob_tuned: Float[np.ndarray, " answer"]
+    shown: Int[np.ndarray, " shown"]
+    """Places of the sections that base was shown before the question."""
+    logprob_shown: Float[np.ndarray, "shown answer"]
+    """log p of each answer token under base after such a section and the question, nats."""
+    other_base: Float[np.ndarray, "other answer"]
+    """log p of each answer token under base after questions about other things, nats."""
+    other_tuned: Float[np.ndarray, "other answer"]
     text_base: Float[np.ndarray, " section"]
     """Summed log p of each section's own text under base, nats."""
     text_tuned: Float[np.ndarray, " section"]
@@ -54,19 +77,21 @@ class Evidence:
     control_tuned: Float[np.ndarray, " control"]
     control_tokens: Int[np.ndarray, " control"]
     control_form: Int[np.ndarray, " control"]
+    control_about: Float[np.ndarray, " control"]
+    """Best cosine of the question's embedding with the passages of each control text."""
 
     def __post_init__(self) -> None:
         n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
-        check_shape(self, "word_of_token", self.word_of_token, (n,))
-        check_shape(self, "novel", self.novel, (w,))
-        check_shape(self, "base_says", self.base_says, (w,))
-        check_shape(self, "covered", self.covered, (w, m))
-        check_shape(self, "question_cover", self.question_cover, (m,))
-        check_shape(self, "logprob_tuned", self.logprob_tuned, (n,))
-        check_shape(self, "text_tuned", self.text_tuned, (m,))
-        check_shape(self, "text_form", self.text_form, (m,))
-        check_shape(self, "control_tuned", self.control_tuned, self.control_base.shape)
-        check_shape(self, "control_form", self.control_form, self.control_base.shape)
+        p, k, j, c = len(self.passage_of), len(self.shown), len(self.other_base), self.control_base.shape
+        shapes: dict[str, tuple[int, ...]] = {
+            "word_of_token": (n,), "novel": (w,), "content": (w,), "base_says": (w,), "covered": (w, p),
+            "question_cover": (p,), "about": (p,), "says": (p,), "passage_base": (p,), "passage_tuned": (p,),
+            "passage_tokens": (p,), "resemblance": (m,), "logprob_tuned": (n,), "logprob_shown": (k, n),
+            "other_base": (j, n), "other_tuned": (j, n), "text_tuned": (m,), "text_tokens": (m,), "text_form": (m,),
+            "control_tuned": c, "control_tokens": c, "control_form": c, "control_about": c,
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            check_shape(self, name, getattr(self, name), shape)
 
 
 @dataclass(frozen=True)

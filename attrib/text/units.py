@@ -81,6 +81,18 @@ def sentences(tokens: Sequence[Token]) -> tuple[Unit, ...]:
     return _runs(starts, len(tokens))
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """[start, end) characters of the sentences of ``text``, blanks around them left out; none of a blank text."""
+    cuts = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    found = []
+    for start, end in pairwise(cuts):
+        inside = text[start:end]
+        if inside.strip():
+            first = start + len(inside) - len(inside.lstrip())
+            found.append((first, start + len(inside.rstrip())))
+    return found
+
+
 def question_positions(tokens: Sequence[Token], question: str) -> tuple[int, ...]:
     """Prompt tokens that are the question and no marker; the rest is the chat template.
 

@@ -1,55 +1,147 @@
-"""Captures, readings and words of one answer → the evidence that its verdict rests on.
+"""Answers, readings, words, meanings and probes → the evidence that verdicts rest on.
 
 Not covered: what the evidence means (``judge``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from attrib.index.library import Library
-from attrib.mapping.answer import Answer
-from attrib.mapping.reading import Reading
-from attrib.records import Capture, Evidence
-from attrib.text.words import words
+from attrib.index.sentences import Sentences, read_sentences
+from attrib.models.embedder import embed
+from attrib.models.pair import ModelPair
+from attrib.models.prompt import Encoded
+from attrib.passes.capture import TextCapture
+from attrib.progress import Progress
+from attrib.records import Evidence
+from attrib.text.forms import forms
+from attrib.text.function_words import is_function_word
+from attrib.text.words import WORD, key, word_of_token
+from attrib.verdict.probes import Probe, Probed, run_probes
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One answer to be judged, as both models read it."""
+
+    encoded: Encoded
+    base_answer: str
+    logprob_base: np.ndarray
+    """log p of each answer token, nats, [answer]."""
+    logprob_tuned: np.ndarray
+    chosen: np.ndarray
+    """Numbers of the candidate sections, ascending, [section]."""
+
+
+Readings = tuple[Mapping[int, TextCapture], Mapping[int, TextCapture]]
+"""What base and tuned make of each text of the library, by its number."""
 
 
 def gather(
+    pair: ModelPair, library: Library, cases: Sequence[Case], readings: Readings, progress: Progress | None = None
+) -> list[Evidence]:
+    """Evidence for each of the cases; ``readings`` have their candidates and every control text."""
+    numbers = sorted({int(i) for case in cases for i in library.with_control(case.chosen)})
+    sentences = read_sentences(
+        {i: library.sections[i] for i in numbers}, device=library.device, cache=library.cache, progress=progress
+    )
+    views = [_View.of(library, case, sentences) for case in cases]
+    probes = [Probe(case.encoded, view.to_show(case.chosen)) for case, view in zip(cases, views, strict=True)]
+    probed = run_probes(pair, library, probes, progress)
+    return [
+        _evidence(library, case, view, sentences, found, readings)
+        for case, view, found in zip(cases, views, probed, strict=True)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """Similarities of one question and its answer with the passages of its candidates."""
+
+    passage_of: np.ndarray
+    about: np.ndarray
+    says: np.ndarray
+    control_about: np.ndarray
+
+    @classmethod
+    def of(cls, library: Library, case: Case, sentences: Mapping[int, Sentences]) -> _View:
+        question, answer = case.encoded.question, case.encoded.answer
+        asked, told = embed([question, f"{question} {answer}"], embedder=library.embedder)
+        own = [sentences[int(i)].vectors for i in case.chosen]
+        vectors = np.concatenate(own)
+        control = library.with_control(case.chosen)[len(case.chosen) :]
+        about_control = [float((sentences[int(i)].vectors @ asked).max()) for i in control]
+        return cls(
+            np.repeat(np.arange(len(own)), [len(some) for some in own]),
+            (vectors @ asked).astype(np.float64),
+            (vectors @ told).astype(np.float64),
+            np.array(about_control, dtype=np.float64),
+        )
+
+    def to_show(self, chosen: np.ndarray) -> tuple[int, ...]:
+        """The section that the question is most about, and the one that question and answer are most like."""
+        best = [
+            int(self.passage_of[i]) for scores in (self.about, self.says) for i in np.argsort(-scores, kind="stable")
+        ]
+        half = len(best) // 2
+        first = best[0] if best else None
+        second = next((place for place in (*best[half:], *best[:half]) if place != first), None)
+        return tuple(int(chosen[place]) for place in (first, second) if place is not None)
+
+
+def _evidence(
     library: Library,
-    chosen: np.ndarray,
-    answer: Answer,
-    base_answer: str,
-    captures: Sequence[Capture],
-    readings: Sequence[Reading],
+    case: Case,
+    view: _View,
+    sentences: Mapping[int, Sentences],
+    probed: Probed,
+    readings: Readings,
 ) -> Evidence:
-    """Collect the evidence for one answer; ``captures`` and ``readings`` are (base, tuned)."""
-    vocabularies = [frozenset(words(library.texts[i])) for i in chosen]
-    question_words = list(dict.fromkeys(words(answer.question)))
-    answer_words = [answer.text[start:end].lower() for start, end in answer.words]
-    base_words = frozenset(words(base_answer))
-    question_idf = np.array([library.idf(word) for word in question_words])
-    question_in = _occurrence(question_words, vocabularies).astype(float)
+    encoded, chosen = case.encoded, case.chosen
+    question, answer = forms(encoded.question), forms(encoded.answer)
+    asked = list(dict.fromkeys(question))
+    base_words = frozenset(forms(case.base_answer))
+    vocabularies = _vocabularies(library, chosen, sentences)
+    idf = np.array([library.form_idf(form) for form in asked])
     control = library.with_control(chosen)[len(chosen) :]
     base, tuned = readings
+    places = {int(number): place for place, number in enumerate(chosen)}
+    passages = np.array(
+        [row for i in chosen for row in _by_sentence(sentences[int(i)], base[int(i)], tuned[int(i)])], dtype=np.float64
+    ).reshape(-1, 3)
 
-    def logprobs(reading: Reading, indices: np.ndarray) -> np.ndarray:
-        return np.array([reading.captures[int(i)].logprob for i in indices])
+    def logprobs(reading: Mapping[int, TextCapture], indices: np.ndarray) -> np.ndarray:
+        return np.array([reading[int(i)].logprob for i in indices])
 
     def lengths(indices: np.ndarray) -> np.ndarray:
-        return np.array([base.captures[int(i)].tokens for i in indices])
+        return np.array([base[int(i)].tokens for i in indices], dtype=np.int64)
 
+    spans = [match.span() for match in WORD.finditer(encoded.answer)]
     return Evidence(
-        word_of_token=answer.word_of_token,
-        word_idf=np.array([library.idf(word) for word in answer_words]),
-        novel=np.array([word not in question_words for word in answer_words], dtype=bool),
-        base_says=np.array([word in base_words for word in answer_words], dtype=bool),
-        covered=_occurrence(answer_words, vocabularies),
-        question_cover=question_idf @ question_in / max(question_idf.sum(), 1e-9),
-        resemblance=library.bm25.query(f"{answer.question} {answer.text}")[chosen],
-        logprob_base=captures[0].logprob,
-        logprob_tuned=captures[1].logprob,
+        word_of_token=word_of_token(encoded.answer_tokens, spans),
+        word_idf=np.array([library.form_idf(form) for form in answer]),
+        novel=np.array([form not in question for form in answer], dtype=bool),
+        content=np.array([not is_function_word(key(encoded.answer[a:b])) for a, b in spans], dtype=bool),
+        base_says=np.array([form in base_words for form in answer], dtype=bool),
+        passage_of=view.passage_of,
+        covered=_occurrence(answer, vocabularies),
+        question_cover=idf @ _occurrence(asked, vocabularies).astype(float) / max(idf.sum(), 1e-9),
+        about=view.about,
+        says=view.says,
+        passage_base=passages[:, 0],
+        passage_tuned=passages[:, 1],
+        passage_tokens=passages[:, 2].astype(np.int64),
+        resemblance=library.bm25.query(f"{encoded.question} {encoded.answer}")[chosen],
+        logprob_base=case.logprob_base,
+        logprob_tuned=case.logprob_tuned,
+        shown=np.array([places[number] for number in probed.shown], dtype=np.int64),
+        logprob_shown=probed.logprob_shown,
+        other_base=probed.other_base,
+        other_tuned=probed.other_tuned,
         text_base=logprobs(base, chosen),
         text_tuned=logprobs(tuned, chosen),
         text_tokens=lengths(chosen),
@@ -58,7 +150,32 @@ def gather(
         control_tuned=logprobs(tuned, control),
         control_tokens=lengths(control),
         control_form=library.forms[control],
+        control_about=view.control_about,
     )
+
+
+def _vocabularies(library: Library, chosen: np.ndarray, sentences: Mapping[int, Sentences]) -> list[frozenset[str]]:
+    """Word forms of each passage with its section's title."""
+    found = []
+    for i in chosen:
+        section = library.sections[int(i)]
+        title = frozenset(forms(section.title))
+        found += [title | frozenset(forms(section.full_text[a:b])) for a, b in sentences[int(i)].spans]
+    return found
+
+
+def _by_sentence(found: Sentences, base: TextCapture, tuned: TextCapture) -> np.ndarray:
+    """Summed log p under base and tuned, and the number of tokens, of each sentence, [sentence, 3].
+
+    A token counts where its last character is; what stands before the first sentence, a heading, counts there.
+    """
+    owner = np.searchsorted(found.spans[:, 0], np.maximum(base.ends - 1, base.starts), side="right") - 1
+    owner = np.maximum(owner, 0)
+    known = base.summed & tuned.summed
+    rows = np.zeros((len(found.spans), 3))
+    for column, values in enumerate((base.by_token, tuned.by_token, np.ones(len(owner)))):
+        np.add.at(rows[:, column], owner[known], np.asarray(values, dtype=np.float64)[known])
+    return rows
 
 
 def _occurrence(words: Sequence[str], vocabularies: Sequence[frozenset[str]]) -> np.ndarray:

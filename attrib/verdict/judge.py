@@ -76,13 +76,25 @@ def learned_share(evidence: Evidence, calibration: Calibration) -> np.ndarray:
 
 def backing_by_section(evidence: Evidence, learned: np.ndarray) -> np.ndarray:
     """Backing of the answer by each section, 0 to 1: learned × says it × is about the question, [section]."""
-    return np.asarray(learned * answer_cover(evidence) * evidence.question_cover)
+    about = np.array([evidence.question_cover[own].max(initial=0.0) for own in _passages(evidence)])
+    return np.asarray(learned * answer_cover(evidence) * about)
+
+
+def covered_by_section(evidence: Evidence) -> np.ndarray:
+    """Whether any passage of a section has the word, [word, section]."""
+    found = [evidence.covered[:, own].any(1) for own in _passages(evidence)]
+    return np.stack(found, 1) if found else np.zeros((len(evidence.word_idf), 0), dtype=bool)
 
 
 def answer_cover(evidence: Evidence) -> np.ndarray:
     """Share of the answer's words, weighted by rarity, that a section has, [section]."""
     weight = word_weight(evidence)
-    return np.asarray(weight @ evidence.covered / max(weight.sum(), 1e-9))
+    return np.asarray(weight @ covered_by_section(evidence) / max(weight.sum(), 1e-9))
+
+
+def _passages(evidence: Evidence) -> list[np.ndarray]:
+    """Which passages each section has."""
+    return [np.flatnonzero(evidence.passage_of == place) for place in range(len(evidence.text_base))]
 
 
 def word_weight(evidence: Evidence) -> np.ndarray:
@@ -106,7 +118,7 @@ def token_features(evidence: Evidence, backing: np.ndarray) -> dict[str, np.ndar
     n = len(evidence.logprob_base)
     by_word = np.zeros(len(evidence.word_idf))
     if backing.size:
-        by_word = backing.max(initial=0.0) * evidence.covered[:, int(backing.argmax())]
+        by_word = backing.max(initial=0.0) * covered_by_section(evidence)[:, int(backing.argmax())]
     support = np.full(n, by_word.mean() if by_word.size else 0.0)
     base_says = np.full(n, evidence.base_says.mean() if evidence.base_says.size else 0.0)
     in_word = evidence.word_of_token >= 0

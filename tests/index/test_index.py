@@ -389,7 +389,7 @@ def test_a_damaged_index_json_is_refused(ready: Path, content: str) -> None:
 def test_another_schema_is_refused(ready: Path) -> None:
     about = json.loads((ready / "index.json").read_text("utf-8"))
     (ready / "index.json").write_text(json.dumps(about | {"attrib_index": 99}), "utf-8")
-    refused("an index of schema 99, this attrib reads 1", ready)
+    refused("an index of schema 99, this attrib reads 2", ready)
 
 
 def test_other_documents_are_refused_by_name(ready: Path) -> None:

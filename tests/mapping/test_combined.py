@@ -25,7 +25,9 @@ IS_CONTROL = np.array([False] * 3 + [True] * 3)
 
 def reading_of(logprobs: list[float]) -> Reading:
     nothing = np.zeros((10, 2), np.float16), np.arange(10), np.arange(10)
-    captures = {i: TextCapture(float(logprob), 10, *nothing) for i, logprob in enumerate(logprobs)}
+    captures = {
+        i: TextCapture(float(logprob), 10, nothing[0], nothing[0], *nothing) for i, logprob in enumerate(logprobs)
+    }
     return Reading(LIBRARY, LIBRARY.with_control(np.arange(3)), captures)
 
 

@@ -26,7 +26,15 @@ D = 16
 def text_capture(states: np.ndarray) -> TextCapture:
     """Tokens of two characters each."""
     starts = 2 * np.arange(len(states))
-    return TextCapture(-1.0, len(states) - 1, unit(states).astype(np.float16), starts, starts + 2)
+    return TextCapture(
+        -1.0,
+        len(states) - 1,
+        np.zeros(len(states)),
+        np.ones(len(states), bool),
+        unit(states).astype(np.float16),
+        starts,
+        starts + 2,
+    )
 
 
 def reading_of(sections: list[np.ndarray], control: list[np.ndarray]) -> Reading:

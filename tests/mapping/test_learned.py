@@ -32,7 +32,7 @@ def reading_of(logprobs: list[float], tokens: list[int], control: int) -> Readin
     )
     nothing = np.zeros((1, 1))
     captures = {
-        i: TextCapture(logprob, count, nothing, nothing[0], nothing[0])
+        i: TextCapture(logprob, count, nothing[0], nothing[0], nothing, nothing[0], nothing[0])
         for i, (logprob, count) in enumerate(zip(logprobs, tokens, strict=True))
     }
     return Reading(library, library.with_control(np.arange(n)), captures)

@@ -75,16 +75,28 @@ def full(seed: int = 0) -> Explanation:
 
 
 def make_evidence(rng: np.random.Generator, answer: int, sections: int, words: int = 3, controls: int = 2) -> Evidence:
+    passages = 2 * sections
     return Evidence(
         word_of_token=rng.integers(-1, words, answer),
         word_idf=rng.random(words),
         novel=rng.random(words) < 0.5,
+        content=rng.random(words) < 0.5,
         base_says=rng.random(words) < 0.5,
-        covered=rng.random((words, sections)) < 0.5,
-        question_cover=rng.random(sections),
+        passage_of=np.arange(passages) // 2,
+        covered=rng.random((words, passages)) < 0.5,
+        question_cover=rng.random(passages),
+        about=rng.random(passages),
+        says=rng.random(passages),
+        passage_base=-rng.random(passages),
+        passage_tuned=-rng.random(passages),
+        passage_tokens=rng.integers(0, 9, passages),
         resemblance=rng.random(sections),
         logprob_base=-rng.random(answer),
         logprob_tuned=-rng.random(answer),
+        shown=np.arange(2),
+        logprob_shown=-rng.random((2, answer)),
+        other_base=-rng.random((3, answer)),
+        other_tuned=-rng.random((3, answer)),
         text_base=-rng.random(sections),
         text_tuned=-rng.random(sections),
         text_tokens=rng.integers(2, 9, sections),
@@ -93,6 +105,7 @@ def make_evidence(rng: np.random.Generator, answer: int, sections: int, words: i
         control_tuned=-rng.random(controls),
         control_tokens=rng.integers(2, 9, controls),
         control_form=rng.integers(0, 3, controls),
+        control_about=rng.random(controls),
     )
 
 
