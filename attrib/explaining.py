@@ -82,9 +82,8 @@ def explain(
     >>> pair = attrib.ModelPair.load("base", "adapter")                                    # doctest: +SKIP
     >>> explanation = attrib.explain(pair, attrib.Corpus.read("documents"), "Who founded it?")  # doctest: +SKIP
     """
-    options = options or ExplainOptions()
+    options, calibration = options or ExplainOptions(), calibration or Calibration.default()
     check_options(options)
-    calibration = calibration or Calibration.default()
     seed_all(options.seed)
     influence = _influence(pair, options)
     library = _library_of(documents, pair, progress)
@@ -99,8 +98,8 @@ def explain(
     mappings = map_answer(options.mappers, base, tuned, len(chosen))
     base_answer = decode(pair.tokenizer, own.base_ids)
     case = Case(encoded, base_answer, captures[0].logprob, captures[1].logprob, chosen)
-    [evidence] = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
-    verdict, ranking = judge(evidence, calibration)
+    evidence = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
+    verdict, ranking = judge(evidence[0], calibration)
     return Explanation(
         question=own.question,
         answer=encoded.answer,

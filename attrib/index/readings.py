@@ -76,8 +76,7 @@ class HiddenEncoder:
 
     def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
         """``states`` [token, d_model] float16, ``characters`` [token, 2] int32, ``by_token`` [token] float32,
-        ``summed`` [token] uint8,
-        ``logprob`` [1], ``tokens`` [1].
+        ``summed`` [token] uint8, ``logprob`` [1], ``tokens`` [1].
 
         Characters are those of the item; ``reading_of`` moves them past a conversation's heading.
         """
