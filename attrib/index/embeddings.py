@@ -66,7 +66,9 @@ class EmbeddingEncoder:
             return np.asarray(found)
         self.embedder.eval()
         with torch.inference_mode():
-            rows = [self.embedder(self.embedder.tokenize([piece]))["sentence_embedding"] for piece in pieces]
+            # Its name since version 6, in which the old one warns.
+            prepare = getattr(self.embedder, "preprocess", None) or self.embedder.tokenize
+            rows = [self.embedder(prepare([piece]))["sentence_embedding"] for piece in pieces]
             return np.asarray(torch.nn.functional.normalize(torch.cat(rows), dim=1).numpy())
 
     def encode(self, sections: Sequence[Section]) -> list[dict[str, np.ndarray]]:
