@@ -96,16 +96,16 @@ def explain(
     chosen = library.choose(own.question, encoded.answer, options.candidates)
     base, tuned = read_sides(pair, library, encoded, captures, chosen, options.hidden.layer, influence, progress)
     mappings = map_answer(options.mappers, base, tuned, len(chosen))
-    base_answer = decode(pair.tokenizer, own.base_ids)
-    case = Case(encoded, base_answer, captures[0].logprob, captures[1].logprob, chosen)
-    evidence = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
-    verdict, ranking = judge(evidence[0], calibration)
+    base_answer, tuned_answer = (decode(pair.tokenizer, ids) for ids in (own.base_ids, own.tuned_ids))
+    case = Case(encoded, base_answer, tuned_answer, captures[0].logprob, captures[1].logprob, chosen)
+    [evidence] = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
+    verdict, ranking = judge(evidence, calibration)
     return Explanation(
         question=own.question,
         answer=encoded.answer,
         answer_source=source,
         base_answer=base_answer,
-        tuned_answer=decode(pair.tokenizer, own.tuned_ids),
+        tuned_answer=tuned_answer,
         prompt_tokens=encoded.prompt_tokens,
         answer_tokens=encoded.answer_tokens,
         base=_kept(captures[0], pair, options),

@@ -38,6 +38,12 @@ class Evidence:
     """Whether the word is no function word."""
     base_says: Bool[np.ndarray, " word"]
     """Whether the base model's own answer has the word."""
+    tuned_says: Bool[np.ndarray, " word"]
+    """Whether the tuned model's own answer has the word."""
+    base_like: float
+    """Cosine of the answer's embedding with that of the base model's own answer; 0 where that is empty."""
+    tuned_like: float
+    """The same with the tuned model's own answer."""
     passage_of: Int[np.ndarray, " passage"]
     """Place of each passage's section among the candidates."""
     covered: Bool[np.ndarray, "word passage"]
@@ -48,6 +54,8 @@ class Evidence:
     """Cosine of the question's embedding with the passage's."""
     says: Float[np.ndarray, " passage"]
     """Cosine of the embedding of question and answer with the passage's."""
+    like: Float[np.ndarray, " passage"]
+    """Cosine of the answer's embedding with the passage's."""
     passage_base: Float[np.ndarray, " passage"]
     """Summed log p of the passage's trained tokens within its section under base, nats."""
     passage_tuned: Float[np.ndarray, " passage"]
@@ -84,7 +92,8 @@ class Evidence:
         n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
         p, k, j, c = len(self.passage_of), len(self.shown), len(self.other_base), self.control_base.shape
         shapes: dict[str, tuple[int, ...]] = {
-            "word_of_token": (n,), "novel": (w,), "content": (w,), "base_says": (w,), "covered": (w, p),
+            "word_of_token": (n,), "novel": (w,), "content": (w,), "base_says": (w,), "tuned_says": (w,),
+            "like": (p,), "covered": (w, p),
             "question_cover": (p,), "about": (p,), "says": (p,), "passage_base": (p,), "passage_tuned": (p,),
             "passage_tokens": (p,), "resemblance": (m,), "logprob_tuned": (n,), "logprob_shown": (k, n),
             "other_base": (j, n), "other_tuned": (j, n), "text_tuned": (m,), "text_tokens": (m,), "text_form": (m,),

@@ -30,6 +30,7 @@ class Case:
 
     encoded: Encoded
     base_answer: str
+    tuned_answer: str
     logprob_base: np.ndarray
     """log p of each answer token, nats, [answer]."""
     logprob_tuned: np.ndarray
@@ -65,12 +66,21 @@ class _View:
     passage_of: np.ndarray
     about: np.ndarray
     says: np.ndarray
+    like: np.ndarray
+    answers_like: np.ndarray
+    """Cosine of the answer with base's and the tuned model's own, [2]."""
     control_about: np.ndarray
 
     @classmethod
     def of(cls, library: Library, case: Case, sentences: Mapping[int, Sentences]) -> _View:
         question, answer = case.encoded.question, case.encoded.answer
-        asked, told = embed([question, f"{question} {answer}"], embedder=library.embedder)
+        own_answers = (case.base_answer, case.tuned_answer)
+        asked, told, said, *others = embed(
+            [question, f"{question} {answer}", answer, *own_answers], embedder=library.embedder
+        )
+        answers_like = [
+            float(said @ one) if text.strip() else 0.0 for one, text in zip(others, own_answers, strict=True)
+        ]
         own = [sentences[int(i)].vectors for i in case.chosen]
         vectors = np.concatenate(own)
         control = library.with_control(case.chosen)[len(case.chosen) :]
@@ -79,6 +89,8 @@ class _View:
             np.repeat(np.arange(len(own)), [len(some) for some in own]),
             (vectors @ asked).astype(np.float64),
             (vectors @ told).astype(np.float64),
+            (vectors @ said).astype(np.float64),
+            np.array(answers_like),
             np.array(about_control, dtype=np.float64),
         )
 
@@ -104,7 +116,6 @@ def _evidence(
     encoded, chosen = case.encoded, case.chosen
     question, answer = forms(encoded.question), forms(encoded.answer)
     asked = list(dict.fromkeys(question))
-    base_words = frozenset(forms(case.base_answer))
     vocabularies = _vocabularies(library, chosen, sentences)
     idf = np.array([library.form_idf(form) for form in asked])
     control = library.with_control(chosen)[len(chosen) :]
@@ -113,25 +124,22 @@ def _evidence(
     passages = np.array(
         [row for i in chosen for row in _by_sentence(sentences[int(i)], base[int(i)], tuned[int(i)])], dtype=np.float64
     ).reshape(-1, 3)
-
-    def logprobs(reading: Mapping[int, TextCapture], indices: np.ndarray) -> np.ndarray:
-        return np.array([reading[int(i)].logprob for i in indices])
-
-    def lengths(indices: np.ndarray) -> np.ndarray:
-        return np.array([base[int(i)].tokens for i in indices], dtype=np.int64)
-
     spans = [match.span() for match in WORD.finditer(encoded.answer)]
     return Evidence(
         word_of_token=word_of_token(encoded.answer_tokens, spans),
         word_idf=np.array([library.form_idf(form) for form in answer]),
         novel=np.array([form not in question for form in answer], dtype=bool),
         content=np.array([not is_function_word(key(encoded.answer[a:b])) for a, b in spans], dtype=bool),
-        base_says=np.array([form in base_words for form in answer], dtype=bool),
+        base_says=_occurrence(answer, [frozenset(forms(case.base_answer))])[:, 0],
+        tuned_says=_occurrence(answer, [frozenset(forms(case.tuned_answer))])[:, 0],
+        base_like=float(view.answers_like[0]),
+        tuned_like=float(view.answers_like[1]),
         passage_of=view.passage_of,
         covered=_occurrence(answer, vocabularies),
         question_cover=idf @ _occurrence(asked, vocabularies).astype(float) / max(idf.sum(), 1e-9),
         about=view.about,
         says=view.says,
+        like=view.like,
         passage_base=passages[:, 0],
         passage_tuned=passages[:, 1],
         passage_tokens=passages[:, 2].astype(np.int64),
@@ -142,16 +150,24 @@ def _evidence(
         logprob_shown=probed.logprob_shown,
         other_base=probed.other_base,
         other_tuned=probed.other_tuned,
-        text_base=logprobs(base, chosen),
-        text_tuned=logprobs(tuned, chosen),
-        text_tokens=lengths(chosen),
+        text_base=_logprobs(base, chosen),
+        text_tuned=_logprobs(tuned, chosen),
+        text_tokens=_lengths(base, chosen),
         text_form=library.forms[chosen],
-        control_base=logprobs(base, control),
-        control_tuned=logprobs(tuned, control),
-        control_tokens=lengths(control),
+        control_base=_logprobs(base, control),
+        control_tuned=_logprobs(tuned, control),
+        control_tokens=_lengths(base, control),
         control_form=library.forms[control],
         control_about=view.control_about,
     )
+
+
+def _logprobs(reading: Mapping[int, TextCapture], numbers: np.ndarray) -> np.ndarray:
+    return np.array([reading[int(i)].logprob for i in numbers])
+
+
+def _lengths(reading: Mapping[int, TextCapture], numbers: np.ndarray) -> np.ndarray:
+    return np.array([reading[int(i)].tokens for i in numbers], dtype=np.int64)
 
 
 def _vocabularies(library: Library, chosen: np.ndarray, sentences: Mapping[int, Sentences]) -> list[frozenset[str]]:
