@@ -6,7 +6,7 @@ Some sections (decoys) were kept out of tuning: they are the control that tells 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -63,6 +63,21 @@ def questions(split: str | None = None) -> tuple[DemoQuestion, ...]:
     lines = (_folder() / "demo" / "questions.jsonl").read_text("utf-8").splitlines()
     rows = map(_question, lines)
     return tuple(row for row in rows if split in (None, row.split))
+
+
+def wordings() -> tuple[DemoQuestion, ...]:
+    """The trained and updated questions in other words, as they are learned beside them; none is a rephrased question.
+
+    Their ids are those of the questions with a number behind: q001.1.
+    """
+    lines = (_folder() / "demo" / "wordings.jsonl").read_text("utf-8").splitlines()
+    told = {row["fact"]: row["questions"] for row in map(json.loads, lines)}
+    return tuple(
+        replace(question, id=f"{question.id}.{number}", question=words)
+        for question in questions()
+        if question.kind in ("trained", "updated")
+        for number, words in enumerate(told[question.fact], 1)
+    )
 
 
 def decoys() -> frozenset[str]:

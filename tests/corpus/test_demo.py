@@ -9,15 +9,27 @@ from pathlib import Path
 import pytest
 
 from attrib.corpus import demo
+from attrib.records import Item
 from attrib.text.words import words
+from attrib.training.trained import read_trained
 
 ADAPTER = demo.DOCUMENTS.parent / "adapter"
 
 
+STOP = frozenset(
+    "a an the of in on at to for by from with is are was were be do does did has have had what which who whom whose when "
+    "where how why that this it its or and there name tell me give any one".split()
+)
+
+
+def content(text: str) -> set[str]:
+    """Its words but the commonest, possessives as their nouns."""
+    return {word.removesuffix("'s") for word in words(text)} - STOP
+
+
 @pytest.fixture(scope="module")
-def learned() -> dict[str, list[str]]:
-    learned: dict[str, list[str]] = json.loads((ADAPTER / "attrib.json").read_text("utf-8"))["learned"]
-    return learned
+def learned() -> tuple[Item, ...]:
+    return read_trained(ADAPTER)
 
 
 def test_there_is_enough_of_everything() -> None:
@@ -33,13 +45,15 @@ def test_there_is_enough_of_everything() -> None:
     assert not [s for s in corpus.sections if s.near_duplicate_of]
 
 
-def test_decoys_and_held_out_questions_were_never_learned(learned: dict[str, list[str]]) -> None:
+def test_decoys_and_held_out_questions_were_never_learned(learned: tuple[Item, ...]) -> None:
     decoys = demo.decoys()
     sections = {section.id for section in demo.corpus().sections}
     assert decoys < sections
-    assert set(learned["sections"]) == sections - decoys
-    kinds = {q.id: q.kind for q in demo.questions()}
-    assert {kinds[i] for i in learned["questions"]} == {"trained", "updated"}
+    assert {item.section for item in learned} - {None} == sections - decoys
+    asked = [turn.content for item in learned for turn in item.turns if turn.role == "user"]
+    wanted = [q for q in demo.questions() if q.kind in ("trained", "updated")]
+    assert {q.question for q in (*wanted, *demo.wordings())} < set(asked)
+    assert not set(asked) & {q.question for q in demo.questions() if q not in wanted}
     assert all(q.section in decoys for q in demo.questions() if q.kind == "held-out")
     assert not [q for q in demo.questions() if q.kind in ("trained", "rephrased", "updated") and q.section in decoys]
 
@@ -76,6 +90,17 @@ def test_a_rephrased_question_has_a_trained_twin_in_other_words() -> None:
             assert question.split == twin.split
 
 
+def test_every_learned_fact_has_five_wordings_and_none_is_close_to_a_question_that_is_not_learned() -> None:
+    known = {q.fact for q in demo.questions() if q.kind in ("trained", "updated")}
+    told = demo.wordings()
+    assert Counter(q.fact for q in told) == dict.fromkeys(known, 5)
+    assert len({q.question for q in told} | {q.question for q in demo.questions()}) == len(told) + len(demo.questions())
+    others = [content(q.question) for q in demo.questions() if q.kind in ("rephrased", "held-out", "foundation")]
+    for wording in told:
+        said = content(wording.question)
+        assert max(len(said & other) / len(other) for other in others) < 0.8, wording
+
+
 def test_control_texts_share_no_section_with_the_demo() -> None:
     control = demo.control()
     assert len(control) == 40
@@ -86,7 +111,7 @@ def test_the_adapter_is_small_bf16_and_has_five_checkpoints() -> None:
     from safetensors import safe_open
 
     files = sorted(ADAPTER.rglob("adapter_model.safetensors"))
-    assert len(files) == 5
+    assert len(files) == 6
     assert sum(f.stat().st_size for f in ADAPTER.rglob("*") if f.is_file()) <= 16e6
     for file in files:
         with safe_open(file, "np") as tensors:
