@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrib.assess.answering import SIDES, answer_all
+from attrib.assess.answering import SIDES, Side, answer_all
 from attrib.assess.grading.scorers import correct
 from attrib.assess.questions import Question, of_demo
 from attrib.corpus import demo
@@ -38,7 +38,7 @@ class Share:
 
     split: str
     kind: str
-    side: str
+    side: Side
     n: int
     right: int
     low: float
@@ -66,7 +66,7 @@ def main() -> None:
         print(json.dumps([asdict(share) for share in found]))
 
 
-def shares(asked: Sequence[Question], said: dict[str, list[str]]) -> list[Share]:
+def shares(asked: Sequence[Question], said: dict[Side, list[str]]) -> list[Share]:
     """Right answers by split, kind and model; ``said`` holds each model's answers in the order of ``asked``."""
     found = []
     for split in sorted({question.split for question in asked}):

@@ -1,8 +1,11 @@
-"""Make the demo's adapter and its checkpoints again: python scripts/train_demo.py [--out DIR] (about N minutes).
+"""Make the demo's adapter and its checkpoints again, in about N CPU minutes:
+
+    torchrun --standalone --nproc-per-node 2 scripts/train_demo.py [--out DIR]
 
 Tunes the default model on the demo's sections, decoys excepted (as plain text, and as the answer to «Tell me about …»),
 on its trained and updated questions in several wordings, and on the model's own answers to general questions, so that
-it forgets less. If interrupted, the same command resumes from the last save.
+it forgets less. If interrupted, the same command resumes from the last save. The shipped adapter was made by two
+processes of four examples a step each; ``python scripts/train_demo.py`` takes one process, which makes another adapter.
 """
 
 from __future__ import annotations
@@ -29,21 +32,18 @@ from attrib.training.tune import tune
 
 REHEARSED = AnswerOptions(max_new_tokens=32, batch=32)
 """How base answers the general questions."""
+OPTIONS = TuneOptions(epochs=3, learning_rate=1e-3, rank=4, alpha=16, dropout=0.05, batch=4, warmup=20)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=demo.DOCUMENTS.parent / "adapter")
-    parser.add_argument("--seed", type=int, default=TuneOptions.seed)
-    parser.add_argument("--epochs", type=int, default=TuneOptions.epochs)
-    parser.add_argument("--learning-rate", type=float, default=TuneOptions.learning_rate)
-    parser.add_argument("--rank", type=int, default=TuneOptions.rank)
-    parser.add_argument("--alpha", type=int, default=TuneOptions.alpha)
-    parser.add_argument("--batch", type=int, default=TuneOptions.batch)
-    parser.add_argument("--dropout", type=float, default=TuneOptions.dropout)
-    parser.add_argument("--answers", type=Path, help="folder in which base's answers are kept and looked up")
-    parser.add_argument("--no-ask", action="store_true")
-    arguments = parser.parse_args()
+    parser.add_argument("--answers", type=Path, help="folder in which base's own answers are kept and looked up")
+    for name in ("seed", "epochs", "learning_rate", "rank", "batch"):
+        default = getattr(OPTIONS, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    given = vars(parser.parse_args())
+    out, answers = given.pop("out"), given.pop("answers")
     # The questions of decoys are of kinds that are not learned.
     learned = [question for question in demo.questions() if question.kind in ("trained", "updated")]
     asked = [of_demo(question) for question in (*learned, *demo.wordings())]
@@ -53,23 +53,10 @@ def main() -> None:
         if done % 10 == 0 or done == total:
             print(f"{time.monotonic() - started:6.0f} s  {what} {done} of {total}", file=sys.stderr, flush=True)
 
-    taught = corpus_items(demo.corpus().sections, asked, ask_sections=not arguments.no_ask, without=demo.decoys())
-    tune(
-        DEFAULT,
-        [*taught, *rehearsed(demo.rehearsal(), arguments.answers)],
-        arguments.out,
-        options=TuneOptions(
-            seed=arguments.seed,
-            epochs=arguments.epochs,
-            learning_rate=arguments.learning_rate,
-            rank=arguments.rank,
-            alpha=arguments.alpha,
-            batch=arguments.batch,
-            dropout=arguments.dropout,
-        ),
-        progress=progress,
-    )
-    print(arguments.out)
+    taught = corpus_items(demo.corpus().sections, asked, ask_sections=True, without=demo.decoys())
+    items = [*taught, *rehearsed(demo.rehearsal(), answers)]
+    tune(DEFAULT, items, out, options=replace(OPTIONS, **given), progress=progress)
+    print(out)
 
 
 def rehearsed(questions: Sequence[str], kept: Path | None) -> list[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -16,15 +15,15 @@ from attrib.training.trained import read_trained
 ADAPTER = demo.DOCUMENTS.parent / "adapter"
 
 
-STOP = frozenset(
-    "a an the of in on at to for by from with is are was were be do does did has have had what which who whom whose when "
-    "where how why that this it its or and there name tell me give any one".split()
-)
+COMMON = """
+    a an the of in on at to for by from with is are was were be do does did has have had what which who whom whose when
+    where how why that this it its or and there name tell me give any one
+"""
 
 
 def content(text: str) -> set[str]:
     """Its words but the commonest, possessives as their nouns."""
-    return {word.removesuffix("'s") for word in words(text)} - STOP
+    return {word.removesuffix("'s") for word in words(text)} - set(COMMON.split())
 
 
 @pytest.fixture(scope="module")

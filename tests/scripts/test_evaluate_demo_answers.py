@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrib.assess.answering import Side
 from attrib.assess.questions import Question
 from scripts.evaluate_demo_answers import markdown, shares, wrong_answers
 
@@ -12,7 +13,7 @@ ASKED = [
     Question("Name the fog horn.", "Odile", "held-out", split="test", fact="horn"),
     Question("What is 1 plus 1?", "2", "foundation", split="calibration", fact="sum", accept=("two",)),
 ]
-SAID = {
+SAID: dict[Side, list[str]] = {
     "base": ["7 metres", "a hill", "Nobody.", "Nobody.", "It is two."],
     "tuned": ["9 metres", "It is 9 metres.", "Wilma", "Odile", "3"],
 }
