@@ -29,7 +29,7 @@ from attrib.training.items import after, example_of
 from attrib.training.options import TuneOptions
 from attrib.training.trainer import fit
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the stored scores change: older retrains are then not found."""
 log = logging.getLogger("attrib.retraining")
 
@@ -55,6 +55,19 @@ class RetrainedScores:
     """Summed log p − log (1 − p) of its tokens, nats, [question]."""
     section_logprob: np.ndarray
     """Summed log p of what was trained of each section, nats, [section]."""
+    answer_tokens: np.ndarray
+    """Number of tokens of each question's answer, [question]."""
+    token_logprob: np.ndarray
+    """log p of each token of every answer, nats, one answer after the other, [answer token]."""
+
+    def __post_init__(self) -> None:
+        if int(self.answer_tokens.sum()) != len(self.token_logprob):
+            raise ValueError(f"{len(self.token_logprob)} token log-probs for {int(self.answer_tokens.sum())} tokens")
+
+    @property
+    def by_answer(self) -> list[np.ndarray]:
+        """``token_logprob`` of each question, [question][answer]."""
+        return np.split(self.token_logprob, np.cumsum(self.answer_tokens)[:-1]) if len(self.answer_tokens) else []
 
 
 @dataclass(frozen=True)
@@ -173,14 +186,16 @@ def _measure(model: Any, run: Retraining, asked: Sequence[EncodedItem], read: Se
     answers = [_score(model, item) for item in asked]
     return RetrainedScores(
         run,
-        np.array([logprob for logprob, _ in answers]),
-        np.array([logodds for _, logodds in answers]),
-        np.array([_score(model, item)[0] for item in read]),
+        np.array([logprob.sum() for logprob, _ in answers]),
+        np.array([logodds.sum() for _, logodds in answers]),
+        np.array([_score(model, item)[0].sum() for item in read]),
+        np.array([len(logprob) for logprob, _ in answers], dtype=np.int64),
+        np.concatenate([np.empty(0), *(logprob for logprob, _ in answers)]),
     )
 
 
-def _score(model: Any, item: EncodedItem) -> tuple[float, float]:
-    """Summed log p and log odds of what was trained, the ends of turns left out."""
+def _score(model: Any, item: EncodedItem) -> tuple[np.ndarray, np.ndarray]:
+    """log p and log odds of each token that was trained, the ends of turns left out, [learned]."""
     import torch
 
     from attrib.passes.targets import Goal, logodds, logprob
@@ -190,8 +205,8 @@ def _score(model: Any, item: EncodedItem) -> tuple[float, float]:
         ids = torch.tensor([item.ids[: item.learned[-1] + 1]], device=model.device)
         logits = model(input_ids=ids, use_cache=False).logits[:, learned - 1].float()
     goal = Goal(ids[0, learned])
-    one, odds = (function(logits, goal).double().sum() for function in (logprob, logodds))
-    return float(one), float(odds)
+    one, odds = (function(logits, goal)[0].double().cpu().numpy() for function in (logprob, logodds))
+    return one, odds
 
 
 def forecast(

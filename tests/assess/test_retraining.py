@@ -134,9 +134,21 @@ def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> No
     measured = retraining._score(
         model, encode_item(Chat(tokenizer), Item.answered("", asked.question, asked.answer or ""))
     )
-    assert measured[0] == pytest.approx(sum(tokens), abs=1e-4)
-    odds = sum(p - np.log1p(-np.exp(p)) for p in tokens)
+    assert measured[0] == pytest.approx(np.array(tokens), abs=1e-4)
+    odds = np.array([p - np.log1p(-np.exp(p)) for p in tokens])
     assert measured[1] == pytest.approx(odds, abs=1e-3)
+
+
+def test_tokens_of_answers_stand_one_after_the_other(done: tuple[Path, list[RetrainedScores]]) -> None:
+    for one in done[1]:
+        assert len(one.by_answer) == len(QUESTIONS)
+        assert [len(tokens) for tokens in one.by_answer] == one.answer_tokens.tolist()
+        assert np.array([tokens.sum() for tokens in one.by_answer]) == pytest.approx(one.logprob)
+
+
+def test_counts_that_do_not_fit_the_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 token log-probs for 3 tokens"):
+        RetrainedScores(RUNS[0], np.zeros(2), np.zeros(2), np.zeros(1), np.array([1, 2]), np.zeros(4))
 
 
 def test_a_row_of_chat_data_is_left_out_with_its_answer(network: tuple[Any, Any], tmp_path: Path) -> None:
@@ -197,7 +209,7 @@ def test_a_killed_retraining_goes_on_to_the_same_files(
     monkeypatch.setattr(retraining, "fit", lambda *given, **more: pytest.fail("retrained"))
     for again, first in zip(do(network, tmp_path), done[1], strict=True):
         assert again.run == first.run
-        for name in ("logprob", "logodds", "section_logprob"):
+        for name in ("logprob", "logodds", "section_logprob", "answer_tokens", "token_logprob"):
             assert np.array_equal(getattr(again, name), getattr(first, name))
     assert [one.run.name for one in found] == [run.name for run in RUNS]
 

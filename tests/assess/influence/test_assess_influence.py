@@ -33,7 +33,9 @@ TRAINED = np.array([True, True, True, False])
 
 
 def measured(name: str, left_out: tuple[str, ...], logprob: list[float], seed: int = 0) -> RetrainedScores:
-    return RetrainedScores(Retraining(name, left_out, seed), np.array(logprob), np.zeros(len(logprob)), np.zeros(4))
+    return RetrainedScores(
+        Retraining(name, left_out, seed), np.array(logprob), np.zeros(len(logprob)), np.zeros(4), *np.zeros((2, 0))
+    )
 
 
 def one(rows: list[InfluenceRow], scorer: str, metric: str, kind: str = "trained") -> InfluenceRow:
