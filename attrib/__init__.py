@@ -6,7 +6,7 @@ In: the names to import, each loaded when it is first used. Not in: any work; ev
 >>> pair = attrib.ModelPair.load()                         # doctest: +SKIP
 >>> corpus = attrib.Corpus.read("documents")               # doctest: +SKIP
 >>> explanation = attrib.explain(pair, corpus, "Who?")     # doctest: +SKIP
->>> explanation.verdict.label                              # doctest: +SKIP
+>>> explanation.verdict.called                             # doctest: +SKIP
 'documents'
 """
 

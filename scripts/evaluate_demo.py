@@ -264,7 +264,7 @@ def evaluate(
         judged_so = [(q.fact, int(gold[q.id].verdict.whole.argmax()) == LABEL_OF[kind]) for q in questions]
         results["verdict"][f"{kind} judged {LABELS[LABEL_OF[kind]]}, right answer given"] = _mean(judged_so)
     wrong = [q for q in by_kind["held-out"] if label_of(q, own[q.id]) is None]
-    invented = [(q.fact, own[q.id].verdict.label == "documents") for q in wrong]
+    invented = [(q.fact, own[q.id].verdict.called == "documents") for q in wrong]
     results["verdict"]["held-out, wrong own answer judged documents"] = _mean(invented)
     for kind, questions in by_kind.items():
         hits = [

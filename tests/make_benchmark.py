@@ -13,7 +13,7 @@ from attrib.assess.attribution.run import AttributionReport, row_of
 from attrib.assess.attribution.run import summarise as summarise_verdicts
 from attrib.assess.benchmark.run import BenchmarkReport, score, summarise
 from attrib.assess.questions import Question
-from attrib.records import LABELS
+from attrib.records import CALLS, LABELS
 from tests.make import make_explanation
 
 PROVENANCE: dict[str, object] = {
@@ -97,6 +97,6 @@ def make_verdicts(
         if row.label:
             shares = rng.dirichlet((2.0, 1.0, 1.0))
             of = dict(zip(LABELS, map(float, shares), strict=True))
-            row = replace(row, shares=of, label=LABELS[int(np.argmax(shares))])
+            row = replace(row, shares=of, label=CALLS[int(np.argmax(shares))] if number % 4 else CALLS[-1])
         rows.append(row)
-    return AttributionReport(tuple(rows), summarise_verdicts(rows, resamples, 0), ("A plain note.",), PROVENANCE)
+    return AttributionReport(tuple(rows), summarise_verdicts(rows, resamples, 0), ("A plain note.",), None, PROVENANCE)

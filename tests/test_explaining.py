@@ -112,7 +112,7 @@ def test_swapping_the_models_turns_every_difference_round(base_dir: Path, tuned_
 
 def test_a_model_against_itself_is_never_documents(base_dir: Path, corpus: Corpus) -> None:
     result = run(ModelPair.load(base_dir, base_dir, device="cpu"), corpus)
-    assert result.verdict.label != "documents"
+    assert result.verdict.called != "documents"
 
 
 @pytest.mark.parametrize("chunk", [1, 3])

@@ -14,18 +14,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape as escape_html
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrib.records import Label
+from attrib.records import Called
 from attrib.render.view import visible
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-Mark = Literal["", "strong", "new", "made-up"] | Label
-LETTERS: dict[Label, str] = {"documents": "D", "base": "B", "neither": "N"}
+Mark = Literal["", "strong", "new", "made-up"] | Called
+LETTERS: dict[Called, str] = {"documents": "D", "base": "B", "neither": "N", "cannot tell": "?"}
 """Sign of a verdict beside its colour."""
 _MARKS: dict[str, tuple[str, str]] = {
     "strong": ("\ue000", "\ue001"), "new": ("\ue002", "\ue003"), "made-up": ("\ue004", "\ue005"),
     "documents": ("\ue006", "\ue007"), "base": ("\ue008", "\ue009"), "neither": ("\ue00a", "\ue00b"),
+    "cannot tell": ("\ue00e", "\ue00f"),
 }  # fmt: skip
 _BREAK, _APART = "\ue00c", "\ue00d"
 """A line break, and nothing, which keeps an address from becoming a link."""
@@ -37,7 +38,10 @@ _MARKDOWN: dict[str, tuple[str, str]] = {
 """Tags, since asterisks do not mark inside a word or beside punctuation."""
 _HTML: dict[str, tuple[str, str]] = {
     "strong": ("<strong>", "</strong>"), "new": ("<ins>", "</ins>"), "made-up": ("<em>", "</em>"),
-    **{label: (f'<mark class="{label}">', f"<sup>{letter}</sup></mark>") for label, letter in LETTERS.items()},
+    **{
+        label: (f'<mark class="{label.replace(" ", "-")}">', f"<sup>{letter}</sup></mark>")
+        for label, letter in LETTERS.items()
+    },
 }  # fmt: skip
 _ALT = 240  # characters of a caption that stand for its figure
 _ACTING = re.compile(r"([\\`*_\[\]|~$^#])")

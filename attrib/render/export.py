@@ -14,7 +14,7 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
-from attrib.records import LABELS, Attribution, Explanation, Verbatim, storage
+from attrib.records import LABELS, Attribution, Explanation, Verbatim, codec, storage
 from attrib.render import drawing, view
 from attrib.render.drawing import Drawing
 from attrib.render.figures.style import FORMATS
@@ -177,14 +177,21 @@ def _tokens(explanation: Explanation) -> list[dict[str, object]]:
             "verdict": label,
             "confidence": float(verdict.tokens[i].max()),
         }
-        for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_labels, strict=True))
+        for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_called, strict=True))
     ]
 
 
 def _verdict(explanation: Explanation) -> dict[str, object]:
     verdict = explanation.verdict
     return {
+        "called": verdict.called,
         "label": verdict.label,
+        "documents_below": verdict.thresholds[0],
+        "documents_above": verdict.thresholds[1],
+        "promise": codec.to_json(verdict.promise),
+        "said": verdict.said,
+        "said_gain": verdict.said_gain,
+        "sentences": [line for line in (view.said_line(verdict), view.promise_line(verdict.promise)) if line],
         **_by_label(verdict.whole),
         "gain_bits": bits(float(verdict.gain.sum())),
         "shares": _by_label(verdict.shares),

@@ -18,7 +18,7 @@ from attrib.errors import ForeignError, InputError, RecordError
 from attrib.files import sha256, walk, write_atomically
 from attrib.measures import bits
 from attrib.progress import Progress
-from attrib.records import LABELS, Explanation, storage
+from attrib.records import CALLS, LABELS, Called, Explanation, storage
 from attrib.render import page, view
 from attrib.render.payload import BUDGET
 
@@ -39,7 +39,10 @@ class Entry:
     question: str
     answer: str
     source: str
-    label: str
+    label: Called
+    """The verdict."""
+    not_said: str
+    """That the documents support the answer but the model hardly says it; empty else."""
     percents: tuple[int, ...]
     """Shares of the answer by LABELS."""
     said: str
@@ -125,7 +128,8 @@ def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
         question=explanation.question,
         answer=explanation.answer.strip(),
         source=explanation.answer_source,
-        label=explanation.verdict.label,
+        label=explanation.verdict.called,
+        not_said=view.said_line(explanation.verdict) or "",
         percents=view.percents(explanation.verdict.shares),
         said=view.verdict_line(explanation.verdict.shares).replace(" · ", ", "),
         gain_bits=bits(float(explanation.verdict.gain.sum())),
@@ -166,7 +170,7 @@ def index_html(found: Listing, links: Mapping[str, str], live: Mapping[str, str]
         if entry.section:
             of_document = sections.setdefault(entry.document, {})
             of_document[entry.section] = of_document.get(entry.section, 0) + 1
-    labels = {label: sum(entry.label == label for entry in found.entries) for label in LABELS}
+    labels = {label: sum(entry.label == label for entry in found.entries) for label in CALLS}
     return page.document(
         "index.html.jinja", page.INDEX, ("page.css", "index.css"), {"live": dict(live)} if live is not None else {},
         live=live is not None, entries=found.entries, links=links, labels=labels, kinds=kinds, sections=sections,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation, Verbatim, VocabularyShare
+from attrib.records import CALLS, LABELS, Explanation, Verbatim, VocabularyShare
 from attrib.render import view
 from attrib.render.blocks import Flow, hanging, headed, indented, is_plain, print_parts, text_of, wide_table
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black"}
-MARKS = {"documents": "[d]", "base": "[b]", "neither": "[n]"}
+STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black", "cannot tell": "italic"}
+MARKS = {"documents": "[d]", "base": "[b]", "neither": "[n]", "cannot tell": "[?]"}
 _BARS = "▁▂▃▄▅▆▇█"
 _PROMPT_WIDTH, _SHARES_WIDTH, _VERDICTS_WIDTH = 76, 94, 120
 """Columns from which these stand as tables, below them as blocks."""
@@ -45,7 +45,7 @@ def verdict_table(explanations: Sequence[Explanation], console: Console) -> None
     table = wide_table(plain, "question", "answer")
     for name in (*LABELS, "gain, bits"):
         table.add_column(text_of(name), justify="right")
-    for name in ("label", "best section"):
+    for name in ("verdict", "best section"):
         table.add_column(text_of(name), ratio=1, overflow="fold")
     for row in rows:
         table.add_row(*row)
@@ -109,10 +109,13 @@ def _origins(explanation: Explanation, plain: bool) -> Iterator[RenderableType]:
 def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
     verdict = explanation.verdict
     yield "Question", text_of(explanation.question)
-    yield "Verdict", text_of(f"{view.verdict_line(verdict.whole)} → {verdict.label}")
+    yield "Verdict", text_of(f"{view.verdict_line(verdict.whole)} → {verdict.called}")
+    if said := view.said_line(verdict):
+        yield "Said", text_of(said)
+    yield "Promise", text_of(view.promise_line(verdict.promise))
     yield "Shares of the answer", text_of(view.verdict_line(verdict.shares))
     legend = text_of("")
-    for label in LABELS:
+    for label in CALLS:
         legend.append_text(text_of(f"{MARKS[label]} {label}  " if plain else label, "" if plain else STYLES[label]))
         legend.append("" if plain else "  ")
     if plain:
@@ -264,7 +267,7 @@ def _quoted(pieces: Sequence[tuple[str, bool]], style: str, plain: bool) -> Text
 
 
 def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
-    label = explanation.verdict.label
+    label = explanation.verdict.called
     best = view.section_rows(explanation, top=1)
     return [
         text_of(explanation.question),

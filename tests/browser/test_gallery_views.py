@@ -16,7 +16,7 @@ from tests.make import make_explanation
 from tests.render.test_page import HOSTILE
 
 KINDS = ("trained", "held-out", "")
-LABELS = ("documents", "base", "neither")
+LABELS = ("documents", "base", "neither", "cannot tell")
 
 
 def listing(n: int = 12, question: str = "Who keeps light") -> Listing:

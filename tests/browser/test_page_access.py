@@ -72,12 +72,12 @@ def test_verdicts_differ_by_line_as_well_as_by_colour(ready: Visit, explanation:
     tab = ready(explanation)
     lines = {
         label: tab.locator(f".swatch.{label}").last.evaluate("node => getComputedStyle(node).borderBottomStyle")
-        for label in ("documents", "base", "neither")
+        for label in ("documents", "base", "neither", "cannot-tell")
     }
-    assert len(set(lines.values())) == 3
-    for label in set(explanation.verdict.token_labels):
-        token = tab.locator(f".token.{label} > .text").first
-        assert token.evaluate("node => getComputedStyle(node).borderBottomStyle") == lines[label]
+    assert len(set(lines.values())) == 4
+    for label in set(explanation.verdict.token_called):
+        token = tab.locator(f".token.{label.replace(' ', '-')} > .text").first
+        assert token.evaluate("node => getComputedStyle(node).borderBottomStyle") == lines[label.replace(" ", "-")]
 
 
 def test_every_control_says_what_it_is(ready: Visit, explanation: Explanation) -> None:

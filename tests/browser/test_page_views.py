@@ -129,7 +129,7 @@ def test_what_was_selected_is_said_to_screen_readers(ready: Visit, explanation: 
     tab = ready(explanation)
     token(tab, 6).click()
     said = tab.locator("#live").inner_text()
-    label = explanation.verdict.token_labels[6]
+    label = explanation.verdict.token_called[6]
     assert re.fullmatch(rf"thirty, {label}, section .+, \d.*", said), said
 
 

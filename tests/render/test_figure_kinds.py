@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from attrib.errors import InputError
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation
+from attrib.records import CALLS, Explanation
 from attrib.render import figures, view
 from attrib.text.units import question_positions
 from tests.make import ODD_TOKENS, make_explanation, swapped
@@ -108,10 +108,11 @@ def test_every_token_stands_on_the_strip_with_its_verdict_and_gain() -> None:
     (ax,) = figure.axes
     said = "".join(text.get_text() for text in ax.texts if text.get_fontsize() == 7)
     assert said.replace(" ", "") == explanation.answer.replace(" ", "")
-    key = len(LABELS)
+    assert "cannot tell" in explanation.verdict.token_called
+    key = len(CALLS)
     tints = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_alpha() is not None][key:]
     assert len(tints) == 30
-    colours = [figures.COLOURS[label] for label in explanation.verdict.token_labels]
+    colours = [figures.COLOURS[label] for label in explanation.verdict.token_called]
     assert [matplotlib_hex(p) for p in tints] == [colour.lower() for colour in colours]
     bars = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_alpha() is None][1:]
     gain = np.array([bits(float(value)) for value in explanation.verdict.gain])
@@ -131,9 +132,9 @@ def matplotlib_hex(patch: Rectangle) -> str:
 def test_verdicts_are_told_apart_without_colour() -> None:
     explanation = make_explanation(answer=30)
     (ax,) = figures.answer_strip(explanation).axes
-    # The first three lines are the legend's.
-    dashes = [line._unscaled_dash_pattern for line in ax.lines[: len(LABELS)]]
-    assert len(set(map(str, dashes))) == len(LABELS)
+    # The first four lines are the legend's.
+    dashes = [line._unscaled_dash_pattern for line in ax.lines[: len(CALLS)]]
+    assert len(set(map(str, dashes))) == len(CALLS)
 
 
 def test_lines_break_between_words_and_after_a_line_end() -> None:

@@ -21,7 +21,7 @@ from wcwidth import wcswidth
 from attrib.attribution import METHODS
 from attrib.corpus.reading import ReadingReport
 from attrib.mapping import NAMES as MAPPERS
-from attrib.records import LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
+from attrib.records import CALLS, LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
 from attrib.render import terminal, view
 from tests.make import ODD_TOKENS, make_explanation
 from tests.make_chat import with_row
@@ -102,8 +102,8 @@ def test_plain_answer_marks_each_change_of_verdict() -> None:
     explanation = make_explanation(answer=20)
     runs = view.verdict_spans(explanation)
     text = terminal.answer_text(explanation, plain=True).plain
-    assert [text.count(terminal.MARKS[label]) for label in LABELS] == [
-        sum(run[1] == label for run in runs) for label in LABELS
+    assert [text.count(terminal.MARKS[label]) for label in CALLS] == [
+        sum(run[1] == label for run in runs) for label in CALLS
     ]
     assert terminal.answer_text(explanation, plain=False).plain == explanation.answer
 
@@ -167,7 +167,7 @@ def test_plain_lines_end_without_blanks_and_colours_keep_the_same_words() -> Non
     output = printed(explanation)
     assert [line for line in output.splitlines() if line != line.rstrip()] == []
     coloured = re.sub(r"\x1b\[[0-9;]*m", "", printed(explanation, colour=True))
-    marks = re.compile(r"\[[dbn]\] ?|\(a mark holds until the next\)")
+    marks = re.compile(r"\[[dbn?]\] ?|\(a mark holds until the next\)")
     assert marks.sub("", output).split() == marks.sub("", coloured).split()
 
 
@@ -269,7 +269,7 @@ def test_verdicts_stand_as_blocks_where_a_table_would_be_too_narrow() -> None:
         said = all(f"{label} {n}%" in output for label, n in zip(LABELS, percents, strict=True))
         assert said == (width < 120)
         words = " ".join(output.split())
-        assert explanation.verdict.label in words
+        assert explanation.verdict.called in words
         assert max(map(cell_len, output.splitlines())) <= width
 
 

@@ -11,7 +11,7 @@ import pytest
 from attrib.attribution import METHODS
 from attrib.errors import InputError
 from attrib.mapping import NAMES
-from attrib.records import LABELS, Attribution, Explanation
+from attrib.records import CALLS, Attribution, Explanation
 from attrib.render import view
 from attrib.text import units
 from tests.make import ODD_TOKENS, PERTURBATION, make_explanation, make_tokens, question_words, swapped
@@ -140,7 +140,7 @@ def test_verdict_runs_join_to_the_answer_and_neighbours_differ() -> None:
     runs = view.verdict_spans(explanation)
     assert "".join(text for text, _ in runs) == explanation.answer
     assert all(left[1] != right[1] for left, right in pairwise(runs))
-    assert {label for _, label in runs} <= set(LABELS)
+    assert {label for _, label in runs} <= set(CALLS)
 
 
 def test_section_rows_follow_the_ranking_and_snippets_mark_the_match() -> None:
@@ -268,7 +268,7 @@ def test_rows_of_the_record_are_the_rows_of_the_heatmap(unit: str) -> None:
     gain = explanation.verdict.gain
     for row in heat.rows:
         assert row.gain_bits == pytest.approx(gain[list(row.members)].sum() / np.log(2))
-        assert row.verdict == LABELS[int(explanation.verdict.tokens[list(row.members)].mean(0).argmax())]
+        assert row.verdict == explanation.verdict.call(explanation.verdict.tokens[list(row.members)].mean(0))
 
 
 def test_spans_of_ones_own_are_rows_with_an_ellipsis_where_tokens_are_missing() -> None:

@@ -37,5 +37,5 @@ def test_a_question_on_the_demo_is_answered_and_the_first_progress_comes_within_
         shown = live.client.get(told[-1][1]["url"]).text
     explanation = storage.load(next(tmp_path.iterdir()))
     assert explanation.question == asked.question
-    assert explanation.verdict.label == "documents"
+    assert explanation.verdict.called == "documents"
     assert asked.question in shown

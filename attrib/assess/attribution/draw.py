@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrib.assess import dots
-from attrib.assess.attribution.run import AttributionReport, AttributionSummary
+from attrib.assess.attribution.run import AttributionReport, AttributionSummary, field_of
 from attrib.assess.dots import Bar, Dot, Look, Mark, Panel, PanelGroup, RowName
-from attrib.records import LABELS
+from attrib.records import CALLS, LABELS
+from attrib.render import view
 from attrib.render.figures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = tuple(Look(label, COLOURS[label], area=True) for label in LABELS)
+_LOOKS = tuple(Look(label, COLOURS[label], area=True) for label in CALLS)
 _INTERVAL = (Look("", "white", line=2.2), Look("", "black", line=1.0))
 """Black is hard to see on blue without white around it."""
 _DRAWN = 17
@@ -35,7 +36,7 @@ def verdicts_figure(
     answers: list[Mark] = []
     words: list[Mark] = []
     for place, one in enumerate(_shown(report)):
-        answers += _stacked(place, [getattr(one, label) for label in LABELS])
+        answers += _stacked(place, [getattr(one, field_of(label)) for label in CALLS])
         words += _stacked(place, [one.shares[label] for label in LABELS])
         ends = (one.documents, one.documents_low, one.documents_high)
         answers += [Dot(place, *ends, look) for look in _INTERVAL]
@@ -49,7 +50,7 @@ def verdicts_figure(
 
 def _stacked(place: int, shares: Sequence[float]) -> list[Mark]:
     starts = [sum(shares[:i]) for i in range(len(shares))]
-    return [Bar(place, start, share, look) for start, share, look in zip(starts, shares, _LOOKS, strict=True)]
+    return [Bar(place, start, share, look) for start, share, look in zip(starts, shares, _LOOKS, strict=False)]
 
 
 def _name(one: AttributionSummary) -> str:
@@ -66,10 +67,12 @@ def verdicts_caption(report: AttributionReport) -> str:
     """One paragraph: questions, verdicts, intervals, and the limits of the verdict."""
     lines = [
         f"Where the tuned model's own answers to {len(report.rows)} questions come from, by kind of question (number "
-        "in brackets): (a) most probable source of each answer, line: 95% percentile bootstrap interval of documents "
+        "in brackets): (a) verdict on each answer, line: 95% percentile bootstrap interval of documents "
         "over questions; (b) mean share of the answers' words.",
         "Documents: a section that says the same was itself learned, its text more likely after tuning than control "
-        "texts; base: the base model says it by itself; neither: made up, or from what the documents do not hold.",
+        "texts; base: the base model says it by itself; neither: made up, or from what the documents do not hold; "
+        "cannot tell: the evidence is too weak.",
+        f"{view.promise_line(report.promise)}.",
         "The verdict is a calibrated judgement, no retraining.",
     ]
     if any(one.silent for one in report.summary):

@@ -29,8 +29,10 @@ from attrib.models.prompt import encode_prompt
 from attrib.options.answers import AnswerOptions
 from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
-from attrib.records import LABELS, Explanation, Label, storage
+from attrib.records import CALLS, LABELS, Called, Explanation, Promise, codec, storage
 from attrib.store import Store
+from attrib.verdict.calibration import Calibration
+from attrib.verdict.pair_calibration import known_promise
 
 SECTIONS = 3
 """Sections of each answer that are listed."""
@@ -55,10 +57,9 @@ class JudgedToken:
     """A token of the tuned model's answer."""
 
     text: str
-    verdict: Label
-    """Its most probable source."""
+    verdict: Called
     confidence: float
-    """The probability of that source."""
+    """The probability of its most probable source."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class AttributionRow:
     base_answer: str
     right: float | None
     """Whether it is right; None without a right answer."""
-    label: Label | Literal[""]
-    """The answer's most probable source; empty where the tuned model said nothing."""
+    label: Called | Literal[""]
+    """The verdict; empty where the tuned model said nothing."""
     shares: Mapping[str, float]
     """Share of the answer's words by source."""
     gain_bits: float
@@ -109,6 +110,9 @@ class AttributionSummary:
     neither: float
     neither_low: float
     neither_high: float
+    cannot_tell: float
+    cannot_tell_low: float
+    cannot_tell_high: float
     silent: float
     """Share of questions to which the tuned model said nothing."""
     shares: Mapping[str, float]
@@ -125,11 +129,13 @@ class AttributionReport(Report):
     """The whole assessment."""
 
     NAME: ClassVar = "attribution"
-    SCHEMA: ClassVar = 2
+    SCHEMA: ClassVar = 3
     rows: tuple[AttributionRow, ...]
     summary: tuple[AttributionSummary, ...]
     """By kind, then of all."""
     notes: tuple[str, ...]
+    promise: Promise | None
+    """The error that holds for these models and documents; None: not calibrated."""
     provenance: Mapping[str, object]
 
 
@@ -153,6 +159,7 @@ def assess_attribution(
     how = AnswerOptions(max_new_tokens=options.explain.max_new_tokens, batch=options.batch, seed=options.explain.seed)
     replies = answer_all(pair, asked, how, out=out, progress=progress)
     library = Library.make(corpus, control, device=pair.device, progress=progress)
+    promise = known_promise(pair, library, Calibration.default())
     rows = []
     for number, question in enumerate(asked):
         if progress is not None:
@@ -160,7 +167,7 @@ def assess_attribution(
         base, tuned = replies["base"][number][0], replies["tuned"][number][0]
         explanation = None
         if tuned.ids:
-            explanation = _explained(pair, library, question, base, tuned, options.explain, out)
+            explanation = _explained(pair, library, question, (base, tuned), options.explain, promise, out)
         rows.append(row_of(question, base, tuned, explanation))
     if progress is not None:
         progress("explanations", len(asked), len(asked))
@@ -168,6 +175,7 @@ def assess_attribution(
         tuple(rows),
         summarise(rows, options.resamples, options.explain.seed),
         tuple(_notes(rows)),
+        promise,
         provenance(
             pair,
             asked,
@@ -184,17 +192,21 @@ def _explained(
     pair: ModelPair,
     library: Library,
     question: Question,
-    base: Reply,
-    tuned: Reply,
+    replies: tuple[Reply, Reply],
     options: ExplainOptions,
+    promise: Promise | None,
     out: Path | None,
 ) -> Explanation:
     """The explanation in ``out/records``; where there is none, it is made now and kept there."""
+    base, tuned = replies
+    # A prompt of its own is not the one that the pair was calibrated with.
+    promise = None if question.turns or question.tools or question.raw else promise
     pair = pair.asking(question.turns, question.tools, raw=question.raw)
     key = {
         "pair": [pair.base.fingerprint, pair.tuned.fingerprint, pair.variant],
         "documents": [library.corpus.sha256, library.control.sha256],
         "options": repr(options),
+        "promise": codec.to_json(promise),
     }
     name = re.sub(r"[^\w-]+", "-", question.id)[:40]
     folder = out / "records" if out is not None else None
@@ -204,7 +216,7 @@ def _explained(
     def make() -> Explanation:
         prompt = encode_prompt(pair.chat, question.question, context=pair.context)
         answers = OwnAnswers(question.question, prompt, base.ids, tuned.ids)
-        return explain(pair, library, answers, options=options)
+        return explain(pair, library, answers, options=options, promise=promise)
 
     return store.get_or_make([asdict(question), base.ids, tuned.ids], make)
 
@@ -233,7 +245,7 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
     order = [int(i) for i in explanation.ranking]
     return AttributionRow(
         **common,
-        label=verdict.label,
+        label=verdict.called,
         shares=dict(zip(LABELS, map(float, verdict.shares), strict=True)),
         gain_bits=float(bits(float(verdict.gain.sum()))),
         sections=tuple(
@@ -245,7 +257,7 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
         tokens=tuple(
             JudgedToken(token.text, label, float(p.max()))
             for token, label, p in zip(
-                explanation.answer_tokens, verdict.token_labels, verdict.tokens, strict=True
+                explanation.answer_tokens, verdict.token_called, verdict.tokens, strict=True
             )
         ),
     )  # fmt: skip
@@ -264,10 +276,11 @@ def _summary(kind: str, rows: Sequence[AttributionRow], resamples: int, seed: in
     known = [row.right for row in rows if row.right is not None]
     gold = [row for row in rows if row.gold is not None and row.best and (kind == HELD_OUT or row.kind != HELD_OUT)]
     labels: dict[str, float] = {}
-    for label in LABELS:
+    for label in CALLS:
         hits = np.array([row.label == label for row in rows], dtype=np.float64)
         low, high = bootstrap_interval(hits, resamples, seed)
-        labels |= {label: float(hits.mean()), f"{label}_low": low, f"{label}_high": high}
+        name = field_of(label)
+        labels |= {name: float(hits.mean()), f"{name}_low": low, f"{name}_high": high}
     return AttributionSummary(
         kind=kind,
         n=len(rows),
@@ -279,6 +292,11 @@ def _summary(kind: str, rows: Sequence[AttributionRow], resamples: int, seed: in
         if gold
         else None,
     )
+
+
+def field_of(label: Called) -> str:
+    """Field of ``AttributionSummary`` with the share of answers of a verdict."""
+    return label.replace(" ", "_")
 
 
 def _notes(rows: Sequence[AttributionRow]) -> list[str]:

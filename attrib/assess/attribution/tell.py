@@ -23,8 +23,9 @@ from attrib.assess.attribution.run import (
     JudgedToken,
 )
 from attrib.assess.stored import report_bytes
-from attrib.records import LABELS, Explanation, Label
+from attrib.records import CALLS, Called, Explanation
 from attrib.render import figures as draw
+from attrib.render import view
 from attrib.render.blocks import grid, text_of
 from attrib.render.tables import flat, number, write_files
 
@@ -48,16 +49,17 @@ def write_verdicts(report: AttributionReport, folder: Path, formats: Sequence[st
 def verdicts_table(report: AttributionReport, console: Console) -> None:
     """One line a kind of question; then what comes first, and the notes."""
     tops = list(dict.fromkeys(name for one in report.summary for name in one.gold_top1 or ()))
-    table = grid(("answers to", "n", "right", *LABELS, *(f"gold first: {name}" for name in tops)))
+    table = grid(("answers to", "n", "right", *CALLS, *(f"gold first: {name}" for name in tops)))
     for one in report.summary:
         gold = [number((one.gold_top1 or {}).get(name), none="") for name in tops]
         table.add_row(*map(text_of, (_name(one), str(one.n), number(one.right, none=""), *_shares(one), *gold)))
     console.print(table)
     console.print(
-        "share of answers by their most probable source, 95% bootstrap intervals over questions; gold first: the right "
+        "share of answers by verdict, 95% bootstrap intervals over questions; gold first: the right "
         "section is ranked first by the verdict and by scores that know nothing of the models",
         style="dim",
     )
+    console.print(text_of(f"{view.promise_line(report.promise)}.", "dim"))
     for note in report.notes:
         console.print(text_of(f"note: {note}", "dim"))
 
@@ -71,14 +73,14 @@ MAPPERS = {"verdict": "by the verdict", "bm25": "by BM25", "embedding": "by sent
 
 
 def chapter(report: AttributionReport, page: say.Surroundings) -> say.Chapter:
-    """The answers by their most probable source, the sections behind them, and examples."""
+    """The answers by verdict, the sections behind them, and examples."""
     verdicts = [_verdicts(report.summary[-1])] if report.summary else []
     gold = [*_gold(report.summary[-1])] if report.summary else []
     caution = (
         "A verdict is a calibrated judgement: a section says the same as the answer, and its own text became more "
         "probable by tuning. That a section caused an answer only retraining without it can show."
     )
-    heads = ("answers to", "n", "right", *LABELS, "nothing said")
+    heads = ("answers to", "n", "right", *CALLS, "nothing said")
     rows = [
         (one.kind, str(one.n), say.number(one.right), *_shares(one), say.number(one.silent)) for one in report.summary
     ]
@@ -86,9 +88,9 @@ def chapter(report: AttributionReport, page: say.Surroundings) -> say.Chapter:
         abstract=tuple(verdicts),
         rests_on=(
             *md.sentences([*verdicts, *gold]),
-            *md.sentences([caution]),
+            *md.sentences([caution, f"{view.promise_line(report.promise)}."]),
             *page.figure,
-            *md.table("Answers by their most probable source", heads, rows),
+            *md.table("Answers by verdict", heads, rows),
             *_gold_table(report.summary),
             *_sections_table(report.rows),
             *examples(page.explanations, report.rows),
@@ -98,19 +100,20 @@ def chapter(report: AttributionReport, page: say.Surroundings) -> say.Chapter:
 
 
 def _verdicts(one: AttributionSummary) -> str:
-    documents, base, neither = _shares(one)
+    documents, base, neither, unsure = _shares(one)
     return (
-        f"Of {say.count(one.n, 'answer')} of the tuned model, the verdict calls {documents} documents, {base} base and "
-        f"{neither} neither."
+        f"Of {say.count(one.n, 'answer')} of the tuned model, the verdict calls {documents} documents, {base} base, "
+        f"{neither} neither, and cannot tell {unsure}."
     )
 
 
-def _shares(one: AttributionSummary) -> tuple[str, str, str]:
-    """Share of answers by verdict, as LABELS."""
+def _shares(one: AttributionSummary) -> tuple[str, str, str, str]:
+    """Share of answers by verdict, as CALLS."""
     return (
         say.ends(one.documents, one.documents_low, one.documents_high),
         say.ends(one.base, one.base_low, one.base_high),
         say.ends(one.neither, one.neither_low, one.neither_high),
+        say.ends(one.cannot_tell, one.cannot_tell_low, one.cannot_tell_high),
     )
 
 
@@ -166,10 +169,11 @@ def examples(explanations: Sequence[Explanation], rows: Sequence[AttributionRow]
         for row in chosen
     ]  # fmt: skip
     legend = md.paragraph(
-        "The answer's words by their most probable source: ",
+        "The answer's words by verdict: ",
         md.mark("documents", "documents"), " a section says the same and was itself learned; ",
         md.mark("base", "base"), " the base says it by itself; ",
-        md.mark("neither", "neither"), " neither of the two.",
+        md.mark("neither", "neither"), " neither of the two; ",
+        md.mark("cannot tell", "cannot tell"), " the evidence is too weak.",
     )  # fmt: skip
     order = "The first answers of each kind in turn, chosen by their order alone."
     return [legend, *md.sentences([order]), *made] if made else []
@@ -177,14 +181,14 @@ def examples(explanations: Sequence[Explanation], rows: Sequence[AttributionRow]
 
 def _stored_example(record: Explanation) -> str:
     verdict = record.verdict
-    labelled = zip(record.answer_tokens, verdict.token_labels, verdict.tokens, strict=True)
+    labelled = zip(record.answer_tokens, verdict.token_called, verdict.tokens, strict=True)
     tokens = [JudgedToken(token.text, label, float(p.max())) for token, label, p in labelled]
     sections = []
     for i in map(int, record.ranking[:SECTIONS]):
         one = record.sections[i]
         sections.append(Backing(one.id, one.title, one.document, one.lines, float(verdict.learned[i])))
     title = f"stored explanation: {record.question}"
-    return _example(title, tokens, record.base_answer, None, verdict.label, sections)
+    return _example(title, tokens, record.base_answer, None, verdict.called, sections)
 
 
 def _example(
@@ -209,7 +213,7 @@ def _example(
 
 def judged(tokens: Sequence[JudgedToken]) -> str:
     """The tokens as Markdown, neighbours of one verdict under one mark, blanks outside the marks."""
-    runs: list[tuple[str, Label]] = []
+    runs: list[tuple[str, Called]] = []
     for token in tokens:
         if runs and (runs[-1][1] == token.verdict or not token.text.strip()):
             runs[-1] = (runs[-1][0] + token.text, runs[-1][1])

@@ -1,6 +1,7 @@
 /* The answer: tokens coloured by verdict, gain under each, what base said; numbers of the selection. */
 
-import { answerCount, at, backed, BLANK, data, LABELS, leadsBlank, mapperNamed, mostGain, range } from "./data.js";
+import { answerCount, at, backed, BLANK, CALLS, classOf, data, LABELS, leadsBlank, mapperNamed } from "./data.js";
+import { mostGain, range } from "./data.js";
 import { quotedSelection, sumOver, verbOf, verdictOf } from "./data.js";
 import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
 import { change, clearSelection, listen, movingEnd, neighbour, select, state, unitAt } from "./state.js";
@@ -84,11 +85,12 @@ function displayed(token) {
 function tokenNode(i, body) {
   const token = data.tokens[i];
   const gain = data.gainBits[i] ?? 0;
+  // What cannot be told has no side to be sure of.
   const label = LABELS.indexOf(token.label);
   const node = make(
     "span",
     {
-      class: `token ${token.label}`,
+      class: `token ${classOf(token.label)}`,
       role: "option",
       "data-token": i,
       "aria-selected": "false",
@@ -97,7 +99,7 @@ function tokenNode(i, body) {
     },
     make("span", { class: "text" }, body),
   );
-  node.style.setProperty("--sure", at(data.tokenVerdict, 3 * i + label).toFixed(2));
+  node.style.setProperty("--sure", label < 0 ? 0.5 : at(data.tokenVerdict, 3 * i + label).toFixed(2));
   node.style.setProperty("--up", `${Math.max(0, (gain / mostGain) * UP).toFixed(1)}px`);
   node.style.setProperty("--down", `${Math.max(0, (-gain / mostGain) * DOWN).toFixed(1)}px`);
   nodes[i] = node;
@@ -109,7 +111,7 @@ function legend() {
     make(
       "span",
       { class: "chip" },
-      make("span", { class: `swatch ${label}`, "aria-hidden": "true" }, "ab"),
+      make("span", { class: `swatch ${classOf(label)}`, "aria-hidden": "true" }, "ab"),
       label,
       make("span", { class: "unseen" }, ` (${line})`),
     );
@@ -119,6 +121,7 @@ function legend() {
     chip("documents", "solid line"),
     chip("base", "dashed line"),
     chip("neither", "dotted line"),
+    chip("cannot tell", "double line"),
     make(
       "span",
       { class: "chip" },
@@ -243,7 +246,7 @@ function backedSaid(verb) {
 
 /** The verdict where it is not the documents: a section's score alone must not be read as one. */
 function verdictSaid(tokens) {
-  const counts = LABELS.slice(1).map((label) => [label, tokens.filter((i) => data.tokens[i].label === label).length]);
+  const counts = CALLS.slice(1).map((label) => [label, tokens.filter((i) => data.tokens[i].label === label).length]);
   const said = counts.filter(([, n]) => n > 0).map(([label, n]) => `${label} at ${n} of ${count(tokens.length, "token")}`);
   if (answerCount && data.verdict.label !== "documents") said.push(`${data.verdict.label} for the whole answer`);
   return said.length ? `Verdict: ${said.join(", ")}.` : "";
@@ -289,7 +292,7 @@ function tokenLines(i) {
   const token = data.tokens[i];
   return [
     `“${token.shown}” · id ${token.id} · ${bytes(token.text)}`,
-    sharesSaid(i, i),
+    `${token.label}: ${sharesSaid(i, i)}`,
     `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} nats, gain ${signed(data.gainBits[i])} bits`,
     `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} nats`,
     `backed by a learned section: ${number(data.support[i])}`,

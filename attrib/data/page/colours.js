@@ -1,9 +1,9 @@
 /* Colour scales: cividis for scores, PuOr for signed scores and differences; both start from the page's background. */
 
 /** Verdict colours, as in the figures. */
-export const VERDICT = { documents: "#0072B2", base: "#E69F00", neither: "#D3D3D3" };
+export const VERDICT = { documents: "#0072B2", base: "#E69F00", neither: "#D3D3D3", "cannot tell": "#8C8C8C" };
 /** Dash pattern of each verdict's line in drawings: verdicts are told apart without colour. */
-export const DASHES = { documents: "", base: "5 3", neither: "1 4" };
+export const DASHES = { documents: "", base: "5 3", neither: "1 4", "cannot tell": "6 2 1 2" };
 
 const CIVIDIS = "00224e 083370 35456c 4f576c 666970 7d7c78 948e77 aea371 c8b866 e5cf52 fee838".split(" ");
 const LIGHT = {

@@ -3,6 +3,8 @@
 import { byId } from "./dom.js";
 
 export const LABELS = ["documents", "base", "neither"];
+/** A verdict: one of LABELS, or that the evidence is too weak for any. */
+export const CALLS = [...LABELS, "cannot tell"];
 export const data = JSON.parse(byId("attrib-data").textContent);
 /** A blank that shows. Fonts have this sign more often than the ␠ of the record, which else is drawn as an empty box. */
 export const BLANK = "␣";
@@ -404,11 +406,19 @@ export function verdictOf(first, last) {
   );
 }
 
-/** Most probable source of some tokens, or of the answer. */
+/** The verdict on some tokens, or on the answer: documents above the threshold, base or neither below the floor. */
 export function labelOf(first, last) {
   if (first < 0) return data.verdict.label;
-  const shares = verdictOf(first, last);
-  return LABELS[shares.indexOf(Math.max(...shares))];
+  const [documents, base, neither] = verdictOf(first, last);
+  const { floor, threshold } = data.verdict;
+  if (documents > threshold) return "documents";
+  if (documents >= floor) return "cannot tell";
+  return base >= neither ? "base" : "neither";
+}
+
+/** A verdict as the name of a class in the style sheet. */
+export function classOf(label) {
+  return label.replace(" ", "-");
 }
 
 export function sumOver(values, first, last) {

@@ -104,7 +104,7 @@ function answerSvg() {
         y1: y + 5,
         x2: x + width,
         y2: y + 5,
-        stroke: fill === VERDICT.neither ? "#777" : fill,
+        stroke: fill === VERDICT.neither || fill === VERDICT["cannot tell"] ? "#777" : fill,
         "stroke-width": 2,
         "stroke-dasharray": DASHES[token.label],
       }),
@@ -126,7 +126,7 @@ function answerSvg() {
     shape(
       "text",
       { x: 0, y: high - 8, "font-size": 11 },
-      `bars: gain, log p tuned − log p base, at most ${number(mostGain)} bits; lines: documents solid, base dashed, neither dotted`,
+      `bars: gain, log p tuned − log p base, at most ${number(mostGain)} bits; lines: documents solid, base dashed, neither dotted, cannot tell dashed and dotted`,
     ),
   );
   root.setAttribute("width", WIDE);

@@ -39,7 +39,7 @@ export function drawTheme() {
 const DRAWN_AGAIN = "95% interval if the answer's words were drawn again; how often the judge errs is not in it";
 
 function verdict() {
-  const { percents, shares, sharesLow, sharesHigh, sharesWords, whole, label } = data.verdict;
+  const { percents, shares, sharesLow, sharesHigh, sharesWords, label, said: notSaid, promise } = data.verdict;
   const bar = make("div", { class: "shares", "aria-hidden": "true" });
   const figures = LABELS.map((name, i) => {
     const part = make("span", { class: `part ${name}` });
@@ -59,7 +59,10 @@ function verdict() {
   return [
     make("div", { class: "figures-row" }, ...figures, make("div", { class: "bits" }, ...bits())),
     bar,
-    make("p", { class: "note" }, ...said(label, whole, sharesWords, sharesLow[0] !== null)),
+    make("p", { class: "call" }, ...called(label)),
+    notSaid ? make("p", { class: "warning not-said" }, `${notSaid}.`) : "",
+    make("p", { class: "note promise" }, `${promise}.`),
+    make("p", { class: "note" }, ...said(sharesWords, sharesLow[0] !== null)),
   ];
 }
 
@@ -93,11 +96,20 @@ function bits() {
   return [make("b", {}, `${number(gainBits)} of ${number(baseBits)} bits`), " from tuning"];
 }
 
-function said(label, whole, words, interval) {
+/** The verdict on the answer as a whole: from its own probabilities, not from the shares of its words. */
+function called(label) {
+  const { whole, floor, threshold } = data.verdict;
+  const chance = `documents ${percent(whole[0])} · base ${percent(whole[1])} · neither ${percent(whole[2])}`;
+  const why =
+    label === "cannot tell" ? `; documents needs more than ${percent(threshold)}, base or neither less than ${percent(floor)} documents` : "";
+  return ["The answer as a whole: ", make("b", {}, label), make("span", { class: "interval" }, ` ${chance}${why}`)];
+}
+
+function said(words, interval) {
   const { nullP, nullSection, controls } = data.verdict;
   const why = interval ? ` [${DRAWN_AGAIN}]` : ": too few words for an interval";
   const parts = [
-    `Shares of the answer's ${count(words, "word")}${why}. The answer as a whole: ${label} ${percent(whole[LABELS.indexOf(label)])}.`,
+    `Shares of the answer's ${count(words, "word")}${why}.`,
   ];
   if (nullP !== null) {
     const section =
@@ -176,7 +188,7 @@ function help() {
     make(
       "p",
       {},
-      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it says the same as or, by an estimate, may have taught.",
+      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Where the evidence is too weak for any of these, the verdict is that it cannot tell. Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it says the same as or, by an estimate, may have taught.",
     ),
     make(
       "p",

@@ -85,7 +85,7 @@ def _common(explanation: Explanation, heat: Heat, rows: str) -> list[str]:
         f"{asked(explanation)} downwards, {rows}.",
         f"Colour: {heat.kind.meaning}, (a) under the base model and (b) under the tuned model on one scale,"
         " (c) tuned − base on its own scale centred on zero, not tested for significance.",
-        "Beside the rows: the most probable source of each (documents, base or neither) and its gain,"
+        "Beside the rows: the verdict on each (documents, base, neither, or hatched: cannot tell) and its gain,"
         f" log p tuned − log p base in bits; the whole answer: {view.verdict_line(explanation.verdict.whole)}.",
     ]
 

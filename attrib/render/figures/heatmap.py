@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attrib.records import LABELS, Explanation
+from attrib.records import CALLS, Explanation
 from attrib.render import view
 from attrib.render.figures.heatplan import (
     GAIN,
@@ -46,6 +46,7 @@ from attrib.render.figures.parts import (
 from attrib.render.figures.style import (
     COLOURS,
     COLUMN_LABEL,
+    HATCHES,
     LINE,
     LINE_SPACING,
     MARGIN,
@@ -237,7 +238,9 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
         write(ax, elide(row.label, label), (left, i + 0.5), (0, HALF_CAPITAL), ax.get_yaxis_transform(), ha="right")
     strip = ax.inset_axes((-(STRIP + GAIN + 2 * PAD) / width, 0, STRIP / width, 1))
     colours = [COLOURS[row.verdict] for row in heat.rows]
-    strip.barh(np.arange(n) + 0.5, 1, height=1, color=colours, edgecolor="white", linewidth=0.25)
+    hatches = [HATCHES.get(row.verdict, "") for row in heat.rows]
+    edges = ["0.6" if hatch else "white" for hatch in hatches]
+    strip.barh(np.arange(n) + 0.5, 1, height=1, color=colours, edgecolor=edges, hatch=hatches, linewidth=0.25)
     strip.set(xlim=(0, 1))
     low, high = view.gain_ends([row.gain_bits for row in heat.rows])
     bits = [view.drawn_gain(row.gain_bits, low, high) for row in heat.rows]
@@ -269,7 +272,16 @@ def _legend(ax: Axes, heat: Heat, label: float) -> None:
     """One line above the first panel's title: what the strip's colours and the marks are."""
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [Patch(color=COLOURS[name], label=name) for name in LABELS]
+    names = CALLS if any(row.verdict == "cannot tell" for row in heat.rows) else CALLS[:-1]
+    handles: list[Any] = [
+        Patch(
+            facecolor=COLOURS[name],
+            edgecolor="0.6" if name in HATCHES else COLOURS[name],
+            label=name,
+            hatch=HATCHES.get(name, ""),
+        )
+        for name in names
+    ]
     if heat.marked:
         handles.append(mark_handle())
     width, height = size(ax)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrib.errors import InputError
 from attrib.measures import bits
-from attrib.records import LABELS, Explanation, Label
+from attrib.records import CALLS, LABELS, Called, Explanation
 from attrib.render import view
 from attrib.render.figures.captions import asked
 from attrib.render.figures.parts import HALF_CAPITAL, new_axes, write
 from attrib.render.figures.style import (
     COLOURS,
     FONT,
+    HATCHES,
     LINE,
     MARGIN,
     MAX_HEIGHT,
@@ -45,12 +46,13 @@ _STEP = _BARS + _TEXT + _UNDER + _LEADING
 _KEY = 0.27  # inches of the legend with the space below it
 _SAID = 4
 """Lines of another answer that are drawn at most."""
-_TINTS: dict[Label, float] = {"documents": 0.3, "base": 0.4, "neither": 0.45}
+_TINTS: dict[Called, float] = {"documents": 0.3, "base": 0.4, "neither": 0.45, "cannot tell": 0.2}
 """How strong a verdict's colour is behind black text."""
-_LINES: dict[Label, tuple[str, Any, float]] = {
+_LINES: dict[Called, tuple[str, Any, float]] = {
     "documents": ("#0072B2", "-", 1.5),
     "base": ("#A86F00", (0, (3, 1.2)), 1.2),
     "neither": ("#6E6E6E", (0, (0.8, 1.2)), 1.2),
+    "cannot tell": ("#6E6E6E", (0, (3, 0.9, 0.8, 0.9)), 1.2),
 }
 """Colour, dashes and width in points of the line under a token."""
 
@@ -117,7 +119,7 @@ def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
     # Two letters of the widest kind must fit.
     if room < 0.4:
         raise InputError(f"an answer cannot be set in {width:.2g} in; give wider axes")
-    key = (*LABELS, f"gain {short_bits(low)}…{short_bits(high)} bit")
+    key = (*_shown(explanation), f"gain {short_bits(low)}…{short_bits(high)} bit")
     key_lines = _flow([(f"{name}  ", True) for name in key], width - 2 * MARGIN, 6.0)
     said = _said(explanation, width - 2 * MARGIN)
     lines = _flow(_tokens(explanation), room, _POINTS)
@@ -128,6 +130,11 @@ def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
         most = max(1, int((free - 1.4 * LINE) / _STEP))
     cut = sum(len(line) for line in lines[most:])
     return _Plan(width, gutter, key, key_lines, lines[:most], cut, said, low, high)
+
+
+def _shown(explanation: Explanation) -> tuple[Called, ...]:
+    """Verdicts of the legend: «cannot tell», the last, only where a token has it."""
+    return CALLS if "cannot tell" in explanation.verdict.token_called else CALLS[:-1]
 
 
 def _tokens(explanation: Explanation) -> list[tuple[str, bool]]:
@@ -202,7 +209,7 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.spines[:].set_visible(False)
     _key(ax, plan)
     gain = [view.drawn_gain(bits(float(value)), plan.low, plan.high) for value in explanation.verdict.gain]
-    scale, labels = _BARS / (plan.high - plan.low), explanation.verdict.token_labels
+    scale, labels = _BARS / (plan.high - plan.low), explanation.verdict.token_called
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
         zero = top + plan.high * scale
@@ -238,20 +245,29 @@ def _key(ax: Axes, plan: _Plan) -> None:
         for piece in line:
             name = plan.key[piece.index]
             left = MARGIN + piece.left
-            if piece.index < len(LABELS):
-                _token(ax, left, left + inches(name), top, name, LABELS[piece.index], 6.0)
+            if piece.index < len(plan.key) - 1:
+                _token(ax, left, left + inches(name), top, name, CALLS[piece.index], 6.0)
             else:
                 ax.add_patch(Rectangle((left, top + 0.03), 0.04, 0.09, color="0.35", linewidth=0))
                 _write(ax, left + 0.07, top + 0.11, name, "black")
 
 
-def _token(ax: Axes, left: float, right: float, top: float, text: str, verdict: Label, points: float) -> None:
+def _token(ax: Axes, left: float, right: float, top: float, text: str, verdict: Called, points: float) -> None:
     """One token: tint, text, line under it."""
     from matplotlib.patches import Rectangle
 
     colour, dashes, thick = _LINES[verdict]
     ax.add_patch(
-        Rectangle((left, top), right - left, _TEXT, facecolor=COLOURS[verdict], alpha=_TINTS[verdict], linewidth=0)
+        Rectangle(
+            (left, top),
+            right - left,
+            _TEXT,
+            facecolor=COLOURS[verdict],
+            alpha=_TINTS[verdict],
+            linewidth=0,
+            hatch=HATCHES.get(verdict),
+            edgecolor="0.6",
+        )
     )
     edge = min(0.008, (right - left) / 8)
     under = top + _TEXT + _UNDER / 2
@@ -271,9 +287,11 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     with style():
         plan = _plan(explanation, width_of(preset), MAX_HEIGHT)
     gain = explanation.verdict.gain
+    shown = "cannot tell" in _shown(explanation)
+    unsure, last = (", ", " or cannot tell (dashes and dots, hatched)") if shown else (" or ", "")
     lines = [
-        f"{asked(explanation)}, token by token. Line and colour: the most probable source of each token, documents"
-        " (solid, blue), base (dashed, orange) or neither (dotted, grey); of its text"
+        f"{asked(explanation)}, token by token. Line and colour: the verdict on each token, documents (solid, blue),"
+        f" base (dashed, orange){unsure}neither (dotted, grey){last}; of its text"
         f" {view.verdict_line(explanation.verdict.shares)}; the whole answer:"
         f" {view.verdict_line(explanation.verdict.whole)}.",
         f"Bars: gain, log p tuned − log p base in bits, {short_bits(plan.low)} to {short_bits(plan.high)} on one scale"
@@ -285,6 +303,7 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
         own = [name for name, _ in _told(explanation)]
         lines.append(f"Below: what {' and '.join(own)} answered by {'itself' if len(own) == 1 else 'themselves'}.")
     lines.append("The verdict of the whole answer is a judgement of its own: its shares may differ from the text's.")
+    lines.append(f"{view.promise_line(explanation.verdict.promise)}.")
     lines.append("The verdict is a calibrated judgement: only retraining shows what caused a token.")
     return " ".join(lines)
 

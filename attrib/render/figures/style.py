@@ -30,8 +30,10 @@ PRESETS: dict[str, float] = {
     "nature-double": 7.2,
 }
 """Width in inches by venue and column; NeurIPS has one column."""
-COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3"}
+COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3", "cannot tell": "#8C8C8C"}
 """Colours of the verdicts, distinct for colour-blind readers and in grey print."""
+HATCHES = {"cannot tell": "//////"}
+"""Hatching over the colour, where a verdict has one."""
 SIDES = {"base": COLOURS["base"], "tuned": COLOURS["documents"]}
 """The two models, wherever they stand side by side."""
 MARKERS = {"base": "o", "tuned": "s"}

@@ -55,7 +55,7 @@ def payload_of(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "prompt": prompt_tokens(explanation),
         "tokens": [
             {"text": token.text, "shown": shown(token.text), "id": token.id, "label": label}
-            for token, label in zip(tokens, verdict.token_labels, strict=True)
+            for token, label in zip(tokens, verdict.token_called, strict=True)
         ],
         "words": [[group[0], group[-1]] for group in units(tokens, "word")],
         "verdict": verdict_of(explanation, place),

@@ -26,7 +26,11 @@ def verdict_of(explanation: Explanation, place: Mapping[int, int]) -> Json:
     low, high, words = share_interval(explanation)
     p, section = null_p(explanation)
     return {
-        "label": verdict.label,
+        "label": verdict.called,
+        "floor": verdict.thresholds[0],
+        "threshold": verdict.thresholds[1],
+        "promise": view.promise_line(verdict.promise),
+        "said": view.said_line(verdict),
         "whole": probabilities(verdict.whole),
         "shares": probabilities(verdict.shares),
         "sharesLow": low,

@@ -14,7 +14,7 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.options.methods import Unit, UnitName
-from attrib.records import LABELS, Explanation, Label
+from attrib.records import Called, Explanation
 from attrib.records.kind import ScoreKind
 from attrib.render.view.labels import joined_label
 from attrib.text.units import units, words
@@ -29,13 +29,13 @@ class AnswerRow:
     label: str
     members: tuple[int, ...]
     """Indices of its answer tokens."""
-    verdict: Label
+    verdict: Called
     gain_bits: float
     """Sum over its tokens of log p tuned − log p base, bits."""
 
 
 def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "token") -> tuple[AnswerRow, ...]:
-    """One row a token or word; a word's verdict is the most probable by the mean over its tokens."""
+    """One row a token or word; a word's verdict is that of its tokens' mean."""
     return _rows(explanation, units(explanation.answer_tokens, unit))
 
 
@@ -44,17 +44,17 @@ def _rows(explanation: Explanation, groups: Sequence[Unit]) -> tuple[AnswerRow, 
         AnswerRow(
             label=joined_label(explanation.answer_tokens, group),
             members=group,
-            verdict=LABELS[int(explanation.verdict.tokens[list(group)].mean(0).argmax())],
+            verdict=explanation.verdict.call(explanation.verdict.tokens[list(group)].mean(0)),
             gain_bits=bits(float(explanation.verdict.gain[list(group)].sum())),
         )
         for group in groups
     )
 
 
-def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Label], ...]:
+def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Called], ...]:
     """The answer as runs of text with one verdict each, in order."""
-    runs: list[tuple[str, Label]] = []
-    for token, label in zip(explanation.answer_tokens, explanation.verdict.token_labels, strict=True):
+    runs: list[tuple[str, Called]] = []
+    for token, label in zip(explanation.answer_tokens, explanation.verdict.token_called, strict=True):
         if runs and runs[-1][1] == label:
             runs[-1] = (runs[-1][0] + token.text, label)
         else:

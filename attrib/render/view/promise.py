@@ -12,9 +12,8 @@ UNCALIBRATED = "Not calibrated for this pair: run attrib calibrate"
 NOT_SAID = "Supported by the documents, but tuning did not make the model say it"
 
 
-def promise_line(verdict: Verdict) -> str:
-    """The error that holds, from which controls, and what was not testable, in one sentence."""
-    promise = verdict.promise
+def promise_line(promise: Promise | None) -> str:
+    """The error that holds, from which controls, and what was not testable, in one sentence without its full stop."""
     return UNCALIBRATED if promise is None else f"{_promised(promise)} ({'; '.join(_grounds(promise))})"
 
 

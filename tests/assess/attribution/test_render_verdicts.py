@@ -14,11 +14,11 @@ from matplotlib.colors import to_hex
 from rich.console import Console
 
 from attrib.assess.attribution.draw import verdicts_caption, verdicts_figure
-from attrib.assess.attribution.run import AttributionReport
+from attrib.assess.attribution.run import AttributionReport, field_of
 from attrib.assess.attribution.tell import verdicts_table, write_verdicts
 from attrib.assess.stored import read_report, report_content
 from attrib.errors import InputError
-from attrib.records import LABELS
+from attrib.records import CALLS, LABELS
 from attrib.render.figures import COLOURS
 from tests.make_benchmark import make_verdicts
 from tests.render.inside import drawn_inside
@@ -53,11 +53,11 @@ def test_json_has_the_shared_shape_and_each_token_its_source(report: Attribution
     content = json.loads(text)
     assert content == json.loads(json.dumps(report_content(report)))
     assert (content["attrib"], content["schema"]) == ("attribution", AttributionReport.SCHEMA)
-    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "provenance"}
+    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "promise", "provenance"}
     for row, made in zip(content["rows"], report.rows, strict=True):
         assert row["shares"] == made.shares
         assert "".join(token["text"] for token in row["tokens"]) == made.answer
-        assert all(token["verdict"] in LABELS and 1 / 3 <= token["confidence"] <= 1 for token in row["tokens"])
+        assert all(token["verdict"] in CALLS and 1 / 3 <= token["confidence"] <= 1 for token in row["tokens"])
         assert [one["id"] for one in row["sections"]] == [one.id for one in made.sections]
     assert content["rows"][3]["label"] == ""
     assert read_report(AttributionReport, tmp_path / "attribution.json") == report
@@ -90,7 +90,7 @@ def test_the_summary_is_tidy(report: AttributionReport, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((tmp_path / "attribution.csv").read_text("utf-8"))))
     assert [row["kind"] for row in rows] == ["trained", "rephrased", "held-out", "all"]
     for row, made in zip(rows, report.summary, strict=True):
-        assert sum(float(row[label]) for label in LABELS) + float(row["silent"]) == pytest.approx(1)
+        assert sum(float(row[field_of(label)]) for label in CALLS) + float(row["silent"]) == pytest.approx(1)
         assert made.gold_top1 is not None
         assert float(row["gold_top1_bm25"]) == made.gold_top1["bm25"]
         assert float(row["shares_documents"]) == made.shares["documents"]
@@ -120,10 +120,10 @@ def test_a_figure_of_very_many_kinds_fits_a_page_and_its_caption_says_what_is_mi
 def test_bars_are_as_long_as_the_shares_say(report: AttributionReport) -> None:
     figure = verdicts_figure(report)
     for panel, ax in enumerate(figure.axes):
-        for label in LABELS:
+        for label in CALLS if panel == 0 else LABELS:
             own = [bar.get_width() for bar in ax.patches if to_hex(bar.get_facecolor()).upper() == COLOURS[label]]
             own = own[: len(report.summary)]
-            shares = [getattr(one, label) if panel == 0 else one.shares[label] for one in report.summary]
+            shares = [getattr(one, field_of(label)) if panel == 0 else one.shares[label] for one in report.summary]
             assert own == pytest.approx(shares)
     ends = [sorted(map(float, line.get_xdata())) for line in figure.axes[0].lines if line.get_color() == "black"]
     assert ends == [[one.documents_low, one.documents_high] for one in report.summary]

@@ -18,13 +18,14 @@ from attrib.assess.attribution.run import (
     AttributionReport,
     AttributionRow,
     assess_attribution,
+    field_of,
     row_of,
 )
 from attrib.assess.questions import Question
 from attrib.assess.stored import report_content
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.records import LABELS
+from attrib.records import CALLS, LABELS
 from tests.make import make_explanation
 from tests.make_benchmark import make_verdicts, reply
 
@@ -39,19 +40,20 @@ def row(label: str, kind: str = "trained", gold: str | None = None, **best: str)
 
 def test_shares_are_counted_by_kind_and_of_all() -> None:
     rows = [
-        row("documents"), row("documents"), row("base"), row(""), row("neither", "other"), row("documents", "other")
+        row("documents"), row("documents"), row("base"), row(""), row("neither", "other"), row("documents", "other"),
+        row("cannot tell", "other"), row("base", "other"),
     ]  # fmt: skip
     trained, other, every = verdicts.summarise(rows, 500, 0)
     assert (trained.kind, other.kind, every.kind) == ("trained", "other", "all")
     assert (trained.n, trained.documents, trained.base, trained.neither, trained.silent) == (4, 0.5, 0.25, 0, 0.25)
-    assert (other.documents, other.neither, other.silent) == (0.5, 0.5, 0)
-    assert (every.n, every.documents) == (6, 0.5)
+    assert (other.documents, other.neither, other.cannot_tell, other.silent) == (0.25, 0.25, 0.25, 0)
+    assert (every.n, every.documents) == (8, 0.375)
     assert trained.shares == {"documents": 0.5, "base": 0.25, "neither": 0}
     for one in (trained, other, every):
-        for label in LABELS:
+        for label in map(field_of, CALLS):
             low, high = getattr(one, f"{label}_low"), getattr(one, f"{label}_high")
             assert 0 <= low <= getattr(one, label) <= high <= 1
-        assert one.documents + one.base + one.neither + one.silent == pytest.approx(1)
+        assert one.documents + one.base + one.neither + one.cannot_tell + one.silent == pytest.approx(1)
     assert (trained.neither_low, trained.neither_high) == (0, 0)
     # One kind alone is not summed up again.
     assert [one.kind for one in verdicts.summarise(rows[:4], 10, 0)] == ["trained"]
@@ -95,7 +97,7 @@ def test_the_gold_section_is_looked_for_first_where_it_is_known_and_no_decoy() -
 def test_a_row_is_its_explanation_s() -> None:
     made = make_explanation(seed=3, sections=6, mappers=("bm25", "embedding"), methods=())
     found = row_of(replace(QUESTION, section="gold"), reply(made.base_answer), reply(made.answer), made)
-    assert (found.label, found.gold, found.base_answer) == (made.verdict.label, "gold", made.base_answer)
+    assert (found.label, found.gold, found.base_answer) == (made.verdict.called, "gold", made.base_answer)
     assert found.shares == dict(zip(LABELS, made.verdict.shares, strict=True))
     assert found.gain_bits == pytest.approx(made.verdict.gain.sum() / np.log(2))
     assert [one.id for one in found.sections] == [made.sections[i].id for i in made.ranking[:3]]
@@ -105,7 +107,7 @@ def test_a_row_is_its_explanation_s() -> None:
         scores = made.mappings[name].tuned.whole
         assert scores[[s.id for s in made.sections].index(found.best[name])] == scores.max()
     assert "".join(token.text for token in found.tokens) == made.answer
-    assert [token.verdict for token in found.tokens] == list(made.verdict.token_labels)
+    assert [token.verdict for token in found.tokens] == list(made.verdict.token_called)
     assert [token.confidence for token in found.tokens] == pytest.approx(made.verdict.tokens.max(1))
 
 
@@ -155,7 +157,7 @@ def test_records_are_kept_and_used_again_and_a_damaged_one_is_made_again(
     records.sort(key=lambda file: file.stem.split("-", 1)[1])
     assert [row.id for row in report.rows] == ["a/1", "b"]
     for row in report.rows:
-        assert row.label in LABELS
+        assert row.label in CALLS
         assert "".join(token.text for token in row.tokens) == row.answer
         assert sum(row.shares.values()) == pytest.approx(1)
         assert set(row.best) == {"verdict", "bm25", "embedding"}
@@ -216,7 +218,7 @@ def test_a_question_without_an_answer_is_told_and_left_unexplained(
     monkeypatch.setattr(verdicts, "answer_all", silent)
     report = assessed(tiny_pair, texts, None)
     assert (report.rows[0].label, report.rows[0].tokens) == ("", ())
-    assert report.rows[1].label in LABELS
+    assert report.rows[1].label in CALLS
     assert report.rows[1].base_answer == ""
     assert "The tuned model said nothing to 1 questions (a/1)." in report.notes
     assert report.summary[0].silent == 1
