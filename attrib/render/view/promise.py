@@ -41,5 +41,8 @@ def _promised(promise: Promise) -> str:
 
 
 def _grounds(promise: Promise) -> list[str]:
-    tested = [f"{group.n} {group.name}" for group in promise.controls]
-    return [*tested, *(f"not tested: {line}" for line in promise.untested)]
+    """The groups of controls; then all that was not tested."""
+    grounds = [f"{group.n} {group.name}" for group in promise.controls]
+    if promise.untested:
+        grounds.append(f"not tested: {'; '.join(promise.untested)}")
+    return grounds
