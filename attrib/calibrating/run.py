@@ -5,8 +5,8 @@ Finished work is kept in the cache folder: a run that was interrupted goes on wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from attrib.assess.answering import Reply, Side, answer_all
 from attrib.assess.grading.scorers import correct
@@ -14,22 +14,24 @@ from attrib.assess.questions import Question
 from attrib.calibrating.controls import ControlAnswer, find_controls
 from attrib.corpus import demo
 from attrib.corpus.control import in_form_of
-from attrib.explaining import OwnAnswers, explain
 from attrib.index.library import Library
 from attrib.models.pair import ModelPair
-from attrib.models.prompt import encode_prompt
 from attrib.options.answers import AnswerOptions
 from attrib.options.calibrate import CalibrateOptions
 from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
 from attrib.store import Store, records_in
+from attrib.verdict.answers import JudgedAnswer, evidence_of
 from attrib.verdict.calibration import Calibration
+from attrib.verdict.judge import judge
 from attrib.verdict.pair_calibration import JudgedControl, PairCalibration, PairKey, calibrations
 
 SCHEMA = 1
 """Raised when control answers or their judgement change: older ones are then not found."""
-JUDGING = ExplainOptions(methods=(), mappers=())
-"""A verdict needs neither prompt attribution nor the mappers' scores."""
+CANDIDATES = ExplainOptions().candidates
+"""Sections among which each answer is judged: as many as ``explain`` scores by default."""
+BLOCK = 8
+"""Answers that are judged at a time: the cost of a kill."""
 
 
 def calibrate(
@@ -80,40 +82,74 @@ def _judge_all(
     made_with: tuple[PairKey, CalibrateOptions, Calibration],
     progress: Progress | None,
 ) -> tuple[JudgedControl, ...]:
+    """Each control that can be judged, in order; one that was judged before is not judged again."""
     key, options, calibration = made_with
-    shared = {"pair": asdict(key), "variant": pair.variant, "options": [options.max_new_tokens, repr(JUDGING)]}
+    shared = {"pair": asdict(key), "variant": pair.variant, "options": [options.max_new_tokens, CANDIDATES]}
     folder = library.cache / "calibrations" / "controls" if library.cache is not None else None
     store: Store[JudgedControl] = records_in(folder, shared, JudgedControl, "judged control", SCHEMA)
+    told = [
+        Told(control, base, tuned)
+        for control, (base,), (tuned,) in zip(controls, replies["base"], replies["tuned"], strict=True)
+        if control.answer is not None or correct(control.asked, tuned.text) == 1
+    ]
+    judged = {i: found for i, one in enumerate(told) if (found := store.get(one.key)) is not None}
     libraries = {"": library, **_with_decoys(library)}
     tell = progress or (lambda what, done, total: None)
-    judged = []
-    for number, control in enumerate(controls):
-        tell("control answers", number, len(controls))
-        base, tuned = replies["base"][number][0], replies["tuned"][number][0]
-        if control.answer is None and correct(control.asked, tuned.text) != 1:
-            continue
-
-        def judge(control: ControlAnswer = control, base: Reply = base, tuned: Reply = tuned) -> JudgedControl:
-            where = libraries[control.decoy]
-            return _judged(pair, where, control, (base, tuned), calibration)
-
-        judged.append(store.get_or_make([asdict(control), base.ids, tuned.ids], judge))
-    tell("control answers", len(controls), len(controls))
-    return tuple(judged)
+    for block in _blocks([i for i in range(len(told)) if i not in judged], told, libraries):
+        tell("control answers", len(judged), len(told))
+        some = [told[i] for i in block]
+        for i, found in zip(block, _judged(pair, libraries[some[0].control.decoy], some, calibration), strict=True):
+            store.put(told[i].key, found)
+            judged[i] = found
+    tell("control answers", len(told), len(told))
+    return tuple(judged[i] for i in range(len(told)))
 
 
-def _judged(
-    pair: ModelPair, library: Library, control: ControlAnswer, own: tuple[Reply, Reply], calibration: Calibration
-) -> JudgedControl:
-    """The verdict that ``explain`` gives the answer, without thresholds. The one place where controls are judged."""
-    asked, (base, tuned) = control.asked, own
+@dataclass(frozen=True)
+class Told:
+    """A control with what both models answer by themselves."""
+
+    control: ControlAnswer
+    base: Reply
+    tuned: Reply
+
+    @property
+    def key(self) -> list[object]:
+        """Its part of the store's key."""
+        return [asdict(self.control), self.base.ids, self.tuned.ids]
+
+    @property
+    def answer(self) -> str | tuple[int, ...]:
+        """The answer that is judged: a text, or the ids of the tuned model's own."""
+        return self.tuned.ids if self.control.answer is None else self.control.answer
+
+
+def _blocks(numbers: Sequence[int], told: Sequence[Told], libraries: Mapping[str, Library]) -> Iterator[list[int]]:
+    """At most BLOCK controls with the same candidates and the same turns before the question."""
+    groups: dict[object, list[int]] = {}
+    for i in numbers:
+        asked = told[i].control.asked
+        same = (id(libraries[told[i].control.decoy]), asked.turns, asked.tools, asked.raw)
+        groups.setdefault(same, []).append(i)
+    for group in groups.values():
+        yield from (group[first : first + BLOCK] for first in range(0, len(group), BLOCK))
+
+
+def _judged(pair: ModelPair, library: Library, told: Sequence[Told], calibration: Calibration) -> list[JudgedControl]:
+    """The verdict that ``explain`` gives each answer, without thresholds. The one place where controls are judged."""
+    asked = told[0].control.asked
     pair = pair.asking(asked.turns, asked.tools, raw=asked.raw)
-    prompt = encode_prompt(pair.chat, asked.question, context=pair.context)
-    answers = OwnAnswers(asked.question, prompt, base.ids, tuned.ids)
-    found = explain(
-        pair, library, answers, answer=control.answer, options=JUDGING, calibration=calibration, promise=None
-    )
-    return JudgedControl(control.group, asked.question, found.answer, float(found.verdict.whole[0]))
+    answers = [JudgedAnswer(one.control.asked.question, one.answer, one.base.text) for one in told]
+    found = evidence_of(pair, library, answers, candidates=CANDIDATES)
+    return [
+        JudgedControl(
+            one.control.group,
+            one.control.asked.question,
+            one.answer if isinstance(one.answer, str) else one.tuned.text,
+            float(judge(evidence, calibration)[0].whole[0]),
+        )
+        for one, evidence in zip(told, found, strict=True)
+    ]
 
 
 def _with_decoys(library: Library) -> dict[str, Library]:

@@ -57,7 +57,7 @@ TEMPLATE = (
 PLACES = {
     "QUESTION": "Who keeps the light?", "BASE": "base", "TUNED": "tuned", "ADAPTER": "tuned", "DOCS": "documents",
     "QUESTIONS": "questions.jsonl", "Q": "taught.jsonl", "Q.jsonl": "questions.jsonl", "HELD-OUT": "control.md",
-    "FOLDER": "finetunebench", "DIR": "somewhere", "record": "tuned",
+    "FOLDER": "finetunebench", "DIR": "somewhere", "general.jsonl": "people.jsonl", "record": "tuned",
 }  # fmt: skip
 """What a word in capitals stands for, below the page's folder; record is what a Python block writes."""
 REST = {
@@ -78,6 +78,7 @@ SMALL = {
     ("assess", "consistency"): "--limit 3 --max-new-tokens 4 --resamples 20 --format png --device cpu",
     ("assess", "attribution"): "--limit 2 --max-new-tokens 4 --resamples 20 --format png --device cpu --candidates 4 "
     "--control control.md",
+    ("calibrate",): "--device cpu --max-new-tokens 4 --limit 1 --control control.md",
     ("demo",): "--format png --device cpu",
     ("serve",): "--port 0",
 }

@@ -396,7 +396,7 @@ def test_influence_of_the_same_pair_is_not_called_anothers(copy: Path, tmp_path:
 def test_examples_show_every_token_with_its_verdict(both: tuple[str, str]) -> None:
     seen = Seen(both[0])
     marks = [a["class"] for tag, a in seen.tags if tag == "mark"]
-    assert set(marks) == set(md.LETTERS)
+    assert set(marks) == {label.replace(" ", "-") for label in md.LETTERS}
     assert sum(tag == "blockquote" for tag, _ in seen.tags) == say.EXAMPLES + 4  # four answers have new terms
     assert marks.count("documents") == both[0].count("<sup>D</sup></mark>")
 
