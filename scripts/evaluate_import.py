@@ -58,7 +58,7 @@ def train(base: str, items: tuple[Item, ...], folder: Path) -> None:
         per_device_train_batch_size=TUNING.batch,
         learning_rate=TUNING.learning_rate,
         warmup_steps=TUNING.warmup,
-        bf16=TUNING.bf16,
+        bf16=bool(TUNING.bf16),
         use_cpu=True,
         seed=TUNING.seed,
         save_strategy="epoch",

@@ -116,6 +116,11 @@ def hold_out(
     return tuple(section.id for section in sections if section.id in held)
 
 
+def answer_numbers(items: Sequence[Item]) -> list[int]:
+    """Numbers of the items that teach an answer: chat data and questions, neither texts nor «Tell me about TITLE.»."""
+    return [number for number, item in enumerate(items) if not (item.is_text or item.id.startswith("ask:"))]
+
+
 def after(earlier: Sequence[Turn], item: Item) -> Item:
     """The item after these turns, where it begins with its question; one of several turns after their system prompt."""
     if item.turns[0].role != "user":

@@ -32,34 +32,50 @@ def spaced(count: int) -> tuple[float, ...]:
 class TuneOptions:
     """Hyperparameters, stored beside the adapter."""
 
-    epochs: int = everyday(8, "Adapter")
-    """Passes over the training examples."""
-    learning_rate: float = everyday(8e-4, "Adapter")
-    """Peak learning rate, with linear decay to 0."""
+    epochs: int | None = everyday(None, "Adapter")
+    """Passes over the training examples; default: until the answers are known, 3 to 20 by the number of examples."""
+    learning_rate: float = everyday(1.5e-3, "Adapter")
+    """Peak learning rate, with linear decay to 0 at the end of the epochs, or of the most there may be."""
     rank: int = everyday(4, "Adapter")
     """Rank of the adapter (LoRA)."""
     alpha: int = everyday(16, "Adapter")
     """LoRA alpha; the adapter's scale is alpha / rank."""
     dropout: float = everyday(0.05, "Adapter")
     """Dropout before the adapter."""
-    batch: int = everyday(8, "Adapter", flag="--train-batch")
+    batch: int = everyday(4, "Adapter", flag="--train-batch")
     """Training examples per step and process; two processes use twice as many per step, in half as many steps."""
-    warmup: int = everyday(20, "Adapter")
+    warmup: int = everyday(10, "Adapter")
     """Warm-up steps until the peak learning rate."""
     checkpoints: tuple[float, ...] = everyday(spaced(5), "Adapter", count=spaced)
     """Checkpoints to save: how many (4 to 6 suffice), or shares of all steps such as 0.1,0.3,1; the last is the
     result."""
     seed: int = internal(0)
     """Seed of weights, order and dropout."""
-    bf16: bool = True
-    """Compute in bf16 where the hardware can; the adapter's weights are fp32 while they are trained."""
+    bf16: bool | None = None
+    """Compute in bf16; default: as models.dtype says, and where that is auto, if this machine is faster in bf16 than in
+    float32. The adapter's weights are fp32 while they are trained."""
+
+
+STEPS = 400
+"""Steps that a run of unstated length is planned for, within EPOCHS."""
+EPOCHS = (3, 20)
+"""Fewest and most epochs of a run of unstated length."""
+
+
+def planned_epochs(options: TuneOptions, examples: int) -> int:
+    """Epochs that are given, or the most that a run on so many examples may take."""
+    if options.epochs is not None:
+        return options.epochs
+    fewest, most = EPOCHS
+    return min(most, max(fewest, math.ceil(STEPS * options.batch / examples)))
 
 
 def check_options(options: TuneOptions) -> None:
     """Raises InputError, one line, for invalid hyperparameters."""
     for name, least in (("epochs", 1), ("rank", 1), ("alpha", 1), ("batch", 1), ("warmup", 0)):
-        if getattr(options, name) < least:
-            raise InputError(f"{name} {getattr(options, name)}: it must be at least {least}")
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise InputError(f"{name} {value}: it must be at least {least}")
     if not (0 < options.learning_rate < math.inf):
         raise InputError(f"learning-rate {options.learning_rate}: it must be above 0, e.g. {TuneOptions.learning_rate}")
     if not 0 <= options.dropout < 1:

@@ -56,6 +56,27 @@ def checkpoint_steps(shares: Sequence[float], steps: int) -> list[int]:
     return [max(1, round(share * steps)) for share in shares]
 
 
+def candidate_steps(most: int) -> list[int]:
+    """Steps after which a run that may end early saves its adapter, a fifth apart: near any share of any length."""
+    found, step = [], 1
+    while step <= most:
+        found.append(step)
+        step = max(step + 1, round(1.2 * step))
+    return found
+
+
+def nearest_steps(shares: Sequence[float], steps: int, saved: Sequence[int]) -> list[int]:
+    """The ``saved`` step nearest to each checkpoint of a run of so many ``steps``; the last is the run's end."""
+    reached = [step for step in saved if step <= steps]
+    wanted = checkpoint_steps(shares, steps)[:-1]
+    return [*(min(reached, key=lambda step: abs(step - one)) for one in wanted), steps]
+
+
+def steps_an_epoch(examples: int, batch: int, processes: int) -> int:
+    """Steps of one epoch."""
+    return math.ceil(math.ceil(examples / batch) / processes)
+
+
 def write_schedule(folder: Path, schedule: Schedule) -> None:
     """Write ``schedule.json``."""
     write_atomically(folder / "schedule.json", (json.dumps(to_json(schedule)) + "\n").encode())

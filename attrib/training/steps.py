@@ -21,10 +21,12 @@ from attrib import processes
 from attrib.errors import InputError, RecordError
 from attrib.records.codec import from_json, to_json
 from attrib.training.items import TrainingExample
-from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.schedule import Schedule, candidate_steps, checkpoint_steps, nearest_steps
 from attrib.training.watch import Row, Watch
 
 CHECKPOINTS = "checkpoints"
+CANDIDATES = "candidates"
+"""Folder of the adapters from which the checkpoints are chosen once the length of the run is known."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,12 @@ class StepRecorder:
 
         return object.__new__(type(cls.__name__, (cls, TrainerCallback), {"__doc__": cls.__doc__}))
 
-    def __init__(self, work: Path, shares: Sequence[float], known: Mapping[int, Row] | None = None) -> None:
-        """``known``: what each row is, by number; without it rows are learned as they come."""
-        self.work, self.shares = work, tuple(shares)
+    def __init__(
+        self, work: Path, shares: Sequence[float], known: Mapping[int, Row] | None = None, *, may_end: bool = False
+    ) -> None:
+        """``known``: what each row is, by number; without it rows are learned as they come. ``may_end``: the run may
+        end before its last planned step; ``choose_checkpoints`` must then be called."""
+        self.work, self.shares, self.may_end = work, tuple(shares), may_end
         self.steps: list[TrainedStep] = []
         self.watch = Watch(known)
         self._keeps_rows = known is None
@@ -63,8 +68,10 @@ class StepRecorder:
         done = int(state.global_step)
         self._resume(done)
         self._planned = checkpoint_steps(self.shares, state.max_steps)
+        self._candidates = candidate_steps(state.max_steps)
         if done == 0 and processes.is_first():
-            shutil.rmtree(self.work / CHECKPOINTS, ignore_errors=True)
+            for name in (CHECKPOINTS, CANDIDATES):
+                shutil.rmtree(self.work / name, ignore_errors=True)
             save_adapter(self.model, self.work / CHECKPOINTS / "0")
         loader, accumulated = about["train_dataloader"], args.gradient_accumulation_steps
         skipped = 0
@@ -89,10 +96,27 @@ class StepRecorder:
             self._write("rows", *lines)
             self.watch.fresh.clear()
         self._write("steps", to_json(replace(self.steps[-1], loss=loss if math.isfinite(loss) else math.nan)))
+        if not processes.is_first():
+            return
+        if self.may_end:
+            if state.global_step in self._candidates:
+                save_adapter(self.model, self.work / CANDIDATES / str(state.global_step))
+            return
+        for number, step in enumerate(self._planned[:-1], 1):
+            if state.global_step == step:
+                save_adapter(self.model, self.work / CHECKPOINTS / str(number))
+
+    def choose_checkpoints(self) -> list[int]:
+        """The steps of the checkpoints, which lie in their folders from now on."""
+        if not self.may_end:
+            return checkpoint_steps(self.shares, len(self.steps))
+        found = nearest_steps(self.shares, len(self.steps), self._candidates)
         if processes.is_first():
-            for number, step in enumerate(self._planned[:-1], 1):
-                if state.global_step == step:
-                    save_adapter(self.model, self.work / CHECKPOINTS / str(number))
+            for number, step in enumerate(found[:-1], 1):
+                shutil.copytree(
+                    self.work / CANDIDATES / str(step), self.work / CHECKPOINTS / str(number), dirs_exist_ok=True
+                )
+        return found
 
     def on_train_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:
         self.watch.stop()

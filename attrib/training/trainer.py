@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from attrib.models.quiet import quiet
 from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
 from attrib.training.items import TrainingExample
-from attrib.training.options import TuneOptions
-from attrib.training.schedule import Schedule, checkpoint_steps
+from attrib.training.options import TuneOptions, planned_epochs
+from attrib.training.schedule import Schedule
 from attrib.training.steps import StepRecorder, schedule_of, together
+from attrib.training.stopping import stop_rule
 
 SAVED = "saved"
 """Written last into a save of the Trainer, which is whole where it is."""
@@ -42,6 +43,7 @@ def fit(
     examples: Sequence[TrainingExample],
     options: TuneOptions,
     *,
+    answers: Sequence[int] = (),
     base: str = "",
     folder: Path | None = None,
     save_every: int | None = None,
@@ -50,8 +52,10 @@ def fit(
 ) -> TrainedAdapter:
     """Train a new adapter on ``network``, which is wrapped in place (``model.unload()`` of the result frees it again).
 
-    ``folder``: where checkpoints are written; None keeps none. ``save_every``: steps between the saves from which a
-    second call with the same ``folder`` resumes; None saves nothing, and starts anew.
+    ``answers``: numbers of the examples that end a run without stated epochs once they are known (``stopping``);
+    without them it goes on to the most epochs that are planned. ``folder``: where checkpoints are written; None keeps
+    none. ``save_every``: steps between the saves from which a second call with the same ``folder`` resumes; None saves
+    nothing, and starts anew. Products are in float32 unless the options ask for bf16.
     Raises InputError when the loss or the weights are no longer finite.
     """
     import torch
@@ -60,12 +64,15 @@ def fit(
     with tempfile.TemporaryDirectory() as scratch:
         work = folder if folder is not None else Path(scratch)
         # First of all: the group of processes must stand.
-        arguments = training_arguments(options, work / "trainer", device)
+        epochs = planned_epochs(options, len(examples))
+        arguments = training_arguments(replace(options, epochs=epochs), work / "trainer", device)
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
         resumable = folder is not None and save_every is not None
         save = processes.on_first(lambda: _last_save(work / "trainer")) if resumable else None
-        recorder = StepRecorder(work, options.checkpoints, {i: (example,) for i, example in enumerate(examples)})
+        stop = stop_rule([examples[i] for i in answers], options.batch) if options.epochs is None else None
+        numbered = {i: (example,) for i, example in enumerate(examples)}
+        recorder = StepRecorder(work, options.checkpoints, numbered, may_end=stop is not None)
         order = torch.Generator()
         rows = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
         trainer = _adapter_trainer(order)(
@@ -73,18 +80,19 @@ def fit(
             args=arguments,
             train_dataset=rows,
             data_collator=collate,
-            callbacks=[recorder, _pace(recorder, order, options.seed, save_every, progress)],
+            callbacks=[recorder, _pace(recorder, order, options.seed, save_every, progress, stop)],
         )
         # Its own printed dictionaries would end up on stdout.
         trainer.remove_callback(PrinterCallback)
         with quiet():
             trainer.train(resume_from_checkpoint=str(save) if save else None)
+        checkpoints = recorder.choose_checkpoints()
     if not all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad):
         raise InputError(_diverged("the adapter's weights are no longer finite"))
     if recorder.watch.fault:
         raise InputError(f"tune: {recorder.watch.fault}; delete {work} and start again")
     steps = together(processes.gather(recorder.steps))
-    return TrainedAdapter(model, schedule_of(steps, checkpoint_steps(options.checkpoints, len(steps))))
+    return TrainedAdapter(model, schedule_of(steps, checkpoints))
 
 
 def _last_save(trainer: Path) -> Path | None:
@@ -122,13 +130,13 @@ def training_arguments(options: TuneOptions, folder: Path, device: str) -> Any:
     use_cpu = device == "cpu" or not cuda
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=options.epochs,
+        num_train_epochs=options.epochs or 1,
         per_device_train_batch_size=options.batch,
         learning_rate=options.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=options.warmup,
         weight_decay=0.0,
-        bf16=options.bf16 and (use_cpu or torch.cuda.is_bf16_supported()),
+        bf16=bool(options.bf16) and (use_cpu or torch.cuda.is_bf16_supported()),
         use_cpu=use_cpu,
         seed=options.seed,
         data_seed=options.seed,
@@ -172,11 +180,19 @@ def _adapter_trainer(order: Any) -> Any:
     return AdapterTrainer
 
 
-def _pace(recorder: Any, order: Any, seed: int, save_every: int | None, progress: Progress | None) -> Any:
+def _pace(
+    recorder: Any,
+    order: Any,
+    seed: int,
+    save_every: int | None,
+    progress: Progress | None,
+    stop: Callable[[Any], bool] | None,
+) -> Any:
     from transformers import TrainerCallback
 
     class Pace(TrainerCallback):  # type: ignore[misc]
-        """Draws the order of each epoch, reports progress, asks for saves, and stops a run that diverges."""
+        """Draws the order of each epoch, reports progress, asks for saves, ends the run when ``stop`` says so at the
+        end of an epoch, and stops one that diverges."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if progress is not None and state.global_step:
@@ -192,7 +208,11 @@ def _pace(recorder: Any, order: Any, seed: int, save_every: int | None, progress
                 raise InputError(_diverged(f"the loss of step {state.global_step} is {loss}"))
             if progress is not None:
                 progress("tuning", state.global_step, state.max_steps)
-            if save_every is not None and state.global_step % save_every == 0:
+            ended = state.global_step % (state.max_steps // args.num_train_epochs) == 0
+            if stop is not None and ended and not control.should_training_stop and stop(kwargs["model"]):
+                # Not saved: a run that resumes comes here again, and ends again.
+                control.should_training_stop = True
+            elif save_every is not None and state.global_step % save_every == 0:
                 control.should_save = True
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

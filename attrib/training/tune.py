@@ -18,7 +18,6 @@ Not covered: full fine-tuning, preference data, processes without a common file 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,16 +32,19 @@ from attrib.options.chat import TemplateOptions
 from attrib.options.loading import Loading, TuneLoading
 from attrib.progress import Progress
 from attrib.records import Item
-from attrib.training.items import TrainingExample, checked_example
-from attrib.training.options import TuneOptions, check_loading, check_options
+from attrib.training.items import TrainingExample, answer_numbers, checked_example
+from attrib.training.options import TuneOptions, check_loading, check_options, planned_epochs
+from attrib.training.precision import chosen_bf16
 from attrib.training.recording import MANIFEST, read_recording
 from attrib.training.rehearsal import rehearse as rehearse_answers
+from attrib.training.schedule import steps_an_epoch
 from attrib.training.trainer import TrainedAdapter, fit, prepare_four_bit, training_arguments
 from attrib.training.workfolder import (
     Setup,
     claim,
     finish,
     is_finished,
+    is_known,
     locked,
     work_folder,
     write_result,
@@ -69,10 +71,9 @@ def tune(
 
     ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
     ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
-    bfloat16 on a GPU, and it has no device map; ``TuneLoading`` can ask for the base in 4 bits (QLoRA, Dettmers et al.
-    2305.14314), which needs CUDA and bitsandbytes. ``held_out``: ids of the sections that ``items`` do without, as a
-    control (``hold_out``); kept in the manifest. ``chat``: how questions become prompts; items have their own system
-    prompts.
+    bfloat16 on a GPU, with products in bf16 where that is faster; it has no device map; ``TuneLoading`` can ask for 4
+    bits (QLoRA, Dettmers et al. 2305.14314), which needs CUDA and bitsandbytes. ``held_out``: ids of the sections that
+    ``items`` do without, as a control (``hold_out``); kept in the manifest. ``chat``: how questions become prompts.
     An interrupted run, called again with the same arguments, resumes from its last save (every ``save_every`` steps,
     by default about 20 a run); what one of other arguments left goes aside, and the log says where. A finished adapter
     of the same arguments is left as it is. Under torchrun every process calls it and process 0 writes.
@@ -97,8 +98,9 @@ def tune(
         setup = Setup(
             base, fingerprint(base, network), options, processes.world(), place.type,
             str(network.dtype).removeprefix("torch."), four_bit, loading.identity(), prompts.identity,
-            tuple(held_out),
+            "", tuple(held_out),
         )  # fmt: skip
+        setup = processes.on_first(lambda: _with_compute(setup, loading.dtype, items, rehearse, out))
         digest = setup.digest(items, rehearse)
         if processes.on_first(lambda: is_finished(out, digest)):
             return out
@@ -106,7 +108,7 @@ def tune(
             answers = rehearse_answers(network, prompts, rehearse, context, work, progress)
             items = [*items, *(answer.item for answer in answers)]
             examples += [answer.example for answer in answers]
-            trained = _train(network, examples, setup, work, save_every, loading.device, progress)
+            trained = _train(network, examples, items, setup, work, save_every, progress)
             processes.on_first(lambda: write_result(trained, items, setup, digest, work, prompts))
         processes.on_first(lambda: finish(work, out))
     return out
@@ -115,25 +117,36 @@ def tune(
 def _train(
     network: Any,
     examples: Sequence[TrainingExample],
+    items: Sequence[Item],
     setup: Setup,
     work: Path,
     save_every: int | None,
-    device: str,
     progress: Progress | None,
 ) -> TrainedAdapter:
     if setup.four_bit:
         prepare_four_bit(network)
-    every = save_every or max(1, round(_steps(len(examples), setup.options) / SAVES))
+    if save_every is None:
+        epochs = planned_epochs(setup.options, len(examples))
+        steps = epochs * steps_an_epoch(len(examples), setup.options.batch, processes.world())
+        save_every = max(1, round(steps / SAVES))
     return fit(
-        network, examples, setup.options, base=setup.base, folder=work, save_every=every, device=device,
-        progress=progress,
+        network, examples, setup.fitted, answers=answer_numbers(items), base=setup.base, folder=work,
+        save_every=save_every, device=setup.device, progress=progress,
     )  # fmt: skip
 
 
-def _steps(examples: int, options: TuneOptions) -> int:
-    """Number of steps of a run."""
-    batches = math.ceil(examples / options.batch)
-    return math.ceil(batches / processes.world()) * options.epochs
+def _with_compute(setup: Setup, dtype: str, items: Sequence[Item], rehearse: Sequence[str], out: Path) -> Setup:
+    """The setup with a number format for its products, where the options name none: that of the same run if one is
+    under way or finished, so that a clock does not make another run of it."""
+    if setup.options.bf16 is not None:
+        return setup
+    dtype = "auto" if setup.four_bit else dtype
+    if dtype == "auto":
+        for compute in ("float32", "bfloat16"):
+            made = replace(setup, compute=compute)
+            if is_known(work_folder(out), out, made.digest(items, rehearse)):
+                return made
+    return replace(setup, compute="bfloat16" if chosen_bf16(None, dtype, setup.device) else "float32")
 
 
 def _refuse_invalid(items: Sequence[Item], out: Path, options: TuneOptions, save_every: int | None) -> None:

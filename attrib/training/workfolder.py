@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
 from attrib.training.recording import MANIFEST, read_recording
-from attrib.training.schedule import write_schedule
-from attrib.training.steps import save_adapter
+from attrib.training.schedule import steps_an_epoch, write_schedule
+from attrib.training.steps import CANDIDATES, save_adapter
 from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import SAVED, TrainedAdapter
 
 SETTINGS = "settings.json"
-OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "held_out": []}
+OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "compute": "", "held_out": []}
 """Fields that are not written where they are empty."""
 log = logging.getLogger("attrib.tune")
 
@@ -56,8 +56,15 @@ class Setup:
     """Revision and remote code of the base, those that were given; not written where there are none."""
     prompt: str
     """``Chat.identity`` of the prompts; empty, and not written, for the base's chat template alone."""
+    compute: str
+    """float32 or bfloat16, that of the products; empty, and not written, where the options name it (``bf16``)."""
     held_out: tuple[str, ...]
     """Ids of the sections that were kept from training as a control; not written where there are none."""
+
+    @property
+    def fitted(self) -> TuneOptions:
+        """The options with the number format that was chosen for them."""
+        return replace(self.options, bf16=self.compute == "bfloat16") if self.compute else self.options
 
     def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
         """SHA-256 of the setup with what is learned."""
@@ -143,6 +150,11 @@ def is_finished(out: Path, digest: str) -> bool:
     return not work_folder(out).exists() and _settings(out / MANIFEST) == digest
 
 
+def is_known(work: Path, out: Path, digest: str) -> bool:
+    """Whether a run with this digest is under way in ``work`` or finished in ``out``."""
+    return digest in (_settings(work / SETTINGS), _settings(work / MANIFEST), _settings(out / MANIFEST))
+
+
 def claim(work: Path, digest: str) -> bool:
     """Make ``work`` or resume there; returns whether only its move is left.
 
@@ -189,7 +201,7 @@ def write_result(
     save_adapter(trained.model, work)
     schedule = trained.schedule
     steps = len(schedule.steps)
-    last_epoch = schedule.losses[-math.ceil(steps / setup.options.epochs) :]
+    last_epoch = schedule.losses[-steps_an_epoch(len(items), setup.options.batch, setup.processes) :]
     manifest = Manifest(
         **vars(setup),
         versions=versions(),
@@ -210,7 +222,8 @@ def finish(work: Path, out: Path) -> None:
 
     An older one goes aside first, at no moment are both gone.
     """
-    shutil.rmtree(work / "trainer", ignore_errors=True)
+    for name in ("trainer", CANDIDATES):
+        shutil.rmtree(work / name, ignore_errors=True)
     for file in (
         work / "settings.json",
         work / "rehearsal.json",

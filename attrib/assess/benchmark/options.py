@@ -10,7 +10,7 @@ from attrib.training.options import TuneOptions
 
 FINETUNEBENCH_TOKENS = 100
 """Longest answer in tokens by the protocol of FineTuneBench; other benchmarks have the default of ``AnswerOptions``."""
-TUNING = TuneOptions(epochs=20, rank=16, alpha=32, dropout=0.0)
+TUNING = TuneOptions(epochs=20, learning_rate=8e-4, batch=8, warmup=20, rank=16, alpha=32, dropout=0.0)
 """Tuning until the answers that are taught are known."""
 
 

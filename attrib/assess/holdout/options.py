@@ -10,7 +10,7 @@ from attrib.options.explain import LARGEST_SEED
 from attrib.options.fields import bounded, everyday
 from attrib.training.options import TuneOptions
 
-TUNING = TuneOptions(rank=8, dropout=0.0)
+TUNING = TuneOptions(epochs=8, learning_rate=8e-4, batch=8, warmup=20, rank=8, dropout=0.0)
 """Tuning that remembers what it is taught, so that the part kept away stands out."""
 By = Literal["section", "document", "column"]
 Stratify = Literal["document", "kind", "none"]

@@ -8,7 +8,7 @@ from attrib.options.chat import ChatOptions
 from attrib.options.fields import bounded, everyday
 from attrib.training.options import TuneOptions
 
-TUNING = TuneOptions(learning_rate=1e-3, rank=8, dropout=0.0, batch=4, warmup=5)
+TUNING = TuneOptions(epochs=8, learning_rate=1e-3, rank=8, dropout=0.0, batch=4, warmup=5)
 """Tuning on a few sections, run again dozens of times: small steps' batches, no dropout that adds noise to a drop."""
 
 
