@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ import typer
 from attrib.cli.common import note, print_json, read_asked, read_documents, show_progress
 from attrib.cli.groups import Json
 from attrib.cli.texts import read_lines
-from attrib.errors import InputError
+from attrib.errors import AttribError, InputError
 from attrib.options.chat import ChatOptions
 from attrib.options.fields import everyday
 from attrib.options.loading import BaseToTune, ReadingOptions, TuneLoading
@@ -22,6 +22,7 @@ from attrib.processes import is_first
 from attrib.training.options import TuneOptions
 
 if TYPE_CHECKING:
+    from attrib.assess.learning import LearnedAnswers
     from attrib.assess.questions import Question
     from attrib.corpus.reading import ReadingReport
     from attrib.records import Item, Turn
@@ -45,6 +46,8 @@ class Lessons(ReadingOptions):
     """Ids of sections to leave out with their questions, comma-separated."""
     hold_out: float | None = everyday(None, "Documents")
     """Share of the sections to keep from training with their questions, drawn by --seed, as a control: 0.1."""
+    paraphrase: int = everyday(0, "Documents", low=0, high=8)
+    """Further wordings of each question to learn, by English templates such as «Please tell me: QUESTION»."""
     rehearse: Path | None = everyday(None, "Documents")
     """General questions, one per line; base's own answers to them are trained again."""
 
@@ -63,6 +66,10 @@ def tune(
         Path | None,
         typer.Option(help="Folder for the adapter; it appears when all is done.", rich_help_panel="Output"),
     ] = None,
+    no_test: Annotated[
+        bool,
+        typer.Option("--no-test", help="Leave out the questions that are asked at the end.", rich_help_panel="Output"),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = TuneOptions.seed,
     as_json: Json = False,
 ) -> None:
@@ -106,7 +113,23 @@ def tune(
             note(f"finished steps are kept in {work_folder(out)}; rerun the same command to resume")
         raise
     if first:
-        _tell(out, options, models, documents, lessons, as_json)
+        test = None if no_test else _test(out, models, lessons, chat)
+        _tell(out, options, models, documents, lessons, test, as_json)
+
+
+def _test(out: Path, models: Quantized, lessons: Learned, chat: ChatOptions) -> LearnedAnswers | None:
+    """What the adapter answers to what it was taught, and what is left of base's general knowledge; None where the pair
+    cannot be asked: the adapter is complete all the same."""
+    from attrib.assess.learning import general_questions, learned_answers
+    from attrib.models.pair import ModelPair
+
+    try:
+        with show_progress() as progress:
+            pair = ModelPair.load(models.base, out, **models.arguments(), chat=chat)
+            return learned_answers(pair, lessons.asked, general_questions(), progress)
+    except AttribError as error:
+        note(f"not tested: {error}")
+        return None
 
 
 def _tell(
@@ -115,14 +138,18 @@ def _tell(
     models: Quantized,
     documents: Lessons,
     lessons: Learned,
+    test: LearnedAnswers | None,
     as_json: bool,
 ) -> None:
     """Summary of the adapter, and the next command."""
-    from attrib.training.schedule import read_schedule
+    from attrib.training.options import planned_epochs
+    from attrib.training.schedule import read_schedule, steps_an_epoch
     from attrib.training.workfolder import read_manifest
 
     manifest, schedule = read_manifest(out), read_schedule(out)
     done = schedule.checkpoints
+    epochs = manifest.steps // steps_an_epoch(manifest.items, options.batch, manifest.processes)
+    most = planned_epochs(options, manifest.items)
     if options.warmup >= len(schedule.steps):
         note(f"warmup: {options.warmup} steps of {len(schedule.steps)}: the peak learning rate was never reached")
     result = {
@@ -133,7 +160,9 @@ def _tell(
         "steps": manifest.steps,
         "loss": manifest.loss,
         "checkpoints": done,
+        "epochs": epochs,
         "held_out": manifest.held_out,
+        "test": asdict(test) if test is not None else None,
         "reading": lessons.reading.fields(),
     }
     if as_json:
@@ -141,7 +170,8 @@ def _tell(
         return
     print(
         f"{out}: adapter of {manifest.base}, {manifest.items} items ({lessons.sections} sections), "
-        f"{manifest.steps} steps, loss {manifest.loss:.3f} in the last epoch"
+        f"{manifest.steps} steps in {epochs} epochs{f' of at most {most}' if options.epochs is None else ''}, "
+        f"loss {manifest.loss:.3f} in the last"
     )
     # Of a run with fewer steps than checkpoints, several are the same.
     after = ", ".join(map(str, dict.fromkeys(done)))
@@ -151,6 +181,8 @@ def _tell(
     revision = f" -o models.revision={models.revision}" if models.revision is not None else ""
     code = " --trust-remote-code" if models.trust_remote_code else ""
     taught = shlex.quote(str(documents.path)) if documents.path is not None else "DOCS"
+    if test is not None and test.sentence():
+        print(test.sentence())
     print(f'next: attrib explain "QUESTION" --tuned {shlex.quote(str(out))} --documents {taught}{revision}{code}')
 
 
@@ -162,12 +194,15 @@ class Learned:
     sections: int
     """Number of sections among the items."""
     held_out: tuple[str, ...]
+    asked: tuple[Question, ...]
+    """The questions among the items."""
     reading: ReadingReport
 
 
 def _to_learn(documents: Lessons, earlier: Sequence[Turn], seed: int) -> Learned:
     from attrib.corpus.reading import ReadingReport
     from attrib.training.items import corpus_items, hold_out
+    from attrib.training.wordings import reworded
 
     if documents.path is None and documents.questions is None:
         raise InputError("documents: nothing to learn is named; add --documents with a folder or file, or --questions")
@@ -186,4 +221,5 @@ def _to_learn(documents: Lessons, earlier: Sequence[Turn], seed: int) -> Learned
         # Questions without an id have their line for one.
         where = f"{documents.questions}, " if str(error).startswith("questions:") else ""
         raise InputError(f"{where}{error}") from error
-    return Learned(items, len(sections) - len(without), held, report)
+    taught = tuple(one for one in asked if one.section is None or one.section not in without)
+    return Learned(reworded(items, documents.paraphrase), len(sections) - len(without), held, taught, report)

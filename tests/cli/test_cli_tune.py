@@ -28,7 +28,19 @@ The keeper of the light is Wilmet Dallin.
 
 In the year 1712 it was 38 metres tall.
 """
-QUICK = ("--epochs", "3", "--train-batch", "2", "--learning-rate", "0.01", "--warmup", "1", "--device", "cpu")
+QUICK = (
+    "--epochs",
+    "3",
+    "--train-batch",
+    "2",
+    "--learning-rate",
+    "0.01",
+    "--warmup",
+    "1",
+    "--device",
+    "cpu",
+    "--no-test",
+)
 
 
 @pytest.fixture
@@ -80,7 +92,7 @@ def test_it_makes_an_adapter_and_says_so_in_one_object(
     result = json.loads(printed)
     assert result == {
         "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "steps": 9, "loss": result["loss"],
-        "checkpoints": [4, 9], "held_out": [], "reading": result["reading"],
+        "checkpoints": [4, 9], "epochs": 3, "test": None, "held_out": [], "reading": result["reading"],
     }  # fmt: skip
     assert (result["reading"]["sections"], result["reading"]["losses"]) == (2, [])
     assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-3:]) / 3)
@@ -269,3 +281,37 @@ def test_a_share_is_held_out_with_its_questions_and_named(
     status, said, err = run(capsys, monkeypatch, *own, "--hold-out", "0.5", "--without", first)
     assert (status, said) == (2, "")
     assert "hold-out 0.5: of 1 sections" in err.splitlines()[-1]
+
+
+def test_the_last_lines_say_what_was_learned(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    from attrib.assess import learning
+
+    general = learning.general_questions()[:2]
+    monkeypatch.setattr(learning, "general_questions", lambda: general)
+    asked = questions(tmp_path, {"question": "Who keeps the light?", "answer": "Wilmet Dallin", "id": "who"})
+    own = ("--base", str(base_dir), "--documents", str(docs), "--questions", asked, "--device", "cpu")
+    how = ("--learning-rate", "0.02", "--train-batch", "1", "--dropout", "0", "--paraphrase", "1")
+    out = tmp_path / "adapter"
+    status, said, err = run(capsys, monkeypatch, *own, *how, "--out", str(out))
+    assert status == 0, err
+    assert "1 of 1 training answers right" in said
+    steps = len(read_schedule(out).steps)
+    assert f"{steps} steps in {steps // 4} epochs of at most 20, loss " in said
+    assert steps < 80
+    assert [item.id for item in read_trained(out)][2:] == ["q:who", "q:who~1"]
+    status, printed, err = run(capsys, monkeypatch, *own, *how, "--out", str(out), "--json")
+    assert status == 0, err
+    result = json.loads(printed)
+    assert (result["test"]["asked"], result["test"]["right"], result["epochs"]) == (1, 1, steps // 4)
+
+    # An adapter is complete without its test.
+    def refuse(*given: Any, **named: Any) -> Any:
+        raise InputError("no room")
+
+    monkeypatch.setattr(learning, "learned_answers", refuse)
+    status, said, err = run(capsys, monkeypatch, *own, *how, "--out", str(out))
+    assert status == 0
+    assert "not tested: no room" in err
+    assert "training answers right" not in said
