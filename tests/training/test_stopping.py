@@ -24,8 +24,8 @@ from tests.training.test_tune import ITEMS, QUICK, TEXT, files, stop_at
 
 NAMES = ("Wilmet Dallin", "grey slate", "thirty-six months")
 MANY = (*ITEMS, *(Item.answered(f"q:{name}", f"How long is {name}?", name) for name in NAMES))
-"""A text and four answers: three steps of two an epoch."""
-OPEN = replace(QUICK, epochs=None, learning_rate=1e-2, dropout=0.1)
+"""A text and four answers: five steps an epoch."""
+OPEN = replace(QUICK, epochs=None, batch=1)
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,15 @@ def test_it_ends_with_the_first_epoch_after_which_the_answers_are_known(base_dir
 
     made = len(read_schedule(ended).steps)
     assert planned_epochs(OPEN, len(MANY)) == 20
-    assert made % 3 == 0
-    assert 3 < made < 60
+    assert made % 5 == 0
+    assert 5 < made < 100
     network, tokenizer = load_network(str(base_dir), device="cpu")
     examples = [example_of(Chat(tokenizer), item) for item in MANY]
     answers = [examples[number] for number in answer_numbers(MANY)]
     assert len(answers) == 4
     assert known(network, answers, 3) == 0
-    assert known(ModelPair.load(base_dir, ended, device="cpu").tuned.network, answers, 3) == 4
+    with ModelPair.load(base_dir, ended, device="cpu").tuned.plain() as tuned:
+        assert known(tuned, answers, 3) == 4
     # One epoch less, on the same way down: not all of them.
     seen: list[bool] = []
 
@@ -58,7 +59,7 @@ def test_it_ends_with_the_first_epoch_after_which_the_answers_are_known(base_dir
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "stop_rule", rule)
         fitted = trainer.fit(network, examples, OPEN, answers=answer_numbers(MANY), device="cpu")
-    assert seen == [False] * (made // 3 - 1) + [True]
+    assert seen == [False] * (made // 5 - 1) + [True]
     assert fitted.schedule == read_schedule(ended)
 
 
@@ -83,12 +84,10 @@ def test_what_is_said_otherwise_is_not_known(base_dir: Path) -> None:
     assert answer_numbers((*MANY[:2], Item.answered("ask:s1", "Tell me about it.", TEXT, "s1"))) == [1]
 
 
-@pytest.mark.parametrize("epochs_before_the_end", [0, 1])
-def test_an_interrupted_run_comes_to_the_same_end(
-    epochs_before_the_end: int, ended: Path, base_dir: Path, tmp_path: Path
-) -> None:
-    """Interrupted after an epoch's last step too, where the run would have ended next."""
-    stop = len(read_schedule(ended).steps) - 3 * epochs_before_the_end
+@pytest.mark.parametrize("before", [0, 2])
+def test_an_interrupted_run_comes_to_the_same_end(before: int, ended: Path, base_dir: Path, tmp_path: Path) -> None:
+    """Interrupted in the last step, or after a save at the end of the epoch before, where the run did not end."""
+    stop = len(read_schedule(ended).steps) - before
     out = tmp_path / "adapter"
     with pytest.raises(KeyboardInterrupt):
         tune(str(base_dir), MANY, out, options=OPEN, save_every=1, progress=stop_at(stop))
@@ -104,7 +103,7 @@ def test_its_checkpoints_are_near_their_shares_of_the_steps_that_were_made(ended
     schedule = read_schedule(ended)
     made = len(schedule.steps)
     for step, share in zip(schedule.checkpoints, OPEN.checkpoints, strict=True):
-        assert abs(step - share * made) <= max(0.6, 0.1 * share * made)
+        assert abs(step - share * made) <= max(0.6, 0.12 * share * made)
     assert schedule.checkpoints[-1] == made
     assert sorted(path.name for path in ended.iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors", "attrib.json", "checkpoints", "schedule.json",
@@ -123,12 +122,12 @@ def test_its_checkpoints_are_near_their_shares_of_the_steps_that_were_made(ended
     assert sizes == sorted(sizes)
     manifest = json.loads((ended / "attrib.json").read_text("utf-8"))
     assert manifest["options"]["epochs"] is None
-    assert manifest["loss"] == pytest.approx(sum(schedule.losses[-3:]) / 3)
+    assert manifest["loss"] == pytest.approx(sum(schedule.losses[-5:]) / 5)
 
 
 def test_epochs_that_are_given_are_made_whatever_is_known(base_dir: Path, tmp_path: Path) -> None:
-    options = replace(OPEN, epochs=12, learning_rate=2e-2)
-    assert len(read_schedule(tune(str(base_dir), MANY, tmp_path / "given", options=options)).steps) == 36
+    options = replace(OPEN, epochs=18)
+    assert len(read_schedule(tune(str(base_dir), MANY, tmp_path / "given", options=options)).steps) == 90
     # Texts alone have no answers: all epochs that are planned.
     alone = tune(str(base_dir), MANY[:1], tmp_path / "alone", options=OPEN)
     assert len(read_schedule(alone).steps) == 20
@@ -150,4 +149,4 @@ def test_candidates_lie_near_every_share_of_every_length() -> None:
     assert nearest_steps((0.1, 0.5, 1.0), 1, saved) == [1, 1, 1]
     for made in range(10, 400):
         for step, share in zip(nearest_steps((0.2, 0.6, 1.0), made, saved), (0.2, 0.6, 1.0), strict=True):
-            assert abs(step - share * made) <= max(1, 0.1 * share * made)
+            assert abs(step - share * made) <= max(1.5, 0.12 * share * made)
