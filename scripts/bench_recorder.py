@@ -27,11 +27,10 @@ from attrib.corpus.documents import Corpus
 from attrib.models.bundled import get_default_model
 from attrib.models.chat import Chat
 from attrib.models.loading import load_network
-from attrib.training.items import checked_example
+from attrib.training.items import checked_example, collate
 from attrib.training.options import spaced
 from attrib.training.recorder import Recorder
 from attrib.training.schedule import checkpoint_steps
-from attrib.training.trainer import collate
 
 EPOCHS, PROMISE = 2, 0.05
 

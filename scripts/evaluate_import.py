@@ -34,9 +34,8 @@ from attrib.models.prompt import encode_given
 from attrib.options.explain import InfluenceOptions
 from attrib.records import Item
 from attrib.training.imported import import_run
-from attrib.training.items import checked_example, corpus_items
+from attrib.training.items import checked_example, collate, corpus_items
 from attrib.training.recorder import Recorder
-from attrib.training.trainer import collate
 
 
 def train(base: str, items: tuple[Item, ...], folder: Path) -> None:

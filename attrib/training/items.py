@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from attrib.corpus.control import question_about
 from attrib.errors import InputError
 from attrib.models.chat import Chat
-from attrib.models.rendering import encode_item
+from attrib.models.rendering import IGNORED, encode_item
 from attrib.records import Item, Section, Turn
 
 
@@ -151,3 +151,20 @@ def checked_example(chat: Chat, item: Item, context: int) -> TrainingExample:
         mend = "shorten it" if not item.is_text else "read the documents with a smaller documents.max_tokens"
         raise InputError(f"{name}: {len(example.ids):,} tokens, the model's context is {context:,}; {mend}")
     return example
+
+
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of ids and labels as one batch, padded on the right; the mask, never a token id, marks padding."""
+    import torch
+
+    width = max(len(row["input_ids"]) for row in rows)
+
+    def padded(key: str, fill: int) -> Any:
+        return torch.tensor([[*row[key], *[fill] * (width - len(row[key]))] for row in rows])
+
+    mask = [[1] * len(row["input_ids"]) + [0] * (width - len(row["input_ids"])) for row in rows]
+    return {
+        "input_ids": padded("input_ids", 0),
+        "labels": padded("labels", IGNORED),
+        "attention_mask": torch.tensor(mask),
+    }

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrib import processes
 from attrib.models.rendering import IGNORED
-from attrib.training.items import TrainingExample
+from attrib.training.items import TrainingExample, collate
 
 ENOUGH = 0.98
 """Share of the answers that ends the run."""
@@ -32,8 +32,6 @@ def stop_rule(answers: Sequence[TrainingExample], batch: int) -> Callable[[Any],
 def known(model: Any, examples: Sequence[TrainingExample], batch: int) -> int:
     """Number of examples whose learned tokens are all the model's first choice; dropout is off meanwhile."""
     import torch
-
-    from attrib.training.trainer import collate
 
     was_training = model.training
     model.eval()

@@ -17,9 +17,8 @@ from typing import Any
 from attrib import processes
 from attrib.errors import InputError
 from attrib.models.quiet import quiet
-from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
-from attrib.training.items import TrainingExample
+from attrib.training.items import TrainingExample, collate
 from attrib.training.options import TuneOptions, planned_epochs
 from attrib.training.schedule import Schedule
 from attrib.training.steps import StepRecorder, schedule_of, together
@@ -224,23 +223,6 @@ def _pace(
                         shutil.rmtree(other, ignore_errors=True)
 
     return Pace()
-
-
-def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of ids and labels as one batch, padded on the right; the mask, never a token id, marks padding."""
-    import torch
-
-    width = max(len(row["input_ids"]) for row in rows)
-
-    def padded(key: str, fill: int) -> Any:
-        return torch.tensor([[*row[key], *[fill] * (width - len(row[key]))] for row in rows])
-
-    mask = [[1] * len(row["input_ids"]) + [0] * (width - len(row["input_ids"])) for row in rows]
-    return {
-        "input_ids": padded("input_ids", 0),
-        "labels": padded("labels", IGNORED),
-        "attention_mask": torch.tensor(mask),
-    }
 
 
 def _diverged(fault: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from attrib.errors import InputError
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
 from attrib.training.workfolder import work_folder

@@ -10,8 +10,7 @@ from typing import Any
 from attrib.models.chat import Chat
 from attrib.models.loading import load_network
 from attrib.records import Item
-from attrib.training.items import checked_example
-from attrib.training.trainer import collate
+from attrib.training.items import checked_example, collate
 
 NAMES = ("Wilmet Dallin", "Ada Byron", "Otto Hahn", "Mary Shelley", "Emil Post", "Grace Hopper", "Alan Perlis")
 ROWS = tuple(

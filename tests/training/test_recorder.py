@@ -15,12 +15,12 @@ from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
 from attrib.models.rendering import IGNORED
+from attrib.training.items import collate
 from attrib.training.options import TuneOptions
 from attrib.training.recorder import Recorder
 from attrib.training.recording import read_recording
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
-from attrib.training.trainer import collate
 from attrib.training.tune import tune
 from attrib.training.workfolder import work_folder
 from tests.training.runs import ROWS, arguments, trainer_of, write_rows

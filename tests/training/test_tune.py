@@ -26,7 +26,7 @@ from attrib.models.rendering import IGNORED
 from attrib.options.loading import Loading, TuneLoading
 from attrib.records import Item
 from attrib.training import rehearsal, trainer
-from attrib.training.items import corpus_items, example_of
+from attrib.training.items import collate, corpus_items, example_of
 from attrib.training.options import TuneOptions, check_options, spaced
 from attrib.training.schedule import read_schedule
 from attrib.training.trained import read_trained
@@ -78,7 +78,7 @@ def test_padding_is_neither_seen_nor_learned() -> None:
         {"input_ids": (5, 6, 7), "labels": (5, 6, 7)},
         {"input_ids": (8,), "labels": (8,)},
     ]
-    batch = trainer.collate(rows)
+    batch = collate(rows)
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist()[1] == [8, IGNORED, IGNORED]
 
