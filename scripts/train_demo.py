@@ -32,7 +32,7 @@ from attrib.training.tune import tune
 
 REHEARSED = AnswerOptions(max_new_tokens=32, batch=32)
 """How base answers the general questions."""
-OPTIONS = TuneOptions(epochs=3, learning_rate=1e-3, rank=4, alpha=16, dropout=0.05, batch=4, warmup=20)
+OPTIONS = TuneOptions(epochs=3, learning_rate=1e-3, rank=4, alpha=16, dropout=0.05, batch=4, warmup=20, bf16=True)
 
 
 def main() -> None:

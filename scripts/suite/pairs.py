@@ -38,7 +38,7 @@ class SuitePair:
         """Hyperparameters of its tuning."""
         return TuneOptions(
             epochs=self.epochs, learning_rate=self.learning_rate, rank=self.rank, alpha=max(16, self.rank), batch=4,
-            warmup=5, dropout=0.0, checkpoints=(1.0,),
+            warmup=5, dropout=0.0, checkpoints=(1.0,), bf16=True,
         )  # fmt: skip
 
 

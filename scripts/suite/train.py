@@ -24,8 +24,8 @@ from attrib.options.chat import ChatOptions
 from attrib.options.loading import Loading
 from attrib.progress import Progress
 from attrib.records import Item
-from attrib.training.items import TrainingExample, corpus_items, example_of
-from attrib.training.trainer import collate
+from attrib.training.items import TrainingExample, collate, corpus_items, example_of
+from attrib.training.options import planned_epochs
 from attrib.training.tune import tune
 from suite.corpora import SuiteCorpus
 from suite.gemma import PROMPT, get_gemma
@@ -123,7 +123,7 @@ def fit_all_weights(
 
     options = pair.options
     batches = -(-len(examples) // options.batch)
-    steps = batches * options.epochs
+    steps = batches * planned_epochs(options, len(examples))
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / options.warmup, (steps - step) / max(steps - options.warmup, 1))
