@@ -193,7 +193,7 @@ def test_what_is_nearly_certain_is_not_printed_as_certain(ready: Visit) -> None:
     assert tab.locator("#verdict .figure b").all_inner_texts() == [">99%", "<1%", "0%"]
     assert "documents >99% · base <1% · neither 0%" in tab.locator("#readout").inner_text()
     assert tab.locator("#verdict .figure .interval").all_inner_texts() == ["[>99%]", "[<1%]", "[0–0%]"]
-    assert "documents >99%." in tab.locator("#verdict .note").inner_text()
+    assert "documents >99%" in tab.locator("#verdict .call").inner_text()
 
 
 @pytest.mark.parametrize(("q", "said"), [(0.0499, "q < 0.05"), (0.0, "q < 0.001"), (0.012, "q 0.012"), (0.05, None)])
