@@ -43,5 +43,5 @@ class ControlQuestions:
 class PromiseOptions:
     """The calibration of this pair."""
 
-    calibration: Path | None = everyday(None, "Verdict")
+    calibration: Path | None = everyday(None, "Scores")
     """File that attrib calibrate --out made for these models and documents; default: the one it left in the cache."""

@@ -59,6 +59,11 @@ class PairKey:
         )
 
 
+def thresholds_of(calibration: Calibration) -> tuple[float, float]:
+    """Floor and threshold of p(documents) that go with the weights, for a pair without controls."""
+    return BELOW, ABOVE
+
+
 def _undated(chat: Chat) -> Chat:
     """The same chat on one fixed day: a calibration outlives the day it was made."""
     return Chat(chat.tokenizer, replace(chat.form, date=datetime(2000, 1, 1)), chat.of_rows)
@@ -94,9 +99,9 @@ class PairCalibration:
             groups[control.group].append(control.documents)
         return {name: np.array(scores) for name, scores in groups.items()}
 
-    def promise(self) -> Promise:
-        """What these answers allow to promise."""
-        return make_promise(self.scores, self.error, (BELOW, ABOVE), self.untested)
+    def promise(self, calibration: Calibration | None = None) -> Promise:
+        """What these answers allow to promise beside weights of the verdict, by default the package's."""
+        return make_promise(self.scores, self.error, thresholds_of(calibration or Calibration.default()), self.untested)
 
     def save(self, path: Path) -> Path:
         """Write it as JSON. Raises InputError where it cannot be written."""
@@ -132,7 +137,7 @@ def promise_of_file(path: Path, pair: ModelPair, library: Library, calibration: 
             f"{path}: made with another {', '.join(others)}, so that its promise does not hold here; run attrib "
             "calibrate for these, or leave --calibration out"
         )
-    return found.promise()
+    return found.promise(calibration)
 
 
 _MEANT = {
@@ -152,4 +157,4 @@ def known_promise(pair: ModelPair, library: Library, calibration: Calibration) -
     if found is None and SHIPPED.is_file():
         shipped = PairCalibration.load(SHIPPED)
         found = shipped if shipped.key == key else None
-    return found.promise() if found is not None and found.key == key else None
+    return found.promise(calibration) if found is not None and found.key == key else None
