@@ -24,7 +24,6 @@ from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network
 from attrib.models.sources import DEFAULT
 from attrib.progress import Progress
-from attrib.records import LABELS
 from attrib.training.items import corpus_items
 from suite.corpora import SuiteCorpus, read_corpus
 from suite.score import ScoredAnswer, Table
@@ -102,10 +101,10 @@ def causal_table(suite: SuiteCorpus, scores: Sequence[RetrainedScores], answers:
         truth, called, said, gain, groups = [], [], [], [], []
         for one in given:
             evidence, label = one.row.evidence, labels[one.row.answer.id]
-            shares = evidence.logprob_tuned - evidence.logprob_base
+            shares, is_called = evidence.logprob_tuned - evidence.logprob_base, one.tokens_called
             for places in _units(one, unit):
                 truth.append(bool(label[places].any()))
-                called.append(bool((one.judged.tokens[places].argmax(1) == LABELS.index("documents")).any()))
+                called.append(any(is_called[place] == "documents" for place in places))
                 said.append(float(one.judged.tokens[places, 0].max()))
                 gain.append(float(shares[places].sum()))
                 groups.append(one.group)

@@ -43,8 +43,18 @@ class ScoredAnswer:
     judged: Judged
     documents: Mapping[str, float]
     """p(documents) by scorer: the verdict, and each baseline."""
-    called: str
-    """By the pair's own promise."""
+    thresholds: tuple[float, float]
+    """Floor and threshold of the pair's own promise."""
+
+    @property
+    def called(self) -> str:
+        """The verdict by the pair's own promise."""
+        return called(self.judged.whole, *self.thresholds)
+
+    @property
+    def tokens_called(self) -> list[str]:
+        """The verdict on each token, by the same two thresholds."""
+        return [called(row, *self.thresholds) for row in self.judged.tokens]
 
     @property
     def group(self) -> str:
@@ -91,7 +101,7 @@ def _left_out(name: str, pairs: Mapping[str, PairRows]) -> ScoredPair:
     answers = tuple(
         ScoredAnswer(
             name, row, judged[i], {scorer: values[i] for scorer, values in documents.items()},
-            called(judged[i].whole, promises[VERDICT].floor, promises[VERDICT].threshold),
+            (promises[VERDICT].floor, promises[VERDICT].threshold),
         )
         for i, row in enumerate(own.rows)
     )  # fmt: skip
@@ -283,9 +293,9 @@ def mixed_table(pairs: Sequence[ScoredPair]) -> Table:
     for source in ("documents", "base"):
         hits, groups = [], []
         for one in (one for pair in pairs for one in pair.answers if one.row.answer.parts and one.row.answer.learned):
-            for label, judged in zip(token_labels_of(one.row), one.judged.tokens, strict=True):
+            for label, said in zip(token_labels_of(one.row), one.tokens_called, strict=True):
                 if label == source:
-                    hits.append(float(LABELS[int(judged.argmax())] == source))
+                    hits.append(float(said == source))
                     groups.append(one.group)
         if hits:
             number = np.unique(groups, return_inverse=True)[1]

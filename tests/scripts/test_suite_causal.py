@@ -74,7 +74,7 @@ def test_verdicts_of_tokens_are_compared_with_the_labels() -> None:
     for id_, said in (("q", (0.9, 0.9, 0.9, 0.1)), ("r", (0.9, 0.1, 0.1, 0.1))):
         row = make_row(id_, "trained", "documents", rng, learned=True)
         judged = Judged(np.array([0.5, 0.3, 0.2]), np.array([[p, (1 - p) * 0.6, (1 - p) * 0.4] for p in said]))
-        answers.append(ScoredAnswer("tiny", row, judged, {"verdict": 0.5}, "documents"))
+        answers.append(ScoredAnswer("tiny", row, judged, {"verdict": 0.5}, (0.3, 0.5)))
     rows = causal_table(suite, scores, answers)
     token = next(row for row in rows if (row["unit"], row["scorer"]) == ("token", "verdict"))
     # Taught are the first answer's four tokens; called are three of them and one of the other's.
