@@ -154,18 +154,25 @@ def called(whole: np.ndarray, floor: float, threshold: float) -> str:
 Table = list[dict[str, object]]
 
 
+GIVEN, OWN, STRICT = "given", "own", "own, wrong ones as rest"
+"""Sets of answers: STRICT adds own answers to general and held-out questions whose source is not known."""
+
+
 def chosen(answers: Sequence[ScoredAnswer], whose: str) -> list[ScoredAnswer]:
-    """Given or own answers whose source is known; base's own count as own answers of the pair."""
-    sides = ("given",) if whose == "given" else ("tuned", "base")
-    return [one for one in answers if one.row.answer.whose in sides and usable(one.row)]
+    """Answers of a set; base's own count as own answers of the pair."""
+    sides = ("given",) if whose == GIVEN else ("tuned", "base")
+    own = [one for one in answers if one.row.answer.whose in sides]
+    if whose != STRICT:
+        return [one for one in own if usable(one.row)]
+    return [one for one in own if usable(one.row) or one.row.answer.kind in ("foundation", "held-out")]
 
 
 def auroc_table(pairs: Sequence[ScoredPair]) -> Table:
-    """Documents against rest, per pair and over all, given and own answers, by scorer."""
+    """Documents against rest, per pair and over all, for each set of answers, by scorer."""
     every = [answer for pair in pairs for answer in pair.answers]
     rows: Table = []
     for name, answers in [*((pair.name, pair.answers) for pair in pairs), ("all", every)]:
-        for whose in ("given", "own"):
+        for whose in (GIVEN, OWN, STRICT):
             known = chosen(answers, whose)
             member = np.array([one.row.answer.label == "documents" for one in known], dtype=bool)
             if member.all() or not member.any():
@@ -221,7 +228,7 @@ def promise_table(pairs: Sequence[ScoredPair]) -> Table:
     """Per pair and scorer: the threshold of its control answers, and what it does to answers that were no controls."""
     rows: Table = []
     for pair in pairs:
-        known = [*chosen(pair.answers, "given"), *chosen(pair.answers, "own")]
+        known = [*chosen(pair.answers, GIVEN), *chosen(pair.answers, OWN)]
         for scorer, threshold in pair.thresholds.items():
             hits = {True: np.zeros(0), False: np.zeros(0)}
             for member in hits:
@@ -242,7 +249,7 @@ def promise_table(pairs: Sequence[ScoredPair]) -> Table:
 
 def reliability(pairs: Sequence[ScoredPair], scorer: str = VERDICT) -> dict[str, object]:
     """Expected calibration error of p(documents) over all labelled answers, and its bins."""
-    known = [one for pair in pairs for whose in ("given", "own") for one in chosen(pair.answers, whose)]
+    known = [one for pair in pairs for whose in (GIVEN, OWN) for one in chosen(pair.answers, whose)]
     said = np.array([one.documents[scorer] for one in known])
     true = np.array([one.row.answer.label == "documents" for one in known], dtype=float)
     groups = np.array([one.group for one in known])

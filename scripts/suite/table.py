@@ -15,7 +15,18 @@ from attrib.errors import RecordError
 from attrib.files import write_atomically
 from attrib.models.fingerprint import versions
 from suite.pairs import SuitePair
-from suite.score import ScoredPair, Table, auroc_table, kind_table, mixed_table, promise_table, reliability
+from suite.score import (
+    GIVEN,
+    OWN,
+    STRICT,
+    ScoredPair,
+    Table,
+    auroc_table,
+    kind_table,
+    mixed_table,
+    promise_table,
+    reliability,
+)
 
 NAME, SCHEMA = "verdict suite", 1
 
@@ -102,21 +113,25 @@ def markdown(content: Content) -> str:
     lines = ["| pair | tuning | learned | AUROC given | own | false documents | threshold |", "|" + "---|" * 7]
     for pair in content["pairs"]:
         name = pair["pair"]
-        own = [_one(content, name, whose) for whose in ("given", "own")]
+        own = [_one(content, name, whose) for whose in (GIVEN, OWN)]
         promise = next(row for row in content["promise"] if (row["pair"], row["scorer"]) == (name, "verdict"))
         false = f"{_number(promise['false'])} [{_number(promise['low'])}, {_number(promise['high'])}]"
         lines.append(
             f"| {name} | {pair['tuning']} | {pair['learned']} of {pair['facts']} | {own[0]} | {own[1]} | "
             f"{false}, n = {promise['rest']} | {_number(promise['threshold'])} |"
         )
-    lines += ["", "| scorer | AUROC given | own | worst pair, given | own | ECE |", "|" + "---|" * 6]
+    lines += [
+        "",
+        "| scorer | AUROC given | own | own, wrong ones as rest | worst pair, given | own | ECE |",
+        "|" + "---|" * 7,
+    ]
     for found in content["reliability"]:
         scorer = found["scorer"]
         worst = [
             min((r["auroc"], r["pair"]) for r in _areas(content, scorer, whose) if r["pair"] != "all")
-            for whose in ("given", "own")
+            for whose in (GIVEN, OWN)
         ]
-        cells = [_one(content, "all", whose, scorer) for whose in ("given", "own")]
+        cells = [_one(content, "all", whose, scorer) for whose in (GIVEN, OWN, STRICT)]
         cells += [f"{_number(area)} ({pair})" for area, pair in worst]
         error = f"{_number(found['ece'])} [{_number(found['low'])}, {_number(found['high'])}]"
         lines.append(f"| {scorer} | {' | '.join(cells)} | {error} |")
