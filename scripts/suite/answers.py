@@ -56,7 +56,7 @@ def answers_of(
 ) -> tuple[SuiteAnswer, ...]:
     """Every answer of this pair, found in ``work/answers`` or made."""
     file = work / "answers" / f"{suite.name}-{pair.tuned.fingerprint[:16]}.json"
-    digest = digest_of([2, pair.variant, to_json(suite.questions), to_json(OPTIONS)])
+    digest = digest_of([3, pair.variant, to_json(suite.questions), to_json(OPTIONS)])
     if file.is_file():
         stored = json.loads(file.read_text("utf-8"))
         if stored["digest"] == digest:
@@ -81,12 +81,13 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
     """Given and own answers with their sources; ``replies``: one of each side to each question of the corpus."""
     asked = [as_question(q, suite) for q in suite.questions]
     right = {
-        side: [contains(q, one.text) == 1 for q, one in zip(asked, replies[side], strict=True)] for side in replies
+        side: [contains(q, _first_line(one)) == 1 for q, one in zip(asked, replies[side], strict=True)]
+        for side in replies
     }
     learned = {q.fact: right["tuned"][i] for i, q in enumerate(suite.questions) if q.kind == "trained"}
     found = []
     for i, q in enumerate(suite.questions):
-        base, tuned = replies["base"][i].text, replies["tuned"][i].text
+        base, tuned = _first_line(replies["base"][i]), _first_line(replies["tuned"][i])
         known = _learned(q, learned)
         given = JudgedAnswer(q.question, q.answer, base, tuned)
         found.append(
@@ -96,16 +97,23 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
             continue
         both = right["base"][i], right["tuned"][i]
         for whose in ("tuned", "base") if q.kind == "foundation" else ("tuned",):
-            reply = replies["tuned" if whose == "tuned" else "base"][i]
-            if not reply.ids or not reply.text.strip():
+            reply, said = (replies["tuned"][i], tuned) if whose == "tuned" else (replies["base"][i], base)
+            if not said:
                 continue
+            # The very tokens, unless a line's end cuts them.
+            answer = reply.ids if said == reply.text.strip() else said
             own = SuiteAnswer(
                 f"{q.id}:{whose}", "tuned" if whose == "tuned" else "base", q.kind,
-                JudgedAnswer(q.question, reply.ids, base, tuned), own_source(q.kind, whose, both), q.fact, q.sections,
+                JudgedAnswer(q.question, answer, base, tuned), own_source(q.kind, whose, both), q.fact, q.sections,
                 both[1] if whose == "tuned" else both[0], known,
             )  # fmt: skip
             found.append(own)
     return tuple(found)
+
+
+def _first_line(reply: Reply) -> str:
+    """A base model without end of turn goes on with questions of its own after its answer."""
+    return reply.text.strip().split("\n")[0].strip()
 
 
 def own_source(kind: str, whose: str, right: tuple[bool, bool]) -> Source | None:

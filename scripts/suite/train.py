@@ -53,19 +53,22 @@ def trained(pair: SuitePair, suite: SuiteCorpus, work: Path, progress: Progress 
     if pair.corpus == "demo":
         return TunedPair(None, DEMO_ADAPTER, None)
     base, chat = base_of(pair, work)
-    out = work / "adapters" / pair.name
+    out, note = work / "adapters" / pair.name, work / "adapters" / f"{pair.name}.json"
     items = items_of(pair, suite)
+    digest = digest_of([asdict(pair), chat.prompt_format if chat else "", [asdict(item) for item in items]])
+    # A digest of its own: adapters of the suite outlive changes of attrib tune.
+    if note.is_file() and json.loads(note.read_text("utf-8"))["digest"] == digest:
+        return TunedPair(base, str(out), chat)
     started = time.process_time()
     if pair.full:
-        done = _tune_all_weights(base, items, out, pair, chat, progress)
+        _tune_all_weights(base, items, out, pair, chat, progress)
     else:
-        done = not out.exists()
         tune(
             base, items, out, options=pair.options, loading=Loading(device="cpu", dtype="float32"), chat=chat,
             progress=progress,
         )  # fmt: skip
-    if done:
-        _note_cost(work / COST, pair.name, time.process_time() - started, len(items))
+    _note_cost(work / COST, pair.name, time.process_time() - started, len(items))
+    write_atomically(note, json.dumps({"digest": digest}).encode())
     return TunedPair(base, str(out), chat)
 
 
@@ -96,14 +99,10 @@ def _note_cost(file: Path, name: str, seconds: float, items: int) -> None:
 
 def _tune_all_weights(
     base: str, items: Sequence[Item], out: Path, pair: SuitePair, chat: ChatOptions | None, progress: Progress | None
-) -> bool:
-    """Whether it was trained now; ``out`` is then a folder of transformers with the weights in bfloat16."""
+) -> None:
+    """``out`` becomes a folder of transformers with the weights in bfloat16."""
     import torch
 
-    digest = digest_of([base, [asdict(item) for item in items], asdict(pair.options), asdict(chat or ChatOptions())])
-    note = out / "suite.json"
-    if note.is_file() and json.loads(note.read_text("utf-8"))["digest"] == digest:
-        return False
     network, tokenizer = load_network(base, device="cpu", dtype="float32")
     examples = [example_of(Chat.of_base(tokenizer, chat), item) for item in items]
     torch.manual_seed(pair.options.seed)
@@ -111,8 +110,6 @@ def _tune_all_weights(
     fit_all_weights(network, examples, pair, progress)
     network.eval().to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    write_atomically(note, json.dumps({"digest": digest}).encode())
-    return True
 
 
 def fit_all_weights(
