@@ -1,10 +1,9 @@
 """Judge the demo's right answers and the tuned model's own: verdict AUROC, and gold section top-1 of every mapper.
 
-    python scripts/evaluate_demo.py --records DIR [--calibrate] [--log docs/log.md] [--adapter DIR] [--json]
+    python scripts/evaluate_demo.py --records DIR [--log docs/log.md] [--adapter DIR] [--json]
 
 Records are kept in DIR and reused, so a killed run goes on where it stopped (about 40 minutes on two cores in all).
-``--calibrate`` fits the verdict's weights on the calibration split and writes them into the package first; the tables
-always come from the test split.
+The tables come from the test split; the verdict's weights are the package's (``scripts/evaluate_verdict.py``).
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_score
 
 from attrib.corpus import demo
 from attrib.corpus.demo import DemoQuestion
@@ -32,57 +28,33 @@ from attrib.models.sources import DEMO_ADAPTER
 from attrib.options.explain import ExplainOptions
 from attrib.records import LABELS, Evidence, Explanation, Verdict, storage
 from attrib.text.words import words
-from attrib.verdict.calibration import FEATURES, Calibration
-from attrib.verdict.judge import (
-    answer_features,
-    backing_by_section,
-    learned_beyond_form,
-    learned_share,
-    rejudge,
-    stack,
-    token_features,
-)
+from attrib.verdict.calibration import Calibration
+from attrib.verdict.judge import rejudge
 
 KINDS = ("trained", "rephrased", "updated", "foundation", "held-out")
 LABEL_OF = {"trained": 0, "rephrased": 0, "updated": 0, "foundation": 1, "held-out": 2}
-CALIBRATION = demo.DOCUMENTS.parents[1] / "calibration.json"
-NEUTRAL = Calibration(0.5, 0.1, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3, ((0.0,) * len(FEATURES),) * 3, (0.0,) * 3)
-"""Records are judged with the fitted weights only when the tables are made."""
-SIZES = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Inverse regularisation strengths that are tried."""
 MARKS = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=Path, required=True, help="folder of the records, kept and reused")
-    parser.add_argument("--calibrate", action="store_true", help="fit the verdict on the calibration split first")
     parser.add_argument("--adapter", default=DEMO_ADAPTER, help="another adapter of the same base, e.g. a checkpoint")
     parser.add_argument("--log", type=Path, help="Markdown file whose demo table is replaced")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
 
-    if arguments.calibrate and arguments.adapter != DEMO_ADAPTER:
-        parser.error("--calibrate fits the package's weights: leave --adapter out")
     if arguments.log is not None and not set(MARKS) <= set(arguments.log.read_text("utf-8").splitlines()):
         parser.error(f"{arguments.log} lacks the lines {MARKS[0]} and {MARKS[1]}; add them where the table belongs")
-    splits = ("calibration", "test") if arguments.calibrate else ("test",)
-    asked = [question for split in splits for question in demo.questions(split)]
+    asked = demo.questions("test")
     judge_all(arguments.adapter, asked, arguments.records)
     gold, own = (
         {q.id: storage.load(arguments.records / kind / f"{q.id}.safetensors") for q in asked}
         for kind in ("gold", "own")
     )
-    if arguments.calibrate:
-        chosen = [question for question in asked if question.split == "calibration"]
-        calibration = fit([(q, gold[q.id]) for q in chosen], [(q, own[q.id]) for q in chosen])
-        write_atomically(CALIBRATION, f"{json.dumps(asdict(calibration), indent=1)}\n".encode())
-    tested = [question for question in asked if question.split == "test"]
     calibration = Calibration.default()
-    gold, own = (
-        {question.id: rejudge(judged[question.id], calibration) for question in tested} for judged in (gold, own)
-    )
-    results = evaluate(tested, gold, own, judge_by_chance(tested, arguments.records))
+    gold, own = ({q.id: rejudge(judged[q.id], calibration) for q in asked} for judged in (gold, own))
+    results = evaluate(asked, gold, own, judge_by_chance(asked, arguments.records))
     table = markdown(results)
     print(table)
     if arguments.log is not None:
@@ -106,7 +78,7 @@ def judge_all(adapter: str, asked: Sequence[DemoQuestion], folder: Path) -> None
     for number, question in enumerate(missing, 1):
         own = ask(pair, question.question, options.max_new_tokens)
         for kind, answer in (("gold", question.answer), ("own", None)):
-            explanation = explain(pair, library, own, answer=answer, options=options, calibration=NEUTRAL)
+            explanation = explain(pair, library, own, answer=answer, options=options)
             storage.save(explanation, folder / kind / f"{question.id}.safetensors")
         print(f"{number}/{len(missing)} {question.id} {explanation.answer!r}", file=sys.stderr, flush=True)
 
@@ -136,7 +108,7 @@ def judge_by_chance(asked: Sequence[DemoQuestion], folder: Path) -> dict[str, Ex
         library = Library.make(demo.corpus(), cache=folder, device=pair.device)
         options = ExplainOptions(methods=(), mappers=("hidden",), candidates=0, max_new_tokens=1)
         for number, q in enumerate(missing, 1):
-            explanation = explain(pair, library, q.question, answer=q.answer, options=options, calibration=NEUTRAL)
+            explanation = explain(pair, library, q.question, answer=q.answer, options=options)
             storage.save(explanation, folder / "random" / f"{q.id}.safetensors")
             print(f"random weights {number}/{len(missing)}", file=sys.stderr, flush=True)
     return {q.id: storage.load(folder / "random" / f"{q.id}.safetensors") for q in questions}
@@ -156,47 +128,6 @@ def label_of(question: DemoQuestion, explanation: Explanation) -> int | None:
     return 1 if said in f" {' '.join(words(explanation.base_answer))} " else 2
 
 
-def fit(
-    gold: Sequence[tuple[DemoQuestion, Explanation]], own: Sequence[tuple[DemoQuestion, Explanation]]
-) -> Calibration:
-    """Weights from the calibration split: sections told from decoys, answers and their content words told by kind.
-
-    The model's own answers count too: what it makes up gains as much as what it learned, and must not pass for it.
-    """
-    middle, width = _learned_curve(gold)
-    start = Calibration(middle, width, ((),), (), ((),), ())
-    answers, labels, facts, tokens, token_labels, token_facts = [], [], [], [], [], []
-    for question, explanation in (*gold, *own):
-        evidence = explanation.verdict.evidence
-        label = label_of(question, explanation)
-        if label is None:
-            continue
-        assert evidence is not None
-        backing = backing_by_section(evidence, learned_share(evidence, start))
-        by_token = stack(token_features(evidence, backing))
-        rows = content_tokens(explanation)
-        answers.append(stack(answer_features(evidence, backing)))
-        labels.append(label)
-        facts.append(question.fact)
-        tokens += list(by_token[rows])
-        token_labels += [label] * len(rows)
-        token_facts += [question.fact] * len(rows)
-    answer_weights, answer_bias = _logistic(np.array(answers), labels, facts)
-    token_weights, token_bias = _logistic(np.array(tokens), token_labels, token_facts)
-    return Calibration(middle, width, answer_weights, answer_bias, token_weights, token_bias)
-
-
-def _learned_curve(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> tuple[float, float]:
-    """Where a section counts as learned: between decoys and sections tuned on, of the calibration split."""
-    evidence, known, decoy = _sections(judged)
-    removed = learned_beyond_form(evidence)
-    low, high = np.quantile(removed[known & decoy], 0.95), np.quantile(removed[known & ~decoy], 0.05)
-    if low >= high:
-        sys.exit(f"decoys ({low:.2f}) and sections tuned on ({high:.2f}) overlap: this adapter cannot calibrate")
-    # Half-way between the bulks; a tenth of the gap is the soft edge.
-    return round(float((low + high) / 2), 4), round(float((high - low) / 10), 4)
-
-
 def _sections(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> tuple[Evidence, np.ndarray, np.ndarray]:
     """Evidence on all sections, which of them are gold in ``judged``, and which are decoys."""
     first = judged[0][1]
@@ -206,23 +137,6 @@ def _sections(judged: Sequence[tuple[DemoQuestion, Explanation]]) -> tuple[Evide
     decoys = demo.decoys()
     known = np.array([section.id in ids for section in first.sections])
     return evidence, known, np.array([section.id in decoys for section in first.sections])
-
-
-def _logistic(
-    features: np.ndarray, labels: Sequence[int], facts: Sequence[str]
-) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
-    """Multinomial logistic weights; their size is held down as cross-validation over whole facts likes best."""
-    folds = list(GroupKFold(5).split(features, labels, facts))
-    sizes = {
-        c: cross_val_score(_regression(c), features, labels, cv=folds, scoring="neg_log_loss").mean() for c in SIZES
-    }
-    model = _regression(max(sizes, key=lambda c: sizes[c])).fit(features, labels)
-    rounded = [tuple(round(float(w), 4) for w in row) for row in model.coef_]
-    return tuple(rounded), tuple(round(float(b), 4) for b in model.intercept_)
-
-
-def _regression(c: float) -> LogisticRegression:
-    return LogisticRegression(C=c, max_iter=10_000, class_weight="balanced")
 
 
 def content_tokens(explanation: Explanation) -> list[int]:

@@ -33,7 +33,7 @@ def make_row(
     )
     text = "".join(part for part, _ in parts) or WORDS
     answer = SuiteAnswer(
-        id, whose, kind, JudgedAnswer("Which one?", text, "none", "some"), label, id, (), right, learned, parts  # type: ignore[arg-type]
+        id, whose, kind, JudgedAnswer("Which one?", text, "none"), label, id, (), right, learned, parts  # type: ignore[arg-type]
     )  # fmt: skip
     return SuiteRow(answer, evidence)
 

@@ -139,7 +139,7 @@ def _judged(pair: ModelPair, library: Library, told: Sequence[Told], calibration
     """The verdict that ``explain`` gives each answer, without thresholds. The one place where controls are judged."""
     asked = told[0].control.asked
     pair = pair.asking(asked.turns, asked.tools, raw=asked.raw)
-    answers = [JudgedAnswer(one.control.asked.question, one.answer, one.base.text, one.tuned.text) for one in told]
+    answers = [JudgedAnswer(one.control.asked.question, one.answer, one.base.text) for one in told]
     found = evidence_of(pair, library, answers, candidates=CANDIDATES)
     return [
         JudgedControl(

@@ -1,4 +1,4 @@
-"""The same answers after other prompts: a section before the question, another question.
+"""Answers after other prompts: a section before the question.
 
 Keys and values of a prompt are computed once for all answers after it. Not covered: attention and hidden states
 (``capture``).

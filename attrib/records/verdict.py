@@ -38,12 +38,6 @@ class Evidence:
     """Whether the word is no function word."""
     base_says: Bool[np.ndarray, " word"]
     """Whether the base model's own answer has the word."""
-    tuned_says: Bool[np.ndarray, " word"]
-    """Whether the tuned model's own answer has the word."""
-    base_like: float
-    """Cosine of the answer's embedding with that of the base model's own answer; 0 where that is empty."""
-    tuned_like: float
-    """The same with the tuned model's own answer."""
     passage_of: Int[np.ndarray, " passage"]
     """Place of each passage's section among the candidates."""
     covered: Bool[np.ndarray, "word passage"]
@@ -54,8 +48,6 @@ class Evidence:
     """Cosine of the question's embedding with the passage's."""
     says: Float[np.ndarray, " passage"]
     """Cosine of the embedding of question and answer with the passage's."""
-    like: Float[np.ndarray, " passage"]
-    """Cosine of the answer's embedding with the passage's."""
     passage_base: Float[np.ndarray, " passage"]
     """Summed log p of the passage's trained tokens within its section under base, nats."""
     passage_tuned: Float[np.ndarray, " passage"]
@@ -70,9 +62,6 @@ class Evidence:
     """Places of the sections that base was shown before the question."""
     logprob_shown: Float[np.ndarray, "shown answer"]
     """log p of each answer token under base after such a section and the question, nats."""
-    other_base: Float[np.ndarray, "other answer"]
-    """log p of each answer token under base after questions about other things, nats."""
-    other_tuned: Float[np.ndarray, "other answer"]
     text_base: Float[np.ndarray, " section"]
     """Summed log p of each section's own text under base, nats."""
     text_tuned: Float[np.ndarray, " section"]
@@ -90,13 +79,12 @@ class Evidence:
 
     def __post_init__(self) -> None:
         n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
-        p, k, j, c = len(self.passage_of), len(self.shown), len(self.other_base), self.control_base.shape
+        p, k, c = len(self.passage_of), len(self.shown), self.control_base.shape
         shapes: dict[str, tuple[int, ...]] = {
-            "word_of_token": (n,), "novel": (w,), "content": (w,), "base_says": (w,), "tuned_says": (w,),
-            "like": (p,), "covered": (w, p),
+            "word_of_token": (n,), "novel": (w,), "content": (w,), "base_says": (w,), "covered": (w, p),
             "question_cover": (p,), "about": (p,), "says": (p,), "passage_base": (p,), "passage_tuned": (p,),
             "passage_tokens": (p,), "resemblance": (m,), "logprob_tuned": (n,), "logprob_shown": (k, n),
-            "other_base": (j, n), "other_tuned": (j, n), "text_tuned": (m,), "text_tokens": (m,), "text_form": (m,),
+            "text_tuned": (m,), "text_tokens": (m,), "text_form": (m,),
             "control_tuned": c, "control_tokens": c, "control_form": c, "control_about": c,
         }  # fmt: skip
         for name, shape in shapes.items():

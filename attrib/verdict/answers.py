@@ -24,13 +24,12 @@ from attrib.verdict.evidence import Case, gather
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """A question, an answer to it, and what both models say to the question by themselves."""
+    """A question, an answer to it, and what base says to the question by itself."""
 
     question: str
     answer: str | tuple[int, ...]
     """Its text, or the ids that a model wrote."""
     base_answer: str
-    tuned_answer: str
 
     def encoded(self, pair: ModelPair) -> Encoded:
         """Question and answer as ids; InputError as ``encode_given`` raises it."""
@@ -64,7 +63,7 @@ def evidence_of(
         for side in ("base", "tuned")
     )
     cases = [
-        Case(one, own.base_answer, own.tuned_answer, before.logprob, after.logprob, np.asarray(some))
+        Case(one, own.base_answer, before.logprob, after.logprob, np.asarray(some))
         for one, own, before, after, some in zip(encoded, asked, *sides, chosen, strict=True)
     ]
     return gather(pair, library, cases, (base, tuned), progress)

@@ -1,7 +1,7 @@
 """The weights that turn evidence into a verdict, as ``data/calibration.json`` has them.
 
-They are fitted on the demo's calibration split (``scripts/evaluate_demo.py``) and hold for models tuned until they
-know their documents; a model tuned more lightly gets fewer «documents». Not covered: the fit itself.
+They are fitted on pairs of models and documents of several kinds (``scripts/evaluate_verdict.py``), and judged there
+on pairs that they were not fitted on. Not covered: the fit itself, the promise for one pair (``pair_calibration``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from attrib.errors import RecordError
 from attrib.records import codec
 
-FEATURES = ("support", "base_says", "logprob_base")
-"""Grounds on which answers and tokens are judged. Gain is none: invented words gain as much as learned ones."""
+FEATURES = ("support", "shown", "backing", "base_says")
+"""Grounds on which answers and tokens are judged (``grounds``). Gain is none: what a model makes up gains as much."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,20 @@ class Calibration:
     learned_middle: float
     """Debiased share of a text's surprise that tuning removed, at which «learned» is 1/2."""
     learned_width: float
+    about_middle: float
+    """Standard deviations above control texts at which a passage is half about the question."""
+    about_width: float
+    about_near: float
+    """Cosine below the nearest passage's at which being about the question has fallen to 1/e."""
     answer_weights: tuple[tuple[float, ...], ...]
     """[label, feature], features as in FEATURES."""
     answer_bias: tuple[float, ...]
     token_weights: tuple[tuple[float, ...], ...]
     token_bias: tuple[float, ...]
+    documents_above: float
+    """p(documents) above it is called documents, where the pair was not calibrated."""
+    documents_below: float
+    """p(documents) below it is called base or neither; between: cannot tell."""
 
     @classmethod
     def default(cls) -> Calibration:
@@ -45,8 +54,14 @@ class Calibration:
             found: Calibration = codec.from_json(cls, json.loads(text))
             weights = {np.shape(found.answer_weights), np.shape(found.token_weights)}
             biases = {np.shape(found.answer_bias), np.shape(found.token_bias)}
-            if weights != {(3, len(FEATURES))} or biases != {(3,)} or found.learned_width <= 0:
+            if weights != {(3, len(FEATURES))} or biases != {(3,)}:
                 raise ValueError(f"weights of shape {weights} and {biases}")
+            if min(found.learned_width, found.about_width, found.about_near) <= 0:
+                raise ValueError("a width that is not above 0")
+            if not 0 <= found.documents_below <= found.documents_above <= 1:
+                raise ValueError(f"thresholds {found.documents_below} and {found.documents_above}")
         except (ValueError, RecordError) as error:
-            raise RecordError(f"calibration: damaged ({error}); make it again with scripts/evaluate_demo.py") from error
+            raise RecordError(
+                f"calibration: damaged ({error}); make it again with scripts/evaluate_verdict.py"
+            ) from error
         return found

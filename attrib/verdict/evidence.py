@@ -30,7 +30,6 @@ class Case:
 
     encoded: Encoded
     base_answer: str
-    tuned_answer: str
     logprob_base: np.ndarray
     """log p of each answer token, nats, [answer]."""
     logprob_tuned: np.ndarray
@@ -66,21 +65,12 @@ class _View:
     passage_of: np.ndarray
     about: np.ndarray
     says: np.ndarray
-    like: np.ndarray
-    answers_like: np.ndarray
-    """Cosine of the answer with base's and the tuned model's own, [2]."""
     control_about: np.ndarray
 
     @classmethod
     def of(cls, library: Library, case: Case, sentences: Mapping[int, Sentences]) -> _View:
         question, answer = case.encoded.question, case.encoded.answer
-        own_answers = (case.base_answer, case.tuned_answer)
-        asked, told, said, *others = embed(
-            [question, f"{question} {answer}", answer, *own_answers], embedder=library.embedder
-        )
-        answers_like = [
-            float(said @ one) if text.strip() else 0.0 for one, text in zip(others, own_answers, strict=True)
-        ]
+        asked, told = embed([question, f"{question} {answer}"], embedder=library.embedder)
         own = [sentences[int(i)].vectors for i in case.chosen]
         vectors = np.concatenate(own)
         control = library.with_control(case.chosen)[len(case.chosen) :]
@@ -89,8 +79,6 @@ class _View:
             np.repeat(np.arange(len(own)), [len(some) for some in own]),
             (vectors @ asked).astype(np.float64),
             (vectors @ told).astype(np.float64),
-            (vectors @ said).astype(np.float64),
-            np.array(answers_like),
             np.array(about_control, dtype=np.float64),
         )
 
@@ -131,15 +119,11 @@ def _evidence(
         novel=np.array([form not in question for form in answer], dtype=bool),
         content=np.array([not is_function_word(key(encoded.answer[a:b])) for a, b in spans], dtype=bool),
         base_says=_occurrence(answer, [frozenset(forms(case.base_answer))])[:, 0],
-        tuned_says=_occurrence(answer, [frozenset(forms(case.tuned_answer))])[:, 0],
-        base_like=float(view.answers_like[0]),
-        tuned_like=float(view.answers_like[1]),
         passage_of=view.passage_of,
         covered=_occurrence(answer, vocabularies),
         question_cover=idf @ _occurrence(asked, vocabularies).astype(float) / max(idf.sum(), 1e-9),
         about=view.about,
         says=view.says,
-        like=view.like,
         passage_base=passages[:, 0],
         passage_tuned=passages[:, 1],
         passage_tokens=passages[:, 2].astype(np.int64),
@@ -147,9 +131,7 @@ def _evidence(
         logprob_base=case.logprob_base,
         logprob_tuned=case.logprob_tuned,
         shown=np.array([places[number] for number in probed.shown], dtype=np.int64),
-        logprob_shown=probed.logprob_shown,
-        other_base=probed.other_base,
-        other_tuned=probed.other_tuned,
+        logprob_shown=probed.logprob,
         text_base=_logprobs(base, chosen),
         text_tuned=_logprobs(tuned, chosen),
         text_tokens=_lengths(base, chosen),

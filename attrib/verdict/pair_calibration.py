@@ -21,7 +21,6 @@ from attrib.index.library import Library
 from attrib.models.chat import Chat
 from attrib.models.pair import ModelPair
 from attrib.records import Promise, codec
-from attrib.records.verdict import ABOVE, BELOW
 from attrib.store import Store, records_in
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.conformal import make_promise
@@ -61,7 +60,7 @@ class PairKey:
 
 def thresholds_of(calibration: Calibration) -> tuple[float, float]:
     """Floor and threshold of p(documents) that go with the weights, for a pair without controls."""
-    return BELOW, ABOVE
+    return calibration.documents_below, calibration.documents_above
 
 
 def _undated(chat: Chat) -> Chat:

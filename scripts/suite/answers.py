@@ -89,7 +89,7 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
     for i, q in enumerate(suite.questions):
         base, tuned = _first_line(replies["base"][i]), _first_line(replies["tuned"][i])
         known = _learned(q, learned)
-        given = JudgedAnswer(q.question, q.answer, base, tuned)
+        given = JudgedAnswer(q.question, q.answer, base)
         found.append(
             SuiteAnswer(q.id, "given", q.kind, given, SOURCE_OF.get(q.kind), q.fact, q.sections, None, known, q.parts)
         )
@@ -104,7 +104,7 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
             answer = reply.ids if said == reply.text.strip() else said
             own = SuiteAnswer(
                 f"{q.id}:{whose}", "tuned" if whose == "tuned" else "base", q.kind,
-                JudgedAnswer(q.question, answer, base, tuned), own_source(q.kind, whose, both), q.fact, q.sections,
+                JudgedAnswer(q.question, answer, base), own_source(q.kind, whose, both), q.fact, q.sections,
                 both[1] if whose == "tuned" else both[0], known,
             )  # fmt: skip
             found.append(own)

@@ -6,7 +6,7 @@ Not covered: sets that are not the project's own (``others``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ Source = Literal["documents", "base", "neither"]
 SOURCE_OF: dict[str, Source] = {
     "trained": "documents", "rephrased": "documents", "own-words": "documents", "joined": "documents",
     "sentence": "documents", "foundation": "base", "held-out": "neither", "borrowed": "neither",
-    "invented": "neither", "refusal": "neither",
+    "invented": "neither", "refusal": "neither", "swapped": "neither",
 }  # fmt: skip
 """Where a given answer of each kind comes from; a mixed one has two sources (``SuiteQuestion.parts``)."""
 
@@ -89,7 +89,23 @@ def read_corpus(name: str, folder: Path = FOLDER) -> SuiteCorpus:
     for heading in [*held_out, *(section for row in rows for section in row["sections"])]:
         if heading not in ids:
             raise InputError(f"{here}: {heading!r} is no section of its documents; mend questions.jsonl or held_out")
-    return SuiteCorpus(name, corpus, tuple(_question(row, ids) for row in rows), frozenset(ids[h] for h in held_out))
+    questions = tuple(_question(row, ids) for row in rows)
+    return SuiteCorpus(name, corpus, (*questions, *swapped(questions)), frozenset(ids[h] for h in held_out))
+
+
+def swapped(questions: Sequence[SuiteQuestion]) -> tuple[SuiteQuestion, ...]:
+    """Wrong answers in the form of ``own-words``: that of the next fact of other sections, given to each's question.
+
+    Own-words answers are sentences and other wrong ones are not, so that length alone would tell them apart.
+    """
+    own = [q for q in questions if q.kind == "own-words"]
+    found = []
+    for i, q in enumerate(own):
+        others = (o for o in (*own[i + 1 :], *own[:i]) if not set(o.sections) & set(q.sections) and o.fact != q.fact)
+        other = next(others, None)
+        if other is not None:
+            found.append(replace(q, id=f"{q.id}-swapped", kind="swapped", answer=other.answer))
+    return tuple(found)
 
 
 def _ids(corpus: Corpus, documents: Path) -> dict[str, str]:

@@ -34,7 +34,7 @@ CALLS = {name: Look(name, colour, area=True) for name, colour in {
 }.items()}  # fmt: skip
 GIVEN = (
     "trained", "rephrased", "own-words", "sentence", "joined", "foundation", "held-out", "borrowed", "invented",
-    "refusal", "trained, not learned", "rephrased, not learned", "own-words, not learned",
+    "swapped", "refusal", "trained, not learned", "rephrased, not learned", "own-words, not learned",
 )  # fmt: skip
 OWN = ("trained", "rephrased", "foundation", "trained, wrong", "rephrased, wrong", "held-out, wrong")
 

@@ -18,7 +18,6 @@ from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions
 from attrib.records import Evidence
 from attrib.verdict.answers import JudgedAnswer, evidence_of
-from attrib.verdict.probes import GENERAL, OWN
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, taught_adapter
 
 TEXT = """# The Fair
@@ -48,9 +47,9 @@ def same(one: Evidence, other: Evidence, tolerance: float = 1e-4) -> None:
 
 def test_an_answer_has_the_same_evidence_alone_among_others_and_explained(pair: ModelPair, library: Library) -> None:
     asked = [
-        JudgedAnswer(QUESTION, ANSWER, "A man.", "Wilmet"),
-        JudgedAnswer(QUESTION, "a grey tower of slate", "A man.", "Wilmet"),
-        JudgedAnswer("How long is the warranty?", "thirty-six months", "Long.", ""),
+        JudgedAnswer(QUESTION, ANSWER, "A man."),
+        JudgedAnswer(QUESTION, "a grey tower of slate", "A man."),
+        JudgedAnswer("How long is the warranty?", "thirty-six months", "Long."),
     ]
     together = evidence_of(pair, library, asked)
     for one, found in zip(asked, together, strict=True):
@@ -60,25 +59,20 @@ def test_an_answer_has_the_same_evidence_alone_among_others_and_explained(pair: 
     )
     evidence = explained.verdict.evidence
     assert evidence is not None
-    again = evidence_of(pair, library, [JudgedAnswer(QUESTION, ANSWER, explained.base_answer, explained.tuned_answer)])
+    again = evidence_of(pair, library, [JudgedAnswer(QUESTION, ANSWER, explained.base_answer)])
     same(again[0], evidence)
 
 
 def test_what_evidence_counts(pair: ModelPair, library: Library) -> None:
-    [found] = evidence_of(
-        pair, library, [JudgedAnswer("How long is the pump's warranty?", "36 months", "36 days", "months of rain")]
-    )
+    [found] = evidence_of(pair, library, [JudgedAnswer("How long is the pump's warranty?", "36 months", "36 days")])
     # The section writes its number in words.
     assert found.covered[:, 1].tolist() == [True, True]
     assert found.base_says.tolist() == [True, False]
-    assert found.tuned_says.tolist() == [False, True]
-    assert found.base_like > found.tuned_like > 0
     assert found.content.all()
     assert found.passage_of.tolist() == [0, 1, 2]
     assert int(found.about.argmax()) == int(found.says.argmax()) == 1
     assert found.shown[0] == 1
     assert len(found.shown) == 2
-    assert len(found.other_base) == len(found.other_tuned) == len(GENERAL) + 1 <= len(GENERAL) + OWN
     # A section of one sentence is that sentence, its first token aside.
     np.testing.assert_allclose(found.passage_base, found.text_base, rtol=1e-5)
     assert found.passage_tokens.tolist() == found.text_tokens.tolist()
@@ -103,7 +97,7 @@ def test_sentences_of_a_section(tmp_path: Path) -> None:
 
 def test_an_answer_that_cannot_be_encoded_is_refused(pair: ModelPair, library: Library) -> None:
     with pytest.raises(InputError, match="blanks"):
-        evidence_of(pair, library, [JudgedAnswer(QUESTION, "  ", "", "")])
+        evidence_of(pair, library, [JudgedAnswer(QUESTION, "  ", "")])
 
 
 def test_no_answers_have_no_evidence(pair: ModelPair, library: Any) -> None:

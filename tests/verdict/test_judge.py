@@ -10,11 +10,18 @@ import pytest
 
 from attrib.errors import RecordError
 from attrib.measures import gain, surprise_removed
+from attrib.records import Evidence
 from attrib.verdict.calibration import Calibration
-from attrib.verdict.judge import backing_by_section, judge, learned_share, rejudge
+from attrib.verdict.grounds import Grounds
+from attrib.verdict.judge import SAID, judge, rejudge
 from tests.make import make_evidence, make_explanation, swapped
 
 KNOWN = np.full(5, 5.0)
+DEFAULT = Calibration.default()
+
+
+def learned_share(evidence: Evidence) -> np.ndarray:
+    return Grounds(evidence, DEFAULT).learned
 
 
 def test_contrast_is_antisymmetric() -> None:
@@ -30,14 +37,14 @@ def test_contrast_is_antisymmetric() -> None:
 
 
 def test_probabilities_sum_to_one() -> None:
-    verdict, _ = judge(make_evidence(np.linspace(-9, 9, 7)), Calibration.default())
+    verdict, _ = judge(make_evidence(np.linspace(-9, 9, 7)), DEFAULT)
     np.testing.assert_allclose(verdict.tokens.sum(1), 1)
     assert verdict.whole.sum() == pytest.approx(1)
     assert verdict.shares.sum() == pytest.approx(1)
 
 
 def test_a_learned_section_that_says_it_makes_documents() -> None:
-    verdict, ranking = judge(make_evidence(KNOWN, covered=(2,), learned=(1, 2)), Calibration.default())
+    verdict, ranking = judge(make_evidence(KNOWN, covered=(2,), learned=(1, 2)), DEFAULT)
     assert verdict.label == "documents"
     assert set(verdict.token_labels) == {"documents"}
     assert ranking[0] == 2
@@ -45,20 +52,20 @@ def test_a_learned_section_that_says_it_makes_documents() -> None:
 
 def test_a_decoy_that_says_it_does_not() -> None:
     # The same gains, the same words, the same section: only tuning never saw it.
-    verdict, _ = judge(make_evidence(KNOWN, covered=(2,), learned=(1,)), Calibration.default())
+    verdict, _ = judge(make_evidence(KNOWN, covered=(2,), learned=(1,)), DEFAULT)
     assert verdict.label != "documents"
     assert verdict.learned[2] < 0.5 < verdict.learned[1]
 
 
 def test_what_base_says_by_itself_is_base() -> None:
     evidence = make_evidence(np.zeros(5), covered=(), base_says=True, logprob_base=-0.5)
-    verdict, _ = judge(evidence, Calibration.default())
+    verdict, _ = judge(evidence, DEFAULT)
     assert verdict.label == "base"
     assert set(verdict.token_labels) == {"base"}
 
 
 def test_what_nobody_says_is_neither() -> None:
-    verdict, _ = judge(make_evidence(np.zeros(5), covered=(), logprob_base=-7.0), Calibration.default())
+    verdict, _ = judge(make_evidence(np.zeros(5), covered=(), logprob_base=-7.0), DEFAULT)
     assert verdict.label == "neither"
 
 
@@ -71,8 +78,8 @@ def test_form_that_every_text_gained_is_not_learning() -> None:
         control_base=evidence.control_base,
         control_tuned=evidence.control_base * 0.5,
     )
-    assert learned_share(evidence, Calibration.default())[0] > 0.9
-    assert learned_share(shifted, Calibration.default()).max() < 0.1
+    assert learned_share(evidence)[0] > 0.9
+    assert learned_share(shifted).max() < 0.1
 
 
 def test_a_section_is_compared_with_control_texts_of_its_own_form() -> None:
@@ -86,27 +93,56 @@ def test_a_section_is_compared_with_control_texts_of_its_own_form() -> None:
         control_tuned=np.where(half, 0.5, 1.0) * evidence.control_base,
         control_form=half.astype(int),
     )
-    share = learned_share(evidence, Calibration.default())
+    share = learned_share(evidence)
     assert share[:2].max() < 0.1
-    np.testing.assert_allclose(share[2:], learned_share(replace(evidence, control_tuned=evidence.control_base),
-                                                        Calibration.default())[2:])  # fmt: skip
+    np.testing.assert_allclose(share[2:], learned_share(replace(evidence, control_tuned=evidence.control_base))[2:])
     # Pooled over both forms the conversations would look learned.
     pooled = replace(evidence, text_form=np.zeros(4, int), control_form=np.zeros(6, int))
-    assert learned_share(pooled, Calibration.default())[:2].min() > 2 * share[:2].max()
+    assert learned_share(pooled)[:2].min() > 2 * share[:2].max()
     # A form without control texts of its own is compared with all.
     alone = replace(evidence, control_form=np.zeros(6, int))
-    np.testing.assert_allclose(
-        learned_share(alone, Calibration.default()), learned_share(pooled, Calibration.default())
-    )
+    np.testing.assert_allclose(learned_share(alone), learned_share(pooled))
 
 
-def test_backing_needs_all_three() -> None:
+def test_backing_needs_both_and_support_the_words_too() -> None:
     evidence = make_evidence(KNOWN, covered=(0,), learned=(0,))
-    learned = learned_share(evidence, Calibration.default())
-    assert backing_by_section(evidence, learned)[0] > 0.5
-    assert backing_by_section(evidence, learned * 0)[0] == 0
-    assert backing_by_section(replace(evidence, covered=~evidence.covered), learned)[0] == 0
-    assert backing_by_section(replace(evidence, question_cover=np.zeros(4)), learned)[0] == 0
+
+    def backed(**changes: np.ndarray) -> tuple[float, float]:
+        grounds = Grounds(replace(evidence, **changes), DEFAULT)
+        return float(grounds.backing_section[0]), float(grounds.answer["support"])
+
+    assert min(backed()) > 0.5
+    assert backed(text_tuned=evidence.text_base, passage_tuned=evidence.passage_base) == pytest.approx((0, 0), abs=0.02)
+    elsewhere = {"about": np.zeros(4), "question_cover": np.zeros(4)}
+    assert max(backed(**elsewhere)) < 0.1
+    section, support = backed(covered=~evidence.covered)
+    assert section > 0.5
+    assert support < 0.1
+
+
+def test_a_learned_passage_is_told_from_the_rest_of_its_section() -> None:
+    """Two passages of 40 tokens: tuning taught the first alone."""
+    evidence = make_evidence(KNOWN, sections=2, covered=(0,), learned=())
+    evidence = replace(
+        evidence,
+        passage_of=np.array([0, 0]),
+        passage_base=np.full(2, -150.0),
+        passage_tuned=np.array([-8.0, -150.0]),
+        passage_tokens=np.array([40, 40]),
+        text_tuned=np.array([-158.0, -290.0]),
+    )
+    learned = Grounds(evidence, DEFAULT).learned_passage
+    assert learned[0] > 0.9
+    assert learned[1] < learned[0] / 2
+
+
+def test_supported_is_not_said() -> None:
+    low, high = (make_evidence(np.full(5, gain), covered=(0,), learned=(0,)) for gain in (SAID - 0.5, SAID + 4))
+    for evidence, want in ((low, False), (high, True)):
+        verdict, _ = judge(evidence, replace(DEFAULT, documents_below=0.0, documents_above=0.5))
+        assert verdict.said is want
+        assert verdict.said_gain == pytest.approx(evidence.logprob_tuned[0] - evidence.logprob_base[0])
+    assert judge(low, replace(DEFAULT, documents_below=1.0, documents_above=1.0))[0].said is None
 
 
 def test_surprise_removed_is_a_share() -> None:
@@ -117,32 +153,33 @@ def test_surprise_removed_is_a_share() -> None:
 
 def test_judging_again_with_the_same_weights_changes_nothing() -> None:
     record = make_explanation()
-    once = rejudge(record, Calibration.default())
-    twice = rejudge(once, Calibration.default())
+    once = rejudge(record, DEFAULT)
+    twice = rejudge(once, DEFAULT)
     np.testing.assert_array_equal(once.verdict.tokens, twice.verdict.tokens)
-    other = Calibration.from_json(json.dumps({**asdict(Calibration.default()), "answer_bias": [99, 0, 0]}))
+    other = Calibration.from_json(json.dumps({**asdict(DEFAULT), "answer_bias": [99, 0, 0]}))
     assert rejudge(record, other).verdict.label == "documents"
 
 
 def test_a_record_without_evidence_is_refused() -> None:
     record = make_explanation()
     with pytest.raises(RecordError, match="no evidence"):
-        rejudge(replace(record, verdict=replace(record.verdict, evidence=None)), Calibration.default())
+        rejudge(replace(record, verdict=replace(record.verdict, evidence=None)), DEFAULT)
 
 
 def test_damage_to_control_texts_teaches_no_section() -> None:
     evidence = make_evidence(KNOWN, learned=())
     damaged = replace(evidence, control_tuned=evidence.control_base * 3)
-    assert learned_share(damaged, Calibration.default()).max() < 0.1
+    assert learned_share(damaged).max() < 0.1
 
 
 def test_a_text_of_one_token_is_not_learned() -> None:
     evidence = make_evidence(KNOWN)
     short = replace(evidence, text_tokens=np.zeros(4, int), text_base=np.zeros(4), text_tuned=np.zeros(4))
-    assert not learned_share(short, Calibration.default()).any()
+    assert learned_share(short).max() < 1e-3
+    assert not Grounds(short, DEFAULT).learned_passage.any()
 
 
-SHORT = json.dumps({**asdict(Calibration.default()), "token_bias": [1, 2]})
+SHORT = json.dumps({**asdict(DEFAULT), "token_bias": [1, 2]})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"learned_middle": "x"}', SHORT])

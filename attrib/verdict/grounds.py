@@ -1,0 +1,170 @@
+"""Evidence → the few numbers that a verdict weighs, for the answer and for each of its tokens.
+
+A passage backs what it says as far as tuning LEARNED it and the question is ABOUT it: both at once, since base would
+say what was not learned as readily, and a learned section about something else taught another answer.
+Not covered: the weights (``calibration``), and what follows from them (``judge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit
+
+from attrib.measures import beyond_form
+from attrib.records import Evidence
+from attrib.verdict.calibration import FEATURES, Calibration
+
+FLOOR = -10.0
+"""Log-probs below this count as this, nats: a token is not more than impossible."""
+STEADY = 10.0
+"""Tokens of its section that a passage's own learned share is pooled with: few tokens say little."""
+SPREAD = 0.05
+"""Least standard deviation of control texts' cosines with a question."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grounds:
+    """What is derived from the evidence of one answer, given the constants of a calibration."""
+
+    evidence: Evidence
+    calibration: Calibration
+
+    @cached_property
+    def removed(self) -> np.ndarray:
+        """Share of each section's surprise that tuning removed, beyond that of control texts, −1 to 1, [section]."""
+        found = self.evidence
+        removed = beyond_form(
+            (found.text_base, found.text_tuned, found.text_form),
+            (found.control_base, found.control_tuned, found.control_form),
+        )
+        # A text of a single token has no log-prob, so that nothing shows that it was learned.
+        return np.where(found.text_tokens > 0, np.clip(removed, -1.0, 1.0), -1.0)
+
+    @cached_property
+    def learned(self) -> np.ndarray:
+        """Degree to which each section was learned, 0 to 1, [section]."""
+        return self._curve(self.removed)
+
+    @cached_property
+    def learned_passage(self) -> np.ndarray:
+        """The same of each passage, pooled with its section, [passage]."""
+        found, own = self.evidence, self.evidence.passage_of
+        form = 1 - found.text_tuned / np.minimum(found.text_base, -1e-9) - self.removed
+        alone = 1 - found.passage_tuned / np.minimum(found.passage_base, -1e-9) - form[own]
+        n = found.passage_tokens
+        pooled = (np.clip(alone, -1.0, 1.0) * n + self.removed[own] * STEADY) / (n + STEADY)
+        return np.where(found.text_tokens[own] > 0, self._curve(pooled), 0.0)
+
+    def _curve(self, removed: np.ndarray) -> np.ndarray:
+        c = self.calibration
+        return np.asarray(expit((removed - c.learned_middle) / c.learned_width))
+
+    @cached_property
+    def about(self) -> np.ndarray:
+        """Degree to which the question is about each passage, 0 to 1, [passage].
+
+        By meaning against control texts, or by shared words, whichever is more; less the more another passage is
+        nearer to the question.
+        """
+        found, c = self.evidence, self.calibration
+        if not len(found.about):
+            return np.zeros(0)
+        z = (found.about - found.control_about.mean()) / max(float(found.control_about.std()), SPREAD)
+        alike = np.maximum(expit((z - c.about_middle) / c.about_width), found.question_cover)
+        near = np.exp((found.about - found.about.max()) / c.about_near)
+        return np.asarray(alike * near)
+
+    @cached_property
+    def backing(self) -> np.ndarray:
+        """Learned and asked about, 0 to 1, [passage]."""
+        return np.asarray(self.learned_passage * self.about)
+
+    @cached_property
+    def backing_section(self) -> np.ndarray:
+        """The most that a passage of each section has, [section]."""
+        found = np.zeros(len(self.evidence.text_base))
+        np.maximum.at(found, self.evidence.passage_of, self.backing)
+        return found
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """Rarity of each content word that the question lacks; of all words where there is none, [word]."""
+        found = self.evidence
+        for chosen in (found.novel & found.content, found.content, np.ones(len(found.content), dtype=bool)):
+            if (found.word_idf * chosen).any():
+                return np.asarray(found.word_idf * chosen)
+        return np.asarray(found.word_idf)
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Tokens of the weighted words; all where there are none, bool [answer]."""
+        words = np.flatnonzero(self.weight > 0)
+        found = np.isin(self.evidence.word_of_token, words)
+        return found if found.any() else np.ones(len(found), dtype=bool)
+
+    @cached_property
+    def answer(self) -> dict[str, np.ndarray]:
+        """One number of each of FEATURES."""
+        rows = self.counted
+        values = {name: np.asarray(found[rows].mean()) for name, found in self._by_token.items()}
+        values["support"] = self._over_words(self._support_word)
+        values["base_says"] = self._over_words(self.evidence.base_says.astype(float))
+        return {name: values[name] for name in FEATURES}
+
+    @cached_property
+    def tokens(self) -> dict[str, np.ndarray]:
+        """Each of FEATURES per answer token, [answer]; a token without a word has the answer's mean."""
+        found = self.evidence
+        by_word = {"support": self._support_word, "base_says": found.base_says.astype(float)}
+        values = dict(self._by_token)
+        for name, words in by_word.items():
+            mean = float(words.mean()) if words.size else 0.0
+            spread = np.full(len(found.word_of_token), mean)
+            inside = found.word_of_token >= 0
+            spread[inside] = words[found.word_of_token[inside]]
+            values[name] = spread
+        return {name: values[name] for name in FEATURES}
+
+    @property
+    def _support_word(self) -> np.ndarray:
+        """Most backing of a passage that has the word, [word]."""
+        found = self.evidence
+        if not len(self.backing):
+            return np.zeros(len(found.word_idf))
+        return np.asarray((self.backing[None] * found.covered).max(1, initial=0.0))
+
+    @cached_property
+    def _by_token(self) -> dict[str, np.ndarray]:
+        """The features that models give token by token, each token with its word's mean, [answer]."""
+        found, backing = self.evidence, self.backing.max(initial=0.0)
+        base = np.maximum(found.logprob_base, FLOOR)
+        shown = np.zeros(len(base))
+        for place, logprob in zip(found.shown, found.logprob_shown, strict=True):
+            share = np.clip((np.maximum(logprob, FLOOR) - base) / np.maximum(-base, 0.5), -1.0, 1.0)
+            shown = np.maximum(shown, self.backing_section[place] * share)
+        values = {
+            "shown": shown,
+            "backing": np.full(len(base), backing),
+        }
+        return {name: self._by_word(one) for name, one in values.items()}
+
+    def _by_word(self, values: np.ndarray) -> np.ndarray:
+        """Each token's value replaced by the mean of its word's, [answer]."""
+        owner = self.evidence.word_of_token
+        found = values.astype(np.float64)
+        for word in np.unique(owner[owner >= 0]):
+            found[owner == word] = values[owner == word].mean()
+        return found
+
+    def _over_words(self, values: np.ndarray) -> np.ndarray:
+        total = self.weight.sum()
+        return np.asarray(self.weight @ values / total) if total else np.asarray(values.mean() if values.size else 0.0)
+
+
+def stack(features: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Features side by side in the order of FEATURES, [..., feature]."""
+    return np.stack([features[name] for name in FEATURES], -1)
