@@ -15,7 +15,7 @@ import numpy as np
 from attrib.errors import RecordError
 from attrib.records import codec
 
-FEATURES = ("support", "shown", "backing", "base_says")
+FEATURES = ("support", "shown", "base_says")
 """Grounds on which answers and tokens are judged (``grounds``). Gain is none: what a model makes up gains as much."""
 
 

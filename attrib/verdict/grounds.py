@@ -1,7 +1,9 @@
 """Evidence → the few numbers that a verdict weighs, for the answer and for each of its tokens.
 
-A passage backs what it says as far as tuning LEARNED it and the question is ABOUT it: both at once, since base would
-say what was not learned as readily, and a learned section about something else taught another answer.
+A passage backs what it says as far as tuning TAUGHT it and the question is ABOUT it: both at once, since base would say
+what was not taught as readily, and a section about something else taught another answer. It was taught where its own
+text was learned, or where tuning raised the answer far beyond form: what was learned from questions leaves a section's
+own text as unlikely as before.
 Not covered: the weights (``calibration``), and what follows from them (``judge``).
 """
 
@@ -20,6 +22,8 @@ from attrib.verdict.calibration import FEATURES, Calibration
 
 FLOOR = -10.0
 """Log-probs below this count as this, nats: a token is not more than impossible."""
+RAISED = (2.0, 6.0)
+"""Gains of an answer's content words, nats a token, up to which they may be form, and from which they are learning."""
 STEADY = 10.0
 """Tokens of its section that a passage's own learned share is pooled with: few tokens say little."""
 SPREAD = 0.05
@@ -79,9 +83,27 @@ class Grounds:
         return np.asarray(alike * near)
 
     @cached_property
+    def raised(self) -> float:
+        """How far tuning raised the answer beyond form, 0 to 1."""
+        found = self.evidence
+        if not len(found.logprob_base):
+            return 0.0
+        base, tuned = (np.maximum(one, FLOOR)[self.counted] for one in (found.logprob_base, found.logprob_tuned))
+        low, high = RAISED
+        # A word of many tokens counts once.
+        words = found.word_of_token[self.counted]
+        gains = [float((tuned - base)[words == word].mean()) for word in words]
+        return float(np.clip((np.mean(gains) - low) / (high - low), 0.0, 1.0))
+
+    @cached_property
+    def taught_passage(self) -> np.ndarray:
+        """Its text was learned, or the answer was raised, 0 to 1, [passage]."""
+        return np.maximum(self.learned_passage, self.raised)
+
+    @cached_property
     def backing(self) -> np.ndarray:
-        """Learned and asked about, 0 to 1, [passage]."""
-        return np.asarray(self.learned_passage * self.about)
+        """Taught and asked about, 0 to 1, [passage]."""
+        return np.asarray(self.taught_passage * self.about)
 
     @cached_property
     def backing_section(self) -> np.ndarray:
@@ -140,17 +162,13 @@ class Grounds:
     @cached_property
     def _by_token(self) -> dict[str, np.ndarray]:
         """The features that models give token by token, each token with its word's mean, [answer]."""
-        found, backing = self.evidence, self.backing.max(initial=0.0)
+        found = self.evidence
         base = np.maximum(found.logprob_base, FLOOR)
         shown = np.zeros(len(base))
         for place, logprob in zip(found.shown, found.logprob_shown, strict=True):
             share = np.clip((np.maximum(logprob, FLOOR) - base) / np.maximum(-base, 0.5), -1.0, 1.0)
             shown = np.maximum(shown, self.backing_section[place] * share)
-        values = {
-            "shown": shown,
-            "backing": np.full(len(base), backing),
-        }
-        return {name: self._by_word(one) for name, one in values.items()}
+        return {"shown": self._by_word(shown)}
 
     def _by_word(self, values: np.ndarray) -> np.ndarray:
         """Each token's value replaced by the mean of its word's, [answer]."""

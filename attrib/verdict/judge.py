@@ -1,7 +1,7 @@
 """tuned − base → verdict: documents, base or neither, for each answer token and for the answer.
 
 Gain alone is misleading: tuning shifts the FORM of every answer, so that what a model makes up gains as much as what it
-learned. A verdict is «documents» where passages that the question is about were LEARNED and have the answer's words, or
+learned. A verdict is «documents» where passages that the question is about were TAUGHT and have the answer's words, or
 make base say it when it is shown them (``grounds``); «base» where the base model says it by itself; else «neither».
 
 That the documents support an answer is one claim, that the model says it because of them another, for which gain
@@ -54,14 +54,14 @@ def judge(evidence: Evidence, calibration: Calibration) -> tuple[Verdict, np.nda
 
 
 def rank_sections(grounds: Grounds) -> np.ndarray:
-    """Sections by their best passage: learned, and like question and answer in meaning and words, best first.
+    """Sections by their best passage: taught, and like question and answer in meaning and words, best first.
 
     Sections that this does not separate keep BM25's order.
     """
     evidence = grounds.evidence
     cover = grounds.weight @ evidence.covered / max(float(grounds.weight.sum()), 1e-9)
     scores = np.zeros(len(evidence.text_base))
-    np.maximum.at(scores, evidence.passage_of, grounds.learned_passage * (np.maximum(evidence.says, 0.0) + cover))
+    np.maximum.at(scores, evidence.passage_of, grounds.taught_passage * (np.maximum(evidence.says, 0.0) + cover))
     return np.lexsort((-evidence.resemblance, -scores))
 
 

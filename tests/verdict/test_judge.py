@@ -51,10 +51,19 @@ def test_a_learned_section_that_says_it_makes_documents() -> None:
 
 
 def test_a_decoy_that_says_it_does_not() -> None:
-    # The same gains, the same words, the same section: only tuning never saw it.
-    verdict, _ = judge(make_evidence(KNOWN, covered=(2,), learned=(1,)), DEFAULT)
+    # The same words, the same section: only tuning never saw it, and the answer gained as much as form does.
+    verdict, _ = judge(make_evidence(np.full(5, 1.5), covered=(2,), learned=(1,)), DEFAULT)
     assert verdict.label != "documents"
     assert verdict.learned[2] < 0.5 < verdict.learned[1]
+
+
+def test_what_questions_taught_is_documents_though_no_text_was_learned() -> None:
+    verdict, ranking = judge(make_evidence(np.full(5, 5.5), covered=(2,), learned=()), DEFAULT)
+    assert verdict.called == "documents"
+    assert ranking[0] == 2
+    # What the model makes up gains as much, but no passage says it.
+    invented, _ = judge(make_evidence(np.full(5, 5.5), covered=(), learned=()), DEFAULT)
+    assert invented.called != "documents"
 
 
 def test_what_base_says_by_itself_is_base() -> None:
@@ -105,7 +114,7 @@ def test_a_section_is_compared_with_control_texts_of_its_own_form() -> None:
 
 
 def test_backing_needs_both_and_support_the_words_too() -> None:
-    evidence = make_evidence(KNOWN, covered=(0,), learned=(0,))
+    evidence = make_evidence(np.zeros(5), covered=(0,), learned=(0,))
 
     def backed(**changes: np.ndarray) -> tuple[float, float]:
         grounds = Grounds(replace(evidence, **changes), DEFAULT)
