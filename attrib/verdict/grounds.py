@@ -98,7 +98,7 @@ class Grounds:
     @cached_property
     def taught_passage(self) -> np.ndarray:
         """Its text was learned, or the answer was raised, 0 to 1, [passage]."""
-        return np.maximum(self.learned_passage, self.raised)
+        return np.asarray(np.maximum(self.learned_passage, self.raised))
 
     @cached_property
     def backing(self) -> np.ndarray:
