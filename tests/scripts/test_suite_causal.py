@@ -1,4 +1,4 @@
-"""Causal labels on planted falls: what a group taught is taught, noise is not, and groups split no question."""
+"""Causal labels on planted falls: what a group taught is taught, noise is not, and no group has two facts of a kind."""
 
 from __future__ import annotations
 
@@ -43,15 +43,18 @@ def test_labels_need_full_runs_and_a_group_left_out() -> None:
         taught(FULL[:1])
 
 
-def test_groups_of_the_retraining_corpus_split_no_question() -> None:
+def test_groups_of_the_retraining_corpus_take_one_section_of_a_question() -> None:
     suite = read_corpus("retraining")
     groups = grouped(suite)
     members = [id_ for group in groups for id_ in group]
     assert len(members) == len(set(members)) == len(suite.corpus) - len(suite.held_out)
     for q in suite.questions:
-        assert not any(set(group) <= set(q.sections) for group in groups)
+        assert not any(len(set(group) & set(q.sections)) > 1 for group in groups)
     runs = planned(suite)
-    assert [len(one.left_out) for one in runs] == [0, 0, *[2] * 11, 0]
+    assert sorted(len(one.left_out) for one in runs) == [0, 0, 0, 2, 2, 3, 3, 3, 3, 3, 3]
+    # Labels need two full runs: the last one refines the noise.
+    assert [not one.left_out for one in runs][:2] == [True, True]
+    assert not runs[-1].left_out
     assert len({one.name for one in runs}) == len(runs)
 
 
