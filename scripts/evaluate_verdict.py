@@ -17,7 +17,7 @@ from pathlib import Path
 
 from suite import table
 from suite.answers import answers_of
-from suite.causal import causal_table, retrained
+from suite.causal import causal_table, retrained, stored_runs
 from suite.corpora import SuiteCorpus, read_corpus
 from suite.draw import write_verdict
 from suite.judge import judged_rows, stored_rows
@@ -95,10 +95,12 @@ def score_all(pairs: Sequence[SuitePair], work: Path) -> None:
     if len(rows) < 2:
         raise InputError(f"score: {len(rows)} pairs are judged; leave-one-pair-out needs two")
     scored = score_pairs(rows)
-    causal = None
-    if CAUSAL_PAIR in rows:
+    causal, runs = None, stored_runs(work)
+    if runs is None:
+        say("causal labels: skipped (run stage causal)")
+    elif CAUSAL_PAIR in rows:
         own = next(pair for pair in scored if pair.name == CAUSAL_PAIR)
-        causal = causal_table(read_corpus(CAUSAL_PAIR), retrained(work, progress), own.answers)
+        causal = causal_table(read_corpus(CAUSAL_PAIR), runs, own.answers)
     costs = json.loads((work / COST).read_text("utf-8")) if (work / COST).is_file() else {}
     content = table.content_of(scored, pairs, costs, skipped, causal)
     table.write(content, work / "verdict.json")

@@ -10,7 +10,7 @@ Not covered: which of a group's sections taught a token, and facts that sections
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -18,13 +18,14 @@ import numpy as np
 
 from attrib.assess.influence.options import TUNING
 from attrib.assess.questions import Question
-from attrib.assess.retraining import RetrainedScores, Retraining, Texts, retrain
+from attrib.assess.retraining import SCHEMA, RetrainedScores, Retraining, Texts, retrain
 from attrib.measures import auroc, grouped_interval
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import fingerprint
 from attrib.models.loading import load_network
 from attrib.models.sources import DEFAULT
 from attrib.progress import Progress
+from attrib.store import Store, records_in
 from attrib.training.items import corpus_items
 from suite.corpora import SuiteCorpus, SuiteQuestion, read_corpus
 from suite.score import ScoredAnswer, Table
@@ -46,10 +47,34 @@ def retrained(work: Path, progress: Progress | None = None) -> list[RetrainedSco
     items = corpus_items(kept, suite.of("trained"))
     asked = tuple(Question(q.question, q.answer, q.kind, q.id, q.section) for q in scored_questions(suite))
     network, tokenizer = load_network(DEFAULT, device="cpu", dtype="float32")
-    return retrain(
+    scores = retrain(
         network, Chat(tokenizer), items, Texts(asked, ()), planned(suite), work / "causal", options=OPTIONS,
         base_fingerprint=fingerprint(DEFAULT, network), device="cpu", progress=progress,
     )  # fmt: skip
+    _store(work, suite).put("all", CausalRuns(tuple(scores)))
+    return scores
+
+
+@dataclass(frozen=True)
+class CausalRuns:
+    """Scores of every planned run."""
+
+    scores: tuple[RetrainedScores, ...]
+
+
+def stored_runs(work: Path) -> tuple[RetrainedScores, ...] | None:
+    """What ``retrained`` ended with; needs no model. None where it has not ended for these questions and groups."""
+    found = _store(work, read_corpus("retraining")).get("all")
+    return found.scores if found is not None else None
+
+
+def _store(work: Path, suite: SuiteCorpus) -> Store[CausalRuns]:
+    key = {
+        "options": asdict(OPTIONS),
+        "runs": [asdict(run) for run in planned(suite)],
+        "questions": [[q.question, q.answer] for q in scored_questions(suite)],
+    }
+    return records_in(work / "causal-runs", key, CausalRuns, "causal runs", SCHEMA)
 
 
 def scored_questions(suite: SuiteCorpus) -> list[SuiteQuestion]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -59,13 +60,13 @@ def fit_calibration(rows: Mapping[str, Sequence[SuiteRow]]) -> Calibration:
     for some in rows.values():
         known = [row for row in some if usable(row)]
         for row in known:
-            answers.append(stack(Grounds(row.evidence, start).answer))
+            answers.append(_grounds(row.evidence)[0])
             labels.append(LABELS.index(row.answer.label or "neither"))
             weights.append(1 / len(known))
         for row in [*known, *(row for row in some if row.answer.parts and row.answer.learned)]:
             found = token_labels_of(row)
             chosen = [i for i, label in enumerate(found) if label is not None]
-            tokens += list(stack(Grounds(row.evidence, start).tokens)[chosen])
+            tokens += list(_grounds(row.evidence)[1][chosen])
             token_labels += [LABELS.index(label) for label in found if label is not None]
             token_weights += [1 / len(known) / len(chosen)] * len(chosen)
     whole, by_token = _weights(answers, labels, weights), _weights(tokens, token_labels, token_weights)
@@ -76,6 +77,13 @@ def fit_calibration(rows: Mapping[str, Sequence[SuiteRow]]) -> Calibration:
     own = np.array(labels) == 0
     above, below = max(0.5, float(np.quantile(scores[~own], 0.9))), min(0.5, float(np.quantile(scores[own], 0.1)))
     return replace(made, documents_above=round(above, 4), documents_below=round(below, 4))
+
+
+@cache
+def _grounds(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the answer, [feature], and of its tokens, [answer, feature]: the same for every pair left out."""
+    found = Grounds(evidence, Calibration.default())
+    return stack(found.answer), stack(found.tokens)
 
 
 def usable(row: SuiteRow) -> bool:
@@ -134,6 +142,7 @@ def _gain(evidence: Evidence) -> float:
     return float((evidence.logprob_tuned - evidence.logprob_base).sum())
 
 
+@cache
 def _learned(evidence: Evidence) -> float:
     return float(Grounds(evidence, Calibration.default()).removed[int(evidence.resemblance.argmax())])
 
