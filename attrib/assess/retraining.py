@@ -67,7 +67,9 @@ class RetrainedScores:
     @property
     def by_answer(self) -> list[np.ndarray]:
         """``token_logprob`` of each question, [question][answer]."""
-        return np.split(self.token_logprob, np.cumsum(self.answer_tokens)[:-1]) if len(self.answer_tokens) else []
+        # Files hold all numbers alike.
+        ends = np.cumsum(self.answer_tokens.astype(np.int64))
+        return np.split(self.token_logprob, ends[:-1]) if len(ends) else []
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The retraining corpus is tuned on all its sections with several seeds, and once without each group of sections and the
 questions that teach them; every answer of the suite is scored per token after each run. A token is taught by the
 documents if its log p falls by more than the seeds' noise when one group is left out.
-A group has three sections that no question asks for together: a third of the runs, and what is lost is still lost.
+A group has two sections that no question asks for together: half as many runs, and what is lost is still lost.
 Not covered: which of a group's sections taught a token, and facts that sections of two groups tell.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +26,12 @@ from attrib.models.sources import DEFAULT
 from attrib.progress import Progress
 from attrib.store import Store, records_in
 from attrib.training.items import corpus_items
-from suite.corpora import SuiteCorpus, SuiteQuestion, read_corpus
+from suite.corpora import SuiteCorpus, read_corpus
 from suite.score import ScoredAnswer, Table
 
 OPTIONS = replace(TUNING, epochs=8, checkpoints=(1.0,), bf16=True)
 """Tuning of ``attrib assess influence``."""
 SEEDS = (0, 1, 2)
-GROUP = 3
-"""Sections that are left out together."""
 LEAST, NOISES = 0.5, 3.0
 """A token is taught where its log p falls by at least so many nats, and by so many standard errors: the largest of a
 dozen falls is looked at."""
@@ -45,7 +42,7 @@ def retrained(work: Path, progress: Progress | None = None) -> list[RetrainedSco
     suite = read_corpus("retraining")
     kept = [section for section in suite.corpus.sections if section.id not in suite.held_out]
     items = corpus_items(kept, suite.of("trained"))
-    asked = tuple(Question(q.question, q.answer, q.kind, q.id, q.section) for q in scored_questions(suite))
+    asked = tuple(Question(q.question, q.answer, q.kind, q.id, q.section) for q in suite.questions)
     network, tokenizer = load_network(DEFAULT, device="cpu", dtype="float32")
     scores = retrain(
         network, Chat(tokenizer), items, Texts(asked, ()), planned(suite), work / "causal", options=OPTIONS,
@@ -72,14 +69,9 @@ def _store(work: Path, suite: SuiteCorpus) -> Store[CausalRuns]:
     key = {
         "options": asdict(OPTIONS),
         "runs": [asdict(run) for run in planned(suite)],
-        "questions": [[q.question, q.answer] for q in scored_questions(suite)],
+        "questions": [[q.question, q.answer] for q in suite.questions],
     }
     return records_in(work / "causal-runs", key, CausalRuns, "causal runs", SCHEMA)
-
-
-def scored_questions(suite: SuiteCorpus) -> list[SuiteQuestion]:
-    """Questions whose answers are scored after every run: the corpus's own rows."""
-    return [q for q in suite.questions if q.kind != "swapped"]
 
 
 def planned(suite: SuiteCorpus) -> list[Retraining]:
@@ -89,19 +81,18 @@ def planned(suite: SuiteCorpus) -> list[Retraining]:
     return [*full[:-1], *without, full[-1]]
 
 
-def grouped(suite: SuiteCorpus) -> list[tuple[str, ...]]:
-    """Trained sections three by three, far apart in the documents, so that no two of a group tell of one fact."""
+def grouped(suite: SuiteCorpus) -> list[tuple[str, str]]:
+    """Trained sections two by two, in the order of the documents; the second is the first one half of them further on
+    that shares no fact with the first."""
     kept = [section.id for section in suite.corpus.sections if section.id not in suite.held_out]
     facts = {id_: {q.fact for q in suite.questions if id_ in q.sections} for id_ in kept}
-    count = -(-len(kept) // GROUP)
-    rows: list[list[str | None]] = [[*kept[first : first + count]] for first in range(0, len(kept), count)]
-    rows[-1] += [None] * (count - len(rows[-1]))
-    for turns in product(range(count), repeat=len(rows) - 1):
-        lines = [rows[0], *(row[turn:] + row[:turn] for turn, row in zip(turns, rows[1:], strict=True))]
-        groups = [tuple(sorted(id_ for id_ in line if id_ is not None)) for line in zip(*lines, strict=True)]
-        if not any(facts[one] & facts[other] for group in groups for one, other in combinations(group, 2)):
-            return groups
-    raise ValueError(f"{suite.name}: its sections cannot be grouped so that no fact stands twice in a group")
+    half = len(kept) // 2
+    left, right = kept[:half], kept[half:]
+    for turn in range(half):
+        groups = [(one, right[(i + turn) % half]) for i, one in enumerate(left)]
+        if not any(facts[one] & facts[other] for one, other in groups):
+            return [(min(group), max(group)) for group in groups]
+    raise ValueError(f"{suite.name}: its sections cannot be grouped so that no question asks for two of one group")
 
 
 def taught(scores: Sequence[RetrainedScores]) -> list[np.ndarray]:
@@ -119,7 +110,7 @@ def taught(scores: Sequence[RetrainedScores]) -> list[np.ndarray]:
     noise = np.maximum(own, np.median(own)) * np.sqrt(1 + 1 / len(full))
     drop = (full.mean(0) - without).max(0)
     labels = drop > np.maximum(LEAST, NOISES * noise)
-    return np.split(labels, np.cumsum(scores[0].answer_tokens)[:-1])
+    return np.split(labels, np.cumsum(scores[0].answer_tokens.astype(np.int64))[:-1])
 
 
 def causal_table(suite: SuiteCorpus, scores: Sequence[RetrainedScores], answers: Sequence[ScoredAnswer]) -> Table:
@@ -128,8 +119,8 @@ def causal_table(suite: SuiteCorpus, scores: Sequence[RetrainedScores], answers:
     By tokens, and by words: a word is taught, or called, where one of its tokens is. Beside the verdict plain gain at
     the threshold that calls as many tokens. Precision and recall with intervals over facts.
     """
-    labels = dict(zip((q.id for q in scored_questions(suite)), taught(scores), strict=True))
-    given = [one for one in answers if one.row.answer.whose == "given" and one.row.answer.id in labels]
+    labels = dict(zip((q.id for q in suite.questions), taught(scores), strict=True))
+    given = [one for one in answers if one.row.answer.whose == "given"]
     rows: Table = []
     for unit in ("token", "word"):
         truth, called, said, gain, groups = [], [], [], [], []

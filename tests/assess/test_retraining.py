@@ -139,8 +139,11 @@ def test_the_measured_log_prob_is_the_models_own(network: tuple[Any, Any]) -> No
     assert measured[1] == pytest.approx(odds, abs=1e-3)
 
 
-def test_tokens_of_answers_stand_one_after_the_other(done: tuple[Path, list[RetrainedScores]]) -> None:
-    for one in done[1]:
+def test_tokens_of_answers_stand_one_after_the_other(
+    network: tuple[Any, Any], done: tuple[Path, list[RetrainedScores]]
+) -> None:
+    # As measured, and as read again from the files.
+    for one in (*done[1], *do(network, done[0])):
         assert len(one.by_answer) == len(QUESTIONS)
         assert [len(tokens) for tokens in one.by_answer] == one.answer_tokens.tolist()
         assert np.array([tokens.sum() for tokens in one.by_answer]) == pytest.approx(one.logprob)
