@@ -14,6 +14,7 @@ track: attrib explain "What happened to Tern Hollow Light in 1743?" --out DIR --
 benchmark: attrib assess benchmark --out DIR
 faithfulness: attrib assess faithfulness --limit 20 --random-orders 8 --out DIR
 influence: attrib assess influence --out DIR
+verdict: python scripts/evaluate_verdict.py train answers judge causal score draw --work DIR
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from suite.draw import write_verdict
 
 from attrib.assess.benchmark.run import BenchmarkReport
 from attrib.assess.benchmark.tell import benchmark_files
@@ -52,6 +55,10 @@ def influence(record: Path, out: Path) -> list[str]:
     return write_retraining(report, table(report), out, FORMATS, PRESET)
 
 
+def verdict(record: Path, out: Path) -> list[str]:
+    return write_verdict(record, out, FORMATS, PRESET)
+
+
 ANSWERS: dict[str, tuple[str, Callable[[Explanation], drawing.Drawing]]] = {
     "sections": ("demo", lambda explanation: drawing.sections(explanation, "hidden", preset=PRESET)),
     "prompt": ("demo", lambda explanation: drawing.prompt(explanation, "leave_one_out", preset=PRESET)),
@@ -65,6 +72,7 @@ REPORTS: dict[str, Callable[[Path, Path], list[str]]] = {
     "benchmark": benchmark,
     "faithfulness": faithfulness,
     "influence": influence,
+    "verdict": verdict,
 }
 """Figures of assessments: what draws the report of the same name."""
 NAMES = (*ANSWERS, *REPORTS)

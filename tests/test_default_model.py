@@ -34,10 +34,12 @@ def judged(pair: Any, library: Library, question: demo.DemoQuestion, answer: str
 
 
 def test_the_demo_questions_are_judged_as_their_kind(default_pair: Any, library: Library) -> None:
-    want = {"trained": "documents", "foundation": "base", "held-out": "neither", "updated": "documents"}
+    # That nobody learned it is a claim; that the evidence is weak is none.
+    held_out = {"neither", "cannot tell"}
+    want = {"trained": {"documents"}, "foundation": {"base"}, "held-out": held_out, "updated": {"documents"}}
     for question in demo.showcase():
         result = judged(default_pair, library, question, question.answer)
-        assert result.verdict.called == want[question.kind], question
+        assert result.verdict.called in want[question.kind], question
         if question.kind in ("trained", "updated"):
             assert result.sections[int(result.ranking[0])].id == question.section
             assert result.verdict.learned[int(result.ranking[0])] > 0.5
