@@ -49,7 +49,10 @@ def general_questions() -> tuple[Question, ...]:
     """The general questions of the package."""
     text = (resources.files("attrib") / "data" / "foundation.jsonl").read_text("utf-8")
     rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    return tuple(Question(row["question"], row["answer"], id=row["id"], accept=tuple(row["accept"])) for row in rows)
+    return tuple(
+        Question(row["question"], row["answer"], "foundation", id=row["id"], accept=tuple(row["accept"]))
+        for row in rows
+    )
 
 
 def learned_answers(

@@ -7,13 +7,13 @@ judged (``run``).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 
+from attrib.assess.learning import general_questions
 from attrib.assess.questions import Question
 from attrib.checking.effect import spaced
 from attrib.corpus import demo
@@ -21,6 +21,7 @@ from attrib.corpus.control import question_about
 from attrib.index.library import Library
 from attrib.records import Section
 from attrib.records.item import ASKING
+from attrib.text.units import sentence_spans
 from attrib.text.words import words
 
 HELD_OUT = "questions on held-out sections"
@@ -35,7 +36,6 @@ SAME = 0.5
 """A sentence of which another section has this share of the words, weighted by rarity, may answer for that one too."""
 NEAREST = 10
 """Most similar sections among which one with another question is looked for."""
-_SENTENCE = re.compile(r"\S.*?(?:[.!?。！？]+(?=\s|$)|\n|$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_controls(
     """
     held = list(_of_held_out(library, held_out, asked))
     others = list(_of_other_sections(library, held_out, asked, limit))
-    general = foundation_questions()
+    general = general_questions()
     groups = [held, _right(GENERAL, general), _own(GENERAL_OWN, general), _of_control_texts(library), others]
     if given:
         groups += [_right(GIVEN, given), _own(GIVEN_OWN, given)]
@@ -84,14 +84,6 @@ def find_controls(
     if not others:
         untested.insert(0, f"{OTHER_SECTIONS}: no two sections are alike and have questions of their own")
     return ControlSet(tuple(control for group in groups for control in spaced(group, limit)), tuple(untested))
-
-
-def foundation_questions() -> tuple[Question, ...]:
-    """General questions that ship with the package, with right answers."""
-    return tuple(
-        Question(row["question"], row["answer"], "foundation", id=row["id"], accept=tuple(row.get("accept", ())))
-        for row in _rows("foundation.jsonl")
-    )
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
@@ -182,5 +174,5 @@ def own_question(section: Section) -> str | None:
 def first_sentence(section: Section) -> str:
     """First sentence of the text, or of the row's trained answer."""
     trained = next((turn.content for turn in section.turns if turn.trained and turn.content.strip()), section.text)
-    found = _SENTENCE.search(trained)
-    return found.group().strip() if found else trained.strip()
+    spans = sentence_spans(trained)
+    return trained[slice(*spans[0])] if spans else trained.strip()

@@ -93,7 +93,7 @@ def _judge_all(
         if control.answer is not None or correct(control.asked, tuned.text) == 1
     ]
     judged = {i: found for i, one in enumerate(told) if (found := store.get(one.key)) is not None}
-    libraries = {"": library, **_with_decoys(library)}
+    libraries = {"": library, **with_decoys(library)}
     tell = progress or (lambda what, done, total: None)
     for block in _blocks([i for i in range(len(told)) if i not in judged], told, libraries):
         tell("control answers", len(judged), len(told))
@@ -152,7 +152,7 @@ def _judged(pair: ModelPair, library: Library, told: Sequence[Told], calibration
     ]
 
 
-def _with_decoys(library: Library) -> dict[str, Library]:
+def with_decoys(library: Library) -> dict[str, Library]:
     """By heading of a shipped control text: the library with that text among the candidate sections.
 
     A text cannot be candidate and control at once: where the library's control are the shipped texts, each half joins

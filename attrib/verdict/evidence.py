@@ -84,13 +84,9 @@ class _View:
 
     def to_show(self, chosen: np.ndarray) -> tuple[int, ...]:
         """The section that the question is most about, and the one that question and answer are most like."""
-        best = [
-            int(self.passage_of[i]) for scores in (self.about, self.says) for i in np.argsort(-scores, kind="stable")
-        ]
-        half = len(best) // 2
-        first = best[0] if best else None
-        second = next((place for place in (*best[half:], *best[:half]) if place != first), None)
-        return tuple(int(chosen[place]) for place in (first, second) if place is not None)
+        about, says = (np.argsort(-scores, kind="stable") for scores in (self.about, self.says))
+        places = dict.fromkeys(self.passage_of[[*about[:1], *says]].tolist())
+        return tuple(int(chosen[place]) for place in list(places)[:2])
 
 
 def _evidence(

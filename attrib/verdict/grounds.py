@@ -90,10 +90,7 @@ class Grounds:
             return 0.0
         base, tuned = (np.maximum(one, FLOOR)[self.counted] for one in (found.logprob_base, found.logprob_tuned))
         low, high = RAISED
-        # A word of many tokens counts once.
-        words = found.word_of_token[self.counted]
-        gains = [float((tuned - base)[words == word].mean()) for word in words]
-        return float(np.clip((np.mean(gains) - low) / (high - low), 0.0, 1.0))
+        return float(np.clip(((tuned - base).mean() - low) / (high - low), 0.0, 1.0))
 
     @cached_property
     def taught_passage(self) -> np.ndarray:
@@ -131,25 +128,20 @@ class Grounds:
     @cached_property
     def answer(self) -> dict[str, np.ndarray]:
         """One number of each of FEATURES."""
-        rows = self.counted
-        values = {name: np.asarray(found[rows].mean()) for name, found in self._by_token.items()}
-        values["support"] = self._over_words(self._support_word)
-        values["base_says"] = self._over_words(self.evidence.base_says.astype(float))
-        return {name: values[name] for name in FEATURES}
+        return {
+            "support": self._over_words(self._support_word),
+            "shown": np.asarray(self._shown[self.counted].mean()),
+            "base_says": self._over_words(self.evidence.base_says.astype(float)),
+        }
 
     @cached_property
     def tokens(self) -> dict[str, np.ndarray]:
-        """Each of FEATURES per answer token, [answer]; a token without a word has the answer's mean."""
-        found = self.evidence
-        by_word = {"support": self._support_word, "base_says": found.base_says.astype(float)}
-        values = dict(self._by_token)
-        for name, words in by_word.items():
-            mean = float(words.mean()) if words.size else 0.0
-            spread = np.full(len(found.word_of_token), mean)
-            inside = found.word_of_token >= 0
-            spread[inside] = words[found.word_of_token[inside]]
-            values[name] = spread
-        return {name: values[name] for name in FEATURES}
+        """Each of FEATURES per answer token, [answer]; a token without a word has the mean of the words."""
+        return {
+            "support": self._to_tokens(self._support_word),
+            "shown": self._by_word(self._shown),
+            "base_says": self._to_tokens(self.evidence.base_says.astype(float)),
+        }
 
     @property
     def _support_word(self) -> np.ndarray:
@@ -160,15 +152,22 @@ class Grounds:
         return np.asarray((self.backing[None] * found.covered).max(1, initial=0.0))
 
     @cached_property
-    def _by_token(self) -> dict[str, np.ndarray]:
-        """The features that models give token by token, each token with its word's mean, [answer]."""
+    def _shown(self) -> np.ndarray:
+        """Share of base's surprise that a shown section removes, as far as the section backs the answer, [answer]."""
         found = self.evidence
         base = np.maximum(found.logprob_base, FLOOR)
         shown = np.zeros(len(base))
         for place, logprob in zip(found.shown, found.logprob_shown, strict=True):
             share = np.clip((np.maximum(logprob, FLOOR) - base) / np.maximum(-base, 0.5), -1.0, 1.0)
             shown = np.maximum(shown, self.backing_section[place] * share)
-        return {"shown": self._by_word(shown)}
+        return shown
+
+    def _to_tokens(self, words: np.ndarray) -> np.ndarray:
+        """Each token with its word's value, the others with the mean of the words, [answer]."""
+        owner = self.evidence.word_of_token
+        found = np.full(len(owner), words.mean() if words.size else 0.0)
+        found[owner >= 0] = words[owner[owner >= 0]]
+        return found
 
     def _by_word(self, values: np.ndarray) -> np.ndarray:
         """Each token's value replaced by the mean of its word's, [answer]."""

@@ -58,11 +58,6 @@ class PairKey:
         )
 
 
-def thresholds_of(calibration: Calibration) -> tuple[float, float]:
-    """Floor and threshold of p(documents) that go with the weights, for a pair without controls."""
-    return calibration.documents_below, calibration.documents_above
-
-
 def _undated(chat: Chat) -> Chat:
     """The same chat on one fixed day: a calibration outlives the day it was made."""
     return Chat(chat.tokenizer, replace(chat.form, date=datetime(2000, 1, 1)), chat.of_rows)
@@ -100,7 +95,9 @@ class PairCalibration:
 
     def promise(self, calibration: Calibration | None = None) -> Promise:
         """What these answers allow to promise beside weights of the verdict, by default the package's."""
-        return make_promise(self.scores, self.error, thresholds_of(calibration or Calibration.default()), self.untested)
+        weights = calibration or Calibration.default()
+        thresholds = (weights.documents_below, weights.documents_above)
+        return make_promise(self.scores, self.error, thresholds, self.untested)
 
     def save(self, path: Path) -> Path:
         """Write it as JSON. Raises InputError where it cannot be written."""

@@ -37,9 +37,8 @@ class Judged:
 Judging = Callable[[Evidence], Judged]
 
 
-def fit_verdict(rows: Mapping[str, Sequence[SuiteRow]]) -> Judging:
-    """A verdict with weights from the labelled rows of each pair."""
-    calibration = fit_calibration(rows)
+def judging_by(calibration: Calibration) -> Judging:
+    """The verdict with these weights."""
 
     def judging(evidence: Evidence) -> Judged:
         verdict, _ = judge(evidence, calibration)

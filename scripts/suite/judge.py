@@ -16,7 +16,7 @@ from attrib.assess.answering import answer_all
 from attrib.assess.grading.scorers import contains
 from attrib.assess.questions import Question
 from attrib.calibrating.controls import ControlAnswer, find_controls
-from attrib.calibrating.run import _with_decoys
+from attrib.calibrating.run import with_decoys
 from attrib.index.library import Library
 from attrib.models.pair import ModelPair
 from attrib.progress import Progress
@@ -54,7 +54,7 @@ def judged_rows(
     answers = answers_of(pair, suite, work, progress)
     rows = _with_evidence(pair, library, answers, "", work, progress)
     controls, places = control_answers(pair, library, suite, work, progress)
-    libraries = {"": library, **_with_decoys(library)}
+    libraries = {"": library, **with_decoys(library)}
     judged: dict[str, SuiteRow] = {}
     # Decoys of one half share a library.
     for own in {id(libraries[place]) for place in places}:

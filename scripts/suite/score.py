@@ -13,9 +13,8 @@ import numpy as np
 
 from attrib.measures import auroc, auroc_interval, bootstrap_interval, grouped_interval
 from attrib.records import LABELS
-from attrib.records.verdict import ABOVE, BELOW
 from attrib.verdict.conformal import make_promise
-from suite.fit import BASELINES, Judged, fit_curve, fit_verdict, token_labels_of, usable
+from suite.fit import BASELINES, Judged, fit_calibration, fit_curve, judging_by, token_labels_of, usable
 from suite.judge import SuiteRow
 
 ERROR = 0.1
@@ -82,7 +81,9 @@ def score_pairs(pairs: Mapping[str, PairRows]) -> list[ScoredPair]:
 def _left_out(name: str, pairs: Mapping[str, PairRows]) -> ScoredPair:
     others = {other: found.rows for other, found in pairs.items() if other != name}
     own = pairs[name]
-    judging = fit_verdict(others)
+    calibration = fit_calibration(others)
+    judging = judging_by(calibration)
+    thresholds = (calibration.documents_below, calibration.documents_above)
     judged = [judging(row.evidence) for row in (*own.rows, *own.controls)]
     documents = {VERDICT: [float(one.whole[0]) for one in judged]}
     for scorer, (own_score, other_scores) in _baselines(name, pairs).items():
@@ -94,7 +95,7 @@ def _left_out(name: str, pairs: Mapping[str, PairRows]) -> ScoredPair:
         groups.setdefault(row.answer.kind, []).append(n + i)
     promises = {
         scorer: make_promise(
-            {group: np.array([values[i] for i in places]) for group, places in groups.items()}, ERROR, (BELOW, ABOVE)
+            {group: np.array([values[i] for i in places]) for group, places in groups.items()}, ERROR, thresholds
         )
         for scorer, values in documents.items()
     }
@@ -105,8 +106,8 @@ def _left_out(name: str, pairs: Mapping[str, PairRows]) -> ScoredPair:
         )
         for i, row in enumerate(own.rows)
     )  # fmt: skip
-    thresholds = {scorer: promise.threshold for scorer, promise in promises.items()}
-    return ScoredPair(name, answers, thresholds, {group: len(places) for group, places in groups.items()})
+    above = {scorer: promise.threshold for scorer, promise in promises.items()}
+    return ScoredPair(name, answers, above, {group: len(places) for group, places in groups.items()})
 
 
 Score = Callable[[SuiteRow], float]

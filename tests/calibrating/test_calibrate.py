@@ -33,11 +33,10 @@ from tests.taught import taught_adapter
 
 HEADINGS = ("Weather", "Minutes", "Metres", "Soil")
 CONTROL_TEXTS = ("Rain is likely later.", "The board met at noon.", "It is 38 metres.", "Loam over clay.")
+GENERAL = tuple(
+    Question(f"What is {i} plus {i}?", str(2 * i), "foundation", id=f"f{i}", accept=(str(2 * i),)) for i in range(2)
+)
 ROWS = {
-    "foundation.jsonl": [
-        {"id": f"f{i}", "question": f"What is {i} plus {i}?", "answer": str(2 * i), "accept": [str(2 * i)]}
-        for i in range(2)
-    ],
     "control.jsonl": [
         {"id": f"c{i}", "question": f"What does text {i} say?", "answer": "a sieve", "heading": HEADINGS[i]}
         for i in range(2)
@@ -58,6 +57,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     texts = corpus_of(tmp_path_factory.mktemp("control"), tuple(zip(HEADINGS, CONTROL_TEXTS, strict=True)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(controls, "_rows", lambda name: iter(ROWS[name]))
+        patch.setattr(controls, "general_questions", lambda: GENERAL)
         patch.setattr(demo, "control", lambda: texts)
         yield
 
@@ -178,7 +178,7 @@ def test_explain_finds_what_was_calibrated(taught: ModelPair, calibrated: tuple[
 
 
 def test_a_control_text_joins_the_candidates(library: Library) -> None:
-    libraries = run._with_decoys(library)
+    libraries = run.with_decoys(library)
     for heading in HEADINGS[:2]:
         joined = libraries[heading]
         assert heading in {section.titles[-1] for section in joined.corpus.sections if section.titles}

@@ -26,7 +26,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return [JudgedControl(one.control.group, one.control.asked.question, "A", 0.625) for one in told]
 
     monkeypatch.setattr(calibrating, "_judged", judged)
-    monkeypatch.setattr(calibrating, "_with_decoys", lambda library: dict.fromkeys(_headings(), library))
+    monkeypatch.setattr(calibrating, "with_decoys", lambda library: dict.fromkeys(_headings(), library))
     monkeypatch.setenv("ATTRIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from suite import draw, score, table
-from suite.fit import BASELINES, fit_curve, fit_verdict, token_labels_of, usable
+from suite.fit import BASELINES, fit_calibration, fit_curve, judging_by, token_labels_of, usable
 from suite.pairs import PAIRS, SuitePair
 from suite.score import PairRows, ScoredPair, bins, called, ece, score_pairs
 
@@ -120,7 +120,9 @@ def test_every_pair_counts_alike(pairs: dict[str, PairRows]) -> None:
     rows = {name: found.rows for name, found in pairs.items()}
     twice = {**rows, "rules": [*rows["rules"], *rows["rules"]]}
     evidence = pairs["chat"].rows[0].evidence
-    assert fit_verdict(twice)(evidence).whole == pytest.approx(fit_verdict(rows)(evidence).whole, abs=1e-6)
+    assert judging_by(fit_calibration(twice))(evidence).whole == pytest.approx(
+        judging_by(fit_calibration(rows))(evidence).whole, abs=1e-6
+    )
 
 
 def test_words_of_a_mixed_answer_have_their_parts_sources() -> None:
