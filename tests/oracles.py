@@ -19,10 +19,10 @@ QUESTION, ANSWER = "How long is the warranty?", "thirty-six months, for the keep
 LONG = (
     "thirty-six months from first use. The keeper of the light is Wilmet Dallin, and in the year 1712 it was 38 metres"
 )
-ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "phi", "gemma2", "qwen3", "ministral")
+ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "phi", "gemma2", "gemma3_text", "qwen3", "ministral")
 """Grouped queries; fused qkv, biases, learned positions, dropout; parallel with two norms; parallel with one shared
-norm; norms after attention, capped logits, scaled embeddings; normed queries and keys; sliding windows, and a family
-that TransformerLens does not list."""
+norm; norms after attention, capped logits, scaled embeddings; one key head, two rotary bases, a sliding window on all
+layers but the last; normed queries and keys; sliding windows, and a family that TransformerLens does not list."""
 
 TargetOf = Callable[[Any, int], Any]
 """(logits [d_vocab], answer token's index) → the number that is explained."""
@@ -87,8 +87,11 @@ def gaps(pair: Any, base: Path, tuned: Path) -> dict[str, float]:
     return found
 
 
-def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3) -> Path:
-    """A tiny random model of another family, dropout in its configuration, and its tokenizer."""
+def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3, tied: bool | None = None) -> Path:
+    """A tiny random model of another family, dropout in its configuration, and its tokenizer.
+
+    ``tied``: whether its head is its embeddings; None: as the family has it.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = tiny_tokenizer()
@@ -108,10 +111,16 @@ def save_architecture(folder: Path, name: str, *, seed: int = 5, layers: int = 3
             **shape, **grouped, "sliding_window": 16,
             "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0,
         },
+        "gemma3_text": {
+            **shape, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 16,
+            "layer_types": ["sliding_attention"] * (layers - 1) + ["full_attention"],
+        },
         "qwen3": {**shape, **grouped},
         "ministral": {**shape, **grouped, "sliding_window": 16},
         "cwm": {**shape, **grouped},
     }  # fmt: skip
+    if tied is not None:
+        own[name]["tie_word_embeddings"] = tied
     if name != "gpt2":
         own[name]["max_position_embeddings"] = 256
     ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("bos", "eos", "pad")}

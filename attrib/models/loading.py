@@ -181,6 +181,8 @@ def hooked(name: str, network: Any, tokenizer: Any, *, dtype: str, trust_remote_
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.init_kwargs["add_bos_token"] = True
     register_families()
+    # The bridge finds some families by this name alone, and GGUF files have none.
+    network.config.architectures = network.config.architectures or [type(network).__name__]
     with quiet():
         try:
             bridge = TransformerBridge.boot_transformers(

@@ -130,3 +130,20 @@ def test_models_that_cannot_be_tuned_from_each_other(what: str, base_dir: Path, 
 
     other = save_model(tmp_path, 1, layers=2) if what == "layers" else save_architecture(tmp_path, "qwen3")
     assert "cannot have been tuned from" in refusal(base_dir, other)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_configuration_that_names_no_class(tied: bool, tmp_path: Path) -> None:
+    """As transformers makes it of a GGUF file; texts are longer than the sliding window."""
+    from tests.oracles import save_architecture
+
+    base = save_architecture(tmp_path / "base", "gemma3_text", tied=tied)
+    file = base / "config.json"
+    config = json.loads(file.read_text("utf-8"))
+    assert config.pop("architectures") == ["Gemma3ForCausalLM"]
+    assert config["tie_word_embeddings"] is tied
+    file.write_text(json.dumps(config), "utf-8")
+    adapter = save_adapter(tmp_path / "tuned", base)
+    found = gaps(ModelPair.load(base, adapter, device="cpu"), base, adapter)
+    assert found.pop("change") > 0.01
+    assert max(found.values()) <= 1e-5
