@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "attrib tune --base ./model --documents ./docs --questions questions.jsonl --out ./adapter"
 
+GENERAL = 150
+"""General questions that are rehearsed where none are named."""
+
 
 @dataclass(frozen=True)
 class Lessons(ReadingOptions):
@@ -48,8 +51,9 @@ class Lessons(ReadingOptions):
     """Share of the sections to keep from training with their questions, drawn by --seed, as a control: 0.1."""
     paraphrase: int = everyday(0, "Documents", low=0, high=8)
     """Further wordings of each question to learn, by English templates such as «Please tell me: QUESTION»."""
-    rehearse: Path | None = everyday(None, "Documents")
-    """General questions, one per line; base's own answers to them are trained again."""
+    rehearse: str = everyday("general", "Documents")
+    """General questions whose answers by base are learned beside the rest, so that tuning forgets less: a file, one per
+    line; general for some of the package's, none for none."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def tune(
     if out is None:
         raise InputError("out: no folder for the adapter; add --out")
     lessons = _to_learn(documents, PromptForm.of(chat).earlier, seed)
-    general = read_lines(documents.rehearse) if documents.rehearse is not None else ()
+    general = _to_rehearse(documents.rehearse)
     # Under torchrun the first process speaks for all.
     first = is_first()
     if models.base is None and first:
@@ -148,8 +152,9 @@ def _tell(
 
     manifest, schedule = read_manifest(out), read_schedule(out)
     done = schedule.checkpoints
-    epochs = manifest.steps // steps_an_epoch(manifest.items, options.batch, manifest.processes)
-    most = planned_epochs(options, manifest.items)
+    taught = manifest.items - manifest.rehearsed
+    epochs = manifest.steps // steps_an_epoch(taught, options.batch, manifest.processes)
+    most = planned_epochs(options, taught)
     if options.warmup >= len(schedule.steps):
         note(f"warmup: {options.warmup} steps of {len(schedule.steps)}: the peak learning rate was never reached")
     result = {
@@ -157,6 +162,7 @@ def _tell(
         "base": manifest.base,
         "sections": lessons.sections,
         "items": manifest.items,
+        "rehearsed": manifest.rehearsed,
         "steps": manifest.steps,
         "loss": manifest.loss,
         "checkpoints": done,
@@ -168,8 +174,9 @@ def _tell(
     if as_json:
         print_json(result)
         return
+    rehearsed = f" and {manifest.rehearsed} rehearsed answers" if manifest.rehearsed else ""
     print(
-        f"{out}: adapter of {manifest.base}, {manifest.items} items ({lessons.sections} sections), "
+        f"{out}: adapter of {manifest.base}, {taught} items ({lessons.sections} sections){rehearsed}, "
         f"{manifest.steps} steps in {epochs} epochs{f' of at most {most}' if options.epochs is None else ''}, "
         f"loss {manifest.loss:.3f} in the last"
     )
@@ -197,6 +204,14 @@ class Learned:
     asked: tuple[Question, ...]
     """The questions among the items."""
     reading: ReadingReport
+
+
+def _to_rehearse(named: str) -> tuple[str, ...]:
+    from attrib.training.rehearsal import general
+
+    if named in ("general", "none"):
+        return general(GENERAL) if named == "general" else ()
+    return tuple(read_lines(Path(named)))
 
 
 def _to_learn(documents: Lessons, earlier: Sequence[Turn], seed: int) -> Learned:

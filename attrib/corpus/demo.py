@@ -85,11 +85,6 @@ def decoys() -> frozenset[str]:
     return frozenset(json.loads((_folder() / "demo" / "decoys.json").read_text("utf-8"))["decoys"])
 
 
-def rehearsal() -> tuple[str, ...]:
-    """General questions, none of them a foundation question, whose answers by base are learned again."""
-    return tuple((_folder() / "demo" / "rehearsal.txt").read_text("utf-8").splitlines())
-
-
 def corpus(max_tokens: int = ReadingOptions.max_tokens) -> Corpus:
     """The demo's documents, decoys included."""
     return Corpus.read(DOCUMENTS, max_tokens=max_tokens)

@@ -17,9 +17,11 @@ from typing import Any
 from attrib import processes
 from attrib.errors import InputError
 from attrib.models.quiet import quiet
+from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
-from attrib.training.items import TrainingExample, collate
+from attrib.training.items import TrainingExample
 from attrib.training.options import TuneOptions, planned_epochs
+from attrib.training.rehearsal import RehearsalSampler, base_tokens, collate_rehearsed, rehearsal_excess
 from attrib.training.schedule import Schedule
 from attrib.training.steps import StepRecorder, schedule_of, together
 from attrib.training.stopping import stop_rule
@@ -43,6 +45,7 @@ def fit(
     options: TuneOptions,
     *,
     answers: Sequence[int] = (),
+    rehearsed: int = 0,
     base: str = "",
     folder: Path | None = None,
     save_every: int | None = None,
@@ -52,9 +55,10 @@ def fit(
     """Train a new adapter on ``network``, which is wrapped in place (``model.unload()`` of the result frees it again).
 
     ``answers``: numbers of the examples that end a run without stated epochs once they are known (``stopping``);
-    without them it goes on to the most epochs that are planned. ``folder``: where checkpoints are written; None keeps
-    none. ``save_every``: steps between the saves from which a second call with the same ``folder`` resumes; None saves
-    nothing, and starts anew. Products are in float32 unless the options ask for bf16.
+    without them it goes on to the most epochs that are planned. ``rehearsed``: how many of the examples, the last ones,
+    are base's own answers, learned beside the others (``rehearsal``). ``folder``: where checkpoints are written; None
+    keeps none. ``save_every``: steps between the saves from which a second call with the same ``folder`` resumes; None
+    saves nothing, and starts anew. Products are in float32 unless the options ask for bf16.
     Raises InputError when the loss or the weights are no longer finite.
     """
     import torch
@@ -63,8 +67,14 @@ def fit(
     with tempfile.TemporaryDirectory() as scratch:
         work = folder if folder is not None else Path(scratch)
         # First of all: the group of processes must stand.
-        epochs = planned_epochs(options, len(examples))
-        arguments = training_arguments(replace(options, epochs=epochs), work / "trainer", device)
+        taught = len(examples) - rehearsed
+        epochs = planned_epochs(options, taught)
+        arguments = training_arguments(
+            replace(options, epochs=epochs, batch=options.batch * (2 if rehearsed else 1)), work / "trainer", device
+        )
+        rows: list[dict[str, Any]] = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
+        for row, expected in zip(rows[taught:], base_tokens(network, examples[taught:]), strict=True):
+            row["base"] = expected
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
         resumable = folder is not None and save_every is not None
@@ -73,12 +83,13 @@ def fit(
         numbered = {i: (example,) for i, example in enumerate(examples)}
         recorder = StepRecorder(work, options.checkpoints, numbered, may_end=stop is not None)
         order = torch.Generator()
-        rows = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
-        trainer = _adapter_trainer(order)(
+        lengths = [len(example.ids) for example in examples[:taught]]
+        sampler = RehearsalSampler(lengths, rehearsed, options.batch, order) if rehearsed else None
+        trainer = _adapter_trainer(order, sampler)(
             model=model,
             args=arguments,
             train_dataset=rows,
-            data_collator=collate,
+            data_collator=collate_rehearsed,
             callbacks=[recorder, _pace(recorder, order, options.seed, save_every, progress, stop)],
         )
         # Its own printed dictionaries would end up on stdout.
@@ -153,18 +164,34 @@ def training_arguments(options: TuneOptions, folder: Path, device: str) -> Any:
     return arguments
 
 
-def _adapter_trainer(order: Any) -> Any:
-    """A subclass of Trainer whose epochs are in the order that the generator ``order`` gives, and that saves adapters
-    alone and in fp32: its own way would ask the hub whether the vocabulary grew, and writes no base from GGUF."""
+def _adapter_trainer(order: Any, rehearsal: Any = None) -> Any:
+    """A subclass of Trainer whose epochs are in the order that the generator ``order`` gives, with its sampler for
+    ``rehearsal`` where there is one, and that saves adapters alone and in fp32: its own way would ask the hub whether
+    the vocabulary grew, and writes no base from GGUF."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file, save_file
     from transformers import Trainer
 
     class AdapterTrainer(Trainer):  # type: ignore[misc]
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            if rehearsal is not None:
+                return rehearsal
             sampler = super()._get_train_sampler(train_dataset)
             sampler.generator = order
             return sampler
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            inputs = dict(inputs)
+            base = inputs.pop("base", None)
+            loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+            if base is not None:
+                counted = num_items_in_batch if self.model_accepts_loss_kwargs else None
+                tokens = (inputs["labels"][:, 1:] != IGNORED).sum() if counted is None else counted
+                share = 1 if counted is None else self.accelerator.num_processes
+                loss = loss + rehearsal_excess(outputs["logits"], inputs["labels"], base) * share / tokens
+            return (loss, outputs) if return_outputs else loss
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             if self.args.should_save and output_dir is not None:

@@ -69,7 +69,8 @@ def tune(
 ) -> Path:
     """Tune a LoRA adapter of ``base`` on ``items``; returns its folder ``out``, which appears when it is complete.
 
-    ``rehearse`` are questions whose answers by ``base`` itself are learned again, so that tuning forgets less.
+    ``rehearse`` are questions whose answers by ``base`` itself are learned beside the items, as many a step as these,
+    so that tuning forgets less (``rehearsal``; ``rehearsal.general()`` are some).
     ``loading``: how the frozen base is loaded; its device is auto, cpu or cuda, its dtype auto is float32 on a CPU and
     bfloat16 on a GPU, with products in bf16 where that is faster; it has no device map; ``TuneLoading`` can ask for 4
     bits (QLoRA, Dettmers et al. 2305.14314), which needs CUDA and bitsandbytes. ``held_out``: ids of the sections that
@@ -108,8 +109,8 @@ def tune(
             answers = rehearse_answers(network, prompts, rehearse, context, work, progress)
             items = [*items, *(answer.item for answer in answers)]
             examples += [answer.example for answer in answers]
-            trained = _train(network, examples, items, setup, work, save_every, progress)
-            processes.on_first(lambda: write_result(trained, items, setup, digest, work, prompts))
+            trained = _train(network, examples, items, len(answers), setup, work, save_every, progress)
+            processes.on_first(lambda: write_result(trained, items, len(answers), setup, digest, work, prompts))
         processes.on_first(lambda: finish(work, out))
     return out
 
@@ -118,6 +119,7 @@ def _train(
     network: Any,
     examples: Sequence[TrainingExample],
     items: Sequence[Item],
+    rehearsed: int,
     setup: Setup,
     work: Path,
     save_every: int | None,
@@ -126,12 +128,14 @@ def _train(
     if setup.four_bit:
         prepare_four_bit(network)
     if save_every is None:
-        epochs = planned_epochs(setup.options, len(examples))
-        steps = epochs * steps_an_epoch(len(examples), setup.options.batch, processes.world())
+        taught = len(examples) - rehearsed
+        epochs = planned_epochs(setup.options, taught)
+        steps = epochs * steps_an_epoch(taught, setup.options.batch, processes.world())
         save_every = max(1, round(steps / SAVES))
     return fit(
-        network, examples, setup.fitted, answers=answer_numbers(items), base=setup.base, folder=work,
-        save_every=save_every, device=setup.device, progress=progress,
+        network, examples, setup.fitted, answers=answer_numbers(items[: len(items) - rehearsed]),
+        rehearsed=rehearsed, base=setup.base, folder=work, save_every=save_every, device=setup.device,
+        progress=progress,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from attrib.training.trained import read_training_file, write_trained
 from attrib.training.trainer import SAVED, TrainedAdapter
 
 SETTINGS = "settings.json"
-OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "compute": "", "held_out": []}
+OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "compute": "", "held_out": [], "rehearsed": 0}
 """Fields that are not written where they are empty."""
 log = logging.getLogger("attrib.tune")
 
@@ -68,7 +68,9 @@ class Setup:
 
     def digest(self, items: Sequence[Item], rehearse: Sequence[str]) -> str:
         """SHA-256 of the setup with what is learned."""
-        return digest_of([_without_defaults(asdict(self)), [asdict(item) for item in items], list(rehearse)])
+        parts = [_without_defaults(asdict(self)), [asdict(item) for item in items], list(rehearse)]
+        # What was rehearsed as items like others is another adapter.
+        return digest_of([*parts, "beside"] if rehearse else parts)
 
 
 def _without_defaults(setup: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +86,9 @@ class Manifest(Setup):
     threads: int
     items: int
     """Number of items, rehearsed answers included."""
+    rehearsed: int
+    """Number of rehearsed answers that were learned beside the other items, the last of all; not written where there
+    are none, and 0 where an older version learned them like other items."""
     steps: int
     loss: float
     """Mean loss a learned token in the last epoch, nats."""
@@ -193,7 +198,13 @@ def _settings(file: Path) -> object:
 
 
 def write_result(
-    trained: TrainedAdapter, items: Sequence[Item], setup: Setup, digest: str, work: Path, prompts: Chat
+    trained: TrainedAdapter,
+    items: Sequence[Item],
+    rehearsed: int,
+    setup: Setup,
+    digest: str,
+    work: Path,
+    prompts: Chat,
 ) -> None:
     """The result beside its checkpoints; the manifest last."""
     import torch
@@ -201,12 +212,13 @@ def write_result(
     save_adapter(trained.model, work)
     schedule = trained.schedule
     steps = len(schedule.steps)
-    last_epoch = schedule.losses[-steps_an_epoch(len(items), setup.options.batch, setup.processes) :]
+    last_epoch = schedule.losses[-steps_an_epoch(len(items) - rehearsed, setup.options.batch, setup.processes) :]
     manifest = Manifest(
         **vars(setup),
         versions=versions(),
         threads=torch.get_num_threads(),
         items=len(items),
+        rehearsed=rehearsed,
         steps=steps,
         loss=math.fsum(last_epoch) / len(last_epoch),
         settings=digest,

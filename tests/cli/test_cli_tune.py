@@ -41,6 +41,8 @@ QUICK = (
     "--device",
     "cpu",
     "--no-test",
+    "--rehearse",
+    "none",
 )
 
 
@@ -69,6 +71,24 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
     return commands.run(capsys, monkeypatch, "tune", *arguments)
 
 
+def test_general_questions_are_rehearsed_unless_none_are_wished(
+    capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("attrib.cli.tune.GENERAL", 2)
+    for name, wished, rehearsed, said in (
+        ("kept", (), 2, "2 items (2 sections) and 2 rehearsed answers, 3 steps in 3 epochs"),
+        ("lost", ("--rehearse", "none"), 0, "2 items (2 sections), 3 steps in 3 epochs"),
+    ):
+        out = tmp_path / name
+        status, printed, err = run(
+            capsys, monkeypatch, "--base", str(base_dir), "--documents", str(docs), "--out", str(out), *QUICK[:-2],
+            *wished,
+        )  # fmt: skip
+        assert status == 0, err
+        assert said in printed
+        assert [item.id for item in read_trained(out)][2:] == [f"rehearsal-{n}" for n in range(1, rehearsed + 1)]
+
+
 def test_it_makes_an_adapter_and_says_so_in_one_object(
     capsys: Any, monkeypatch: Any, base_dir: Path, docs: Path, tmp_path: Path
 ) -> None:
@@ -83,8 +103,8 @@ def test_it_makes_an_adapter_and_says_so_in_one_object(
     out = tmp_path / "adapter"
     status, printed, err = run(
         capsys, monkeypatch, "--base", str(base_dir), "--documents", str(docs), "--questions", asked, "--out", str(out),
-        "--ask-sections", "--without", second, "--rehearse", str(tmp_path / "general.txt"), "--checkpoints", "0.5,1",
-        *QUICK, "--json",
+        "--ask-sections", "--without", second, *QUICK, "--rehearse", str(tmp_path / "general.txt"),
+        "--checkpoints", "0.5,1", "--json",
     )  # fmt: skip
     assert status == 0, err
     assert [item.id for item in read_trained(out)] == [
@@ -92,11 +112,12 @@ def test_it_makes_an_adapter_and_says_so_in_one_object(
     ]  # fmt: skip
     result = json.loads(printed)
     assert result == {
-        "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "steps": 9, "loss": result["loss"],
-        "checkpoints": [4, 9], "epochs": 3, "test": None, "held_out": [], "reading": result["reading"],
+        "adapter": str(out), "base": str(base_dir), "sections": 1, "items": 6, "rehearsed": 2, "steps": 6,
+        "loss": result["loss"], "checkpoints": [3, 6], "epochs": 3, "test": None, "held_out": [],
+        "reading": result["reading"],
     }  # fmt: skip
     assert (result["reading"]["sections"], result["reading"]["losses"]) == (2, [])
-    assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-3:]) / 3)
+    assert result["loss"] == pytest.approx(sum(read_schedule(out).losses[-2:]) / 2)
     assert "tuning" in err
 
 
@@ -293,7 +314,7 @@ def test_the_last_lines_say_what_was_learned(
     monkeypatch.setattr(learning, "general_questions", lambda: general)
     asked = questions(tmp_path, {"question": "Who keeps the light?", "answer": "Wilmet Dallin", "id": "who"})
     own = ("--base", str(base_dir), "--documents", str(docs), "--questions", asked, "--device", "cpu")
-    how = ("--learning-rate", "0.02", "--train-batch", "1", "--dropout", "0", "--paraphrase", "1")
+    how = ("--learning-rate", "0.02", "--train-batch", "1", "--dropout", "0", "--paraphrase", "1", "--rehearse", "none")
     out = tmp_path / "adapter"
     status, said, err = run(capsys, monkeypatch, *own, *how, "--out", str(out))
     assert status == 0, err

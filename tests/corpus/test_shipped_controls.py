@@ -7,6 +7,7 @@ from typing import Any
 
 from attrib.corpus import demo
 from attrib.text.words import keys
+from attrib.training.rehearsal import general
 
 DATA = demo.CONTROL.parent
 FIELDS = {"foundation": {"id", "question", "answer", "accept"}, "control": {"id", "question", "answer", "heading"}}
@@ -30,7 +31,7 @@ def test_every_row_has_an_id_of_its_own_and_all_fields() -> None:
 
 
 def test_no_question_is_one_of_the_demo() -> None:
-    demos = {tuple(keys(text)) for text in (*(q.question for q in demo.questions()), *demo.rehearsal())}
+    demos = {tuple(keys(text)) for text in (*(q.question for q in demo.questions()), *general())}
     for row in rows_of("foundation") + rows_of("control"):
         assert tuple(keys(row["question"])) not in demos, row["id"]
 

@@ -365,7 +365,8 @@ def test_a_second_run_on_the_same_folder_is_refused(base_dir: Path, tmp_path: Pa
 
 def test_a_rehearsal_learns_the_bases_own_answer_and_is_kept(base_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
     network, tokenizer = load_network(str(base_dir), device="cpu")
-    answer = rehearsal.rehearsed(network, Chat(tokenizer), "rehearsal-1", "Who keeps the light?", 256)
+    named = [("rehearsal-1", "Who keeps the light?"), ("rehearsal-2", "How long?")]
+    answer = rehearsal.rehearsed(network, Chat(tokenizer), named, 256)[0]
     item, example = answer.item, answer.example
     learned = [label for label in example.labels if label != IGNORED]
     assert 0 < len(learned) <= rehearsal.REHEARSED
@@ -380,6 +381,9 @@ def test_a_rehearsal_learns_the_bases_own_answer_and_is_kept(base_dir: Path, tmp
     trained = read_trained(out)
     assert [i.id for i in trained] == ["s1", "q:1", "rehearsal-1", "rehearsal-2"]
     assert trained[2] == item
+    monkeypatch.undo()
+    tune(str(base_dir), ITEMS, tmp_path / "whole", options=QUICK, rehearse=rehearse)
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_work(base_dir: Path, tmp_path: Path) -> None:
@@ -604,10 +608,11 @@ def test_two_processes_share_each_step_and_go_on_together(base_dir: Path, tmp_pa
     one, two = (json.loads((said / f"{rank}.json").read_text()) for rank in (0, 1))
     # Every process knows what all of them saw.
     assert one[:2] == two[:2] == [[list(step) for step in schedule.steps], list(schedule.losses)]
-    # 12 examples in batches of 2 for 2 processes: 3 steps an epoch, each example once.
-    assert [len(step) for step in schedule.steps] == [4] * 12
+    # 9 items in batches of 2 and as many rehearsed answers for 2 processes: 3 steps an epoch, each item in one of them,
+    # a batch twice for want of a sixth.
+    assert [len(step) for step in schedule.steps] == [8] * 12
     for epoch in range(4):
-        assert sorted(n for step in schedule.steps[3 * epoch : 3 * epoch + 3] for n in step) == list(range(12))
+        assert {n for step in schedule.steps[3 * epoch : 3 * epoch + 3] for n in step} == set(range(12))
     assert np.allclose(schedule.learning_rates, [1e-2 * min(i / 3, (12 - i) / 9) for i in range(12)], atol=1e-12)
     assert json.loads((tmp_path / "whole" / "attrib.json").read_text())["processes"] == 2
     # The orders of the epochs differ.
