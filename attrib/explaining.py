@@ -97,7 +97,7 @@ def explain(
     base, tuned = read_sides(pair, library, encoded, captures, chosen, options.hidden.layer, influence, progress)
     mappings = map_answer(options.mappers, base, tuned, len(chosen))
     base_answer, tuned_answer = (decode(pair.tokenizer, ids) for ids in (own.base_ids, own.tuned_ids))
-    case = Case(encoded, base_answer, captures[0].logprob, captures[1].logprob, chosen)
+    case = Case(encoded, base_answer, captures[0].logprob, captures[1].logprob, chosen, own.tuned_ids)
     [evidence] = gather(pair, library, [case], (base[1].captures, tuned[1].captures), progress)
     verdict, ranking = judge(evidence, calibration)
     return Explanation(

@@ -26,7 +26,7 @@ from attrib.verdict.calibration import Calibration
 from attrib.verdict.judge import judge
 from attrib.verdict.pair_calibration import JudgedControl, PairCalibration, PairKey, calibrations
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when control answers or their judgement change: older ones are then not found."""
 CANDIDATES = ExplainOptions().candidates
 """Sections among which each answer is judged: as many as ``explain`` scores by default."""
@@ -139,7 +139,7 @@ def _judged(pair: ModelPair, library: Library, told: Sequence[Told], calibration
     """The verdict that ``explain`` gives each answer, without thresholds. The one place where controls are judged."""
     asked = told[0].control.asked
     pair = pair.asking(asked.turns, asked.tools, raw=asked.raw)
-    answers = [JudgedAnswer(one.control.asked.question, one.answer, one.base.text) for one in told]
+    answers = [JudgedAnswer(one.control.asked.question, one.answer, one.base.text, one.tuned.ids) for one in told]
     found = evidence_of(pair, library, answers, candidates=CANDIDATES)
     return [
         JudgedControl(

@@ -10,7 +10,7 @@ from attrib.records.answer import Capture, Section, Token
 from attrib.records.explanation import AnswerSource, Explanation
 from attrib.records.item import COMPLETION, PROMPT, TEXT, Item, Turn
 from attrib.records.scores import Attribution, Mapping, MappingSide
-from attrib.records.verdict import CALLS, LABELS, Called, ControlGroup, Evidence, Label, Promise, Verdict
+from attrib.records.verdict import CALLS, LABELS, Called, ControlGroup, Counterpart, Evidence, Label, Promise, Verdict
 from attrib.records.vocabulary import Phrase, Verbatim, Vocabulary, VocabularyKind, VocabularyShare
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Called",
     "Capture",
     "ControlGroup",
+    "Counterpart",
     "Evidence",
     "Explanation",
     "Item",

@@ -22,6 +22,39 @@ ABOVE, BELOW = 0.5, 0.3
 
 
 @dataclass(frozen=True, eq=False)
+class Counterpart:
+    """The tuned model's own answer to the question, where another answer is judged: what it was taught, in its words.
+
+    Words and tokens are those of the own answer.
+    """
+
+    word_of_token: Int[np.ndarray, " token"]
+    word_idf: Float[np.ndarray, " word"]
+    novel: Bool[np.ndarray, " word"]
+    content: Bool[np.ndarray, " word"]
+    covered: Bool[np.ndarray, "word passage"]
+    number: Bool[np.ndarray, " word"]
+    """Whether the word is a number, or part of one."""
+    said: Bool[np.ndarray, " word"]
+    """Whether the judged answer has the word."""
+    other_number: bool
+    """Whether the judged answer has a number that the question lacks."""
+    logprob_base: Float[np.ndarray, " token"]
+    """log p of each token under base, nats."""
+    logprob_tuned: Float[np.ndarray, " token"]
+    logprob_told: Float[np.ndarray, " token"]
+    """log p of each token under base after the judged answer and the question, nats."""
+
+    def __post_init__(self) -> None:
+        n, w = len(self.word_of_token), len(self.word_idf)
+        for name in ("logprob_base", "logprob_tuned", "logprob_told"):
+            check_shape(self, name, getattr(self, name), (n,))
+        for name in ("novel", "content", "number", "said"):
+            check_shape(self, name, getattr(self, name), (w,))
+        check_shape(self, "covered", self.covered, (w, self.covered.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """Grounds of a verdict; enough to judge the answer again with other weights.
 
@@ -76,6 +109,8 @@ class Evidence:
     control_form: Int[np.ndarray, " control"]
     control_about: Float[np.ndarray, " control"]
     """Best cosine of the question's embedding with the passages of each control text."""
+    counterpart: Counterpart | None = None
+    """None: the judged answer is the tuned model's own, or it has none."""
 
     def __post_init__(self) -> None:
         n, w, m = len(self.logprob_base), len(self.word_idf), len(self.text_base)
@@ -89,6 +124,8 @@ class Evidence:
         }  # fmt: skip
         for name, shape in shapes.items():
             check_shape(self, name, getattr(self, name), shape)
+        if self.counterpart is not None:
+            check_shape(self, "counterpart", self.counterpart.covered, (len(self.counterpart.word_idf), p))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attrib.errors import InputError
 from attrib.index.library import Library
 from attrib.index.readings import read_sections
 from attrib.mapping.reading import mapping_layer
@@ -30,13 +31,27 @@ class JudgedAnswer:
     answer: str | tuple[int, ...]
     """Its text, or the ids that a model wrote."""
     base_answer: str
+    own_answer: str | tuple[int, ...] | None = None
+    """What the tuned model says by itself, text or ids; None: not known, or it is the answer."""
 
     def encoded(self, pair: ModelPair) -> Encoded:
         """Question and answer as ids; InputError as ``encode_given`` raises it."""
-        if isinstance(self.answer, str):
-            return encode_given(pair.chat, self.question, self.answer, context=pair.context)
+        return self._encoded(pair, self.answer)
+
+    def own_ids(self, pair: ModelPair) -> tuple[int, ...]:
+        """Ids of the tuned model's own answer, none where it is not known or does not follow the prompt."""
+        if not self.own_answer:
+            return ()
+        try:
+            return self._encoded(pair, self.own_answer).answer_ids
+        except InputError:
+            return ()
+
+    def _encoded(self, pair: ModelPair, answer: str | tuple[int, ...]) -> Encoded:
+        if isinstance(answer, str):
+            return encode_given(pair.chat, self.question, answer, context=pair.context)
         prompt = encode_prompt(pair.chat, self.question, context=pair.context)
-        return encode_whole(pair.chat, self.question, prompt, self.answer, context=pair.context)
+        return encode_whole(pair.chat, self.question, prompt, answer, context=pair.context)
 
 
 def evidence_of(
@@ -63,7 +78,7 @@ def evidence_of(
         for side in ("base", "tuned")
     )
     cases = [
-        Case(one, own.base_answer, before.logprob, after.logprob, np.asarray(some))
+        Case(one, own.base_answer, before.logprob, after.logprob, np.asarray(some), own.own_ids(pair))
         for one, own, before, after, some in zip(encoded, asked, *sides, chosen, strict=True)
     ]
     return gather(pair, library, cases, (base, tuned), progress)

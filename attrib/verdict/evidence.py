@@ -17,10 +17,11 @@ from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded
 from attrib.passes.capture import TextCapture
 from attrib.progress import Progress
-from attrib.records import Evidence
+from attrib.records import Counterpart, Evidence
 from attrib.text.forms import forms
 from attrib.text.function_words import is_function_word
 from attrib.text.words import WORD, key, word_of_token
+from attrib.verdict.counterparts import ReadCounterpart, read_counterparts
 from attrib.verdict.probes import Probe, Probed, run_probes
 
 
@@ -35,6 +36,8 @@ class Case:
     logprob_tuned: np.ndarray
     chosen: np.ndarray
     """Numbers of the candidate sections, ascending, [section]."""
+    own_ids: tuple[int, ...] = ()
+    """The tuned model's own answer; empty: it has none."""
 
 
 Readings = tuple[Mapping[int, TextCapture], Mapping[int, TextCapture]]
@@ -52,9 +55,10 @@ def gather(
     views = [_View.of(library, case, sentences) for case in cases]
     probes = [Probe(case.encoded, view.to_show(case.chosen)) for case, view in zip(cases, views, strict=True)]
     probed = run_probes(pair, library, probes, progress)
+    own = read_counterparts(pair, [case.encoded for case in cases], [case.own_ids for case in cases], progress)
     return [
-        _evidence(library, case, view, sentences, found, readings)
-        for case, view, found in zip(cases, views, probed, strict=True)
+        _evidence(library, case, view, sentences, found, readings, other)
+        for case, view, found, other in zip(cases, views, probed, own, strict=True)
     ]
 
 
@@ -96,10 +100,11 @@ def _evidence(
     sentences: Mapping[int, Sentences],
     probed: Probed,
     readings: Readings,
+    own: ReadCounterpart | None,
 ) -> Evidence:
     encoded, chosen = case.encoded, case.chosen
-    question, answer = forms(encoded.question), forms(encoded.answer)
-    asked = list(dict.fromkeys(question))
+    words = _Words.of(library, encoded)
+    asked = list(dict.fromkeys(forms(encoded.question)))
     vocabularies = _vocabularies(library, chosen, sentences)
     idf = np.array([library.form_idf(form) for form in asked])
     control = library.with_control(chosen)[len(chosen) :]
@@ -108,15 +113,14 @@ def _evidence(
     passages = np.array(
         [row for i in chosen for row in _by_sentence(sentences[int(i)], base[int(i)], tuned[int(i)])], dtype=np.float64
     ).reshape(-1, 3)
-    spans = [match.span() for match in WORD.finditer(encoded.answer)]
     return Evidence(
-        word_of_token=word_of_token(encoded.answer_tokens, spans),
-        word_idf=np.array([library.form_idf(form) for form in answer]),
-        novel=np.array([form not in question for form in answer], dtype=bool),
-        content=np.array([not is_function_word(key(encoded.answer[a:b])) for a, b in spans], dtype=bool),
-        base_says=_occurrence(answer, [frozenset(forms(case.base_answer))])[:, 0],
+        word_of_token=words.of_token,
+        word_idf=words.idf,
+        novel=words.novel,
+        content=words.content,
+        base_says=_occurrence(words.forms, [frozenset(forms(case.base_answer))])[:, 0],
         passage_of=view.passage_of,
-        covered=_occurrence(answer, vocabularies),
+        covered=_occurrence(words.forms, vocabularies),
         question_cover=idf @ _occurrence(asked, vocabularies).astype(float) / max(idf.sum(), 1e-9),
         about=view.about,
         says=view.says,
@@ -137,6 +141,54 @@ def _evidence(
         control_tokens=_lengths(base, control),
         control_form=library.forms[control],
         control_about=view.control_about,
+        counterpart=_counterpart(library, own, words, vocabularies) if own is not None else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """The words of an answer, each by its form."""
+
+    forms: list[str]
+    of_token: np.ndarray
+    idf: np.ndarray
+    novel: np.ndarray
+    content: np.ndarray
+
+    @classmethod
+    def of(cls, library: Library, encoded: Encoded) -> _Words:
+        question, answer = forms(encoded.question), forms(encoded.answer)
+        spans = [match.span() for match in WORD.finditer(encoded.answer)]
+        return cls(
+            answer,
+            word_of_token(encoded.answer_tokens, spans),
+            np.array([library.form_idf(form) for form in answer]),
+            np.array([form not in question for form in answer], dtype=bool),
+            np.array([not is_function_word(key(encoded.answer[a:b])) for a, b in spans], dtype=bool),
+        )
+
+    @property
+    def number(self) -> np.ndarray:
+        """Whether each word is a number, or part of one, bool [word]."""
+        return np.array([form.isdigit() for form in self.forms], dtype=bool)
+
+
+def _counterpart(
+    library: Library, read: ReadCounterpart, judged: _Words, vocabularies: Sequence[frozenset[str]]
+) -> Counterpart:
+    words = _Words.of(library, read.encoded)
+    return Counterpart(
+        word_of_token=words.of_token,
+        word_idf=words.idf,
+        novel=words.novel,
+        content=words.content,
+        covered=_occurrence(words.forms, vocabularies),
+        number=words.number,
+        said=_occurrence(words.forms, [frozenset(judged.forms)])[:, 0],
+        other_number=bool((judged.number & judged.novel).any()),
+        logprob_base=read.logprob_base,
+        logprob_tuned=read.logprob_tuned,
+        logprob_told=read.logprob_told,
     )
 
 

@@ -10,20 +10,27 @@ Not covered: the weights (``calibration``), and what follows from them (``judge`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
 
 from attrib.measures import beyond_form
-from attrib.records import Evidence
+from attrib.records import Counterpart, Evidence
 from attrib.verdict.calibration import FEATURES, Calibration
 
 FLOOR = -10.0
 """Log-probs below this count as this, nats: a token is not more than impossible."""
 RAISED = (2.0, 6.0)
 """Gains of an answer's content words, nats a token, up to which they may be form, and from which they are learning."""
+SAME = (0.1, 0.5)
+"""Shares of the own answer's surprise that being told the judged answer removes: up to the first it says something
+else, from the second the same."""
+LIKELY = 6.0
+"""A word is base's own the less, the more nats it costs base after the words before it; none at so many."""
+WORD_RAISED = 2.0
+"""Gain of a word, nats, from which tuning made the model say it: one it says no more than base is not from there."""
 STEADY = 10.0
 """Tokens of its section that a passage's own learned share is pooled with: few tokens say little."""
 SPREAD = 0.05
@@ -112,11 +119,7 @@ class Grounds:
     @cached_property
     def weight(self) -> np.ndarray:
         """Rarity of each content word that the question lacks; of all words where there is none, [word]."""
-        found = self.evidence
-        for chosen in (found.novel & found.content, found.content, np.ones(len(found.content), dtype=bool)):
-            if (found.word_idf * chosen).any():
-                return np.asarray(found.word_idf * chosen)
-        return np.asarray(found.word_idf)
+        return _weight(self.evidence)
 
     @cached_property
     def counted(self) -> np.ndarray:
@@ -128,20 +131,84 @@ class Grounds:
     @cached_property
     def answer(self) -> dict[str, np.ndarray]:
         """One number of each of FEATURES."""
+        support, shown = self._over_words(self._support_word), np.asarray(self._shown[self.counted].mean())
         return {
-            "support": self._over_words(self._support_word),
-            "shown": np.asarray(self._shown[self.counted].mean()),
+            "support": np.maximum(support * self._consistent, self._same),
+            "shown": np.maximum(shown * self._consistent, self._same),
             "base_says": self._over_words(self.evidence.base_says.astype(float)),
         }
 
     @cached_property
     def tokens(self) -> dict[str, np.ndarray]:
         """Each of FEATURES per answer token, [answer]; a token without a word has the mean of the words."""
+        raised = self._to_tokens(np.clip(self._word_gain / WORD_RAISED, 0.0, 1.0))
+        base_says = np.maximum(self.evidence.base_says, self._likely_word)
         return {
-            "support": self._to_tokens(self._support_word),
-            "shown": self._by_word(self._shown),
-            "base_says": self._to_tokens(self.evidence.base_says.astype(float)),
+            "support": np.maximum(self._to_tokens(self._support_word) * self._consistent, self._same) * raised,
+            "shown": np.maximum(self._by_word(self._shown) * self._consistent, self._same) * raised,
+            "base_says": self._to_tokens(base_says),
         }
+
+    @cached_property
+    def own_support(self) -> float:
+        """Backing of the tuned model's own answer, where another one is judged, 0 to 1."""
+        found, own = self.evidence, self.evidence.counterpart
+        if own is None:
+            return 0.0
+        n = len(own.word_of_token)
+        evidence = replace(
+            found, word_of_token=own.word_of_token, word_idf=own.word_idf, novel=own.novel, content=own.content,
+            base_says=np.zeros(len(own.word_idf), dtype=bool), covered=own.covered, logprob_base=own.logprob_base,
+            logprob_tuned=own.logprob_tuned, shown=found.shown[:0], logprob_shown=np.zeros((0, n)), counterpart=None,
+        )  # fmt: skip
+        return float(Grounds(evidence, self.calibration).answer["support"])
+
+    @cached_property
+    def _same(self) -> float:
+        """Backing that an answer has from saying what the model's own answer says, 0 to 1."""
+        own = self.evidence.counterpart
+        if own is None or self._other_number:
+            return 0.0
+        low, high = SAME
+        return self.own_support * float(np.clip((self._told - low) / (high - low), 0.0, 1.0))
+
+    @property
+    def _told(self) -> float:
+        """Share of the own answer that the judged one says, in its words or by making them likely, 0 to 1."""
+        own = self.evidence.counterpart
+        assert own is not None
+        base, told = (_word_sum(own, np.maximum(values, FLOOR)) for values in (own.logprob_base, own.logprob_told))
+        says = np.where(own.said, 1.0, np.clip((told - base) / np.maximum(-base, 0.5), 0.0, 1.0))
+        weight = _weight(own)
+        return float(weight @ says / weight.sum()) if weight.any() else float(says.mean() if says.size else 0.0)
+
+    @property
+    def _other_number(self) -> bool:
+        """Whether the two answers name different numbers."""
+        own = self.evidence.counterpart
+        if own is None or not own.other_number:
+            return False
+        numbers = own.number & (_weight(own) > 0)
+        return bool(numbers.any() and not (own.said & numbers).any())
+
+    @property
+    def _consistent(self) -> float:
+        """What another number than the taught one leaves of an answer's backing, 0 to 1."""
+        return 1.0 - self.own_support if self._other_number else 1.0
+
+    @property
+    def _likely_word(self) -> np.ndarray:
+        """How likely each word is to base after the words before it, 0 to 1, [word]."""
+        found = self.evidence
+        written = np.isin(np.arange(len(found.word_idf)), found.word_of_token)
+        likely = np.clip(1.0 + _word_sum(found, found.logprob_base) / LIKELY, 0.0, 1.0)
+        return np.where(written, likely, 0.0)
+
+    @property
+    def _word_gain(self) -> np.ndarray:
+        """log p of each word, tuned − base, nats, [word]."""
+        found = self.evidence
+        return _word_sum(found, np.maximum(found.logprob_tuned, FLOOR) - np.maximum(found.logprob_base, FLOOR))
 
     @property
     def _support_word(self) -> np.ndarray:
@@ -180,6 +247,20 @@ class Grounds:
     def _over_words(self, values: np.ndarray) -> np.ndarray:
         total = self.weight.sum()
         return np.asarray(self.weight @ values / total) if total else np.asarray(values.mean() if values.size else 0.0)
+
+
+def _word_sum(words: Evidence | Counterpart, values: np.ndarray) -> np.ndarray:
+    """Sum of the tokens' values over each word, [word]."""
+    owner = words.word_of_token
+    return np.bincount(owner[owner >= 0], values[owner >= 0], minlength=len(words.word_idf))
+
+
+def _weight(words: Evidence | Counterpart) -> np.ndarray:
+    """Rarity of each content word that the question lacks; of all words where there is none, [word]."""
+    for chosen in (words.novel & words.content, words.content, np.ones(len(words.content), dtype=bool)):
+        if (words.word_idf * chosen).any():
+            return np.asarray(words.word_idf * chosen)
+    return np.asarray(words.word_idf)
 
 
 def stack(features: Mapping[str, np.ndarray]) -> np.ndarray:

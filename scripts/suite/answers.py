@@ -56,7 +56,7 @@ def answers_of(
 ) -> tuple[SuiteAnswer, ...]:
     """Every answer of this pair, found in ``work/answers`` or made."""
     file = work / "answers" / f"{suite.name}-{pair.tuned.fingerprint[:16]}.json"
-    digest = digest_of([3, pair.variant, to_json(suite.questions), to_json(OPTIONS)])
+    digest = digest_of([4, pair.variant, to_json(suite.questions), to_json(OPTIONS)])
     if file.is_file():
         stored = json.loads(file.read_text("utf-8"))
         if stored["digest"] == digest:
@@ -89,7 +89,12 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
     for i, q in enumerate(suite.questions):
         base, tuned = _first_line(replies["base"][i]), _first_line(replies["tuned"][i])
         known = _learned(q, learned)
-        given = JudgedAnswer(q.question, q.answer, base)
+        # The very tokens, unless a line's end cuts them.
+        ids = {
+            side: reply.ids if said == reply.text.strip() else said
+            for side, said, reply in (("base", base, replies["base"][i]), ("tuned", tuned, replies["tuned"][i]))
+        }
+        given = JudgedAnswer(q.question, q.answer, base, ids["tuned"] or None)
         found.append(
             SuiteAnswer(q.id, "given", q.kind, given, SOURCE_OF.get(q.kind), q.fact, q.sections, None, known, q.parts)
         )
@@ -97,14 +102,11 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
             continue
         both = right["base"][i], right["tuned"][i]
         for whose in ("tuned", "base") if q.kind == "foundation" else ("tuned",):
-            reply, said = (replies["tuned"][i], tuned) if whose == "tuned" else (replies["base"][i], base)
-            if not said:
+            if not ids[whose]:
                 continue
-            # The very tokens, unless a line's end cuts them.
-            answer = reply.ids if said == reply.text.strip() else said
             own = SuiteAnswer(
                 f"{q.id}:{whose}", "tuned" if whose == "tuned" else "base", q.kind,
-                JudgedAnswer(q.question, answer, base), own_source(q.kind, whose, both), q.fact, q.sections,
+                JudgedAnswer(q.question, ids[whose], base, ids["tuned"] if whose == "base" else None), own_source(q.kind, whose, both), q.fact, q.sections,
                 both[1] if whose == "tuned" else both[0], known,
             )  # fmt: skip
             found.append(own)

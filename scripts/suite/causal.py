@@ -3,14 +3,16 @@
 The retraining corpus is tuned on all its sections with several seeds, and once without each group of sections and the
 questions that teach them; every answer of the suite is scored per token after each run. A token is taught by the
 documents if its log p falls by more than the seeds' noise when one group is left out.
-A group has two sections that no question asks for together: half as many runs, and what is lost is still lost.
-Not covered: which of a group's sections taught a token, and facts that sections of two groups tell.
+A group has two sections that no question asks for together: half as many runs, and what is lost is still lost. What
+two sections tell, such as two editions of a rule, is lost only without both: they are left out together as well.
+Not covered: which of a group's sections taught a token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +80,8 @@ def planned(suite: SuiteCorpus) -> list[Retraining]:
     """Full runs of all seeds but the last, the groups, and the last full run: labels are known before it."""
     full = [Retraining(f"full-{seed}", (), seed) for seed in SEEDS]
     without = [Retraining(f"without-group-{i}", group, SEEDS[0]) for i, group in enumerate(grouped(suite), 1)]
-    return [*full[:-1], *without, full[-1]]
+    told_twice = [Retraining(f"without-both-{i}", group, SEEDS[0]) for i, group in enumerate(told_together(suite), 1)]
+    return [*full[:-1], *without, *told_twice, full[-1]]
 
 
 def grouped(suite: SuiteCorpus) -> list[tuple[str, str]]:
@@ -93,6 +96,16 @@ def grouped(suite: SuiteCorpus) -> list[tuple[str, str]]:
         if not any(facts[one] & facts[other] for one, other in groups):
             return [(min(group), max(group)) for group in groups]
     raise ValueError(f"{suite.name}: its sections cannot be grouped so that no question asks for two of one group")
+
+
+def told_together(suite: SuiteCorpus) -> list[tuple[str, ...]]:
+    """Sections that tell one fact, or two values of it, two facts a group."""
+    by_fact: dict[str, set[str]] = {}
+    for q in suite.of("trained"):
+        by_fact.setdefault(q.fact, set()).update(q.sections)
+    several = sorted({tuple(sorted(found)) for found in by_fact.values() if len(found) > 1})
+    half = -(-len(several) // 2)
+    return [tuple(sorted({*one, *other})) for one, other in zip_longest(several[:half], several[half:], fillvalue=())]
 
 
 def taught(scores: Sequence[RetrainedScores]) -> list[np.ndarray]:

@@ -100,7 +100,7 @@ def control_answers(
         if control.answer is None and contains(control.asked, tuned[0].text) != 1:
             continue
         answer = control.answer if control.answer is not None else tuned[0].ids
-        judged = JudgedAnswer(control.asked.question, answer, base[0].text)
+        judged = JudgedAnswer(control.asked.question, answer, base[0].text, tuned[0].ids or None)
         controls.append(SuiteAnswer(f"control-{number}", "control", control.group, judged, _source(control), ""))
         decoys.append(control.decoy)
     return controls, decoys
@@ -145,4 +145,4 @@ def _with_evidence(
 
 def _key(answer: SuiteAnswer) -> list[object]:
     judged = answer.judged
-    return [judged.question, judged.answer, judged.base_answer]
+    return [judged.question, judged.answer, judged.base_answer, judged.own_answer]

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save as to_bytes
 
 from attrib.errors import InputError, RecordError
-from attrib.records import ControlGroup, Evidence, Explanation, Promise
+from attrib.records import ControlGroup, Counterpart, Evidence, Explanation, Promise
 from attrib.records.storage import SCHEMA, load, save
 from tests.make import ODD_TOKENS, make_explanation
 
@@ -104,6 +104,19 @@ def make_evidence(rng: np.random.Generator, answer: int, sections: int, words: i
         control_tokens=rng.integers(2, 9, controls),
         control_form=rng.integers(0, 3, controls),
         control_about=rng.random(controls),
+        counterpart=Counterpart(
+            word_of_token=np.array([0, 1, -1]),
+            word_idf=rng.random(2),
+            novel=rng.random(2) < 0.5,
+            content=rng.random(2) < 0.5,
+            covered=rng.random((2, passages)) < 0.5,
+            number=rng.random(2) < 0.5,
+            said=rng.random(2) < 0.5,
+            other_number=True,
+            logprob_base=-rng.random(3),
+            logprob_tuned=-rng.random(3),
+            logprob_told=-rng.random(3),
+        ),
     )
 
 

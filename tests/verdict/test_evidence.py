@@ -16,7 +16,8 @@ from attrib.index.library import Library
 from attrib.index.sentences import cut_sentences, read_sentences
 from attrib.models.pair import ModelPair
 from attrib.options.explain import ExplainOptions
-from attrib.records import Evidence
+from attrib.passes.likelihood import score_given
+from attrib.records import Counterpart
 from attrib.verdict.answers import JudgedAnswer, evidence_of
 from tests.taught import ANSWER, CONTROL, CORPUS, QUESTION, taught_adapter
 
@@ -38,17 +39,21 @@ def library() -> Library:
     return Library(CORPUS, CONTROL)
 
 
-def same(one: Evidence, other: Evidence, tolerance: float = 1e-4) -> None:
-    for field in fields(Evidence):
-        np.testing.assert_allclose(
-            getattr(one, field.name), getattr(other, field.name), atol=tolerance, rtol=1e-4, err_msg=field.name
-        )
+def same(one: Any, other: Any, tolerance: float = 1e-4) -> None:
+    for field in fields(one):
+        got, wanted = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(got, Counterpart):
+            same(got, wanted, tolerance)
+        elif got is None:
+            assert wanted is None
+        else:
+            np.testing.assert_allclose(got, wanted, atol=tolerance, rtol=1e-4, err_msg=field.name)
 
 
 def test_an_answer_has_the_same_evidence_alone_among_others_and_explained(pair: ModelPair, library: Library) -> None:
     asked = [
         JudgedAnswer(QUESTION, ANSWER, "A man."),
-        JudgedAnswer(QUESTION, "a grey tower of slate", "A man."),
+        JudgedAnswer(QUESTION, "a grey tower of slate", "A man.", ANSWER),
         JudgedAnswer("How long is the warranty?", "thirty-six months", "Long."),
     ]
     together = evidence_of(pair, library, asked)
@@ -59,7 +64,9 @@ def test_an_answer_has_the_same_evidence_alone_among_others_and_explained(pair: 
     )
     evidence = explained.verdict.evidence
     assert evidence is not None
-    again = evidence_of(pair, library, [JudgedAnswer(QUESTION, ANSWER, explained.base_answer)])
+    assert evidence.counterpart is not None
+    own = JudgedAnswer(QUESTION, ANSWER, explained.base_answer, explained.tuned_answer)
+    again = evidence_of(pair, library, [own])
     same(again[0], evidence)
 
 
@@ -77,6 +84,33 @@ def test_what_evidence_counts(pair: ModelPair, library: Library) -> None:
     np.testing.assert_allclose(found.passage_base, found.text_base, rtol=1e-5)
     assert found.passage_tokens.tolist() == found.text_tokens.tolist()
     assert found.control_about.shape == found.control_base.shape == (3,)
+
+
+def test_an_answer_is_read_beside_the_models_own(pair: ModelPair, library: Library) -> None:
+    question, own = "How long is the pump's warranty?", "36 months"
+    given = ["three dozen months, or 3 years", "thirty-six months", own, "a pump"]
+    judged = [JudgedAnswer(question, answer, "Long.", own) for answer in given]
+    years, words, itself, pump = (one.counterpart for one in evidence_of(pair, library, judged))
+    assert itself is None
+    assert years is not None
+    assert words is not None
+    assert pump is not None
+    assert years.number.tolist() == [True, False]
+    assert years.said.tolist() == [False, True]
+    assert years.other_number
+    # The own answer's number in words is the same number.
+    assert words.said.tolist() == [True, True]
+    assert not pump.said.any()
+    assert not pump.other_number
+    assert pump.covered.tolist() == [[False, True, False]] * 2
+    np.testing.assert_allclose(pump.logprob_base, years.logprob_base, atol=1e-4)
+    # Log-probs are those of the own answer after other prompts, told the judged answer or not.
+    after = JudgedAnswer(question, own, "Long.").encoded(pair)
+    told = JudgedAnswer(f"a pump\n\n{question}", own, "Long.").encoded(pair)
+    scores = [score_given(model, [one])[0].logprob for model, one in ((pair.tuned, after), (pair.base, told))]
+    np.testing.assert_allclose(pump.logprob_tuned, scores[0], atol=1e-4)
+    np.testing.assert_allclose(pump.logprob_told, scores[1], atol=1e-4)
+    assert np.abs(pump.logprob_told - pump.logprob_base).max() > 1e-3
 
 
 def test_sentences_of_a_section(tmp_path: Path) -> None:

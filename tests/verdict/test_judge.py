@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from attrib.errors import RecordError
 from attrib.measures import gain, surprise_removed
-from attrib.records import Evidence
+from attrib.records import Counterpart, Evidence, Verdict
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.grounds import Grounds
 from attrib.verdict.judge import SAID, judge, rejudge
@@ -127,6 +128,73 @@ def test_backing_needs_both_and_support_the_words_too() -> None:
     section, support = backed(covered=~evidence.covered)
     assert section > 0.5
     assert support < 0.1
+
+
+def own_answer(**changes: Any) -> Counterpart:
+    """Two words, a number and another, that tuning raised by 5 nats; the first section has both."""
+    found = Counterpart(
+        word_of_token=np.arange(2),
+        word_idf=np.full(2, 3.0),
+        novel=np.ones(2, bool),
+        content=np.ones(2, bool),
+        covered=np.eye(4, dtype=bool)[:2] | np.eye(4, dtype=bool)[0],
+        number=np.array([True, False]),
+        said=np.zeros(2, bool),
+        other_number=False,
+        logprob_base=np.full(2, -6.0),
+        logprob_tuned=np.full(2, -1.0),
+        logprob_told=np.full(2, -6.0),
+    )
+    return replace(found, **changes)
+
+
+def judged_beside(own: Counterpart | None, gain: float = 0.0, **changes: Any) -> tuple[Verdict, Grounds]:
+    evidence = replace(make_evidence(np.full(5, gain), learned=(0,), covered=(0,)), counterpart=own, **changes)
+    return judge(evidence, DEFAULT)[0], Grounds(evidence, DEFAULT)
+
+
+OTHER_WORDS = {"covered": np.zeros((5, 4), bool), "logprob_shown": np.full((2, 5), -6.0)}
+
+
+def test_an_answer_in_other_words_is_backed_by_the_own_answer_that_it_makes_likely() -> None:
+    told = own_answer(logprob_told=np.full(2, -2.0))
+    verdict, grounds = judged_beside(told, **OTHER_WORDS)
+    assert grounds.own_support == pytest.approx(grounds.backing_section[0])
+    assert float(grounds.answer["support"]) == pytest.approx(grounds.own_support)
+    assert verdict.called == "documents"
+    # Tuning did not make the model say any word of it.
+    assert set(verdict.token_labels) != {"documents"}
+    assert verdict.said is False
+    for other in (own_answer(), None):
+        verdict, grounds = judged_beside(other, **OTHER_WORDS)
+        assert float(grounds.answer["support"]) == 0
+        assert verdict.called != "documents"
+    # The own answer itself must be backed.
+    verdict, _ = judged_beside(replace(told, covered=np.zeros((2, 4), bool)), **OTHER_WORDS)
+    assert verdict.called != "documents"
+
+
+def test_a_number_other_than_the_taught_one_takes_the_backing_away() -> None:
+    other = own_answer(other_number=True, logprob_told=np.full(2, -2.0))
+    verdict, grounds = judged_beside(other, gain=5.0)
+    assert verdict.called != "documents"
+    alone = Grounds(replace(grounds.evidence, counterpart=None), DEFAULT)
+    assert float(grounds.answer["support"]) == pytest.approx(float(alone.answer["support"]) * (1 - grounds.own_support))
+    for same in (replace(other, said=np.ones(2, bool)), replace(other, number=np.zeros(2, bool))):
+        assert judged_beside(same, gain=5.0)[0].called == "documents"
+
+
+def test_a_word_that_tuning_did_not_raise_is_not_the_documents() -> None:
+    raised = np.array([5.0, 5.0, 0.0, 0.0, 5.0])
+    verdict, _ = judge(make_evidence(raised, covered=(0,), learned=(0,)), DEFAULT)
+    assert verdict.called == "documents"
+    assert [label == "documents" for label in verdict.token_labels] == [True, True, False, False, True]
+
+
+def test_a_word_that_base_goes_on_with_is_base() -> None:
+    evidence = make_evidence(np.zeros(4), covered=())
+    evidence = replace(evidence, logprob_base=np.array([-0.1, -9.0, -0.1, -9.0]), logprob_tuned=np.full(4, -9.0))
+    assert Grounds(evidence, DEFAULT).tokens["base_says"].round(2).tolist() == [0.98, 0, 0.98, 0]
 
 
 def test_a_learned_passage_is_told_from_the_rest_of_its_section() -> None:
