@@ -74,6 +74,8 @@ def load_network(
     if source.is_gguf:
         # Its weights are plain by now, but as long as it is marked, transformers will not train it.
         network.is_quantized, network.hf_quantizer = False, None
+        # A GGUF file does not name its class, by which TransformerLens finds the hooks.
+        network.config.architectures = [type(network).__name__]
     # A network in 4 bits was loaded where it stays.
     if device_map is None and not four_bit:
         network.to(device)
