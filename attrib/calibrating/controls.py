@@ -22,6 +22,7 @@ from attrib.index.library import Library
 from attrib.records import Section
 from attrib.records.item import ASKING
 from attrib.text.units import sentence_spans
+from attrib.text.forms import forms
 from attrib.text.words import words
 
 HELD_OUT = "questions on held-out sections"
@@ -32,7 +33,7 @@ GIVEN_OWN = "your control questions, the model's own right answers"
 CONTROL_TEXTS = "questions on control texts"
 OTHER_SECTIONS = "answers of other sections"
 
-SAME = 0.5
+SAME = 1 / 3
 """A sentence of which another section has this share of the words, weighted by rarity, may answer for that one too."""
 NEAREST = 10
 """Most similar sections among which one with another question is looked for."""
@@ -138,14 +139,16 @@ def _of_other_sections(
     asking = [i for i, section in enumerate(sections) if section.id in by_section or own_question(section)]
     for i in spaced(asking, limit):
         section = sections[i]
-        other = _most_alike(library, i, held_out)
+        right = [a.answer for a in asked if section.id in by_section and a.question == by_section[section.id].question]
+        other = _most_alike(library, i, held_out, right)
         if other is not None:
             question = by_section.get(section.id) or Question(str(own_question(section)), id=section.id)
             yield ControlAnswer(OTHER_SECTIONS, Question(question.question, id=section.id), first_sentence(other))
 
 
-def _most_alike(library: Library, i: int, held_out: Collection[str]) -> Section | None:
-    """The trained section with the most words of section ``i`` whose first sentence does not answer for it too."""
+def _most_alike(library: Library, i: int, held_out: Collection[str], right: Sequence[str]) -> Section | None:
+    """The trained section with the most words of section ``i`` whose first sentence does not answer for it too, nor
+    has one of the ``right`` answers in it."""
     sections = library.corpus.sections
     mine, question = frozenset(words(sections[i].full_text)), own_question(sections[i])
     scores = library.bm25.query(sections[i].full_text)[: len(sections)]
@@ -156,6 +159,9 @@ def _most_alike(library: Library, i: int, held_out: Collection[str]) -> Section 
         said = list(dict.fromkeys(words(first_sentence(other))))
         weight = np.array([library.idf(word) for word in said])
         shared = np.array([word in mine for word in said], dtype=float)
+        told = frozenset(forms(first_sentence(other)))
+        if any(answer and told >= frozenset(forms(answer)) for answer in right):
+            continue
         if said and weight @ shared <= SAME * weight.sum():
             return other
     return None
