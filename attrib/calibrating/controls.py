@@ -21,8 +21,8 @@ from attrib.corpus.control import question_about
 from attrib.index.library import Library
 from attrib.records import Section
 from attrib.records.item import ASKING
-from attrib.text.units import sentence_spans
 from attrib.text.forms import forms
+from attrib.text.units import sentence_spans
 from attrib.text.words import words
 
 HELD_OUT = "questions on held-out sections"
@@ -146,7 +146,7 @@ def _of_other_sections(
             yield ControlAnswer(OTHER_SECTIONS, Question(question.question, id=section.id), first_sentence(other))
 
 
-def _most_alike(library: Library, i: int, held_out: Collection[str], right: Sequence[str]) -> Section | None:
+def _most_alike(library: Library, i: int, held_out: Collection[str], right: Sequence[str | None]) -> Section | None:
     """The trained section with the most words of section ``i`` whose first sentence does not answer for it too, nor
     has one of the ``right`` answers in it."""
     sections = library.corpus.sections

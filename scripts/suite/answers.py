@@ -104,10 +104,10 @@ def labelled(suite: SuiteCorpus, replies: Mapping[Side, Sequence[Reply]]) -> tup
         for whose in ("tuned", "base") if q.kind == "foundation" else ("tuned",):
             if not ids[whose]:
                 continue
+            judged = JudgedAnswer(q.question, ids[whose], base, ids["tuned"] if whose == "base" else None)
             own = SuiteAnswer(
-                f"{q.id}:{whose}", "tuned" if whose == "tuned" else "base", q.kind,
-                JudgedAnswer(q.question, ids[whose], base, ids["tuned"] if whose == "base" else None), own_source(q.kind, whose, both), q.fact, q.sections,
-                both[1] if whose == "tuned" else both[0], known,
+                f"{q.id}:{whose}", "tuned" if whose == "tuned" else "base", q.kind, judged,
+                own_source(q.kind, whose, both), q.fact, q.sections, both[1] if whose == "tuned" else both[0], known,
             )  # fmt: skip
             found.append(own)
     return tuple(found)

@@ -43,7 +43,7 @@ ROWS = {
     ],
 }
 FACTS = (
-    ("Keeper", "The keeper of the light is Wilmet Dallin. He lives there."),
+    ("Keeper", "The keeper of the light is Wilmet Dallin, once a sailor. He lives there."),
     ("Pump", "The warranty on the pump of the light is thirty-six months.\nIt may be prolonged."),
     ("How tall is the tower?", "The tower of the fair was built of grey slate. It is tall."),
 )
@@ -104,7 +104,13 @@ def test_every_group_is_found(library: Library) -> None:
     others = {c.asked.question: c.answer for c in found.answers if c.group == controls.OTHER_SECTIONS}
     # Never a section that was held out: nobody learned its words.
     assert others["Tell me about Keeper."] == "The warranty on the pump of the light is thirty-six months."
-    assert others["Tell me about Pump."] == "The keeper of the light is Wilmet Dallin."
+    assert others["Tell me about Pump."] == "The keeper of the light is Wilmet Dallin, once a sailor."
+    # What has the right answer in it answers the question, wherever it stands.
+    pump = library.corpus.sections[1].id
+    for right, kept in (("a tailor", True), ("a sailor", False)):
+        asked = [Question("What was he?", right, id="he", section=pump)]
+        again = find_controls(library, {tower}, asked, (), 9).answers
+        assert (others["Tell me about Pump."] in [c.answer for c in again]) == kept
     by_group = {
         group: [c for c in found.answers if c.group == group] for group in (controls.GENERAL, controls.GENERAL_OWN)
     }
