@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from suite.causal import causal_table, grouped, planned, taught
+from suite.causal import causal_table, grouped, planned, taught, told_together
 from suite.corpora import SuiteCorpus, SuiteQuestion, read_corpus
 from suite.fit import Judged
 from suite.score import ScoredAnswer
@@ -43,6 +43,16 @@ def test_labels_need_full_runs_and_a_group_left_out() -> None:
         taught(FULL[:1])
 
 
+def test_what_two_sections_tell_is_left_out_with_both() -> None:
+    suite = read_corpus("retraining")
+    together = told_together(suite)
+    members = [id_ for group in together for id_ in group]
+    assert len(members) == len(set(members)) == 16
+    for q in suite.of("trained"):
+        editions = {id_ for other in suite.of("trained") if other.fact == q.fact for id_ in other.sections}
+        assert len(editions) == 1 or any(editions <= set(group) for group in together)
+
+
 def test_groups_of_the_retraining_corpus_take_one_section_of_a_question() -> None:
     suite = read_corpus("retraining")
     groups = grouped(suite)
@@ -51,7 +61,7 @@ def test_groups_of_the_retraining_corpus_take_one_section_of_a_question() -> Non
     for q in suite.questions:
         assert not any(len(set(group) & set(q.sections)) > 1 for group in groups)
     runs = planned(suite)
-    assert sorted(len(one.left_out) for one in runs) == [0, 0, 0, *[2] * 11]
+    assert sorted(len(one.left_out) for one in runs) == [0, 0, 0, *[2] * 11, *[4] * 4]
     # Labels need two full runs: the last one refines the noise.
     assert [not one.left_out for one in runs][:2] == [True, True]
     assert not runs[-1].left_out
