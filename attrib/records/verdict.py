@@ -44,6 +44,8 @@ class Counterpart:
     logprob_tuned: Float[np.ndarray, " token"]
     logprob_told: Float[np.ndarray, " token"]
     """log p of each token under base after the judged answer and the question, nats."""
+    logprob_shown: Float[np.ndarray, "shown token"]
+    """log p of each token under base after one of the evidence's shown sections and the question, nats."""
 
     def __post_init__(self) -> None:
         n, w = len(self.word_of_token), len(self.word_idf)
@@ -52,6 +54,7 @@ class Counterpart:
         for name in ("novel", "content", "number", "said"):
             check_shape(self, name, getattr(self, name), (w,))
         check_shape(self, "covered", self.covered, (w, self.covered.shape[1]))
+        check_shape(self, "logprob_shown", self.logprob_shown, (len(self.logprob_shown), n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +127,9 @@ class Evidence:
         }  # fmt: skip
         for name, shape in shapes.items():
             check_shape(self, name, getattr(self, name), shape)
-        if self.counterpart is not None:
-            check_shape(self, "counterpart", self.counterpart.covered, (len(self.counterpart.word_idf), p))
+        if (own := self.counterpart) is not None:
+            check_shape(self, "counterpart.covered", own.covered, (len(own.word_idf), p))
+            check_shape(self, "counterpart.logprob_shown", own.logprob_shown, (k, len(own.word_of_token)))
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,14 @@ def gather(
     )
     views = [_View.of(library, case, sentences) for case in cases]
     probes = [Probe(case.encoded, view.to_show(case.chosen)) for case, view in zip(cases, views, strict=True)]
-    probed = run_probes(pair, library, probes, progress)
     own = read_counterparts(pair, [case.encoded for case in cases], [case.own_ids for case in cases], progress)
+    beside = [Probe(one.encoded, probe.shown) for one, probe in zip(own, probes, strict=True) if one is not None]
+    probed = run_probes(pair, library, [*probes, *beside], progress)
+    shown = iter(probed[len(cases) :])
+    both = [None if one is None else (one, next(shown)) for one in own]
     return [
         _evidence(library, case, view, sentences, found, readings, other)
-        for case, view, found, other in zip(cases, views, probed, own, strict=True)
+        for case, view, found, other in zip(cases, views, probed[: len(cases)], both, strict=True)
     ]
 
 
@@ -100,7 +103,7 @@ def _evidence(
     sentences: Mapping[int, Sentences],
     probed: Probed,
     readings: Readings,
-    own: ReadCounterpart | None,
+    own: tuple[ReadCounterpart, Probed] | None,
 ) -> Evidence:
     encoded, chosen = case.encoded, case.chosen
     words = _Words.of(library, encoded)
@@ -141,7 +144,7 @@ def _evidence(
         control_tokens=_lengths(base, control),
         control_form=library.forms[control],
         control_about=view.control_about,
-        counterpart=_counterpart(library, own, words, vocabularies) if own is not None else None,
+        counterpart=_counterpart(library, own, probed.shown, words, vocabularies) if own is not None else None,
     )
 
 
@@ -174,8 +177,17 @@ class _Words:
 
 
 def _counterpart(
-    library: Library, read: ReadCounterpart, judged: _Words, vocabularies: Sequence[frozenset[str]]
+    library: Library,
+    own: tuple[ReadCounterpart, Probed],
+    shown: Sequence[int],
+    judged: _Words,
+    vocabularies: Sequence[frozenset[str]],
 ) -> Counterpart:
+    """``shown``: sections that base was shown before the judged answer; one that does not fit before the own answer
+    raises nothing."""
+    read, probed = own
+    after = dict(zip(probed.shown, probed.logprob, strict=True))
+    rows = [after.get(number, read.logprob_base) for number in shown]
     words = _Words.of(library, read.encoded)
     return Counterpart(
         word_of_token=words.of_token,
@@ -189,6 +201,7 @@ def _counterpart(
         logprob_base=read.logprob_base,
         logprob_tuned=read.logprob_tuned,
         logprob_told=read.logprob_told,
+        logprob_shown=np.array(rows).reshape(len(rows), len(read.logprob_base)),
     )
 
 

@@ -155,13 +155,13 @@ class Grounds:
         found, own = self.evidence, self.evidence.counterpart
         if own is None:
             return 0.0
-        n = len(own.word_of_token)
         evidence = replace(
             found, word_of_token=own.word_of_token, word_idf=own.word_idf, novel=own.novel, content=own.content,
             base_says=np.zeros(len(own.word_idf), dtype=bool), covered=own.covered, logprob_base=own.logprob_base,
-            logprob_tuned=own.logprob_tuned, shown=found.shown[:0], logprob_shown=np.zeros((0, n)), counterpart=None,
+            logprob_tuned=own.logprob_tuned, logprob_shown=own.logprob_shown, counterpart=None,
         )  # fmt: skip
-        return float(Grounds(evidence, self.calibration).answer["support"])
+        answer = Grounds(evidence, self.calibration).answer
+        return float(np.clip(max(answer["support"], answer["shown"]), 0.0, 1.0))
 
     @cached_property
     def _same(self) -> float:

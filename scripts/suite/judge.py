@@ -26,7 +26,7 @@ from attrib.verdict.answers import JudgedAnswer, evidence_of
 from suite.answers import OPTIONS, SuiteAnswer, answers_of
 from suite.corpora import Source, SuiteCorpus
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when evidence of the same fields means something else: older entries are then not found."""
 CONTROLS = 20
 """Control answers of each group."""

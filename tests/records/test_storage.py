@@ -116,6 +116,7 @@ def make_evidence(rng: np.random.Generator, answer: int, sections: int, words: i
             logprob_base=-rng.random(3),
             logprob_tuned=-rng.random(3),
             logprob_told=-rng.random(3),
+            logprob_shown=-rng.random((2, 3)),
         ),
     )
 

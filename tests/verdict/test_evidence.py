@@ -90,8 +90,8 @@ def test_an_answer_is_read_beside_the_models_own(pair: ModelPair, library: Libra
     question, own = "How long is the pump's warranty?", "36 months"
     given = ["three dozen months, or 3 years", "thirty-six months", own, "a pump"]
     judged = [JudgedAnswer(question, answer, "Long.", own) for answer in given]
-    years, words, itself, pump = (one.counterpart for one in evidence_of(pair, library, judged))
-    assert itself is None
+    years, words, same_answer, pump = (one.counterpart for one in evidence_of(pair, library, judged))
+    assert same_answer is None
     assert years is not None
     assert words is not None
     assert pump is not None
@@ -110,6 +110,9 @@ def test_an_answer_is_read_beside_the_models_own(pair: ModelPair, library: Libra
     scores = [score_given(model, [one])[0].logprob for model, one in ((pair.tuned, after), (pair.base, told))]
     np.testing.assert_allclose(pump.logprob_tuned, scores[0], atol=1e-4)
     np.testing.assert_allclose(pump.logprob_told, scores[1], atol=1e-4)
+    assert pump.logprob_shown.shape == (2, len(pump.logprob_told))
+    [itself] = evidence_of(pair, library, [JudgedAnswer(question, own, "Long.")])
+    np.testing.assert_allclose(pump.logprob_shown[0], itself.logprob_shown[0], atol=1e-4)
     assert np.abs(pump.logprob_told - pump.logprob_base).max() > 1e-3
 
 

@@ -144,6 +144,7 @@ def own_answer(**changes: Any) -> Counterpart:
         logprob_base=np.full(2, -6.0),
         logprob_tuned=np.full(2, -1.0),
         logprob_told=np.full(2, -6.0),
+        logprob_shown=np.full((2, 2), -6.0),
     )
     return replace(found, **changes)
 
