@@ -72,20 +72,14 @@ def load_network(
         raise ModelError(f"{name}: the weights of {min(info['missing_keys'])} are missing; load a complete checkpoint")
     set_context(name, network.config)
     if source.is_gguf:
-        _as_if_plain(network)
+        # Its weights are plain by now, but as long as it is marked, transformers will not train it.
+        network.is_quantized, network.hf_quantizer = False, None
     # A network in 4 bits was loaded where it stays.
     if device_map is None and not four_bit:
         network.to(device)
     network.eval().requires_grad_(False)
     refuse_nan(name, network)
     return network, tokenizer
-
-
-def _as_if_plain(network: Any) -> None:
-    """The weights of a GGUF file are plain by now, but as long as it is marked, transformers will not train it; it does
-    not name its class either, by which TransformerLens finds the hooks."""
-    network.is_quantized, network.hf_quantizer = False, None
-    network.config.architectures = [type(network).__name__]
 
 
 def _network_of(source: ModelSource, path: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -81,8 +81,6 @@ def test_a_gguf_file_is_tuned_and_an_interrupted_run_goes_on_to_the_same_bytes(t
 
 def test_the_weights_of_a_gguf_file_are_plain(tmp_path: Path) -> None:
     network, _ = load_network(str(save_gguf(tmp_path / "tiny.gguf")), device="cpu")
-    # By its class TransformerLens finds the hooks.
-    assert network.config.architectures == ["LlamaForCausalLM"]
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     expected = tiny_network(tiny_tokenizer(), seed=1).state_dict()
     assert {str(weight.dtype) for weight in weights.values()} == {"float32"}
