@@ -3,8 +3,9 @@
     python scripts/evaluate_verdict.py STAGE … --work DIR [--pairs NAME,…]
 
 Stages, in order: train (the adapters), answers (what the models say), judge (the evidence of every answer), causal
-(retraining without sections), score (leave-one-pair-out), draw. Each resumes where it was stopped; everything big lies
-in DIR. Needs $ATTRIB_SHARED for FineTuneBench's pairs and the network once for Gemma's; without them these are skipped.
+(retraining without sections), score (leave-one-pair-out), draw, fit (the package's weights, from all pairs). Each
+resumes where it was stopped; everything big lies in DIR. Needs $ATTRIB_SHARED for FineTuneBench's pairs and the network
+once for Gemma's; without them these are skipped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from suite.answers import answers_of
 from suite.causal import causal_table, retrained, stored_runs
 from suite.corpora import SuiteCorpus, read_corpus
 from suite.draw import write_verdict
+from suite.fit import fit_calibration
 from suite.gemma import NotFetchedError
 from suite.judge import judged_rows, stored_rows
 from suite.others import read_suite
@@ -28,8 +30,10 @@ from suite.score import PairRows, score_pairs
 from suite.train import COST, TunedPair, trained
 
 from attrib.errors import AttribError, InputError
+from attrib.records.codec import to_json
 
 FIGURES = Path(__file__).parents[1] / "figures"
+WEIGHTS = FIGURES.with_name("attrib") / "data" / "calibration.json"
 CAUSAL_PAIR = "retraining"
 """The pair whose tokens have causal labels: tuned as the retrains are."""
 
@@ -127,9 +131,17 @@ def draw(pairs: Sequence[SuitePair], work: Path) -> None:
         print(name)
 
 
+def fit(pairs: Sequence[SuitePair], work: Path) -> None:
+    """Stage ``fit``: weights of all judged pairs become the package's."""
+    rows = {pair.name: found[0] for pair, _ in there(pairs)[0] if (found := stored_rows(pair.name, work)) is not None}
+    made = to_json(fit_calibration(rows))
+    WEIGHTS.write_text(f"{json.dumps(made, indent=1)}\n", encoding="utf-8")
+    print(f"{WEIGHTS}: {', '.join(rows)}")
+
+
 STAGES: dict[str, Callable[[Sequence[SuitePair], Path], None]] = {
     "train": train_all, "answers": answer_all, "judge": judge_all, "causal": causal_runs, "score": score_all,
-    "draw": draw,
+    "draw": draw, "fit": fit,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ Not covered: which of a group's sections taught a token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -129,30 +129,41 @@ def taught(scores: Sequence[RetrainedScores]) -> list[np.ndarray]:
 def causal_table(suite: SuiteCorpus, scores: Sequence[RetrainedScores], answers: Sequence[ScoredAnswer]) -> Table:
     """Tokens that the verdict says are the documents' against taught ones, content words of given answers alone.
 
-    By tokens, and by words: a word is taught, or called, where one of its tokens is. Beside the verdict plain gain at
-    the threshold that calls as many tokens. Precision and recall with intervals over facts.
+    By tokens, and by words: a word is taught, or called, where one of its tokens is. Over all answers, and over those
+    from the documents alone: a wrong answer's words may be taught, for another question. Beside the verdict plain gain
+    at the threshold that calls as many. Precision and recall with intervals over facts.
     """
     labels = dict(zip((q.id for q in suite.questions), taught(scores), strict=True))
     given = [one for one in answers if one.row.answer.whose == "given"]
+    own = [one for one in given if one.row.answer.parts or one.row.answer.label == "documents"]
+    return [
+        {"answers": name, **row}
+        for unit in ("token", "word")
+        for name, some in (("all", given), ("from documents, mixed ones too", own))
+        if some
+        for row in _causal_rows(some, labels, unit)
+    ]
+
+
+def _causal_rows(given: Sequence[ScoredAnswer], labels: Mapping[str, np.ndarray], unit: str) -> Table:
     rows: Table = []
-    for unit in ("token", "word"):
-        truth, called, said, gain, groups = [], [], [], [], []
-        for one in given:
-            evidence, label = one.row.evidence, labels[one.row.answer.id]
-            shares, is_called = evidence.logprob_tuned - evidence.logprob_base, one.tokens_called
-            for places in _units(one, unit):
-                truth.append(bool(label[places].any()))
-                called.append(any(is_called[place] == "documents" for place in places))
-                said.append(float(one.judged.tokens[places, 0].max()))
-                gain.append(float(shares[places].sum()))
-                groups.append(one.group)
-        true, group = np.array(truth), np.unique(groups, return_inverse=True)[1]
-        as_many = np.argsort(-np.array(gain), kind="stable")[: int(np.sum(called))]
-        by_gain = np.isin(np.arange(len(true)), as_many)
-        for scorer, hits, score in (("verdict", np.array(called), said), ("gain", by_gain, gain)):
-            area = auroc(np.array(score)[true], np.array(score)[~true])
-            counts = {"n": len(true), "taught": int(true.sum()), "auroc": area}
-            rows.append({"unit": unit, "scorer": scorer, **_precision_recall(true, hits, group), **counts})
+    truth, called, said, gain, groups = [], [], [], [], []
+    for one in given:
+        evidence, label = one.row.evidence, labels[one.row.answer.id]
+        shares, is_called = evidence.logprob_tuned - evidence.logprob_base, one.tokens_called
+        for places in _units(one, unit):
+            truth.append(bool(label[places].any()))
+            called.append(any(is_called[place] == "documents" for place in places))
+            said.append(float(one.judged.tokens[places, 0].max()))
+            gain.append(float(shares[places].sum()))
+            groups.append(one.group)
+    true, group = np.array(truth), np.unique(groups, return_inverse=True)[1]
+    as_many = np.argsort(-np.array(gain), kind="stable")[: int(np.sum(called))]
+    by_gain = np.isin(np.arange(len(true)), as_many)
+    for scorer, hits, score in (("verdict", np.array(called), said), ("gain", by_gain, gain)):
+        area = auroc(np.array(score)[true], np.array(score)[~true])
+        counts = {"n": len(true), "taught": int(true.sum()), "auroc": area}
+        rows.append({"unit": unit, "scorer": scorer, **_precision_recall(true, hits, group), **counts})
     return rows
 
 

@@ -51,7 +51,7 @@ def fit_calibration(rows: Mapping[str, Sequence[SuiteRow]]) -> Calibration:
     """The weights from the labelled rows of each pair, every pair and every source alike; constants are the package's.
 
     Thresholds without a promise: documents above what nine in ten answers from elsewhere stay below, but not below 1/2;
-    base or neither below what nine in ten answers from the documents exceed, but not above 1/2.
+    base or neither below what 19 in 20 answers from the documents exceed, but not above 1/2.
     """
     start = Calibration.default()
     answers, labels, weights = [], [], []
@@ -74,7 +74,7 @@ def fit_calibration(rows: Mapping[str, Sequence[SuiteRow]]) -> Calibration:
     )
     scores = softmax(np.array(answers) @ np.array(whole[0]).T + np.array(whole[1]), axis=1)[:, 0]
     own = np.array(labels) == 0
-    above, below = max(0.5, float(np.quantile(scores[~own], 0.9))), min(0.5, float(np.quantile(scores[own], 0.1)))
+    above, below = max(0.5, float(np.quantile(scores[~own], 0.9))), min(0.5, float(np.quantile(scores[own], 0.05)))
     return replace(made, documents_above=round(above, 4), documents_below=round(below, 4))
 
 
