@@ -174,9 +174,9 @@ def _tell(
     if as_json:
         print_json(result)
         return
-    rehearsed = f" and {manifest.rehearsed} rehearsed answers" if manifest.rehearsed else ""
+    beside = f" and {manifest.rehearsed} rehearsed answers" if manifest.rehearsed else ""
     print(
-        f"{out}: adapter of {manifest.base}, {taught} items ({lessons.sections} sections){rehearsed}, "
+        f"{out}: adapter of {manifest.base}, {taught} items ({lessons.sections} sections){beside}, "
         f"{manifest.steps} steps in {epochs} epochs{f' of at most {most}' if options.epochs is None else ''}, "
         f"loss {manifest.loss:.3f} in the last"
     )
@@ -187,10 +187,10 @@ def _tell(
         print(f"held out, not trained ({len(manifest.held_out)}): {', '.join(manifest.held_out)}")
     revision = f" -o models.revision={models.revision}" if models.revision is not None else ""
     code = " --trust-remote-code" if models.trust_remote_code else ""
-    taught = shlex.quote(str(documents.path)) if documents.path is not None else "DOCS"
+    where = shlex.quote(str(documents.path)) if documents.path is not None else "DOCS"
     if test is not None and test.sentence():
         print(test.sentence())
-    print(f'next: attrib explain "QUESTION" --tuned {shlex.quote(str(out))} --documents {taught}{revision}{code}')
+    print(f'next: attrib explain "QUESTION" --tuned {shlex.quote(str(out))} --documents {where}{revision}{code}')
 
 
 @dataclass(frozen=True)

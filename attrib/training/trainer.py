@@ -72,9 +72,7 @@ def fit(
         arguments = training_arguments(
             replace(options, epochs=epochs, batch=options.batch * (2 if rehearsed else 1)), work / "trainer", device
         )
-        rows: list[dict[str, Any]] = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
-        for row, expected in zip(rows[taught:], base_tokens(network, examples[taught:]), strict=True):
-            row["base"] = expected
+        rows = _rows(network, examples, taught)
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
         resumable = folder is not None and save_every is not None
@@ -103,6 +101,14 @@ def fit(
         raise InputError(f"tune: {recorder.watch.fault}; delete {work} and start again")
     steps = together(processes.gather(recorder.steps))
     return TrainedAdapter(model, schedule_of(steps, checkpoints))
+
+
+def _rows(network: Any, examples: Sequence[TrainingExample], taught: int) -> list[dict[str, Any]]:
+    """Data of the Trainer: of those after the taught ones also what ``network`` expects, which has no adapter yet."""
+    rows: list[dict[str, Any]] = [{"input_ids": e.ids, "labels": e.labels} for e in examples]
+    for row, expected in zip(rows[taught:], base_tokens(network, examples[taught:]), strict=True):
+        row["base"] = expected
+    return rows
 
 
 def _last_save(trainer: Path) -> Path | None:

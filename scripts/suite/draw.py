@@ -43,7 +43,7 @@ def verdict_figure(content: Content, *, preset: str = "neurips-double") -> Figur
     """AUROC per pair, given and own answers; what answers of each kind are called; reliability of p(documents)."""
     names = [*(pair["pair"] for pair in content["pairs"]), "all"]
     panels = tuple(
-        Panel(f"({letter}) {title}", "AUROC, documents against rest", tuple(_areas(content, whose, names)), (0.4, 1.0))
+        Panel(f"({letter}) {title}", "AUROC, documents against rest", tuple(_areas(content, whose, names)), (0.3, 1.0))
         for letter, whose, title in (("a", "given", "right answers given"), ("b", "own", "own answers"))
     )
     rows = tuple(RowName(name) for name in names)
