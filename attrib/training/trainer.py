@@ -78,12 +78,10 @@ def fit(
         resumable = folder is not None and save_every is not None
         save = processes.on_first(lambda: _last_save(work / "trainer")) if resumable else None
         stop = stop_rule([examples[i] for i in answers], options.batch) if options.epochs is None else None
-        numbered = {i: (example,) for i, example in enumerate(examples)}
-        recorder = StepRecorder(work, options.checkpoints, numbered, may_end=stop is not None)
+        known = {i: (example,) for i, example in enumerate(examples)}
+        recorder = StepRecorder(work, options.checkpoints, known, may_end=stop is not None)
         order = torch.Generator()
-        lengths = [len(example.ids) for example in examples[:taught]]
-        sampler = RehearsalSampler(lengths, rehearsed, options.batch, order) if rehearsed else None
-        trainer = _adapter_trainer(order, sampler)(
+        trainer = _adapter_trainer(order, _sampler(examples[:taught], rehearsed, options.batch, order))(
             model=model,
             args=arguments,
             train_dataset=rows,
@@ -109,6 +107,10 @@ def _rows(network: Any, examples: Sequence[TrainingExample], taught: int) -> lis
     for row, expected in zip(rows[taught:], base_tokens(network, examples[taught:]), strict=True):
         row["base"] = expected
     return rows
+
+
+def _sampler(taught: Sequence[TrainingExample], rehearsed: int, batch: int, order: Any) -> RehearsalSampler | None:
+    return RehearsalSampler([len(one.ids) for one in taught], rehearsed, batch, order) if rehearsed else None
 
 
 def _last_save(trainer: Path) -> Path | None:
