@@ -1,10 +1,10 @@
-"""Make the demo's adapter and its checkpoints again, in 38 minutes on one core that others used too:
+"""Make the demo's adapter and its checkpoints again, in 17 minutes on two cores:
 
     torchrun --standalone --nproc-per-node 2 scripts/train_demo.py [--out DIR]
 
 Tunes the default model on the demo's sections, decoys excepted (as plain text, and as the answer to «Tell me about …»),
-on its trained and updated questions in several wordings, and on the model's own answers to general questions, so that
-it forgets less. If interrupted, the same command resumes from the last save. The shipped adapter was made by two
+on its trained and updated questions in several wordings, and rehearses the package's general questions, so that it
+forgets less. If interrupted, the same command resumes from the last save. The shipped adapter was made by two
 processes of four examples a step each; ``python scripts/train_demo.py`` takes one process, which makes another adapter.
 """
 
