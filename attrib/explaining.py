@@ -42,6 +42,7 @@ from attrib.records import (
 )
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
+from attrib.training.workfolder import held_out_of
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.evidence import Case, gather
 from attrib.verdict.judge import judge
@@ -275,6 +276,7 @@ def _provenance(
             "threads": torch.get_num_threads(),
             "seed": options.seed,
             "layer": mapping_layer(pair, options.hidden.layer),
+            "held_out": sorted(held_out_of(pair.tuned.folder, (library.sections[int(i)].id for i in read))),
             "calibration": calibration,
             "options": plain,
             "versions": versions(),

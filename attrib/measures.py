@@ -24,29 +24,55 @@ def bits(nats: Numbers) -> Numbers:
 def q_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
     """Benjamini–Hochberg q-values of ``scores`` [row, section] against ``null`` [row, control], both any float.
 
-    Each row is first centred and scaled by its own null, so that rows can share one null distribution; p-values
-    are empirical, (1 + #{null ≥ score}) / (1 + n), so q cannot fall below 1 / (1 + rows × controls). All 1 with
-    fewer than two controls, which cannot scale anything.
+    A score must stand out twice, and the larger p counts: from the control texts (``_among_controls``) and from the
+    row's other sections (``_among_sections``), which share the documents' style as control texts of other kinds do
+    not. NaN in rows whose control is degenerate (fewer than two texts, or all with one score): it cannot fail, so
+    nothing is compared with it.
+    """
+    compared = (np.ptp(null, axis=1) > 1e-9) if null.shape[1] > 1 else np.zeros(len(null), dtype=bool)
+    q = np.full(scores.shape, np.nan)
+    if compared.any() and scores.size:
+        p = np.maximum(_among_controls(scores[compared], null[compared]), _among_sections(scores[compared]))
+        # Imported late here and below: it takes a second, and showing a record needs none of it.
+        from scipy import stats
+
+        q[compared] = stats.false_discovery_control(p.ravel()).reshape(p.shape)
+    return q
+
+
+def _among_controls(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Empirical p against the control texts, (1 + #{null ≥ score}) / (1 + n), never below 1 / (1 + rows × controls).
+
+    Each row is first centred and scaled by its own null, so that rows can share one null distribution.
     """
     n = null.shape[1]
-    if scores.size == 0 or n < 2:
-        return np.ones_like(scores, dtype=np.float64)
     deviation, variance = null - null.mean(1, keepdims=True), null.var(1, keepdims=True)
     # No score is part of its own null. A control score is, which pulls in what stands out: there, the others judge it.
     others = _scale(deviation * n / (n - 1), (variance - deviation**2 / (n - 1)) * n / (n - 1))
     z_null = np.sort(np.maximum(_scale(deviation, variance), others).ravel())
     z = _scale(scores - null.mean(1, keepdims=True), variance)
-    at_least = z_null.size - np.searchsorted(z_null, z.ravel() - 1e-9, side="left")
-    p = (1 + at_least) / (1 + z_null.size)
-    # Imported late here and below: it takes a second, and showing a record needs none of it.
+    at_least = z_null.size - np.searchsorted(z_null, z - 1e-9, side="left")
+    return np.asarray((1 + at_least) / (1 + z_null.size))
+
+
+def _among_sections(scores: np.ndarray) -> np.ndarray:
+    """Tail of Student's t beyond the row's median, in units of its median absolute deviation: a few sections that stand
+    out do not hide each other.
+
+    Where most sections have one score the standard deviation of the row stands for it.
+    """
     from scipy import stats
 
-    return np.asarray(stats.false_discovery_control(p).reshape(scores.shape))
+    deviation = scores - np.median(scores, axis=1, keepdims=True)
+    spread = 1.4826 * np.median(np.abs(deviation), axis=1, keepdims=True)
+    spread = np.where(spread > 1e-9, spread, scores.std(1, keepdims=True))
+    z = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 1e-9)
+    return np.asarray(stats.t.sf(z, max(scores.shape[1] - 1, 1)))
 
 
 def cells_to_mark(rows: int, sections: int, controls: int, level: float) -> int:
-    """How many cells must beat every control score before ``q_values`` has one below ``level``; more than there are
-    cells where none can."""
+    """How many cells must at least beat every control score before ``q_values`` has one below ``level``; more than
+    there are cells where none can."""
     if controls < 2:
         return rows * sections + 1
     smallest = 1 / (1 + rows * controls)

@@ -44,8 +44,9 @@ def main() -> None:
         if done % 10 == 0 or done == total:
             print(f"{time.monotonic() - started:6.0f} s  {what} {done} of {total}", file=sys.stderr, flush=True)
 
-    items = corpus_items(demo.corpus().sections, asked, ask_sections=True, without=demo.decoys())
-    tune(DEFAULT, items, out, options=replace(OPTIONS, **given), rehearse=general(), progress=progress)
+    decoys, options = demo.decoys(), replace(OPTIONS, **given)
+    items = corpus_items(demo.corpus().sections, asked, ask_sections=True, without=decoys)
+    tune(DEFAULT, items, out, options=options, held_out=sorted(decoys), rehearse=general(), progress=progress)
     print(out)
 
 

@@ -210,6 +210,8 @@ def make_explanation(
     }
     mappings = {name: m if m.uses_model else replace(m, base=m.tuned) for name, m in mappings.items()}
     best = sum((m.tuned.whole for m in mappings.values()), np.zeros(sections))
+    verdict = make_verdict(rng, tuned.logprob - base.logprob, sections, controls)
+    assert verdict.evidence is not None
     text = "".join(token.text for token in answer_tokens)
     rows, question_text = units(answer_tokens, unit), "".join(asked).strip()
     sources = question_words(prompt_tokens, question_text)
@@ -233,7 +235,7 @@ def make_explanation(
         sections_total=sections,
         mappings=mappings,
         ranking=np.argsort(-best, kind="stable"),
-        verdict=make_verdict(rng, tuned.logprob - base.logprob, sections, controls),
+        verdict=replace(verdict, evidence=replace(verdict.evidence, resemblance=best)),
         provenance={"base": "0" * 12, "tuned": "1" * 12, "documents": "2" * 12, "seed": seed},
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,8 +25,6 @@ from attrib.options.loading import ControlledDocuments, Models
 
 if TYPE_CHECKING:
     from attrib.assess.questions import Question
-    from attrib.corpus.documents import Corpus
-    from attrib.models.pair import ModelPair
 
 EXAMPLE = "attrib calibrate --tuned ./adapter --documents ./docs --questions questions.jsonl"
 
@@ -51,10 +48,10 @@ def calibrate(
     call an answer documents only above the threshold that keeps it. If interrupted, rerun the same command to resume.
     """
     from attrib.calibrating.run import calibrate as calibrate_pair
-    from attrib.corpus import demo
     from attrib.index.library import Library
     from attrib.records import codec
     from attrib.render.view import promise_lines
+    from attrib.training.workfolder import held_out_of
 
     check_placement(models)
     if out is not None and out.is_dir():
@@ -66,14 +63,13 @@ def calibrate(
         read_asked(path, (), report, strict=documents.strict)[0] if path is not None else ()
         for path in (questions.questions, questions.control_questions)
     )
-    held_out: Collection[str] = demo.decoys() if use_demo else ()
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
         asked = asked or _of_demo()
     with show_progress() as progress:
         pair = load_pair(models, progress, chat, corpus)
         library = Library.make(corpus, control, device=pair.device, progress=progress)
-        held_out = held_out or _held_out(pair, corpus)
+        held_out = held_out_of(pair.tuned.folder, [section.id for section in corpus.sections])
         found = calibrate_pair(pair, library, controls, held_out=held_out, asked=asked, given=given, progress=progress)
     if out is not None:
         found.save(out)
@@ -85,14 +81,6 @@ def calibrate(
         print(line)
     if out is not None:
         print(out)
-
-
-def _held_out(pair: ModelPair, corpus: Corpus) -> frozenset[str]:
-    """Sections of these documents that tuning did without, as the adapter's own folder says."""
-    from attrib.training.workfolder import read_held_out
-
-    folder = pair.tuned.folder
-    return frozenset(read_held_out(folder) if folder is not None else ()) & {section.id for section in corpus.sections}
 
 
 def _of_demo() -> tuple[Question, ...]:

@@ -116,10 +116,10 @@ def note(text: str) -> None:
     print(f"attrib: {text}", file=sys.stderr)
 
 
-def show_explanation(explanation: Explanation, top: int) -> None:
+def show_explanation(explanation: Explanation, top: int = 5, *, everything: bool = False) -> None:
     from attrib.render import terminal
 
-    terminal.show(explanation, console_of(), top=top)
+    terminal.show(explanation, console_of(), top=top, everything=everything)
 
 
 def check_writable(folder: Path) -> None:

@@ -83,6 +83,6 @@ def explain(
     if as_json:
         print_json(export.summary(explanation, files))
         return
-    show_explanation(explanation, 5)
+    show_explanation(explanation)
     for file in files:
         print(file)

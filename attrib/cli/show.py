@@ -14,7 +14,10 @@ EXAMPLE = "attrib show figures/explanation.safetensors"
 
 def show(
     file: RecordFile,
-    top: Annotated[int, typer.Option(min=1, help="Sections to list.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Sections to list with --all.")] = 5,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show scores of prompt and sections, p-values and provenance too.")
+    ] = False,
     options: Annotated[
         bool, typer.Option("--options", help="Print the options of its run as TOML, for attrib explain --options.")
     ] = False,
@@ -30,4 +33,4 @@ def show(
     elif as_json:
         print_json(export.summary(explanation, [str(file)]))
     else:
-        show_explanation(explanation, top)
+        show_explanation(explanation, top, everything=everything)

@@ -7,19 +7,21 @@ same need not have taught it (see ``learned`` for what tuning taught).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import numpy as np
+
 from attrib.errors import InputError
 from attrib.mapping import embedding, hidden, hidden_context, influence, learned, lexical, verbatim
 from attrib.mapping.answer import Answer, MapperScores
-from attrib.mapping.combined import COMBINED, combined
+from attrib.mapping.combined import COMBINED, EVIDENCE, combined
 from attrib.mapping.reading import Reading, Side
 from attrib.measures import q_values
 from attrib.records import Mapping, MappingSide
-from attrib.records.kind import ScoreKind
+from attrib.records.kind import Claim, ScoreKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +65,24 @@ NAMES = (*MAPPERS, "combined")
 """Everything that can be asked for; ``combined`` is made of the others."""
 
 
-def mapper_kind(mapper: str) -> ScoreKind:
-    """Kind of a mapper's scores; KeyError for a name outside NAMES."""
-    return COMBINED if mapper == "combined" else MAPPERS[mapper].kind
+def mapper_kind(mapper: str, beside: Collection[str] = ("influence",)) -> ScoreKind:
+    """Kind of a mapper's scores; ``combined`` has influence in it where that mapper was asked for ``beside`` it.
+
+    KeyError for a name outside NAMES.
+    """
+    if mapper == "combined":
+        return COMBINED if needs_gradients(beside) else EVIDENCE
+    return MAPPERS[mapper].kind
+
+
+ABOUT_TUNING: tuple[Claim, ...] = ("learned", "evidence", "influence")
+"""Claims that speak of tuning: the model before tuning has no score that could be significant."""
+
+
+def has_q(claim: Claim, side: Literal["base", "tuned"]) -> bool:
+    """Whether scores of this claim get q-values: none where they do not look at the answer, and none under base where
+    they speak of tuning."""
+    return claim != "learned" and (side == "tuned" or claim not in ABOUT_TUNING)
 
 
 def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -> dict[str, Mapping]:
@@ -86,8 +103,10 @@ def map_answer(mappers: Sequence[str], base: Side, tuned: Side, sections: int) -
 
 def _mapping(mapper: str, base: MapperScores, tuned: MapperScores, sections: int) -> Mapping:
     uses_model = mapper not in MAPPERS or MAPPERS[mapper].uses_model
-    of_tuned = _side(tuned, sections)
-    return Mapping(mapper, uses_model, _side(base, sections) if uses_model else of_tuned, of_tuned)
+    claim = mapper_kind(mapper).claim
+    of_tuned = _side(tuned, sections, compare=has_q(claim, "tuned"))
+    of_base = _side(base, sections, compare=has_q(claim, "base")) if uses_model else of_tuned
+    return Mapping(mapper, uses_model, of_base, of_tuned)
 
 
 def check_mappers(mappers: Sequence[str]) -> None:
@@ -97,18 +116,18 @@ def check_mappers(mappers: Sequence[str]) -> None:
             raise InputError(f"mapper {mapper!r} is unknown; choose from {', '.join(NAMES)}")
 
 
-def needs_gradients(mappers: Sequence[str]) -> bool:
+def needs_gradients(mappers: Collection[str]) -> bool:
     """Whether one of the mappers compares gradients."""
     return any(mapper in MAPPERS and MAPPERS[mapper].needs == "gradients" for mapper in mappers)
 
 
-def _side(scores: MapperScores, sections: int) -> MappingSide:
+def _side(scores: MapperScores, sections: int, *, compare: bool) -> MappingSide:
     tokens, control = scores.tokens[:, :sections], scores.tokens[:, sections:]
     return MappingSide(
         tokens=tokens,
         whole=scores.whole[:sections],
         control=control,
         control_whole=scores.whole[sections:],
-        q=q_values(tokens, control),
+        q=q_values(tokens, control) if compare else np.full(tokens.shape, np.nan),
         spans=scores.spans[:, :sections],
     )

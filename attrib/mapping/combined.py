@@ -38,6 +38,13 @@ COMBINED = ScoreKind(
     meaning="resemblance, what was learned and influence in one score",
     caveat=ESTIMATE,
 )
+EVIDENCE = ScoreKind(
+    claim="evidence",
+    unit="combined",
+    meaning="resemblance and what was learned in one score, without influence",
+    caveat="No influence is in it: a section that says the same and was trained need not have changed this answer.",
+)
+"""The same without gradients."""
 
 DATA = Path(__file__).parents[1] / "data"
 STORED, CALIBRATION = DATA / "combined.json", DATA / "calibration.json"

@@ -112,10 +112,10 @@ class Explanation:
 
         return page.frame(self)
 
-    def show(self, top: int = 5) -> None:
-        """Print it: the answer coloured by verdict, and the sections it comes from."""
+    def show(self, top: int = 5, *, everything: bool = False) -> None:
+        """Print where the answer comes from; ``everything``: scores of prompt and the ``top`` sections too."""
         from rich.console import Console
 
         from attrib.render import terminal
 
-        terminal.show(self, Console(), top=top)
+        terminal.show(self, Console(), top=top, everything=everything)

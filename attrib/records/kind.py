@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Claim = Literal["attention", "effect", "resemblance", "learned", "influence"]
+Claim = Literal["attention", "effect", "resemblance", "learned", "evidence", "influence"]
 """Attention: the model looked there. Effect: the target depends on it. Resemblance: the section says the same.
-Learned: tuning taught the section, whatever the answer. Influence: training on the section moved the answer."""
+Learned: tuning taught the section, whatever the answer. Evidence: it says the same and was taught. Influence: training
+on the section moved the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,9 @@ class MappingSide:
     """The same scores against control sections, which neither model was tuned on."""
     control_whole: Float[np.ndarray, " control"]
     q: Float[np.ndarray, "answer section"]
-    """q-value of each score against the control scores (Benjamini–Hochberg over the matrix)."""
+    """q-value of each score (Benjamini–Hochberg over the matrix): whether it stands out from the control texts and from
+    the other sections. NaN where nothing can be compared: a control with one score, a score that does not look at the
+    answer, or one that speaks of tuning under base."""
     spans: Int[np.ndarray, "answer section 2"]
     """Best matching span in the section's ``full_text``, [start, end) characters; (0, 0) for none."""
 

@@ -147,10 +147,11 @@ def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
     return {
         "question": explanation.question,
         "answer": explanation.answer,
+        "summary": view.headline(explanation).sentence,
         "base_answer": explanation.base_answer,
         "tokens": _tokens(explanation),
         "verdict": _verdict(explanation),
-        "sections": [_section(explanation, int(i)) for i in explanation.ranking],
+        "sections": [_section(explanation, i) for i in view.section_order(explanation)],
         "attributions": {name: _attribution(explanation, a) for name, a in explanation.attributions.items()},
         "vocabulary": _vocabulary(explanation),
         "verbatim": [_verbatim(found) for found in explanation.verbatim],
@@ -177,7 +178,7 @@ def _tokens(explanation: Explanation) -> list[dict[str, object]]:
             "verdict": label,
             "confidence": float(verdict.tokens[i].max()),
         }
-        for i, (token, label) in enumerate(zip(explanation.answer_tokens, verdict.token_called, strict=True))
+        for i, (token, label) in enumerate(zip(explanation.answer_tokens, view.token_calls(explanation), strict=True))
     ]
 
 
@@ -191,7 +192,7 @@ def _verdict(explanation: Explanation) -> dict[str, object]:
         "promise": codec.to_json(verdict.promise),
         "said": verdict.said,
         "said_gain": verdict.said_gain,
-        "sentences": [line for line in (view.said_line(verdict), view.promise_line(verdict.promise)) if line],
+        "sentences": [view.headline(explanation).sentence, view.promise_line(verdict.promise)],
         **_by_label(verdict.whole),
         "gain_bits": bits(float(verdict.gain.sum())),
         "shares": _by_label(verdict.shares),

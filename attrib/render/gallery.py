@@ -12,19 +12,23 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 from attrib.errors import ForeignError, InputError, RecordError
 from attrib.files import sha256, walk, write_atomically
 from attrib.measures import bits
 from attrib.progress import Progress
-from attrib.records import CALLS, LABELS, Called, Explanation, storage
+from attrib.records import CALLS, Called, Explanation, storage
 from attrib.render import page, view
 from attrib.render.payload import BUDGET
+from attrib.render.view import HeadlineName
 
 PAGES = "pages"
 """Folder of the single pages beside the index."""
 _ANSWERS = "attribution.json"
+SHOWN = 400
+"""Characters of an answer in the index."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,18 @@ class Entry:
     question: str
     answer: str
     source: str
-    label: Called
-    """The verdict."""
-    not_said: str
-    """That the documents support the answer but the model hardly says it; empty else."""
-    percents: tuple[int, ...]
-    """Shares of the answer by LABELS."""
+    label: HeadlineName
+    """The verdict, mixed where the words disagree."""
+    sentence: str
+    """Where the answer comes from, in words."""
+    runs: tuple[tuple[str, Called], ...]
+    """The answer as runs of words with one verdict each, cut to ``SHOWN`` characters."""
+    base_answer: str
+    """What base says by itself, cut; empty where it is the answer."""
+    counts: tuple[int, ...]
+    """Words of the answer by CALLS."""
     said: str
-    """The same in words: ``documents 71%, base 18%, neither 11%``."""
+    """The same in words: ``10 of 23 words documents, 9 base, 4 neither``."""
     gain_bits: float
     section: str
     """The best section, empty where there is none."""
@@ -54,9 +62,13 @@ class Entry:
 
     @property
     def parts(self) -> tuple[tuple[str, int, int], ...]:
-        """Label, start and width of each share on a bar of 100."""
-        starts = (0, self.percents[0], self.percents[0] + self.percents[1])
-        return tuple(zip(LABELS, starts, self.percents, strict=True))
+        """Label, start and width of each count on a bar as long as the words."""
+        return tuple(zip(CALLS, accumulate(self.counts, initial=0), self.counts, strict=False))
+
+    @property
+    def words(self) -> int:
+        """Words of the answer."""
+        return sum(self.counts)
 
 
 Look = Entry | str | None
@@ -120,7 +132,8 @@ def listing(looks: Iterable[tuple[Path, Path, Look]]) -> Listing:
 
 def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
     """Entry of one record; ``digest``: its file's SHA-256. Its kind is its folder's, see ``listing``."""
-    best = explanation.sections[int(explanation.ranking[0])] if explanation.sections else None
+    found = view.headline(explanation)
+    best = explanation.sections[found.section] if found.section is not None else None
     return Entry(
         id=_name(explanation.question, digest),
         path=file,
@@ -128,10 +141,12 @@ def entry_of(explanation: Explanation, file: Path, digest: str) -> Entry:
         question=explanation.question,
         answer=explanation.answer.strip(),
         source=explanation.answer_source,
-        label=explanation.verdict.called,
-        not_said=view.said_line(explanation.verdict) or "",
-        percents=view.percents(explanation.verdict.shares),
-        said=view.verdict_line(explanation.verdict.shares).replace(" · ", ", "),
+        label=found.called,
+        sentence=found.sentence,
+        runs=_shortened(view.verdict_spans(explanation)),
+        base_answer=view.clipped(explanation.base_answer, SHOWN) if explanation.answer_source != "base" else "",
+        counts=tuple(found.counts[called] for called in CALLS),
+        said=found.words,
         gain_bits=bits(float(explanation.verdict.gain.sum())),
         section=view.section_label(best) if best is not None else "",
         document=best.document if best is not None else "",
@@ -170,7 +185,7 @@ def index_html(found: Listing, links: Mapping[str, str], live: Mapping[str, str]
         if entry.section:
             of_document = sections.setdefault(entry.document, {})
             of_document[entry.section] = of_document.get(entry.section, 0) + 1
-    labels = {label: sum(entry.label == label for entry in found.entries) for label in CALLS}
+    labels = {label: sum(entry.label == label for entry in found.entries) for label in view.HEADLINES}
     return page.document(
         "index.html.jinja", page.INDEX, ("page.css", "index.css"), {"live": dict(live)} if live is not None else {},
         live=live is not None, entries=found.entries, links=links, labels=labels, kinds=kinds, sections=sections,
@@ -187,6 +202,19 @@ def check_folder(folder: Path) -> None:
 def records(folder: Path) -> Iterator[Path]:
     """Files that may be records, in the order of their names."""
     return (file for file in walk(folder) if file.name.endswith(".safetensors"))
+
+
+def _shortened(runs: Sequence[tuple[str, Called]]) -> tuple[tuple[str, Called], ...]:
+    """The first ``SHOWN`` characters of an answer, an ellipsis where it is cut."""
+    found: list[tuple[str, Called]] = []
+    room = SHOWN
+    for text, called in runs:
+        cut = text[:room].rpartition(" ")[0] or text[:room] if len(text) > room else text
+        found.append((cut if cut == text else f"{cut} …", called))
+        room -= len(text)
+        if room <= 0:
+            break
+    return tuple(found)
 
 
 def _line(text: str) -> str:

@@ -13,26 +13,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attrib.measures import bits
-from attrib.records import CALLS, LABELS, Explanation, Verbatim, VocabularyShare
+from attrib.records import LABELS, Explanation, Verbatim, VocabularyShare
 from attrib.render import view
 from attrib.render.blocks import Flow, hanging, headed, indented, is_plain, print_parts, text_of, wide_table
+from attrib.render.first_screen import STYLES, first_screen, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-STYLES = {"documents": "bold underline blue", "base": "yellow", "neither": "bright_black", "cannot tell": "italic"}
-MARKS = {"documents": "[d]", "base": "[b]", "neither": "[n]", "cannot tell": "[?]"}
-_BARS = "▁▂▃▄▅▆▇█"
 _PROMPT_WIDTH, _SHARES_WIDTH, _VERDICTS_WIDTH = 76, 94, 120
 """Columns from which these stand as tables, below them as blocks."""
 _SECTION_WIDTH = 40
 """Columns that a section's text has beside its scores in a table."""
 
 
-def show(explanation: Explanation, console: Console, *, top: int = 5) -> None:
-    """Print the whole explanation: question, verdict, answer, prompt tokens and the ``top`` sections."""
-    print_parts(console, _explanation(explanation, is_plain(console), top, console.width))
+def show(explanation: Explanation, console: Console, *, top: int = 5, everything: bool = False) -> None:
+    """Print where the answer comes from; ``everything``: then prompt tokens, p-values and the ``top`` sections too."""
+    plain, width = is_plain(console), console.width
+    print_parts(console, first_screen(explanation, plain, width, whole=everything))
+    if everything:
+        print_parts(console, _details(explanation, plain, top, width))
 
 
 def verdict_table(explanations: Sequence[Explanation], console: Console) -> None:
@@ -52,34 +53,7 @@ def verdict_table(explanations: Sequence[Explanation], console: Console) -> None
     print_parts(console, [table])
 
 
-def answer_text(explanation: Explanation, *, plain: bool) -> Text:
-    """The answer with its verdicts: styled, or with a mark before each run of one verdict."""
-    text = text_of("")
-    for run, label in view.verdict_spans(explanation):
-        if not plain:
-            text.append_text(text_of(run, STYLES[label]))
-            continue
-        body = run.lstrip()
-        text.append_text(text_of(run[: len(run) - len(body)] + MARKS[label] + body))
-    return text
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """One character a value, from the smallest (or zero) to the largest (or zero); what has no number is ``?``, what
-    has no end stands at the ends."""
-    if not len(values):
-        return ""
-    finite = [0.0, *(value for value in values if np.isfinite(value))]
-    low, high = min(finite), max(finite)
-    steps = (len(_BARS) - 1) / ((high - low) or 1.0)
-    return "".join(
-        "?" if np.isnan(value) else _BARS[round((min(max(value, low), high) - low) * steps)] for value in values
-    )
-
-
-def _explanation(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
-    for title, text in _parts(explanation, plain):
-        yield headed(f"{title}: ", text, plain)
+def _details(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
     yield ""
     yield from _origins(explanation, plain)
     if explanation.attributions:
@@ -104,29 +78,6 @@ def _origins(explanation: Explanation, plain: bool) -> Iterator[RenderableType]:
     yield from (headed(f"{name}: ", text_of(line), plain) for name, line in lines)
     if lines:
         yield ""
-
-
-def _parts(explanation: Explanation, plain: bool) -> Iterator[tuple[str, Text]]:
-    verdict = explanation.verdict
-    yield "Question", text_of(explanation.question)
-    yield "Verdict", text_of(f"{view.verdict_line(verdict.whole)} → {verdict.called}")
-    if said := view.said_line(verdict):
-        yield "Said", text_of(said)
-    yield "Promise", text_of(view.promise_line(verdict.promise))
-    yield "Shares of the answer", text_of(view.verdict_line(verdict.shares))
-    legend = text_of("")
-    for label in CALLS:
-        legend.append_text(text_of(f"{MARKS[label]} {label}  " if plain else label, "" if plain else STYLES[label]))
-        legend.append("" if plain else "  ")
-    if plain:
-        legend.append("(a mark holds until the next)")
-    yield f"Answer ({explanation.answer_source})", answer_text(explanation, plain=plain)
-    yield "Key", legend
-    yield "Base said", text_of(explanation.base_answer)
-    bits = _bits(explanation)
-    if len(bits):
-        span = f"{_signed(bits.min())} to {_signed(bits.max())} bits a token, {_signed(bits.sum())} in all"
-        yield "Gain", text_of(f"{sparkline(bits.tolist())}  {span} (log p tuned − log p base)")
 
 
 def _prompts(explanation: Explanation, plain: bool, top: int, width: int) -> Iterator[RenderableType]:
@@ -249,26 +200,16 @@ def _section(row: view.SectionRow, plain: bool) -> Text:
     place = text_of(f"\n{row.section.document} {row.section.lines}; {learned}")
     section = headed(row.section.title, place, plain)
     if not row.section.turns:
-        return section.append("\n").append_text(_quoted(view.snippet(row), "", plain))
+        return section.append("\n").append_text(quoted(view.snippet(row), "", plain))
     for turn, pieces in view.spoken(row):
         section.append_text(text_of(f"\n{turn.role}{', trained' if turn.trained else ''}: "))
-        section.append_text(_quoted(pieces, "" if turn.trained or plain else "dim", plain))
+        section.append_text(quoted(pieces, "" if turn.trained or plain else "dim", plain))
     return section
 
 
-def _quoted(pieces: Sequence[tuple[str, bool]], style: str, plain: bool) -> Text:
-    """Pieces in quotes, matches in brackets."""
-    quoted = text_of("“")
-    for piece, match in pieces:
-        quoted.append_text(
-            text_of(f"[{piece}]" if match else piece, "bold underline" if match and not plain else style)
-        )
-    return quoted.append("”")
-
-
 def _verdict_row(explanation: Explanation, plain: bool) -> list[Text]:
-    label = explanation.verdict.called
-    best = view.section_rows(explanation, top=1)
+    found = view.headline(explanation)
+    label, best = found.called, view.section_rows(explanation, top=1)
     return [
         text_of(explanation.question),
         text_of(explanation.answer.strip()),
@@ -304,7 +245,7 @@ def _caveats(explanation: Explanation, plain: bool) -> Iterator[Text]:
     """Caveats of the scores, each with the names of the scores it holds for."""
     said: dict[str, list[str]] = {}
     for name in (*explanation.mappings, *explanation.attributions):
-        if caveat := view.kind_of(name).caveat:
+        if caveat := view.kind_in(explanation, name).caveat:
             said.setdefault(caveat, []).append(name)
     for caveat, names in said.items():
         yield headed(f"{', '.join(names)}: ", text_of(caveat), plain)

@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -115,6 +115,11 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, RecordError) as error:
         raise RecordError(f"{file}: damaged ({error}); tune again") from error
     return manifest
+
+
+def held_out_of(folder: Path | None, sections: Iterable[str]) -> frozenset[str]:
+    """Ids among ``sections`` that were kept from training the adapter in ``folder``; none without a folder."""
+    return frozenset(read_held_out(folder) if folder is not None else ()) & frozenset(sections)
 
 
 def read_held_out(folder: Path) -> tuple[str, ...]:

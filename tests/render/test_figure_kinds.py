@@ -108,11 +108,11 @@ def test_every_token_stands_on_the_strip_with_its_verdict_and_gain() -> None:
     (ax,) = figure.axes
     said = "".join(text.get_text() for text in ax.texts if text.get_fontsize() == 7)
     assert said.replace(" ", "") == explanation.answer.replace(" ", "")
-    assert "cannot tell" in explanation.verdict.token_called
+    assert "cannot tell" in view.token_calls(explanation)
     key = len(CALLS)
     tints = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_alpha() is not None][key:]
     assert len(tints) == 30
-    colours = [figures.COLOURS[label] for label in explanation.verdict.token_called]
+    colours = [figures.COLOURS[label] for label in view.token_calls(explanation)]
     assert [matplotlib_hex(p) for p in tints] == [colour.lower() for colour in colours]
     bars = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_alpha() is None][1:]
     gain = np.array([bits(float(value)) for value in explanation.verdict.gain])

@@ -24,9 +24,7 @@ from attrib.render.payload import (
     aligned,
     array,
     estimate,
-    null_p,
     payload,
-    share_interval,
     shown,
     to_json,
 )
@@ -150,7 +148,12 @@ def test_control_texts_are_folded_to_what_one_token_needs_before_sections_go() -
             None,
         ),
         ("influence", "before tuning: the control of the estimate", "learned from (estimate)", "may have taught"),
-        ("combined", "before tuning: the control of the estimate", "learned from (estimate)", "may have taught"),
+        (
+            "combined",
+            "before tuning: nothing was trained yet",
+            "says the same, and was trained",
+            "says the same as",
+        ),
     ],
 )
 def test_what_a_score_says_depends_on_mapper_and_model(mapper: str, base: str, tuned: str, verb: str | None) -> None:
@@ -158,6 +161,8 @@ def test_what_a_score_says_depends_on_mapper_and_model(mapper: str, base: str, t
     (found,) = page["mappers"]
     assert (found["says"]["base"], found["says"]["tuned"]) == (base, tuned)
     assert (found["verbs"] and found["verbs"]["tuned"]) == verb
+    if mapper == "influence":
+        assert found["verbs"]["untrained"].startswith("was not learned"), "what was not learned taught nothing"
     if mapper == "learned":
         assert found["says"]["difference"] == "was learned, whatever the answer"
 
@@ -193,14 +198,11 @@ def test_no_probability_is_rounded_to_certainty() -> None:
     for row in (nearly, np.array([1.0, 1e-30, 0.0])):
         verdict = replace(explanation.verdict, tokens=np.tile(row, (6, 1)), shares=row, whole=row)
         page: Any = payload(replace(explanation, verdict=verdict))
-        found = [page["verdict"][name] for name in ("whole", "shares", "sharesLow", "sharesHigh")]
-        for high, low, none in [*found, *read(page["tokenVerdict"]).tolist()]:
+        assert "documents >99% · base <1% · neither " in str(page["verdict"]["sure"])
+        for high, low, none in read(page["tokenVerdict"]).tolist():
             assert 0.9999 < high < 1
             assert 0 < low < 0.0001
             assert none == 0
-    sure = replace(explanation.verdict, shares=np.array([0.0, 1.0, 0.0]))
-    page = payload(replace(explanation, verdict=sure))
-    assert page["verdict"]["shares"] == [0, 1, 0]
 
 
 def test_every_token_is_in_exactly_one_word() -> None:
@@ -240,54 +242,6 @@ def test_half_a_character_is_written_as_a_replacement() -> None:
 
 def test_the_same_record_gives_the_same_data() -> None:
     assert to_json(payload(make_explanation(3))) == to_json(payload(make_explanation(3)))
-
-
-def test_intervals_hold_the_share_and_few_words_have_none() -> None:
-    explanation = make_explanation(answer=30)
-    low, high, words = share_interval(explanation)
-    assert words == 30
-    for label in range(3):
-        assert low[label] <= explanation.verdict.shares[label] <= high[label]  # type: ignore[operator]
-    assert share_interval(make_explanation(answer=4)) == ([None] * 3, [None] * 3, 4)
-    assert None not in share_interval(make_explanation(answer=5))[0]
-
-
-def test_the_null_p_counts_control_texts_that_gain_as_much() -> None:
-    explanation = make_explanation(sections=4, controls=9)
-    verdict = explanation.verdict
-    assert verdict.evidence is not None
-    best = int(verdict.evidence.resemblance.argmax())
-    gain = np.zeros(4)
-    gain[best] = 1.0
-
-    def p(control: np.ndarray) -> float | None:
-        return null_p(replace(explanation, verdict=replace(verdict, section_gain=gain, control_gain=control)))[0]
-
-    assert p(np.zeros(9)) == pytest.approx(0.1)
-    assert p(np.r_[np.zeros(7), 1.0, 2.0]) == pytest.approx(0.3)
-    assert p(np.full(9, 5.0)) == 1.0
-    assert p(np.zeros(0)) is None
-    # Without what the verdict was judged from, no section is known to be most like question and answer.
-    assert null_p(replace(explanation, verdict=replace(verdict, evidence=None))) == (None, -1)
-
-
-def test_under_the_null_the_p_is_uniform() -> None:
-    """Sections never trained on gain as control texts do: p ≤ a in a share a of answers, though a section is chosen."""
-    rng = np.random.default_rng(0)
-    explanation = make_explanation(sections=5, controls=19)
-    verdict = explanation.verdict
-    assert verdict.evidence is not None
-    found = []
-    for _ in range(2000):
-        gain, resemblance = rng.normal(size=24), rng.random(5)
-        evidence = replace(verdict.evidence, resemblance=resemblance)
-        drawn = replace(verdict, section_gain=gain[:5], control_gain=gain[5:], evidence=evidence)
-        found.append(null_p(replace(explanation, verdict=drawn))[0])
-    for level in (0.05, 0.25, 0.5):
-        # Three standard errors of 2,000 draws.
-        assert np.mean(np.array(found) <= level + 1e-9) == pytest.approx(
-            level, abs=3 * np.sqrt(level * (1 - level) / 2000)
-        )
 
 
 def test_base_own_answer_is_aligned_and_nothing_of_either_is_lost() -> None:
@@ -378,13 +332,13 @@ def test_an_answer_without_sections_or_methods_has_a_page() -> None:
     explanation = make_explanation(sections=0, mappers=(), methods=())
     page: Any = payload(explanation)
     assert page["sections"] == []
-    assert page["verdict"]["nullP"] is None
+    assert page["verdict"]["section"] == -1
 
 
 def test_an_empty_answer_has_a_page() -> None:
     page: Any = payload(make_explanation(answer_texts=()))
     assert page["tokens"] == []
-    assert page["verdict"]["sharesWords"] == 0
+    assert page["verdict"]["counts"] == [0, 0, 0, 0]
 
 
 def test_turns_of_a_conversation_are_the_records_and_end_where_its_text_is_cut() -> None:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from attrib.attribution import METHODS
 from attrib.corpus.reading import ReadingReport
 from attrib.mapping import NAMES as MAPPERS
 from attrib.records import CALLS, LABELS, Explanation, Phrase, Verbatim, Vocabulary, VocabularyShare, storage
-from attrib.render import terminal, view
+from attrib.render import first_screen, terminal, view
 from tests.make import ODD_TOKENS, make_explanation
 from tests.make_chat import with_row
 
@@ -61,7 +62,7 @@ def printed(explanation: Explanation, *, width: int = 100, colour: bool = False,
         color_system="truecolor" if colour or terminal_like else None,
         _environ={},
     )
-    terminal.show(explanation, console, top=3)
+    terminal.show(explanation, console, top=3, everything=True)
     terminal.verdict_table([explanation, explanation], console)
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(output, str)
@@ -78,7 +79,7 @@ def test_no_colour_has_no_escape_codes_and_colour_has() -> None:
 def test_no_color_in_the_environment_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    terminal.show(make_explanation(), console)
+    terminal.show(make_explanation(), console, everything=True)
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -100,12 +101,12 @@ def test_markup_and_escapes_in_texts_show_and_do_not_act() -> None:
 
 def test_plain_answer_marks_each_change_of_verdict() -> None:
     explanation = make_explanation(answer=20)
-    runs = view.verdict_spans(explanation)
-    text = terminal.answer_text(explanation, plain=True).plain
-    assert [text.count(terminal.MARKS[label]) for label in CALLS] == [
-        sum(run[1] == label for run in runs) for label in CALLS
-    ]
-    assert terminal.answer_text(explanation, plain=False).plain == explanation.answer
+    words = [row.verdict for row in view.answer_rows(explanation, "word")]
+    runs = [called for called, _ in groupby(words)]
+    text = "".join(line.plain for line in first_screen.answer_lines(explanation, True, 80))
+    assert [text.count(first_screen.MARKS[label]) for label in CALLS] == [runs.count(label) for label in CALLS]
+    rows = list(first_screen.answer_lines(explanation, False, 80))[::2]
+    assert " ".join(line.plain for line in rows).split() == explanation.answer.split()
 
 
 def test_facts_are_printed() -> None:
@@ -154,7 +155,7 @@ def test_scores_stand_below_their_names_whatever_is_beside_them(width: int) -> N
 def test_only_heads_and_matches_are_bold() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor", record=True)
     explanation = full(texts=["alpha beta"] * 20)
-    terminal.show(explanation, console, top=1)
+    terminal.show(explanation, console, top=1, everything=True)
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[1mQuestion: \x1b[0m" + explanation.question in output
     best = explanation.sections[int(explanation.ranking[0])]
@@ -176,16 +177,16 @@ def test_a_console_that_lacks_characters_gets_others_of_the_same_width(encoding:
     explanation = full(answer_texts=ODD_TOKENS * 3, titles=["水の灯台", "naïve é", "🙂 λ"])
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     console = Console(file=stream, width=120, color_system=None, _environ={})
-    terminal.show(explanation, console)
+    terminal.show(explanation, console, everything=True)
     assert stream.errors == "strict"
     stream.flush()
     narrow = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     full_output = io.StringIO()
-    terminal.show(explanation, Console(file=full_output, width=120, color_system=None, _environ={}))
+    terminal.show(explanation, Console(file=full_output, width=120, color_system=None, _environ={}), everything=True)
     wide = full_output.getvalue()
     assert narrow != wide
     assert [cell_len(line) for line in narrow.splitlines()] == [cell_len(line) for line in wide.splitlines()]
-    assert "Verdict: documents" in narrow
+    assert "How sure? words:" in narrow
 
 
 @pytest.fixture
@@ -273,21 +274,40 @@ def test_verdicts_stand_as_blocks_where_a_table_would_be_too_narrow() -> None:
         assert max(map(cell_len, output.splitlines())) <= width
 
 
-def test_sparkline_has_one_bar_a_value_and_keeps_their_order() -> None:
-    assert terminal.sparkline([0.0, 1.0, 7.0]) == "▁▂█"
-    assert terminal.sparkline([-7.0, 0.0]) == "▁█"
-    assert terminal.sparkline([0.0, 0.0]) == "▁▁"
-    assert terminal.sparkline([]) == ""
-    assert terminal.sparkline([0.0, np.inf, 1.0, -np.inf, np.nan]) == "▁██▁?"
+def test_gain_has_one_bar_a_value_and_keeps_their_order() -> None:
+    def bars(*values: float) -> str:
+        return "".join(first_screen.bars(np.array(values)))
+
+    assert bars(0.0, 1.0, 7.0) == "▁▂█"
+    assert bars(-7.0, 0.0) == "▁█"
+    assert bars(0.0, 0.0) == "▁▁"
+    assert bars() == ""
+    assert bars(0.0, np.inf, 1.0, -np.inf, np.nan) == "▁██▁?"
+
+
+@pytest.mark.parametrize("name", ["demo", "strip", "track"])
+def test_the_first_screen_has_24_lines_and_the_gain_stands_under_its_word(name: str) -> None:
+    explanation = storage.load(ROOT / "figures" / f"{name}.safetensors")
+    console = Console(file=io.StringIO(), width=80, color_system=None, _environ={})
+    terminal.show(explanation, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    first = next(i for i, line in enumerate(lines) if line.startswith("Answer")) + 1
+    for word in explanation.answer.split()[:2]:
+        at = lines[first].index(word)
+        bar = lines[first + 1][at : at + len(word)]
+        assert len(set(bar)) == 1, "one bar a word, as wide as it"
+        assert bar[0] in "▁▂▃▄▅▆▇█"
 
 
 def test_what_is_nearly_sure_is_not_said_to_be_sure() -> None:
     explanation = make_explanation(sections=3)
     verdict = replace(explanation.verdict, whole=np.array([0.998, 0.001, 0.001]), learned=np.array([0.999, 0.001, 1.0]))
     console = Console(file=io.StringIO(), width=120, color_system=None, _environ={})
-    terminal.show(replace(explanation, verdict=verdict), console)
+    terminal.show(replace(explanation, verdict=verdict), console, everything=True)
     output = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "Verdict: documents >99% · base <1% · neither <1%" in output
+    assert "documents >99% · base <1% · neither <1%" in output
     for said in ("learned: yes >99%", "learned: no <1%", "learned: yes 100%"):
         assert said in output
 
@@ -300,7 +320,7 @@ def test_words_of_an_unscored_section_are_given_a_place_that_a_reader_knows() ->
         spans = np.zeros((len(sections), 2), int)
         found = Verbatim("The warranty", 0, 12, 2, (0, 1), sections, spans, len(sections), 0, 0)
         console = Console(file=io.StringIO(), width=160, color_system=None, _environ={})
-        terminal.show(replace(explanation, verbatim=(found,)), console)
+        terminal.show(replace(explanation, verbatim=(found,)), console, everything=True)
         return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
     assert f"verbatim in {known.document} {known.lines} (and 1 more section)" in said("feedbeef", known.id)
@@ -314,7 +334,7 @@ def test_small_records_print() -> None:
         make_explanation(sections=0, mappers=(), methods=()),
         make_explanation(controls=0),
     ):
-        assert "Verdict" in printed(explanation)
+        assert "Question" in printed(explanation)
 
 
 def test_methods_show_their_gap_their_target_and_the_templates_share() -> None:
@@ -361,7 +381,7 @@ def test_a_row_of_chat_data_is_shown_turn_by_turn(width: int) -> None:
         assert line in output
     plain = replace(explanation.sections[int(explanation.ranking[0])], turns=())
     text_alone = with_row(make_explanation(), plain)
-    assert "trained:" not in printed(text_alone, width=width)
+    assert ", trained:" not in printed(text_alone, width=width)
     assert "\x1b[2m" in printed(explanation, colour=True), "context is dimmed"
     assert "\x1b[2m" not in printed(text_alone, colour=True)
 

@@ -30,6 +30,8 @@ from attrib.options.answers import AnswerOptions
 from attrib.options.explain import ExplainOptions
 from attrib.progress import Progress
 from attrib.records import CALLS, LABELS, Called, Explanation, Promise, codec, storage
+from attrib.render import view
+from attrib.render.view import HeadlineName
 from attrib.store import Store
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.pair_calibration import known_promise
@@ -81,11 +83,15 @@ class AttributionRow:
     gain_bits: float
     """log2 p tuned − log2 p base of the whole answer."""
     sections: tuple[Backing, ...]
-    """Sections in the order of the verdict's evidence, best first."""
+    """The section that the headline names, then those of the verdict's evidence, best first."""
     gold: str | None
     best: Mapping[str, str]
     """Id of the best section by the verdict and by each of BASELINES."""
     tokens: tuple[JudgedToken, ...]
+    headline: HeadlineName | Literal[""] = ""
+    """The verdict counted in words: mixed where they disagree; empty where the tuned model said nothing."""
+    sentence: str = ""
+    """Where the answer comes from, in words."""
 
     @property
     def section_ids(self) -> tuple[str, ...]:
@@ -129,7 +135,7 @@ class AttributionReport(Report):
     """The whole assessment."""
 
     NAME: ClassVar = "attribution"
-    SCHEMA: ClassVar = 3
+    SCHEMA: ClassVar = 4
     rows: tuple[AttributionRow, ...]
     summary: tuple[AttributionSummary, ...]
     """By kind, then of all."""
@@ -242,7 +248,7 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
         for name in BASELINES
         if name in explanation.mappings
     }
-    order = [int(i) for i in explanation.ranking]
+    order, found = view.section_order(explanation), view.headline(explanation)
     return AttributionRow(
         **common,
         label=verdict.called,
@@ -253,11 +259,13 @@ def row_of(question: Question, base: Reply, tuned: Reply, explanation: Explanati
             for i in order[:SECTIONS]
             for s in (explanation.sections[i],)
         ),
-        best={"verdict": explanation.sections[order[0]].id, **best},
+        best={"verdict": explanation.sections[int(explanation.ranking[0])].id, **best},
+        headline=found.called,
+        sentence=found.sentence,
         tokens=tuple(
             JudgedToken(token.text, label, float(p.max()))
             for token, label, p in zip(
-                explanation.answer_tokens, verdict.token_called, verdict.tokens, strict=True
+                explanation.answer_tokens, view.token_calls(explanation), verdict.tokens, strict=True
             )
         ),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from attrib.assess.attribution.run import (
     JudgedToken,
 )
 from attrib.assess.stored import report_bytes
-from attrib.records import CALLS, Called, Explanation
+from attrib.records import CALLS, AnswerSource, Called, Explanation
 from attrib.render import figures as draw
 from attrib.render import view
 from attrib.render.blocks import grid, text_of
@@ -163,8 +164,10 @@ def examples(explanations: Sequence[Explanation], rows: Sequence[AttributionRow]
     chosen = say.in_turn([row for row in rows if row.tokens], lambda row: row.kind, say.EXAMPLES - len(made))
     made += [
         _example(
-            f"{row.kind}: {row.question}" if row.kind else row.question, row.tokens, row.base_answer, row.right_answer,
-            row.label, row.sections,
+            f"{row.kind}: {row.question}" if row.kind else row.question,
+            row.tokens,
+            ExampleAnswer("tuned", row.base_answer, row.right_answer, row.headline or row.label, row.sentence),
+            row.sections,
         )
         for row in chosen
     ]  # fmt: skip
@@ -181,30 +184,44 @@ def examples(explanations: Sequence[Explanation], rows: Sequence[AttributionRow]
 
 def _stored_example(record: Explanation) -> str:
     verdict = record.verdict
-    labelled = zip(record.answer_tokens, verdict.token_called, verdict.tokens, strict=True)
+    labelled = zip(record.answer_tokens, view.token_calls(record), verdict.tokens, strict=True)
     tokens = [JudgedToken(token.text, label, float(p.max())) for token, label, p in labelled]
     sections = []
-    for i in map(int, record.ranking[:SECTIONS]):
+    found = view.headline(record)
+    for i in view.section_order(record)[:SECTIONS]:
         one = record.sections[i]
         sections.append(Backing(one.id, one.title, one.document, one.lines, float(verdict.learned[i])))
     title = f"stored explanation: {record.question}"
-    return _example(title, tokens, record.base_answer, None, verdict.called, sections)
+    told = ExampleAnswer(record.answer_source, record.base_answer, None, found.called, found.sentence)
+    return _example(title, tokens, told, sections)
 
 
-def _example(
-    title: str,
-    tokens: Sequence[JudgedToken],
-    base_answer: str,
-    right_answer: str | None,
-    verdict: str,
-    sections: Sequence[Backing],
-) -> str:
-    entries = [("tuned says", judged(tokens)), ("base says", md.answer(base_answer))]
-    if right_answer is not None:
-        entries.append(("right", md.escape(right_answer)))
-    entries.append(("verdict", verdict or "nothing said"))
+@dataclass(frozen=True)
+class ExampleAnswer:
+    """What stands beside the answer of an example."""
+
+    source: AnswerSource
+    base_answer: str
+    right_answer: str | None
+    verdict: str
+    """The headline; empty where nothing was said."""
+    sentence: str = ""
+
+
+SAYS: dict[AnswerSource, str] = {"tuned": "tuned says", "base": "base says", "given": "given answer"}
+
+
+def _example(title: str, tokens: Sequence[JudgedToken], told: ExampleAnswer, sections: Sequence[Backing]) -> str:
+    entries = [(SAYS[told.source], judged(tokens))]
+    if told.source != "base":
+        entries.append(("base says", md.answer(told.base_answer)))
+    if told.right_answer is not None:
+        entries.append(("right", md.escape(told.right_answer)))
+    entries.append(("verdict", told.verdict or "nothing said"))
+    if told.sentence:
+        entries.append(("where from", md.escape(told.sentence)))
     # Sections outside the verdict's evidence are only similar.
-    name = "section" if verdict == "documents" else "nearest"
+    name = "section" if told.verdict in ("documents", "mixed") else "nearest"
     for i, one in enumerate(sections, 1):
         where = say.place(one.title, one.document, one.lines)
         entries.append((f"{name} {i}", md.escape(f"{where}, learned {say.number(one.learned)}")))

@@ -3,7 +3,7 @@
 import { answerCount, at, backed, BLANK, CALLS, classOf, data, LABELS, leadsBlank, mapperNamed } from "./data.js";
 import { mostGain, range } from "./data.js";
 import { quotedSelection, sumOver, verbOf, verdictOf } from "./data.js";
-import { button, byId, count, make, number, percent, signed, visible } from "./dom.js";
+import { button, byId, count, explained, make, number, percent, signed, visible } from "./dom.js";
 import { change, clearSelection, listen, movingEnd, neighbour, select, state, unitAt } from "./state.js";
 import { explainHover } from "./tip.js";
 
@@ -13,6 +13,7 @@ const LONG_WORD = 24; // characters from which a word may be broken
 const MOST_ROWS = 100; // of the table of numbers
 const MOST_BYTES = 12; // shown of a raw token
 const MOST_RUNS = 4; // shared runs listed at first
+const PALEST = 0.35; // a function word has its phrase's verdict, whatever its own probabilities
 
 const nodes = [];
 
@@ -33,10 +34,11 @@ export function mountAnswer() {
       "div",
       { class: "title" },
       make("h2", { id: "answer-title", tabindex: "-1" }, "Answer"),
-      make("span", { class: "note" }, `${whose} · ${count(answerCount, "token")}`),
+      make("span", { class: "note" }, whose),
       legend(),
     ),
-    answerCount ? text : make("p", { class: "note" }, "The answer is empty: there is nothing to explain."),
+    answerCount ? text : "",
+    ...whereFrom(),
     make("div", { id: "readout" }),
     make("div", { id: "backed", hidden: true }),
     make("div", {
@@ -55,6 +57,43 @@ export function mountAnswer() {
   text.addEventListener("click", pick);
   explainHover(text, ".token", (node) => tokenLines(Number(node.dataset.token)));
   listen(update);
+}
+
+/** The sentence that says where the answer comes from; then how sure it is, in words counted and in numbers. */
+function whereFrom() {
+  const { label, counts, words, pieces, section, sure } = data.verdict;
+  const named = (text) =>
+    section < 0
+      ? make("strong", {}, text)
+      : button(text, { class: "inline named", title: "Show the section" }, () => change({ section }));
+  const parts = pieces.map(([text, role]) =>
+    role === "section" ? named(text) : role === "quote" ? make("span", { class: "quoted" }, text) : text,
+  );
+  const beside = pieces.findIndex(([, role]) => role === "beside");
+  const sentence = make(
+    "div",
+    { id: "sentence", class: classOf(label), dir: "auto" },
+    make("p", {}, ...parts.slice(0, beside < 0 ? undefined : beside)),
+    beside < 0 ? null : make("p", { class: "beside" }, ...parts.slice(beside)),
+  );
+  if (!sure.length) return [sentence];
+  const bar = make("div", { class: "shares", "aria-hidden": "true" });
+  CALLS.forEach((name, i) => {
+    const part = make("span", { class: `part ${classOf(name)}` });
+    part.style.flexGrow = String(counts[i]);
+    if (counts[i]) bar.append(part);
+  });
+  const lines = sure.map(([name, text, help]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text, " ", ...explained(help, name))]);
+  return [
+    sentence,
+    bar,
+    make(
+      "details",
+      { id: "sure" },
+      make("summary", {}, make("b", {}, "How sure?"), ` ${label} · ${words}`),
+      make("dl", {}, ...lines.flat()),
+    ),
+  ];
 }
 
 function tokenNodes() {
@@ -99,7 +138,7 @@ function tokenNode(i, body) {
     },
     make("span", { class: "text" }, body),
   );
-  node.style.setProperty("--sure", label < 0 ? 0.5 : at(data.tokenVerdict, 3 * i + label).toFixed(2));
+  node.style.setProperty("--sure", label < 0 ? 0.5 : Math.max(PALEST, at(data.tokenVerdict, 3 * i + label)).toFixed(2));
   node.style.setProperty("--up", `${Math.max(0, (gain / mostGain) * UP).toFixed(1)}px`);
   node.style.setProperty("--down", `${Math.max(0, (-gain / mostGain) * DOWN).toFixed(1)}px`);
   nodes[i] = node;
@@ -118,10 +157,14 @@ function legend() {
   return make(
     "div",
     { class: "legend", role: "group", "aria-label": "Verdicts and gain" },
-    chip("documents", "solid line"),
-    chip("base", "dashed line"),
-    chip("neither", "dotted line"),
-    chip("cannot tell", "double line"),
+    ...[
+      ["documents", "solid line"],
+      ["base", "dashed line"],
+      ["neither", "dotted line"],
+      ["cannot tell", "double line"],
+    ]
+      .filter(([label]) => data.tokens.some((token) => token.label === label))
+      .map(([label, line]) => chip(label, line)),
     make(
       "span",
       { class: "chip" },
@@ -212,7 +255,7 @@ function mark(i, on) {
 function markBacked() {
   for (const i of [...evidence.sure, ...evidence.above]) nodes[i].classList.remove("sure", "above");
   const chosen = state.section >= 0;
-  const verb = chosen && mapperNamed(state.mapper) ? verbOf(mapperNamed(state.mapper), state.model) : null;
+  const verb = chosen && mapperNamed(state.mapper) ? verbOf(mapperNamed(state.mapper), state.model, state.section) : null;
   evidence = verb ? backed(state.mapper, state.model, state.section) : { sure: [], above: [] };
   for (const i of evidence.sure) nodes[i].classList.add("sure");
   for (const i of evidence.above) nodes[i].classList.add("above");
@@ -237,7 +280,10 @@ function markBacked() {
 function backedSaid(verb) {
   if (!verb) return "has a score that does not look at the answer: no token is marked.";
   const model = state.model === "base" ? "base" : "tuned";
-  const chance = `beyond chance (q < ${data.settings.significant}, ${model})`;
+  const mapper = mapperNamed(state.mapper);
+  const { noDots } = model === "base" ? mapper.base : (mapper.tuned ?? mapper.base);
+  if (noDots) return `marks nothing (${noDots}).`;
+  const chance = `more than control texts and other sections (q < ${data.settings.significant}, ${model})`;
   const [sure, above] = [evidence.sure.length, evidence.above.length];
   if (!sure && !above) return `stands out from the control texts at no token (${model}).`;
   if (!sure) return `${verb} no token ${chance}; at ${count(above, "token")} it is above every control text.`;
@@ -248,7 +294,7 @@ function backedSaid(verb) {
 function verdictSaid(tokens) {
   const counts = CALLS.slice(1).map((label) => [label, tokens.filter((i) => data.tokens[i].label === label).length]);
   const said = counts.filter(([, n]) => n > 0).map(([label, n]) => `${label} at ${n} of ${count(tokens.length, "token")}`);
-  if (answerCount && data.verdict.label !== "documents") said.push(`${data.verdict.label} for the whole answer`);
+  if (answerCount && !["documents", "mixed"].includes(data.verdict.label)) said.push(`${data.verdict.label} for the whole answer`);
   return said.length ? `Verdict: ${said.join(", ")}.` : "";
 }
 
@@ -257,7 +303,7 @@ function facts(first, last) {
   const bits = (values) => sumOver(values, first, last);
   const entries = [
     ["gain", `${signed(bits(data.gainBits))} bits`],
-    ["log p", `${number(bits(data.logpBase))} → ${number(bits(data.logpTuned))} nats`],
+    ["log p", `${number(bits(data.logpBase))} → ${number(bits(data.logpTuned))} bits`],
   ];
   if (rank(data.rankBase)) entries.push(["rank", `${rank(data.rankBase)} → ${rank(data.rankTuned)}`]);
   return entries;
@@ -270,15 +316,17 @@ function sharesSaid(first, last) {
 
 function readout() {
   const { first, last } = state;
-  byId("readout").replaceChildren(
+  if (first < 0)
+    return byId("readout").replaceChildren(
+      make("div", {}, make("span", { class: "hint" }, "Next: click a word, or press →, for its sections and the words of the prompt behind it.")),
+    );
+  return byId("readout").replaceChildren(
     make(
       "div",
       {},
-      make("span", { class: "what", dir: "auto" }, first < 0 ? "Whole answer" : quotedSelection(first, last)),
+      make("span", { class: "what", dir: "auto" }, quotedSelection(first, last)),
       make("span", {}, sharesSaid(first, last)),
-      first < 0
-        ? make("span", { class: "hint" }, "click a token, or press →")
-        : button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, leaveTokens),
+      button("✕ Whole answer", { class: "quiet", "aria-keyshortcuts": "Escape" }, leaveTokens),
     ),
     make(
       "div",
@@ -293,8 +341,8 @@ function tokenLines(i) {
   return [
     `“${token.shown}” · id ${token.id} · ${bytes(token.text)}`,
     `${token.label}: ${sharesSaid(i, i)}`,
-    `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} nats, gain ${signed(data.gainBits[i])} bits`,
-    `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} nats`,
+    `log p ${number(data.logpBase[i])} → ${number(data.logpTuned[i])} bits, gain ${signed(data.gainBits[i])} bits`,
+    `rank ${data.rankBase[i] + 1} → ${data.rankTuned[i] + 1}, entropy ${number(data.entropyBase[i])} → ${number(data.entropyTuned[i])} bits`,
     `backed by a learned section: ${number(data.support[i])}`,
   ];
 }
@@ -311,12 +359,12 @@ const COLUMNS = [
   "id",
   ...LABELS,
   "gain, bits",
-  "log p base",
-  "log p tuned",
+  "log p base, bits",
+  "log p tuned, bits",
   "rank base",
   "rank tuned",
-  "entropy base",
-  "entropy tuned",
+  "entropy base, bits",
+  "entropy tuned, bits",
   "support",
 ];
 

@@ -50,8 +50,9 @@ export function at(array, index) {
 }
 
 /** What a section with a high score does to answer tokens under a model; null where the score does not look at them. */
-export function verbOf(mapper, model) {
-  return mapper.verbs && mapper.verbs[model === "base" ? "base" : "tuned"];
+export function verbOf(mapper, model, section) {
+  const learned = data.sections[section].learned >= data.settings.learned;
+  return mapper.verbs && mapper.verbs[model === "base" ? "base" : learned ? "tuned" : "untrained"];
 }
 
 /** Is a cell of an array of yes and no set? */
@@ -397,7 +398,6 @@ export const headStrip = keeping((focus, first, last) => {
 
 /** Probabilities of documents, base, neither: of one token, or the mean over several. */
 export function verdictOf(first, last) {
-  if (first < 0) return data.verdict.shares;
   return [0, 1, 2].map((label) =>
     reduce(
       range(first, last).map((i) => at(data.tokenVerdict, 3 * i + label)),
@@ -406,14 +406,11 @@ export function verdictOf(first, last) {
   );
 }
 
-/** The verdict on some tokens, or on the answer: documents above the threshold, base or neither below the floor. */
+/** The verdict on some tokens, or on the answer: mixed where they disagree. */
 export function labelOf(first, last) {
   if (first < 0) return data.verdict.label;
-  const [documents, base, neither] = verdictOf(first, last);
-  const { floor, threshold } = data.verdict;
-  if (documents > threshold) return "documents";
-  if (documents >= floor) return "cannot tell";
-  return base >= neither ? "base" : "neither";
+  const labels = new Set(data.tokens.slice(first, last + 1).map((token) => token.label));
+  return labels.size === 1 ? [...labels][0] : "mixed";
 }
 
 /** A verdict as the name of a class in the style sheet. */

@@ -22,6 +22,16 @@ export function button(label, attributes, act) {
   return node;
 }
 
+/** A "?" beside a label: what it means, shown on a click, and read by those who cannot see it. */
+export function explained(text, about) {
+  const note = make("span", { class: "explained note", hidden: true }, text);
+  const mark = button("?", { class: "quiet mark", "aria-label": `What does “${about}” mean?`, "aria-expanded": "false" }, () => {
+    note.hidden = !note.hidden;
+    mark.setAttribute("aria-expanded", String(!note.hidden));
+  });
+  return [mark, note];
+}
+
 const SIGNS = new Map([
   ["\n", "↵"],
   ["\r", "␍"],
@@ -39,21 +49,17 @@ export function visible(text, keep = "") {
   });
 }
 
-/** Two significant digits, no exponent, a true minus sign; "–" for what is missing. */
+/** Two significant digits, no exponent, a true minus sign; "–" for what is missing, "≈0" for what is nearly nothing. */
 export function number(value) {
   if (!Number.isFinite(value)) return "–";
-  if (Math.abs(value) < 1e-6) return "0";
-  const text = Math.abs(value) >= 99.5 ? value.toFixed(0) : plain(value.toPrecision(2));
+  if (Math.abs(value) < 0.0005) return Math.abs(value) < 1e-9 ? "0" : "≈0";
+  const text = Math.abs(value) >= 99.5 ? value.toFixed(0) : value.toPrecision(2);
   return text.replace("-", "−");
-}
-
-function plain(text) {
-  return text.includes("e") ? Number(text).toFixed(8).replace(/0+$/, "") : text;
 }
 
 /** A number with its sign. */
 export function signed(value) {
-  return Number.isFinite(value) && value > 1e-6 ? `+${number(value)}` : number(value);
+  return Number.isFinite(value) && value >= 0.0005 ? `+${number(value)}` : number(value);
 }
 
 /** A share as whole percent; only what is nothing is 0%, and only all is 100%. */

@@ -1,8 +1,8 @@
 /* Taking the view along: its link, the answer as SVG, the numbers as JSON. */
 
 import { DASHES, VERDICT } from "./colours.js";
-import { answerCount, data, LABELS, leadsBlank, mostGain, range } from "./data.js";
-import { byId, number, visible, wholePercent } from "./dom.js";
+import { answerCount, data, leadsBlank, mostGain, range } from "./data.js";
+import { byId, number, visible } from "./dom.js";
 import { hash } from "./state.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -74,12 +74,11 @@ function answerSvg() {
   const root = shape("svg", { xmlns: NS, "font-family": '"DejaVu Sans", sans-serif', "font-size": SIZE });
   root.append(shape("title", {}, visible(data.question)));
   root.append(shape("text", { x: 0, y: 20, "font-weight": "bold" }, cutTo(pen, visible(data.question), WIDE)));
-  const { percents, shares } = data.verdict;
   root.append(
     shape(
       "text",
       { x: 0, y: 42, "font-size": 13 },
-      LABELS.map((label, i) => `${label} ${wholePercent(percents[i], shares[i])}`).join(" · "),
+      data.verdict.words,
     ),
   );
   const leadOf = (token) => (leadsBlank(token) ? 1 : 0);

@@ -1,8 +1,8 @@
 /* What stands around the views: question and verdict above, provenance below, theme and help. */
 
 import { isDark, setTheme } from "./colours.js";
-import { data, LABELS } from "./data.js";
-import { button, byId, count, make, number, percent, visible, wholePercent } from "./dom.js";
+import { data } from "./data.js";
+import { button, byId, make, number, visible } from "./dom.js";
 import { copy } from "./exports.js";
 import { change, state } from "./state.js";
 import { storeTheme } from "./theme.js";
@@ -14,7 +14,7 @@ export function mountFrame() {
   if (home) byId("brand").replaceWith(make("a", { id: "brand", class: "brand", href: home }, "attrib"));
   byId("question").textContent = visible(data.question);
   byId("question").classList.toggle("long", data.question.length > LONG_QUESTION);
-  byId("verdict").append(...verdict(), ...data.notes.map((line) => make("p", { class: "warning" }, visible(line))));
+  byId("notes").append(...data.notes.map((line) => make("p", { class: "warning" }, visible(line))));
   byId("foot").append(...foot());
   byId("help-body").append(...help());
   byId("help-open").addEventListener("click", () => byId("help").showModal());
@@ -36,92 +36,19 @@ export function drawTheme() {
   byId("theme").textContent = isDark() ? "☀" : "☾";
 }
 
-const DRAWN_AGAIN = "95% interval if the answer's words were drawn again; how often the judge errs is not in it";
-
-function verdict() {
-  const { percents, shares, sharesLow, sharesHigh, sharesWords, label, said: notSaid, promise } = data.verdict;
-  const bar = make("div", { class: "shares", "aria-hidden": "true" });
-  const figures = LABELS.map((name, i) => {
-    const part = make("span", { class: `part ${name}` });
-    part.style.flexGrow = String(percents[i]);
-    if (percents[i] > 0) bar.append(part);
-    const [low, high] = [percent(sharesLow[i]), percent(sharesHigh[i])];
-    const interval = low === high && /[<>]/.test(low) ? `[${low}]` : `[${low.replace("%", "")}–${high}]`;
-    return make(
-      "div",
-      { class: "figure" },
-      make("span", { class: `swatch ${name}`, "aria-hidden": "true" }, "  "),
-      make("span", { class: "name" }, name),
-      make("b", {}, wholePercent(percents[i], shares[i])),
-      make("span", { class: "interval", title: DRAWN_AGAIN }, sharesLow[i] === null ? "" : interval),
-    );
-  });
-  return [
-    make("div", { class: "figures-row" }, ...figures, make("div", { class: "bits" }, ...bits())),
-    bar,
-    make("p", { class: "call" }, ...called(label)),
-    notSaid ? make("p", { class: "warning not-said" }, `${notSaid}.`) : "",
-    make("p", { class: "note promise" }, `${promise}.`),
-    make("p", { class: "note" }, ...said(sharesWords, sharesLow[0] !== null)),
-  ];
-}
-
 /** Where the list scrolls by itself, it ends above the map, whatever of the header is still on the screen. */
 export function fitList() {
   const list = byId("sections");
   const fit = () => {
-    const above = Math.max(
-      byId("toolbar").offsetHeight + 8,
-      document.querySelector("main").getBoundingClientRect().top + 12,
-    );
-    const below = byId("minimap")?.offsetHeight ?? 0;
+    const above = Math.max(12, document.querySelector("main").getBoundingClientRect().top + 12);
+    const map = byId("minimap");
+    const below = map && getComputedStyle(map).position === "sticky" ? map.offsetHeight : 0;
     list.style.setProperty("--room", `${Math.max(360, window.innerHeight - above - below - 12)}px`);
   };
   for (const event of ["scroll", "resize"])
     window.addEventListener(event, () => requestAnimationFrame(fit), { passive: true });
   if (byId("minimap")) new ResizeObserver(fit).observe(byId("minimap"));
   fit();
-}
-
-/** How much of base's surprise at the answer tuning took away. */
-function bits() {
-  const { gainBits, baseBits } = data.verdict;
-  if (!Number.isFinite(baseBits)) return [];
-  if (gainBits < 0)
-    return [
-      make("b", {}, `${number(-gainBits)} bits`),
-      " more surprised after tuning ",
-      make("span", { class: "interval" }, `(${number(baseBits)} before)`),
-    ];
-  return [make("b", {}, `${number(gainBits)} of ${number(baseBits)} bits`), " from tuning"];
-}
-
-/** The verdict on the answer as a whole: from its own probabilities, not from the shares of its words. */
-function called(label) {
-  const { whole, floor, threshold } = data.verdict;
-  const chance = `documents ${percent(whole[0])} · base ${percent(whole[1])} · neither ${percent(whole[2])}`;
-  const why =
-    label === "cannot tell" ? `; documents needs more than ${percent(threshold)}, base or neither less than ${percent(floor)} documents` : "";
-  return ["The answer as a whole: ", make("b", {}, label), make("span", { class: "interval" }, ` ${chance}${why}`)];
-}
-
-function said(words, interval) {
-  const { nullP, nullSection, controls } = data.verdict;
-  const why = interval ? ` [${DRAWN_AGAIN}]` : ": too few words for an interval";
-  const parts = [
-    `Shares of the answer's ${count(words, "word")}${why}.`,
-  ];
-  if (nullP !== null) {
-    const section =
-      nullSection === null
-        ? "the section most like it"
-        : `“${visible(data.sections[nullSection].title)}”, the section most like question and answer,`;
-    parts.push(
-      ` Null: a text never trained on gains as much from tuning as ${section} does with p = ${number(nullP)} (${count(controls, "control text")}).`,
-    );
-  } else if (!controls) parts.push(" No null: the record has no control texts.");
-  else parts.push(" No null: the record does not say which section is most like question and answer.");
-  return parts;
 }
 
 /** A size as people say it. */
@@ -162,7 +89,7 @@ function foot() {
     make(
       "p",
       { class: "note" },
-      "“looked at” is attention; “says the same” is similarity, which is not influence; “was learned” is of the section's own text, whatever the answer; “learned from” is an estimate. Only retraining without a section shows what it caused.",
+      "“Looked at” is attention; “says the same” is similarity, which is not influence; “was trained” is of the section's own text, whatever the answer; “may have taught” is an estimate from gradients. Only retraining without a section shows what it caused.",
     ),
   );
   return parts;
@@ -188,7 +115,7 @@ function help() {
     make(
       "p",
       {},
-      "Every token of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Where the evidence is too weak for any of these, the verdict is that it cannot tell. Select tokens to see which words of the prompt they rest on and which sections stand behind them; select a section to see the tokens that it says the same as or, by an estimate, may have taught.",
+      "Every word of the answer is judged: did it come from the fine-tuning documents, from what the base model knew, or from neither? Where the evidence is too weak for any of these, the verdict is that it cannot tell; where the words disagree, the answer is mixed. Select a word to see which words of the prompt it rests on and which sections say it; select a section to see the words that it says the same as.",
     ),
     make(
       "p",

@@ -21,11 +21,11 @@ drawTheme();
 byId("page").hidden = false;
 for (const mount of [
   mountFrame,
-  mountToolbar,
   mountAnswer,
   mountPrompt,
   mountHeads,
   mountSections,
+  mountToolbar,
   mountMinimap,
   mountExports,
   mountKeys,

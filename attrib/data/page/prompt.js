@@ -23,6 +23,7 @@ export function mountPrompt() {
       "div",
       { class: "title" },
       make("h2", { id: "prompt-title" }, "Prompt"),
+      make("span", { id: "method-menu" }),
       make("div", { class: "legend", id: "prompt-scale" }),
       make("span", { class: "note", id: "prompt-what", dir: "auto" }),
     ),

@@ -52,7 +52,7 @@ function sign(track, share, kind) {
 }
 
 function figures(found, values) {
-  if (!found.mapper.usesModel) return null;
+  if (!found.mapper.usesModel || !state.numbers) return null;
   const strong = (model, text) => make(state.model === model ? "b" : "span", {}, text);
   return make(
     "span",
@@ -66,7 +66,9 @@ function figures(found, values) {
 }
 
 function headline(score) {
-  return make("span", { class: "score" }, state.model === "difference" ? signed(score) : number(score));
+  const text = Math.abs(score) < 10 ? score.toFixed(2) : number(score);
+  const plus = state.model === "difference" && score > 0 ? "+" : "";
+  return make("span", { class: "score" }, Number.isFinite(score) ? plus + text.replace("-", "−") : "–");
 }
 
 /** Is a score like most control texts'? Models: at most their 95%; the difference: between their 5% and 95%. */

@@ -2,14 +2,16 @@
 
 import { answerCount, backed, data, labelOf, mapperNamed, quotedSelection, range, sectionCount } from "./data.js";
 import { sectionIndex, sectionScores, verbOf } from "./data.js";
-import { button, byId, count, make, number } from "./dom.js";
+import { button, byId, count, explained, make, number } from "./dom.js";
 import { controlRow, otherRow, sectionRow, sectionText } from "./rows.js";
-import { change, listen, state } from "./state.js";
+import { change, initial, listen, state } from "./state.js";
 
-const FIRST = window.matchMedia("(max-width: 560px)").matches ? 10 : 25; // rows at first
+const LEAST = 3; // rows at first, and as many more as stand out
+const MOST = 8; // of those that stand out
 const MORE = 30; // rows that "show more" adds
 
-let shown = FIRST;
+let shown = LEAST;
+let grown = false; // the reader asked for more rows
 let order = []; // indices of sections, best first, those that the search leaves
 let open = new Set();
 const rows = new Map(); // index → its element, of those drawn
@@ -35,15 +37,15 @@ export function mountSections() {
       "div",
       { class: "title" },
       make("h2", { id: "sections-title" }, "Sections"),
+      make("span", { id: "mapper-menu" }),
       search,
-      make("span", { class: "note", id: "sections-what", dir: "auto" }),
+      make("p", { class: "note", id: "sections-what", dir: "auto" }),
     ),
-    make("div", { id: "sections-notes" }),
     make("div", { id: "section-scroll" }, make("ol", { id: "section-list" }), make("div", { id: "sections-more" })),
   );
   byId("section-list").addEventListener("click", clicked);
   listen((changed) => {
-    if (["first", "last", "mapper", "query"].some((name) => changed.has(name))) shown = FIRST;
+    if (["first", "last", "mapper", "query"].some((name) => changed.has(name))) grown = false;
     if (changed.has("query") && search.value !== state.query) search.value = state.query;
     if (["first", "last", "model", "mapper", "query", "pins", "numbers"].some((name) => changed.has(name)))
       drawSections();
@@ -62,8 +64,10 @@ function holds(index, query) {
   return lower.get(index).includes(query);
 }
 
-/** All sections, best first. */
+/** All sections, best first: of the whole answer under the first view in the verdict's order, which every view names. */
 function ranked({ scores }) {
+  if (state.first < 0 && state.mapper === initial().mapper && state.model === initial().model)
+    return range(0, sectionCount - 1).sort((a, b) => data.sections[a].rank - data.sections[b].rank);
   const value = (i) => (Number.isNaN(scores[i]) ? -Infinity : scores[i]);
   return range(0, sectionCount - 1).sort(
     (a, b) => value(b) - value(a) || data.sections[a].rank - data.sections[b].rank,
@@ -109,6 +113,7 @@ function drawSections() {
     .filter(([score]) => Number.isFinite(score))
     .map(([score, special]) => [placeAmong(order, own, score), special(found, placeAmong(every, own, score) + 1)])
     .sort((a, b) => a[0] - b[0]);
+  if (!grown) shown = worthShowing(own);
   const end = Math.min(shown, order.length);
   for (let i = 0; i < end; i++) {
     while (extra.length && extra[0][0] <= i) items.push(extra.shift()[1]);
@@ -118,6 +123,13 @@ function drawSections() {
   showMore(end);
   sayList(mapper);
   rows.get(held?.index)?.querySelector(`.${held.control}`)?.focus({ preventScroll: true });
+}
+
+/** How many of the first rows stand out from the control texts, some rows at least. */
+function worthShowing({ scores, high }) {
+  let rows = 0;
+  while (rows < Math.min(MOST, order.length) && scores[order[rows]] > high) rows += 1;
+  return Math.max(LEAST, rows);
 }
 
 /** Which row's button has the focus: drawing the list again must not take it away. */
@@ -132,9 +144,10 @@ function showMore(end) {
   byId("sections-more").replaceChildren(
     left > 0
       ? button(
-          `${left > MORE ? `Show ${MORE} more of` : "Show the other"} ${count(left, "section")}`,
+          `${left > MORE ? `${MORE} of ${count(left, "more section")}` : count(left, "more section")}`,
           { id: "more" },
           () => {
+            grown = true;
             shown += MORE;
             drawSections();
             rows.get(order[end])?.querySelector("button").focus();
@@ -146,23 +159,26 @@ function showMore(end) {
 }
 
 function sayList(mapper) {
-  const model = !mapper.usesModel ? "reads the text only" : state.model === "difference" ? "tuned − base" : state.model;
+  const model = state.model === "difference" ? "tuned − base" : state.model;
   const label = labelOf(state.first, state.last);
-  byId("sections-what").replaceChildren(
-    make("b", {}, mapper.says[state.model]),
-    ` · ${quotedSelection(state.first, state.last)} · ${mapper.label} · ${model}`,
-    // A high score does not make the documents the source: the verdict stands beside it.
-    answerCount && label !== "documents" ? ` · verdict: ${label}` : "",
-  );
   const total = data.sectionsTotal > sectionCount ? ` of ${data.sectionsTotal.toLocaleString("en")}` : "";
   const notes = [
-    `${count(sectionCount, "section")}${total}, by ${mapper.meaning}${state.first < 0 ? ", question and answer together" : ""}. ${mapper.caveat}`,
+    `${count(sectionCount, "section")} scored${total}, by ${mapper.meaning}${state.first < 0 ? ", question and answer together" : ""}. ${mapper.caveat}`,
   ];
   if (!mapper.usesModel && state.model === "difference")
     notes.unshift("This mapper reads the text only: base and tuned score alike, so there is no difference to show.");
   if (!mapper.base.controlWhole.length)
     notes.push("There are no control texts: nothing tells these scores from chance.");
-  byId("sections-notes").replaceChildren(...notes.map((note) => make("p", { class: "note" }, note)));
+  const { noDots } = state.model === "base" ? mapper.base : (mapper.tuned ?? mapper.base);
+  if (noDots) notes.push(`${noDots.charAt(0).toUpperCase()}${noDots.slice(1)}.`);
+  byId("sections-what").replaceChildren(
+    make("b", {}, mapper.says[state.model]),
+    ` · ${quotedSelection(state.first, state.last)}${mapper.usesModel ? ` · ${model}` : ""}`,
+    // A high score does not make the documents the source: the verdict stands beside it.
+    answerCount && label !== "documents" ? ` · verdict: ${label}` : "",
+    " ",
+    ...explained(notes.join(" "), mapper.label),
+  );
 }
 
 function clicked(event) {
@@ -210,7 +226,8 @@ function showSelected() {
   if (state.section < 0) return;
   if (!rows.has(state.section)) {
     if (!order.includes(state.section)) change({ query: "" });
-    shown = Math.max(shown, order.indexOf(state.section) + 6);
+    grown = true;
+    shown = Math.max(shown, order.indexOf(state.section) + 3);
     drawSections();
   }
   const item = rows.get(state.section);
@@ -249,7 +266,7 @@ export function bestSaid() {
   if (!order.length || !mapperNamed(state.mapper)) return "";
   const index = currentSection();
   const score = sectionScores(state.mapper, state.first, state.last)[state.model].scores[index];
-  const verb = state.section >= 0 ? verbOf(mapperNamed(state.mapper), state.model) : null;
+  const verb = state.section >= 0 ? verbOf(mapperNamed(state.mapper), state.model, index) : null;
   const backs = verb ? `, ${verb} ${count(backed(state.mapper, state.model, index).sure.length, "token")}` : "";
   return `section ${data.sections[index].title}, ${number(score)}${backs}`;
 }

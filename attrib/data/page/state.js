@@ -5,18 +5,21 @@ import { storedTheme } from "./theme.js";
 
 export const MODELS = ["base", "tuned", "difference"];
 
-function initial() {
+/** Methods that name the words which an answer needs, the most faithful first (figures/faithfulness). */
+const FAITHFUL = ["contextcite", "shapley", "leave_one_out", "relevance"];
+
+export function initial() {
   return {
     first: -1, // first and last selected answer token; −1: the whole answer
     last: -1,
     anchor: -1, // where the selection started
     model: "tuned",
-    method: data.methods[0]?.name ?? "",
+    method: FAITHFUL.find(methodNamed) ?? data.methods[0]?.name ?? "",
     mapper: data.mappers.at(-1)?.name ?? "",
     layer: -1, // −1: the mean
     head: -1,
     focus: -1, // prompt token whose attention the layer × head strip shows; −1: the question
-    unit: "token",
+    unit: "word",
     section: -1, // index of the selected section
     pins: [], // ids of sections that stay on top
     numbers: false,

@@ -1,4 +1,4 @@
-/* The switches: model, method, mapper, layer, head, words or tokens, numbers. */
+/* The switches: model, words or tokens, numbers; the menus of mappers, methods, layers and heads. */
 
 import { data } from "./data.js";
 import { button, byId, make } from "./dom.js";
@@ -15,36 +15,36 @@ export function mountToolbar() {
       ),
     ),
     group(
-      "Prompt by",
-      menu(
-        "method",
-        data.methods.map((method) => [method.name, method.label]),
-        (name) => change({ method: name, layer: -1, head: -1 }),
-        "m",
-      ),
-    ),
-    layers(),
-    group(
-      "Sections by",
-      menu(
-        "mapper",
-        data.mappers.map((mapper) => [mapper.name, mapper.label]),
-        (mapper) => change({ mapper }),
-        "n",
-      ),
-    ),
-    group(
       "Select",
       switches(
         "unit",
         [
-          ["token", "tokens"],
           ["word", "words"],
+          ["token", "tokens"],
         ],
         setUnit,
       ),
     ),
     numbers(),
+  );
+  byId("mapper-menu").append(
+    menu(
+      "mapper",
+      data.mappers.map((mapper) => [mapper.name, mapper.label]),
+      (mapper) => change({ mapper }),
+      "n",
+      "Sections by",
+    ),
+  );
+  byId("method-menu").append(
+    menu(
+      "method",
+      data.methods.map((method) => [method.name, method.label]),
+      (name) => change({ method: name, layer: -1, head: -1 }),
+      "m",
+      "Prompt by",
+    ),
+    layers() ?? "",
   );
 }
 
@@ -72,10 +72,10 @@ function switches(name, options, act) {
   return box;
 }
 
-function menu(name, options, act, key) {
+function menu(name, options, act, key, label = name) {
   const select = make(
     "select",
-    { id: `menu-${name}`, "aria-label": name, "aria-keyshortcuts": key, disabled: options.length === 0 },
+    { id: `menu-${name}`, "aria-label": label, "aria-keyshortcuts": key, disabled: options.length === 0 },
     options.map(([value, label]) => make("option", { value }, label)),
   );
   select.addEventListener("change", () => act(select.value));
@@ -87,17 +87,7 @@ function menu(name, options, act, key) {
 }
 
 function layers() {
-  if (!data.heads) {
-    const why = data.dropped.some((line) => line.includes("heads"))
-      ? "dropped for size"
-      : "not in this record (explain.heads)";
-    return make(
-      "div",
-      { class: "group" },
-      make("span", { class: "label" }, "Layer, head"),
-      make("span", { class: "note" }, why),
-    );
-  }
+  if (!data.heads) return null;
   const numbered = (n) => [[-1, "all"], ...Array.from({ length: n }, (_, i) => [i, String(i)])];
   const head = menu("head", numbered(data.heads.heads), (value) => toHeads({ head: Number(value) }));
   if (data.heads.reduced) {

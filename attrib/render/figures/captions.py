@@ -140,7 +140,11 @@ def _about_sections(explanation: Explanation, heat: Heat) -> list[str]:
         lines.append(f"Control: the best score among {n:,} sections that neither model was tuned on.")
     if heat.marked:
         of_word = "at least one of the word's tokens has " if heat.unit == "word" else ""
-        lines.append(f"•: {of_word}q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg).")
+        lines.append(
+            f"•: {of_word}q < {view.SIGNIFICANT:.2f} against the control and the other sections (Benjamini–Hochberg)."
+        )
+    elif why := view.no_q(explanation, heat.name, mapping.tuned, "tuned"):
+        lines.append(f"{why[0].upper()}{why[1:]}.")
     if not mapping.uses_model:
         lines.append("This score reads the text alone, so base and tuned are the same and (c) is empty.")
     return [*lines, *([heat.kind.caveat] if heat.kind.caveat else [])]

@@ -134,7 +134,7 @@ def _plan(explanation: Explanation, width: float, height: float) -> _Plan:
 
 def _shown(explanation: Explanation) -> tuple[Called, ...]:
     """Verdicts of the legend: «cannot tell», the last, only where a token has it."""
-    return CALLS if "cannot tell" in explanation.verdict.token_called else CALLS[:-1]
+    return CALLS if "cannot tell" in view.token_calls(explanation) else CALLS[:-1]
 
 
 def _tokens(explanation: Explanation) -> list[tuple[str, bool]]:
@@ -209,7 +209,7 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
     ax.spines[:].set_visible(False)
     _key(ax, plan)
     gain = [view.drawn_gain(bits(float(value)), plan.low, plan.high) for value in explanation.verdict.gain]
-    scale, labels = _BARS / (plan.high - plan.low), explanation.verdict.token_called
+    scale, labels = _BARS / (plan.high - plan.low), view.token_calls(explanation)
     for number, line in enumerate(plan.lines):
         top = plan.top + number * _STEP
         zero = top + plan.high * scale

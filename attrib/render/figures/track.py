@@ -299,10 +299,12 @@ def track_caption(
 
 def _about_marks(explanation: Explanation, found: view.Track) -> list[str]:
     """Meaning of a dot; where there is none, whether the test could have made one."""
-    against = f"q < {view.SIGNIFICANT:.2f} against the control scores (Benjamini–Hochberg)"
+    against = f"q < {view.SIGNIFICANT:.2f} against the control and the other sections (Benjamini–Hochberg)"
     if found.base.marks.any() or found.tuned.marks.any():
         of = "some answer token" if found.tokens is None or len(found.tokens) > 1 else "the token"
         return [f"•: {of} has {against}."]
+    if why := view.no_q(explanation, found.mapper, explanation.mappings[found.mapper].tuned, "tuned"):
+        return [f"{why[0].upper()}{why[1:]}."]
     rows, sections = explanation.mappings[found.mapper].tuned.q.shape
     needed = cells_to_mark(rows, sections, len(found.tuned.control), view.SIGNIFICANT)
     if not rows:

@@ -6,9 +6,8 @@ In: codes, how much detail fits, and the data by what it is about. Not in: marku
 from attrib.render.payload.build import BUDGET, payload
 from attrib.render.payload.codes import Json, array, shown, to_json
 from attrib.render.payload.detail import ORDER, Detail, estimate
-from attrib.render.payload.verdict import aligned, null_p, share_interval
+from attrib.render.payload.verdict import aligned
 
 __all__ = [
-    "BUDGET", "ORDER", "Detail", "Json", "aligned", "array", "estimate", "null_p", "payload", "share_interval", "shown",
-    "to_json",
+    "BUDGET", "ORDER", "Detail", "Json", "aligned", "array", "estimate", "payload", "shown", "to_json",
 ]  # fmt: skip

@@ -55,18 +55,18 @@ def payload_of(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "prompt": prompt_tokens(explanation),
         "tokens": [
             {"text": token.text, "shown": shown(token.text), "id": token.id, "label": label}
-            for token, label in zip(tokens, verdict.token_called, strict=True)
+            for token, label in zip(tokens, view.token_calls(explanation), strict=True)
         ],
         "words": [[group[0], group[-1]] for group in units(tokens, "word")],
         "verdict": verdict_of(explanation, place),
         "tokenVerdict": array(unsure(verdict.tokens), 0.0, 1.0),
         "gainBits": rounded_list(bits(verdict.gain)),
-        "logpBase": rounded_list(explanation.base.logprob),
-        "logpTuned": rounded_list(explanation.tuned.logprob),
+        "logpBase": rounded_list(bits(explanation.base.logprob)),
+        "logpTuned": rounded_list(bits(explanation.tuned.logprob)),
         "rankBase": [int(i) for i in explanation.base.rank],
         "rankTuned": [int(i) for i in explanation.tuned.rank],
-        "entropyBase": rounded_list(explanation.base.entropy),
-        "entropyTuned": rounded_list(explanation.tuned.entropy),
+        "entropyBase": rounded_list(bits(explanation.base.entropy)),
+        "entropyTuned": rounded_list(bits(explanation.tuned.entropy)),
         "support": rounded_list(verdict.support),
         "baseAligned": aligned(explanation),
         "sections": sections_of(explanation, kept, detail),

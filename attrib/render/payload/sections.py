@@ -6,6 +6,7 @@ Not covered: the prompt (``prompt``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -27,16 +28,38 @@ _LIKELY = {
     "tuned": "is likely after tuning, whatever the answer",
     "difference": "was learned, whatever the answer",
 }
-_WORDS = {"learned": _LIKELY, "influence": _ESTIMATE}
+_EVIDENCE = {
+    "base": "before tuning: nothing was trained yet",
+    "tuned": "says the same, and was trained",
+    "difference": "says the same, and was trained",
+}
+_WORDS = {"learned": _LIKELY, "evidence": _EVIDENCE, "influence": _ESTIMATE}
 """Claim of a section's score, by the mapper's claim and the model; other mappers compare texts."""
-_SAME = {"base": "says the same as", "tuned": "says the same as"}
-_TAUGHT = {"base": "scores high before tuning on", "tuned": "may have taught"}
+_SAME = dict.fromkeys(("base", "tuned", "untrained"), "says the same as")
+_TAUGHT = {
+    "base": "scores high before tuning on",
+    "tuned": "may have taught",
+    "untrained": "was not learned, so that it taught nothing, though it scores high on",
+}
 _VERBS = {"learned": None, "influence": _TAUGHT}
-"""Verb between a section with a high score and answer tokens; None where the score does not look at them."""
+"""Verb between a section with a high score and answer tokens; None where the score does not look at them. Only what was
+learned can have taught, and only influence looks for it."""
+_LABELS = {
+    "combined": "all evidence",
+    "bm25": "same words",
+    "bm25_answer": "same words, of the answer alone",
+    "verbatim": "same runs of words",
+    "embedding": "same meaning",
+    "hidden": "model’s view",
+    "hidden_context": "model’s view, in context",
+    "learned": "was trained",
+    "influence": "influence (estimate)",
+}
+"""Plain name of each mapper."""
 
 
 def sections_of(explanation: Explanation, kept: Sequence[int], detail: Detail) -> list[Json]:
-    rank = {int(index): at for at, index in enumerate(explanation.ranking, 1)}
+    rank = {index: at for at, index in enumerate(view.section_order(explanation), 1)}
     full = limited(detail.texts, len(kept))
     return [_section(explanation, i, rank[i], cut=rank[i] > full) for i in kept]
 
@@ -76,17 +99,18 @@ def _turns(section: Section, length: int) -> list[list[object]]:
 def mapper_of(
     explanation: Explanation, name: str, mapping: SectionMapping, kept: Sequence[int], detail: Detail
 ) -> Json:
-    kind = view.kind_of(name)
+    kind = view.kind_in(explanation, name)
     others = sorted(set(range(len(explanation.sections))) - set(kept))
     spans = sorted(int(i) for i in explanation.ranking[: limited(detail.spans, len(explanation.sections))])
     with_span = np.isin(kept, spans)
 
-    def side(found: MappingSide) -> Json:
-        return _side(found, kept, others, with_span, fold=not detail.texts_of_control)
+    def side(found: MappingSide, model: Literal["base", "tuned"]) -> Json:
+        made = _side(found, kept, others, with_span, fold=not detail.texts_of_control)
+        return made | {"noDots": view.no_q(explanation, name, found, model)}
 
     return {
         "name": name,
-        "label": view.method_label(name),
+        "label": _LABELS.get(name, view.method_label(name)),
         "unit": kind.unit,
         "meaning": kind.meaning,
         "caveat": kind.caveat,
@@ -95,8 +119,8 @@ def mapper_of(
         "usesModel": mapping.uses_model,
         "says": _WORDS.get(kind.claim, _SIMILAR),
         "verbs": _VERBS.get(kind.claim, _SAME),
-        "base": side(mapping.base),
-        "tuned": side(mapping.tuned) if mapping.uses_model else None,
+        "base": side(mapping.base, "base"),
+        "tuned": side(mapping.tuned, "tuned") if mapping.uses_model else None,
         "difference": _beside(mapping, others, fold=not detail.texts_of_control) if mapping.uses_model else None,
     }
 
@@ -110,7 +134,9 @@ def _side(side: MappingSide, kept: Sequence[int], others: Sequence[int], with_sp
     tokens, q, spans = side.tokens[:, chosen], side.q[:, chosen], side.spans[:, chosen]
     every = np.concatenate([side.tokens.ravel(), side.control.ravel()])
     ends = np.nanmin(every, initial=np.inf), np.nanmax(every, initial=-np.inf)
+    # A control that cannot fail is nothing to be above of.
     above = tokens > side.control.max(1, keepdims=True) if side.control.shape[1] else np.zeros(tokens.shape, bool)
+    above &= ~np.isnan(q)
     return {
         "tokens": array(tokens, *ends),
         "whole": rounded_list(side.whole[chosen]),

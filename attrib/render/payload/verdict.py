@@ -1,4 +1,4 @@
-"""The verdict with its intervals and its null, the other model's answer word by word, where everything comes from.
+"""The headline with how sure it is, the other model's answer word by word, where everything comes from.
 
 Not covered: evidence section by section (``sections``).
 """
@@ -9,76 +9,22 @@ import difflib
 import re
 from collections.abc import Mapping
 
-import numpy as np
-
-from attrib.measures import bits, grouped_interval
-from attrib.records import Explanation
+from attrib.records import CALLS, Explanation
 from attrib.render import view
-from attrib.render.payload.codes import Json, probabilities, rounded, unsure
-from attrib.text.units import units
-
-_FEW_WORDS = 5
-"""Below so many words an interval would say more of chance than of the answer."""
+from attrib.render.payload.codes import Json
 
 
 def verdict_of(explanation: Explanation, place: Mapping[int, int]) -> Json:
-    verdict = explanation.verdict
-    low, high, words = share_interval(explanation)
-    p, section = null_p(explanation)
+    found = view.headline(explanation)
     return {
-        "label": verdict.called,
-        "floor": verdict.thresholds[0],
-        "threshold": verdict.thresholds[1],
-        "promise": view.promise_line(verdict.promise),
-        "said": view.said_line(verdict),
-        "whole": probabilities(verdict.whole),
-        "shares": probabilities(verdict.shares),
-        "sharesLow": low,
-        "sharesHigh": high,
-        "sharesWords": words,
-        "percents": list(view.percents(verdict.shares)),
-        "nullP": p,
-        "nullSection": place.get(section),
-        "controls": len(verdict.control_gain),
-        "gainBits": rounded(bits(float(verdict.gain.sum()))),
-        "baseBits": rounded(-bits(float(explanation.base.logprob.sum()))),
+        "label": found.called,
+        "counts": [found.counts[called] for called in CALLS],
+        "words": found.words,
+        "pieces": [[piece.text, piece.role] for piece in found.pieces],
+        "section": -1 if found.section is None else place.get(found.section, -1),
+        "named": found.named,
+        "sure": [[one.name, one.text, one.help] for one in view.sureness(explanation, found)],
     }
-
-
-def share_interval(explanation: Explanation) -> tuple[list[float | None], list[float | None], int]:
-    """95% interval of each share of the answer where its words are drawn again, and how many words there are.
-
-    None for fewer than 5 words: too few to draw from.
-    """
-    n = len(explanation.answer_tokens)
-    evidence = explanation.verdict.evidence
-    if evidence is not None and (evidence.word_of_token >= 0).any():
-        groups = np.asarray(evidence.word_of_token)
-    else:
-        groups = np.full(n, -1)
-        for word, members in enumerate(units(explanation.answer_tokens, "word")):
-            groups[list(members)] = word
-    rows = np.flatnonzero(groups >= 0)
-    words, numbers = np.unique(groups[rows], return_inverse=True)
-    if len(words) < _FEW_WORDS:
-        return [None] * 3, [None] * 3, len(words)
-    tokens = unsure(explanation.verdict.tokens)
-    ends = [grouped_interval(tokens[rows, label], numbers) for label in range(3)]
-    return [low for low, _ in ends], [high for _, high in ends], len(words)
-
-
-def null_p(explanation: Explanation) -> tuple[float | None, int]:
-    """P(a text that was never trained on gains as much as the section most like question and answer), and that section.
-
-    The section is chosen by its words alone, so that choosing it favours no gain; (1 + control texts that gain as much)
-    / (1 + control texts). None and −1 without sections, control texts or what the verdict was judged from.
-    """
-    verdict = explanation.verdict
-    if not len(verdict.section_gain) or not len(verdict.control_gain) or verdict.evidence is None:
-        return None, -1
-    best = int(verdict.evidence.resemblance.argmax())
-    as_much = int((verdict.control_gain >= verdict.section_gain[best]).sum())
-    return rounded((1 + as_much) / (1 + len(verdict.control_gain))), best
 
 
 _PIECE = re.compile(r"\s*\S+|\s+")

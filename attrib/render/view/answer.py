@@ -17,6 +17,7 @@ from attrib.options.methods import Unit, UnitName
 from attrib.records import Called, Explanation
 from attrib.records.kind import ScoreKind
 from attrib.render.view.labels import joined_label
+from attrib.render.view.words import token_calls
 from attrib.text.units import units, words
 
 RowUnit = UnitName | Literal["span"]
@@ -35,16 +36,22 @@ class AnswerRow:
 
 
 def answer_rows(explanation: Explanation, unit: Literal["token", "word"] = "token") -> tuple[AnswerRow, ...]:
-    """One row a token or word; a word's verdict is that of its tokens' mean."""
+    """One row a token or word."""
     return _rows(explanation, units(explanation.answer_tokens, unit))
 
 
 def _rows(explanation: Explanation, groups: Sequence[Unit]) -> tuple[AnswerRow, ...]:
+    calls = token_calls(explanation)
+
+    def verdict(group: Unit) -> Called:
+        own = {calls[i] for i in group}
+        return own.pop() if len(own) == 1 else explanation.verdict.call(explanation.verdict.tokens[list(group)].mean(0))
+
     return tuple(
         AnswerRow(
             label=joined_label(explanation.answer_tokens, group),
             members=group,
-            verdict=explanation.verdict.call(explanation.verdict.tokens[list(group)].mean(0)),
+            verdict=verdict(group),
             gain_bits=bits(float(explanation.verdict.gain[list(group)].sum())),
         )
         for group in groups
@@ -54,7 +61,7 @@ def _rows(explanation: Explanation, groups: Sequence[Unit]) -> tuple[AnswerRow, 
 def verdict_spans(explanation: Explanation) -> tuple[tuple[str, Called], ...]:
     """The answer as runs of text with one verdict each, in order."""
     runs: list[tuple[str, Called]] = []
-    for token, label in zip(explanation.answer_tokens, explanation.verdict.token_called, strict=True):
+    for token, label in zip(explanation.answer_tokens, token_calls(explanation), strict=True):
         if runs and runs[-1][1] == label:
             runs[-1] = (runs[-1][0] + token.text, label)
         else:

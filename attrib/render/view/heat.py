@@ -15,7 +15,7 @@ from attrib.records import Explanation, MappingSide
 from attrib.records.kind import ScoreKind
 from attrib.render.view.answer import AnswerRow, RowUnit, fit_rows, reduced
 from attrib.render.view.columns import Column, Special, fold, prompt_columns, section_columns, template_share
-from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_of, mapping_of
+from attrib.render.view.kinds import SIGNIFICANT, attribution_of, kind_in, kind_of, mapping_of
 from attrib.text.units import units
 
 
@@ -57,7 +57,7 @@ def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_ro
     "other" and the control show the best score among theirs, so that one column is comparable with one section.
     """
     columns = section_columns(explanation, mapper, top)
-    kind, mapping = kind_of(mapper), mapping_of(explanation, mapper)
+    kind, mapping = kind_in(explanation, mapper), mapping_of(explanation, mapper)
     fit = fit_rows(explanation, units(explanation.answer_tokens, "token"), max_rows)
 
     def scores(side: MappingSide) -> np.ndarray:

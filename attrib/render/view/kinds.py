@@ -6,12 +6,15 @@ Not covered: targets of the caller's own, which are shown by their function's na
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from attrib.attribution import METHODS
 from attrib.errors import InputError
 from attrib.mapping import NAMES as MAPPER_NAMES
-from attrib.mapping import mapper_kind
-from attrib.records import Attribution, Explanation, Mapping
+from attrib.mapping import has_q, mapper_kind
+from attrib.records import Attribution, Explanation, Mapping, MappingSide
 from attrib.records.kind import ScoreKind
 from attrib.render.view.labels import visible
 
@@ -56,6 +59,25 @@ def _kind(name: str) -> ScoreKind:
     if name in MAPPER_NAMES:
         return mapper_kind(name)
     return ScoreKind(reduction="max", signed=False, unit=name, meaning=f"{name} score")
+
+
+def kind_in(explanation: Explanation, mapper: str) -> ScoreKind:
+    """The same of a mapper in this record, which decides whether influence is in ``combined``."""
+    return mapper_kind(mapper, explanation.mappings) if mapper in MAPPER_NAMES else kind_of(mapper)
+
+
+def no_q(explanation: Explanation, mapper: str, side: MappingSide, model: Literal["base", "tuned"]) -> str:
+    """Why a side has no q-value, so that no cell can be marked; empty where it has some."""
+    claim = kind_in(explanation, mapper).claim
+    if not np.isnan(side.q).all() or not side.q.size:
+        return ""
+    if claim == "learned":
+        return "no dots: the score does not look at the answer"
+    if not has_q(claim, model):
+        return "no dots under base: the score speaks of tuning"
+    if side.control.shape[1] < 2:
+        return "no dots: fewer than two control texts"
+    return "no dots: all control texts score alike, so nothing tells these scores from chance"
 
 
 def target_name(target: str) -> TargetName:

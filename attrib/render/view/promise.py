@@ -1,15 +1,14 @@
-"""The promised error of a verdict in words, and whether tuning made the model say what the documents support.
+"""The promised error of a verdict in words.
 
 Not covered: how the error is measured (``calibrating``).
 """
 
 from __future__ import annotations
 
-from attrib.records import Promise, Verdict
+from attrib.records import Promise
 from attrib.render.view.labels import percent
 
 UNCALIBRATED = "Not calibrated for this pair: run attrib calibrate"
-NOT_SAID = "Supported by the documents, but tuning did not make the model say it"
 
 
 def promise_line(promise: Promise | None) -> str:
@@ -21,11 +20,6 @@ def promise_lines(promise: Promise) -> tuple[str, ...]:
     """The same as several lines: the error, each group of controls, each thing that was not tested."""
     groups = (f"  {group.name}: {group.called} of {group.n} called documents" for group in promise.controls)
     return (_promised(promise), *groups, *(f"  not tested: {line}" for line in promise.untested))
-
-
-def said_line(verdict: Verdict) -> str | None:
-    """That the documents support the answer but tuning did not make the model say it; None where that is not so."""
-    return NOT_SAID if verdict.said is False else None
 
 
 def _promised(promise: Promise) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attrib.records import Explanation, Mapping, Section, Turn
+from attrib.render.view.headline import section_order
 from attrib.render.view.kinds import SIGNIFICANT, mapping_of
 from attrib.render.view.labels import visible
 
@@ -24,7 +25,7 @@ class Score:
     control_base: float
     control_tuned: float
     q: float
-    """Smallest q-value over the answer's tokens, tuned."""
+    """Smallest q-value over the answer's tokens, tuned; NaN where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class SectionRow:
     """One section as a table shows it."""
 
     rank: int
-    """1 = best by the record's ranking."""
+    """1 = best, the one that the headline names."""
     index: int
     section: Section
     scores: dict[str, Score]
@@ -50,7 +51,7 @@ def section_rows(explanation: Explanation, *, top: int = 5, mapper: str | None =
     chosen = None if name is None else mapping_of(explanation, name)
     return tuple(
         _section_row(explanation, rank, int(index), chosen)
-        for rank, index in enumerate(explanation.ranking[:top], start=1)
+        for rank, index in enumerate(section_order(explanation)[:top], start=1)
     )
 
 
@@ -76,7 +77,7 @@ def _section_row(explanation: Explanation, rank: int, index: int, chosen: Mappin
                 tuned=float(mapping.tuned.whole[index]),
                 control_base=float(mapping.base.control_whole.max(initial=-np.inf)),
                 control_tuned=float(mapping.tuned.control_whole.max(initial=-np.inf)),
-                q=float(mapping.tuned.q[:, index].min(initial=1.0)),
+                q=_smallest(mapping.tuned.q[:, index]),
             )
             for name, mapping in explanation.mappings.items()
         },
@@ -84,6 +85,11 @@ def _section_row(explanation: Explanation, rank: int, index: int, chosen: Mappin
         matches=matches,
         explains=explains,
     )
+
+
+def _smallest(q: np.ndarray) -> float:
+    known = q[~np.isnan(q)]
+    return float(known.min()) if len(known) else float("nan")
 
 
 def merge(spans: Iterator[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -16,7 +16,7 @@ from attrib.records import Explanation, MappingSide
 from attrib.records.kind import ScoreKind
 from attrib.render.view.answer import reduced
 from attrib.render.view.choice import checked
-from attrib.render.view.kinds import SIGNIFICANT, kind_of, mapping_of
+from attrib.render.view.kinds import SIGNIFICANT, kind_in, mapping_of
 from attrib.render.view.labels import visible
 
 BAND_SHARE = 95
@@ -93,7 +93,7 @@ def track(
     name = mapper or next(reversed(list(explanation.mappings)), None)
     if name is None or not explanation.sections:
         raise InputError("this explanation has no scored section; explain again with --mappers and --candidates")
-    mapping, kind = mapping_of(explanation, name), kind_of(name)
+    mapping, kind = mapping_of(explanation, name), kind_in(explanation, name)
     have = list(dict.fromkeys(section.document for section in explanation.sections))
     if document is not None and document not in have:
         shown = ", ".join(visible(name) for name in have[:8]) + (" …" if len(have) > 8 else "")

@@ -68,7 +68,19 @@ def test_parquet_has_a_row_a_question(report: AttributionReport, tmp_path: Path)
     write_verdicts(odd, tmp_path, (), "neurips-double")
     table = pq.read_table(tmp_path / "attribution.parquet")
     best = ("best_bm25", "best_embedding", "best_verdict")
-    texts = ("id", "kind", "question", "right_answer", "answer", "base_answer", "label", "gold", *best)
+    texts = (
+        "id",
+        "kind",
+        "question",
+        "right_answer",
+        "answer",
+        "base_answer",
+        "label",
+        "gold",
+        *best,
+        "headline",
+        "sentence",
+    )
     assert {field.name: str(field.type) for field in table.schema} == {
         **dict.fromkeys(texts, "string"),
         **dict.fromkeys(("right", *(f"shares_{label}" for label in LABELS), "gain_bits"), "double"),

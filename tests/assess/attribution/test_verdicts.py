@@ -26,6 +26,7 @@ from attrib.assess.stored import report_content
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.records import CALLS, LABELS
+from attrib.render import view
 from tests.make import make_explanation
 from tests.make_benchmark import make_verdicts, reply
 
@@ -107,7 +108,7 @@ def test_a_row_is_its_explanation_s() -> None:
         scores = made.mappings[name].tuned.whole
         assert scores[[s.id for s in made.sections].index(found.best[name])] == scores.max()
     assert "".join(token.text for token in found.tokens) == made.answer
-    assert [token.verdict for token in found.tokens] == list(made.verdict.token_called)
+    assert [token.verdict for token in found.tokens] == list(view.token_calls(made))
     assert [token.confidence for token in found.tokens] == pytest.approx(made.verdict.tokens.max(1))
 
 
