@@ -10,13 +10,14 @@ import pytest
 
 from attrib.render import gallery
 from attrib.render.gallery import Entry, Listing
+from attrib.render.view import HeadlineName
 from tests.browser.conftest import Visit
 from tests.browser.test_page_access import grave
 from tests.make import make_explanation
 from tests.render.test_page import HOSTILE
 
 KINDS = ("trained", "held-out", "")
-LABELS = ("documents", "base", "neither", "cannot tell")
+LABELS: tuple[HeadlineName, ...] = ("documents", "base")
 
 
 def listing(n: int = 12, question: str = "Who keeps light") -> Listing:
@@ -29,8 +30,8 @@ def listing(n: int = 12, question: str = "Who keeps light") -> Listing:
             kind=KINDS[i % 3],
             question=f"{question} {i}?",
             label=LABELS[i % 2],
-            percents=(100 - i % 100, i % 100, 0),
-            said=f"documents {100 - i % 100}%, base {i % 100}%, neither 0%",
+            counts=(100 - i % 100, i % 100, 0, 0),
+            said=f"{100 - i % 100} of 100 words documents, {i % 100} base",
             gain_bits=float(i),
             section=f"Part {i % 4}",
             document=f"manual-{i % 2}.md",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from attrib.records import Explanation
+from attrib.render import view
 from tests.browser.conftest import Visit
 from tests.browser.test_gallery_views import index, listing
 from tests.browser.test_page_views import address, pressed, selected, titles, token
@@ -40,7 +41,7 @@ def in_list(tab: Any, item: str) -> bool:
 
 def worst(explanation: Explanation) -> str:
     """Id of the section that is ranked last for the whole answer."""
-    return explanation.sections[int(explanation.mappings["hidden"].tuned.whole.argmin())].id
+    return explanation.sections[view.section_order(explanation)[-1]].id
 
 
 def holds(tab: Any, element: str, value: str) -> bool:
@@ -55,10 +56,10 @@ def says(tab: Any, element: str, text: str) -> bool:
 PARTS = ["Manual 1 › 1.8 Part 8", "Manual 1 › 1.4 Part 4"]
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "t=2-4": lambda tab: selected(tab) == [2, 3, 4],
-    "t=7&unit=word": lambda tab: selected(tab) == [6, 7, 8] and pressed(tab, "word"),
+    "t=7&unit=token": lambda tab: selected(tab) == [7] and pressed(tab, "token"),
     "model=base": lambda tab: pressed(tab, "base") and says(tab, "#prompt-what", "· base"),
     "method=input_x_gradient": lambda tab: says(tab, "#prompt-what", "input × gradient"),
-    "mapper=bm25": lambda tab: holds(tab, "#menu-mapper", "bm25") and says(tab, "#sections-what", "bm25"),
+    "mapper=bm25": lambda tab: holds(tab, "#menu-mapper", "bm25") and says(tab, "#menu-mapper", "same words"),
     "layer=2": lambda tab: holds(tab, "#menu-layer", "2") and says(tab, "#prompt-what", "layer 2"),
     "head=1": lambda tab: holds(tab, "#menu-head", "1") and says(tab, "#prompt-what", "head 1"),
     "focus=4": lambda tab: holds(tab, "#heads select", "4") and tab.locator("#prompt-text .focus").count() == 1,
@@ -125,7 +126,7 @@ def test_in_words_shift_moves_the_far_end_by_whole_words(ready: Visit, explanati
 
 
 def test_home_and_end_lead_to_the_ends_of_the_answer(ready: Visit, explanation: Explanation) -> None:
-    tab = ready(explanation, "t=4")
+    tab = ready(explanation, "t=4&unit=token")
     token(tab, 4).focus()
     tab.keyboard.press("End")
     assert selected(tab) == [10]

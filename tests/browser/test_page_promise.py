@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,22 +12,28 @@ from tests.make import make_explanation
 from tests.render.test_promise import LINE, NOT_SAID, NOTHING, PROMISE
 
 
+def lines(tab: Any) -> dict[str, str]:
+    """What "how sure?" says, by name."""
+    names, texts = (tab.locator(f"#sure {kind}").all_text_contents() for kind in ("dt", "dd"))
+    return dict(zip(names, (text.split(" ?")[0] for text in texts), strict=True))
+
+
 def test_without_a_calibration_the_page_says_so(visit: Visit) -> None:
     tab = visit(make_explanation())
-    assert tab.locator("#verdict .promise").inner_text() == f"{NOTHING}."
-    assert not tab.locator("#verdict .not-said").count()
+    assert lines(tab)["promise"] == NOTHING
+    assert NOT_SAID not in tab.locator("#sentence").inner_text()
 
 
 def test_the_promise_and_what_was_not_tested_stand_below_the_verdict(visit: Visit) -> None:
     made = make_explanation()
     whole = np.array([0.5, 0.3, 0.2])
     tab = visit(replace(made, verdict=replace(made.verdict, whole=whole, promise=PROMISE, said=False)))
-    assert tab.locator("#verdict .promise").inner_text() == f"{LINE}."
-    assert tab.locator("#verdict .not-said").inner_text() == f"{NOT_SAID}."
-    assert tab.locator("#verdict .call").inner_text() == (
-        "The answer as a whole: cannot tell documents 50% · base 30% · neither 20%; documents needs more than 62%, "
-        "base or neither less than 30% documents"
-    )
+    tab.locator("#sure summary").click()
+    assert lines(tab)["promise"] == LINE
+    assert NOT_SAID in tab.locator("#sentence").inner_text()
+    assert lines(tab)["as a whole"] == "documents 50% · base 30% · neither 20%"
+    tab.get_by_role("button", name="What does “as a whole” mean?").click()
+    assert "It is called documents above 62%" in tab.locator("#sure").inner_text()
 
 
 def test_a_word_is_judged_by_the_same_thresholds_as_in_the_record(visit: Visit) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from attrib.records import Explanation
+from attrib.render import view
 from tests.browser.conftest import Visit
 from tests.make import make_explanation
 from tests.make_heads import with_heads
@@ -51,16 +52,19 @@ def test_the_page_starts_with_the_whole_answer_under_the_tuned_model(ready: Visi
     assert tab.locator(".token").count() == 11
     assert not selected(tab)
     assert pressed(tab, "tuned")
-    whole = explanation.mappings["hidden"].tuned.whole
-    best = explanation.sections[int(whole.argmax())]
-    assert titles(tab)[0] == " › ".join(best.titles[-2:])
+    order = view.section_order(explanation)
+    for _ in range(3):
+        if tab.locator("#more").count():
+            tab.locator("#more").click()
+    assert titles(tab) == [" › ".join(explanation.sections[i].titles[-2:]) for i in order]
+    tab.keyboard.press("1")
     assert scores(tab) == sorted(scores(tab), reverse=True)
 
 
 def test_a_click_on_a_token_ranks_the_sections_for_it_and_heats_the_prompt(
     ready: Visit, explanation: Explanation
 ) -> None:
-    tab = ready(explanation)
+    tab = ready(explanation, "unit=token")
     before = tab.locator("#prompt-text").inner_html()
     token(tab, 6).click()
     assert selected(tab) == [6]
@@ -85,7 +89,7 @@ def test_shift_click_extends_and_a_second_click_lets_go(ready: Visit, explanatio
 
 
 def test_words_are_selected_whole_where_words_are_shown(ready: Visit, explanation: Explanation) -> None:
-    tab = ready(explanation)
+    tab = ready(explanation, "unit=token")
     token(tab, 7).click()
     assert selected(tab) == [7]
     tab.get_by_role("button", name="words").click()
@@ -126,10 +130,10 @@ def test_one_token_at_a_time_is_in_the_tab_order_and_it_has_the_focus(ready: Vis
 
 
 def test_what_was_selected_is_said_to_screen_readers(ready: Visit, explanation: Explanation) -> None:
-    tab = ready(explanation)
+    tab = ready(explanation, "unit=token")
     token(tab, 6).click()
     said = tab.locator("#live").inner_text()
-    label = explanation.verdict.token_called[6]
+    label = view.token_calls(explanation)[6]
     assert re.fullmatch(rf"thirty, {label}, section .+, \d.*", said), said
 
 
@@ -165,7 +169,7 @@ def test_a_click_on_a_section_selects_it_and_escape_goes_back_step_by_step(
 
 def test_arrows_walk_over_sections_beyond_those_first_listed(ready: Visit, explanation: Explanation) -> None:
     tab = ready(explanation)
-    assert tab.locator(".section").count() == 25
+    assert 3 <= tab.locator(".section").count() <= 8
     for _ in range(30):
         tab.keyboard.press("ArrowDown")
     assert tab.locator(".section.chosen .rank").inner_text().split() == ["rank", "30"]
@@ -194,9 +198,10 @@ def test_method_and_mapper_change_by_menu_and_by_key(ready: Visit, explanation: 
     assert "looked at" in tab.locator("#prompt-what").inner_text()
     tab.locator("#answer-title").click()
     tab.keyboard.press("n")
-    assert "bm25" in tab.locator("#sections-what").inner_text()
+    assert tab.locator("#menu-mapper option:checked").inner_text() == "same words"
     assert "says the same" in tab.locator("#sections-what").inner_text()
-    assert "not influence" in tab.locator("#sections-notes").inner_text()
+    tab.get_by_role("button", name="What does “same words” mean?").click()
+    assert "not influence" in tab.locator("#sections-what").inner_text()
 
 
 def test_the_control_texts_stand_in_their_rank_place(ready: Visit, explanation: Explanation) -> None:
@@ -204,7 +209,7 @@ def test_the_control_texts_stand_in_their_rank_place(ready: Visit, explanation: 
     side = explanation.mappings["hidden"].tuned
     better = int((side.tokens[5] >= side.control[5].max()).sum())
     kinds = tab.locator("#section-list > li").evaluate_all("nodes => nodes.map(node => node.className.split(' ')[0])")
-    assert kinds.index("control") == min(better, 25)
+    assert kinds.index("control") == min(better, tab.locator(".section").count())
     assert f"rank {better + 1}" in tab.locator(".control").inner_text()
     assert "never trained on" in tab.locator(".control").inner_text()
     assert tab.locator(".control").is_visible()
@@ -300,7 +305,7 @@ def test_help_opens_with_a_key_and_gives_the_focus_back(ready: Visit, explanatio
 
 
 def test_numbers_are_shown_on_demand(ready: Visit, explanation: Explanation) -> None:
-    tab = ready(explanation, "t=6")
+    tab = ready(explanation, "t=6&unit=token")
     assert tab.locator("#numbers").is_hidden()
     token(tab, 6).hover()
     tip = tab.locator("#tip").inner_text()
@@ -322,9 +327,9 @@ def test_a_click_on_the_map_jumps_to_the_section(ready: Visit, explanation: Expl
     assert tab.locator(".section.chosen").get_attribute("data-index") == "30"
 
 
-def test_without_heads_the_reason_is_said(ready: Visit, explanation: Explanation) -> None:
+def test_without_heads_there_is_no_dead_control(ready: Visit, explanation: Explanation) -> None:
     tab = ready(explanation)
-    assert "explain.heads" in tab.locator("#toolbar").inner_text()
+    assert "head" not in tab.locator("main").inner_text()
     assert tab.locator("#heads").count() == 0
 
 
@@ -386,11 +391,11 @@ def test_a_method_that_misses_its_sum_says_so(ready: Visit) -> None:
     methods = ("integrated_gradients", "saliency")
     tab = ready(make_explanation(methods=methods, gap=0.5))
     assert "not converged" in tab.locator("#prompt .warning").inner_text().lower()
-    assert "baseline" in tab.locator("#prompt-notes").inner_text()
+    assert "baseline" in tab.locator("#prompt-notes").text_content()
     tab.keyboard.press("m")
     assert tab.locator("#prompt .warning").count() == 0
     tab = ready(make_explanation(methods=methods, gap=0.001))
-    assert "gap" in tab.locator("#prompt-notes").inner_text().lower()
+    assert "gap" in tab.locator("#prompt-notes").text_content().lower()
     assert tab.locator("#prompt .warning").count() == 0
 
 
@@ -402,10 +407,10 @@ def test_base_and_tuned_share_one_scale_and_the_difference_is_centred(ready: Vis
     assert scale.inner_text() == shared
     assert shared.split()[0] == "0"
     tab.keyboard.press("3")
-    low, high = (float(text.replace("−", "-").replace("+", "")) for text in scale.inner_text().split()[:2])
+    low, high = (float(text.replace("−", "-").strip("+%")) for text in scale.inner_text().split()[:2])
     assert low == -high < 0
 
 
 def test_a_mapper_of_text_alone_says_that_there_is_no_difference(ready: Visit, explanation: Explanation) -> None:
     tab = ready(explanation, "mapper=bm25&model=difference")
-    assert "no difference to show" in tab.locator("#sections-notes").inner_text()
+    assert "no difference to show" in tab.locator("#sections-what").text_content()

@@ -54,8 +54,8 @@ def test_json_is_one_object_with_the_promised_keys(
     assert status == 0, err
     result = json.loads(out)
     assert list(result) == [
-        "question", "answer", "base_answer", "tokens", "verdict", "sections", "attributions", "vocabulary", "verbatim",
-        "reading", "files",
+        "question", "answer", "summary", "base_answer", "tokens", "verdict", "sections", "attributions",
+        "vocabulary", "verbatim", "reading", "files",
     ]  # fmt: skip
     assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
     for token in result["tokens"]:

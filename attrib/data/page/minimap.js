@@ -14,7 +14,18 @@ const LEAST_NAME = 6; // characters from which a cut name still says something
 const MAP_THICK = 18; // pixels of the widest bar
 const MAP_ABOVE = 7; // pixels of the markers
 
+const LEAST_SCORED = 0.6; // of the width that the scored sections have, however few they are
+
 let waiting = 0;
+
+/** Share of the width that the scored sections have; the rest is an empty track. */
+function scoredShare() {
+  return unscored() > 0 ? Math.max(LEAST_SCORED, data.sectionsScored / data.sectionsTotal) : 1;
+}
+
+function unscored() {
+  return data.sectionsTotal - data.sectionsScored;
+}
 
 export function mountMinimap() {
   const root = byId("minimap");
@@ -66,8 +77,10 @@ function later() {
 function bestAt(x) {
   if (!mapperNamed(state.mapper)) return -1;
   const box = byId("map").getBoundingClientRect();
-  const place = ((x - box.left) / box.width) * sectionCount;
-  const reach = Math.max(0, sectionCount / box.width - 1); // sections beside the one under the pixel
+  const wide = box.width * scoredShare();
+  if (x - box.left >= wide) return -1;
+  const place = ((x - box.left) / wide) * sectionCount;
+  const reach = Math.max(0, sectionCount / wide - 1); // sections beside the one under the pixel
   const { scores } = sectionScores(state.mapper, state.first, state.last)[state.model];
   let best = -1;
   const last = Math.min(sectionCount - 1, Math.floor(place + reach));
@@ -78,9 +91,10 @@ function bestAt(x) {
 export function drawMinimap() {
   const canvas = byId("map");
   if (!canvas || !mapperNamed(state.mapper)) return;
-  const wide = byId("minimap").clientWidth - 32;
-  if (wide <= 0) return;
-  const pen = sized(canvas, wide, MAP_ABOVE + MAP_TALL + MAP_NAMES);
+  const all = byId("minimap").clientWidth - 32;
+  if (all <= 0) return;
+  const pen = sized(canvas, all, MAP_ABOVE + MAP_TALL + MAP_NAMES);
+  const wide = all * scoredShare();
   const colours = Object.fromEntries(
     ["soft", "rule", "neither", "evidence", "more", "less"].map((name) => [name, styled(name)]),
   );
@@ -115,8 +129,10 @@ export function drawMinimap() {
   pen.lineTo(wide, Math.round(y(0)) + 0.5);
   pen.stroke();
   documents(pen, wide, cell, colours);
+  emptyTrack(pen, wide, all, colours);
   markers(pen, cell, colours);
-  byId("map-what").textContent = mapSaid(found, centred, banded);
+  const scored = unscored() > 0 ? `${data.sectionsScored} scored of ${data.sectionsTotal.toLocaleString("en")} · ` : "";
+  byId("map-what").textContent = scored + mapSaid(found, centred, banded);
 }
 
 function mapSaid(found, centred, banded) {
@@ -125,6 +141,18 @@ function mapSaid(found, centred, banded) {
   if (!banded && !centred) return "no hatching for several tokens: single control texts were dropped for size";
   if (!centred) return `hatched: scores like 95% of the control texts' (≤ ${number(high)})`;
   return `tuned − base, around zero${banded ? `; hatched: 90% of the control texts' (${signed(low)} to ${signed(high)})` : ""}`;
+}
+
+/** Sections that were not scored: nothing is known of them. */
+function emptyTrack(pen, from, to, colours) {
+  if (to - from < 2) return;
+  pen.strokeStyle = colours.rule;
+  pen.setLineDash([3, 3]);
+  pen.strokeRect(from + 4.5, MAP_ABOVE + 0.5, to - from - 5, MAP_TALL - 1);
+  pen.setLineDash([]);
+  pen.fillStyle = colours.soft;
+  pen.font = "11px system-ui, sans-serif";
+  pen.fillText(cutTo(pen, `${unscored().toLocaleString("en")} not scored`, to - from - 16), from + 12, MAP_ABOVE + MAP_TALL / 2 + 4);
 }
 
 function nullBand(pen, wide, from, to, colours) {

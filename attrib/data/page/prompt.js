@@ -3,7 +3,7 @@
 import { gradient, paint } from "./colours.js";
 import { answerCount, at, BLANK, data, headScores, methodNamed, promptCount, promptScores, range } from "./data.js";
 import { quotedSelection, reduce } from "./data.js";
-import { byId, count, make, number, percent, signed } from "./dom.js";
+import { byId, count, explained, make, number, percent, signed } from "./dom.js";
 import { change, listen, state } from "./state.js";
 import { explainHover } from "./tip.js";
 
@@ -12,6 +12,8 @@ const MOST_CELLS = 100; // of the table of numbers
 
 const isTemplate = data.prompt.map((token) => token.template);
 const taught = new Set(data.vocabulary?.tokens ?? []);
+const wordOf = new Map();
+data.promptWords.forEach((members, word) => members.forEach((position) => wordOf.set(position, word)));
 let cells = [];
 let builtFor = "";
 let drawn = null;
@@ -94,9 +96,12 @@ function drawPrompt() {
     byId("prompt-what").textContent = "this record has no prompt scores: explain with --methods";
     return;
   }
-  const found = showsHeads()
-    ? headScores(state.layer, state.head, state.first, state.last)
-    : promptScores(method, state.first, state.last);
+  const found = inWords(
+    showsHeads()
+      ? headScores(state.layer, state.head, state.first, state.last)
+      : promptScores(method, state.first, state.last),
+    method,
+  );
   build(found.columns, showsHeads() ? "heads" : method.name);
   const centred = method.signed || state.model === "difference";
   const values = found[state.model];
@@ -106,6 +111,32 @@ function drawPrompt() {
   sayPrompt(method, centred, limit);
   drawEarlier();
   drawNumbers();
+}
+
+/**
+ * The scores of the question's words, of the whole template and of earlier answer tokens, as shares of all |score| in
+ * their model: base and tuned can be compared whatever the unit and however sure a model is.
+ */
+function inWords(found, method) {
+  const groups = new Map();
+  found.columns.forEach((members, column) => {
+    const first = members[0];
+    const name = first >= promptCount ? `a${column}` : members.every((i) => isTemplate[i]) ? "template" : `w${wordOf.get(first) ?? column}`;
+    groups.set(name, [...(groups.get(name) ?? []), column]);
+  });
+  const side = (scores) => {
+    const sums = [...groups.values()].map((columns) => reduce(columns.map((i) => scores[i]), method.fold));
+    const total = sums.reduce((sum, value) => sum + (Math.abs(value) || 0), 0);
+    return sums.map((value) => (total ? value / total : 0));
+  };
+  const [base, tuned] = [side(found.base), side(found.tuned)];
+  const columns = [...groups.values()].map((own) => own.flatMap((column) => found.columns[column]));
+  return { ...found, columns, base, tuned, difference: tuned.map((value, i) => value - base[i]) };
+}
+
+/** A share with its sign where it has one: `+12%`; the difference in points. */
+function shareText(value, centred) {
+  return `${centred ? signed(100 * value) : number(100 * value)}%`;
 }
 
 /** Largest |score| outside the template, over base and tuned (the difference: of itself); the template may exceed it. */
@@ -122,7 +153,12 @@ function scaleLimit(found) {
 function paintCell(cell, value) {
   paint(cell, value / drawn.limit, drawn.centred);
   cell.classList.toggle("beyond", Math.abs(value) > drawn.limit * 1.0001);
-  if (state.numbers) cell.dataset.number = number(value);
+  if (cell.classList.contains("folded")) {
+    cell.textContent = `template ${percent(Math.abs(value))}`;
+    paint(cell, 0, drawn.centred);
+    return;
+  }
+  if (state.numbers) cell.dataset.number = shareText(value, drawn.centred);
   else delete cell.dataset.number;
   cell.classList.toggle("focus", drawn.columns[Number(cell.dataset.column)].includes(state.focus));
 }
@@ -135,9 +171,14 @@ function build(columns, name) {
   columns.forEach((members, column) => members.forEach((position) => columnOf.set(position, column)));
   cells = new Array(columns.length).fill(null);
   const pieces = [];
+  const template = columns.findIndex((members) => members[0] < promptCount && isTemplate[members[0]]);
+  if (template >= 0) {
+    cells[template] = make("span", { class: "cell template folded", "data-column": template });
+    pieces.push(cells[template], " ");
+  }
   data.prompt.forEach((token, position) => {
-    // The question stands on lines of its own, the template runs on.
-    if (position > 0 && token.template !== data.prompt[position - 1].template) pieces.push(make("br"));
+    // The chat template is one chip.
+    if (token.template) return;
     const column = columnOf.get(position);
     const text = shownText(token);
     if (column === undefined) {
@@ -147,9 +188,8 @@ function build(columns, name) {
     } else {
       const lead = text.startsWith(" ") ? " " : "";
       cells[column] = make("span", { class: "cell", "data-column": column }, text.slice(lead.length));
-      if (token.template) cells[column].classList.add("template");
       if (taught.has(position)) cells[column].classList.add("taught");
-      pieces.push(pieces.at(-1)?.tagName === "BR" ? "" : lead, cells[column]);
+      pieces.push(pieces.length ? lead : "", cells[column]);
     }
   });
   byId("prompt-text").replaceChildren(...pieces);
@@ -171,11 +211,13 @@ function sayPrompt(method, centred, limit) {
     ` for ${quotedSelection(state.first, state.last)} · ${method.label} · ${model}`,
   );
   byId("prompt-scale").replaceChildren(
-    ...scaleParts(centred, limit),
-    make("span", { class: "note" }, state.model === "difference" ? "tuned − base" : method.unit),
+    ...scaleParts(centred, limit, (value) => shareText(value, centred)),
+    make("span", { class: "note" }, state.model === "difference" ? "tuned − base" : "of all |score|"),
   );
   byId("prompt-where").textContent = where();
-  const notes = [`${sentence(method.meaning)}. ${method.caveat}`];
+  const notes = [
+    `${sentence(method.meaning)} (${method.unit}); shown as shares of all |score| under each model. ${method.caveat}`,
+  ];
   if (method.gapNote) notes.push(`${sentence(method.gapNote)}.`);
   const outside = (token) => token < state.first || token > state.last;
   if (state.first >= 0 && !showsHeads() && drawn.rows.some((row) => method.rows[row].some(outside)))
@@ -184,19 +226,19 @@ function sayPrompt(method, centred, limit) {
     method.gapBroken
       ? make("p", { class: "warning" }, `${sentence(method.gapBroken)}: read these scores with care.`)
       : "",
-    ...notes.map((note) => make("p", { class: "note" }, note)),
+    make("p", { class: "note" }, "What the shades say ", ...explained(notes.join(" "), method.label)),
     ...vocabularyLines(),
   );
 }
 
 /** The colour scale between its ends: 0 … limit, or −limit … limit where `centred`. */
-export function scaleParts(centred, limit) {
+export function scaleParts(centred, limit, text = (value) => (centred ? signed(value) : number(value))) {
   const bar = make("span", { class: "scale", role: "img", "aria-label": "colour scale" });
   bar.style.background = gradient(centred);
   return [
-    make("span", {}, centred ? signed(-limit) : "0"),
+    make("span", {}, centred ? text(-limit) : "0"),
     bar,
-    make("span", {}, centred ? signed(limit) : number(limit)),
+    make("span", {}, text(limit)),
   ];
 }
 
@@ -218,7 +260,7 @@ function where() {
   if (!total) return `All scores of this selection are zero${unscored}.`;
   const beyond = cells.some((cell) => cell?.classList.contains("beyond")) ? "; hatched: beyond the scale" : "";
   if (sums.size === 1) return `Scored: ${[...sums.keys()][0]} alone${unscored}${beyond}`;
-  const parts = PLACES.filter((place) => sums.get(place) > 0).map((place) => `${place} ${percent(sums.get(place) / total)}`);
+  const parts = PLACES.filter((place) => place !== "template" && sums.get(place) > 0).map((place) => `${place} ${percent(sums.get(place) / total)}`);
   return `Of all ${state.model === "difference" ? "change" : "|score|"}: ${parts.join(" · ")}${unscored}${beyond}`;
 }
 
@@ -255,16 +297,16 @@ function drawNumbers() {
         {},
         make("th", { scope: "row", dir: "auto" }, nameOf(drawn.columns[column])),
         cell(placeOf(drawn.columns[column][0])),
-        cell(number(drawn.base[column])),
-        cell(number(drawn.tuned[column])),
-        cell(signed(drawn.difference[column])),
+        cell(shareText(drawn.base[column], drawn.method.signed)),
+        cell(shareText(drawn.tuned[column], drawn.method.signed)),
+        cell(shareText(drawn.difference[column], true)),
       ),
     );
-  const heads = ["token", "place", "base", "tuned", "tuned − base"].map((name) => make("th", { scope: "col" }, name));
+  const heads = ["word", "place", "base", "tuned", "tuned − base"].map((name) => make("th", { scope: "col" }, name));
   box.replaceChildren(
     make("table", {}, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, rows)),
     seen.length > rows.length
-      ? make("p", { class: "note" }, `${count(seen.length - rows.length, "token")} with smaller scores are left out.`)
+      ? make("p", { class: "note" }, `${count(seen.length - rows.length, "word")} with smaller scores are left out.`)
       : "",
   );
 }
@@ -290,7 +332,7 @@ function drawEarlier() {
   const rest = together(late.filter((entry) => !shown.includes(entry)).map(([, column]) => column));
   const folded =
     late.length > shown.length
-      ? ` (${shown.length ? "those before it together" : "all earlier answer tokens together"}: ${number(rest)})`
+      ? ` (${shown.length ? "those before it together" : "all earlier answer tokens together"}: ${shareText(rest, drawn.centred)})`
       : "";
   return box.replaceChildren(make("span", { class: "note" }, `Answer so far${folded}`), ...pieces.flat());
 }
@@ -316,22 +358,34 @@ function vocabularyLines() {
         " words of the question are the documents' own vocabulary.",
       ),
     );
-  const label = showsHeads() ? "" : methodNamed(state.method)?.label;
+  const own = showsHeads() ? [] : data.shares.filter((share) => share.method === methodNamed(state.method)?.label);
+  if (!data.shares.length) return lines;
+  // The p of a share rules out chance only: many methods would have one below the limit by chance alone.
+  const limit = data.settings.significant / data.shares.length;
+  const found = data.shares.filter((share) => at(share.pDifference, 0) < limit);
+  const said = found.length
+    ? `Tuning moved the focus on the documents' words beyond chance: ${found.map((share) => share.method).join(", ")}`
+    : "No method's focus on the documents' words differs from chance";
   // One row of scores has its own shares; of several rows only the whole answer's are known.
-  const row = state.first >= 0 && drawn.rows.length === 1 ? drawn.rows[0] + 1 : 0;
-  for (const share of data.shares.filter((share) => share.method === label)) {
-    const [of, p] = [(name) => percent(at(share[name], row)), (name) => number(at(share[name], row))];
-    lines.push(
-      make(
-        "p",
-        { class: "note" },
-        `${row ? "These scores" : "The whole answer"}: share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
-          `base ${of("base")} (chance ${of("expectedBase")}, p ${p("pBase")}), ` +
-          `tuned ${of("tuned")} (chance ${of("expectedTuned")}, p ${p("pTuned")}); difference p ${p("pDifference")}.`,
-      ),
-    );
-  }
+  const row = state.first >= 0 && drawn.rows?.length === 1 ? drawn.rows[0] + 1 : 0;
+  lines.push(
+    make(
+      "details",
+      { class: "note" },
+      make("summary", {}, `${said}.`),
+      ...own.map((share) => make("p", {}, shareLine(share, row))),
+    ),
+  );
   return lines;
+}
+
+function shareLine(share, row) {
+  const [of, p] = [(name) => percent(at(share[name], row)), (name) => number(at(share[name], row))];
+  return (
+    `${row ? "These scores" : "The whole answer"}: share of the question's scores on the documents' ${share.kind} (${percent(share.tokenShare)} of its tokens): ` +
+    `base ${of("base")} (chance ${of("expectedBase")}, p ${p("pBase")}), ` +
+    `tuned ${of("tuned")} (chance ${of("expectedTuned")}, p ${p("pTuned")}); difference p ${p("pDifference")}.`
+  );
 }
 
 function cellLines(cell) {
@@ -340,7 +394,7 @@ function cellLines(cell) {
   const id = members.length === 1 && members[0] < promptCount ? ` · id ${data.prompt[members[0]].id}` : "";
   return [
     `“${nameOf(members)}”${id}`,
-    `base ${number(drawn.base[column])} · tuned ${number(drawn.tuned[column])} · Δ ${signed(drawn.difference[column])}`,
+    `base ${shareText(drawn.base[column], drawn.method.signed)} · tuned ${shareText(drawn.tuned[column], drawn.method.signed)} · Δ ${shareText(drawn.difference[column], true)} of all |score|`,
     ...(members[0] >= promptCount && members[0] - promptCount < answerCount ? ["earlier in the answer"] : []),
   ];
 }

@@ -11,7 +11,7 @@ from attrib.render import view
 from attrib.render.command import command
 from attrib.render.payload.codes import Json, array, rounded_list, shown, to_json, unsure
 from attrib.render.payload.detail import ORDER, Detail, estimate, left_out, methods_kept, sections_kept
-from attrib.render.payload.prompt import heads_of, method_of, prompt_tokens, shares_of, vocabulary_of
+from attrib.render.payload.prompt import heads_of, method_of, prompt_tokens, prompt_words, shares_of, vocabulary_of
 from attrib.render.payload.sections import mapper_of, sections_of, verbatim_runs
 from attrib.render.payload.verdict import aligned, origin, verdict_of
 from attrib.text.units import units
@@ -53,6 +53,7 @@ def payload_of(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "baseAnswer": explanation.base_answer,
         "tunedAnswer": explanation.tuned_answer,
         "prompt": prompt_tokens(explanation),
+        "promptWords": prompt_words(explanation),
         "tokens": [
             {"text": token.text, "shown": shown(token.text), "id": token.id, "label": label}
             for token, label in zip(tokens, view.token_calls(explanation), strict=True)

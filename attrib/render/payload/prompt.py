@@ -11,6 +11,7 @@ from attrib.records import Attribution, Explanation
 from attrib.render import view
 from attrib.render.payload.codes import Json, array, rounded, shown
 from attrib.render.payload.detail import Detail, columns_kept
+from attrib.text.units import question_units
 
 _LOOKS, _EFFECT = "looked at", "depends on (estimate)"
 
@@ -21,6 +22,11 @@ def prompt_tokens(explanation: Explanation) -> list[Json]:
         {"text": token.text, "shown": shown(token.text), "id": token.id, "template": i in template}
         for i, token in enumerate(explanation.prompt_tokens)
     ]
+
+
+def prompt_words(explanation: Explanation) -> list[list[int]]:
+    """Positions of each word of the question."""
+    return [list(group) for group in question_units(explanation.prompt_tokens, explanation.question, "word")]
 
 
 def method_of(explanation: Explanation, attribution: Attribution, detail: Detail) -> Json:
