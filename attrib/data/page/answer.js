@@ -15,6 +15,9 @@ const MOST_BYTES = 12; // shown of a raw token
 const MOST_RUNS = 4; // shared runs listed at first
 const PALEST = 0.35; // a function word has its phrase's verdict, whatever its own probabilities
 
+const GAIN_SAID =
+  "Bars below the words: how much likelier tuning made each token, log p under tuned less that under base. A bit doubles the probability; below the line tuning made it less likely. Colours and lines of the words: where each comes from.";
+
 const nodes = [];
 
 export function mountAnswer() {
@@ -49,6 +52,9 @@ export function mountAnswer() {
       "aria-label": "Numbers of the selected tokens",
       hidden: true,
     }),
+  );
+  byId("said").append(
+    make("h2", { id: "said-title", class: "unseen" }, "What the models said, and shared words"),
     ...baseSaid(),
     ...tunedSaid(),
     ...sharedRuns(),
@@ -59,13 +65,21 @@ export function mountAnswer() {
   listen(update);
 }
 
+/** A link, not a button: it breaks between words. */
+function sectionLink(text, section) {
+  const link = make("a", { href: "#sections", class: "named", title: "Show the section" }, text);
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    change({ section });
+  });
+  return link;
+}
+
 /** The sentence that says where the answer comes from; then how sure it is, in words counted and in numbers. */
 function whereFrom() {
-  const { label, counts, words, pieces, section, sure } = data.verdict;
+  const { label, counts, short, pieces, section, sure } = data.verdict;
   const named = (text) =>
-    section < 0
-      ? make("strong", {}, text)
-      : button(text, { class: "inline named", title: "Show the section" }, () => change({ section }));
+    section < 0 ? make("strong", {}, text) : sectionLink(text, section);
   const parts = pieces.map(([text, role]) =>
     role === "section" ? named(text) : role === "quote" ? make("span", { class: "quoted" }, text) : text,
   );
@@ -90,7 +104,7 @@ function whereFrom() {
     make(
       "details",
       { id: "sure" },
-      make("summary", {}, make("b", {}, "How sure?"), ` ${label} · ${words}`),
+      make("summary", {}, make("b", {}, "How sure?"), ` ${short}`),
       make("dl", {}, ...lines.flat()),
     ),
   ];
@@ -171,6 +185,7 @@ function legend() {
       make("span", { class: "gain-key", "aria-hidden": "true" }),
       `gain ${signed(Math.min(0, ...data.gainBits))} to ${signed(Math.max(0, ...data.gainBits))} bits`,
     ),
+    ...explained(GAIN_SAID, "gain"),
   );
 }
 

@@ -113,7 +113,7 @@ function answerSvg() {
         y: gain < 0 ? y + 24 : y + 24 - tall,
         width: Math.max(1, width - 1),
         height: Math.max(0.5, tall),
-        fill: gain < 0 ? "#b25706" : "#532687",
+        fill: gain < 0 ? "#b25706" : "#5e4a9e",
       }),
     );
     x += width;

@@ -266,11 +266,12 @@ export function controlRow(found, rank) {
   const texts = count(found.mapper.base.controlWhole.length, "control text");
   // Where single control texts were dropped, several tokens have no spread, and their best is a limit.
   const whole = Number.isFinite(found[state.model].high);
+  const { noDots } = state.model === "base" ? found.mapper.base : (found.mapper.tuned ?? found.mapper.base);
   const said = [
     `best of ${texts}${state.model === "difference" ? " by tuned − base" : ""}`,
     whole ? `: would be rank ${rank} · ` : `${placeSaid(found, rank)} · `,
     whole ? "tick: 95% of them lie below" : "no tick and no shading for several tokens: dropped for size",
-    state.model === "difference" ? "" : ` · dot: q < ${data.settings.significant}`,
+    state.model === "difference" || noDots ? "" : ` · dot: q < ${data.settings.significant}`,
   ];
   return extraRow("Best control text (never trained on)", values, said.join(""), [
     make("div", { class: "measure" }, bars(found, values), figures(found, values)),

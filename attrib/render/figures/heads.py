@@ -14,7 +14,7 @@ from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.figures.captions import asked
 from attrib.render.figures.parts import BAR, bar_below, bar_beside, new_axes, own_axes, scale, title
-from attrib.render.figures.style import FONT, LINE, MARGIN, figure_of, inches, size, style, width_of
+from attrib.render.figures.style import FONT, LINE, MARGIN, SEQUENTIAL, figure_of, inches, size, style, width_of
 from attrib.render.view.choice import quoted
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _draw(axes: Sequence[Axes], found: view.HeadMap, label: str) -> Figure:
     apart = float(np.abs(found.difference).max()) or 1.0
     both, own = Normalize(0, most), Normalize(-apart, apart)
     panels = (
-        ("(a) base", found.base, "cividis", both),
-        ("(b) tuned", found.tuned, "cividis", both),
+        ("(a) base", found.base, SEQUENTIAL, both),
+        ("(b) tuned", found.tuned, SEQUENTIAL, both),
         ("(c) tuned − base", found.difference, "PuOr", own),
     )
     for i, (ax, (name, values, colours, norm)) in enumerate(zip(axes, panels, strict=True)):
@@ -86,13 +86,13 @@ def _draw(axes: Sequence[Axes], found: view.HeadMap, label: str) -> Figure:
     for layer, head in found.changed:
         _frame(axes[2], layer, head)
     if stacked and size(axes[2])[1] >= 0.75 - 1e-6:
-        bar_beside(axes[0], axes[1], scale(both, "cividis"), label, extend="neither")
+        bar_beside(axes[0], axes[1], scale(both, SEQUENTIAL), label, extend="neither")
         bar_beside(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", extend="neither")
     elif stacked:
-        bar_below(axes[2], axes[2], scale(both, "cividis"), label, _TICKS)
+        bar_below(axes[2], axes[2], scale(both, SEQUENTIAL), label, _TICKS)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", _TICKS + BAR)
     else:
-        bar_below(axes[0], axes[1], scale(both, "cividis"), label, _TICKS)
+        bar_below(axes[0], axes[1], scale(both, SEQUENTIAL), label, _TICKS)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", _TICKS)
     return figure_of(axes[0])
 

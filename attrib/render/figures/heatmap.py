@@ -47,9 +47,12 @@ from attrib.render.figures.style import (
     COLOURS,
     COLUMN_LABEL,
     HATCHES,
+    LESS,
     LINE,
     LINE_SPACING,
     MARGIN,
+    MORE,
+    SEQUENTIAL,
     elide,
     figure_of,
     short_bits,
@@ -143,7 +146,7 @@ def _draw(heat: Heat, plan: HeatPlan, axs: Sequence[Axes] | None) -> Figure:
     figure = figure_of(axes[0])
     stacked = bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
     both, own = _norms(heat)
-    sequential = "PuOr" if heat.kind.signed else "cividis"
+    sequential = "PuOr" if heat.kind.signed else SEQUENTIAL
     panels = (
         (TITLES[0], heat.base, heat.base_marks, sequential, both),
         (TITLES[1], heat.tuned, heat.tuned_marks, sequential, both),
@@ -245,7 +248,7 @@ def _row_tracks(ax: Axes, heat: Heat, label: float, *, last: bool) -> None:
     low, high = view.gain_ends([row.gain_bits for row in heat.rows])
     bits = [view.drawn_gain(row.gain_bits, low, high) for row in heat.rows]
     gain = ax.inset_axes((-(GAIN + PAD) / width, 0, GAIN / width, 1))
-    gain.barh(np.arange(n) + 0.5, bits, height=0.7, color="0.35")
+    gain.barh(np.arange(n) + 0.5, bits, height=0.7, color=[MORE if value >= 0 else LESS for value in bits])
     gain.axvline(0, color="black", linewidth=0.4)
     gain.set(xlim=(low, high))
     for track in (strip, gain):

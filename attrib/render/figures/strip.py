@@ -20,9 +20,11 @@ from attrib.render.figures.style import (
     COLOURS,
     FONT,
     HATCHES,
+    LESS,
     LINE,
     MARGIN,
     MAX_HEIGHT,
+    MORE,
     elide,
     figure_of,
     in_font,
@@ -218,8 +220,9 @@ def _draw(ax: Axes, explanation: Explanation, plan: _Plan) -> None:
             _token(ax, left, right, top + _BARS, piece.text, labels[piece.index], _POINTS)
             bar = min(0.0, -gain[piece.index] * scale), abs(gain[piece.index]) * scale
             inset = min(0.01, (right - left) / 8)
+            colour = MORE if gain[piece.index] >= 0 else LESS
             ax.add_patch(
-                Rectangle((left + inset, zero + bar[0]), right - left - 2 * inset, bar[1], color="0.35", linewidth=0)
+                Rectangle((left + inset, zero + bar[0]), right - left - 2 * inset, bar[1], color=colour, linewidth=0)
             )
         ax.plot([plan.gutter, plan.gutter + line[-1].right], [zero, zero], color="black", linewidth=0.4)
         for end, place in ((plan.high, top), (plan.low, top + _BARS)):
@@ -248,7 +251,7 @@ def _key(ax: Axes, plan: _Plan) -> None:
             if piece.index < len(plan.key) - 1:
                 _token(ax, left, left + inches(name), top, name, CALLS[piece.index], 6.0)
             else:
-                ax.add_patch(Rectangle((left, top + 0.03), 0.04, 0.09, color="0.35", linewidth=0))
+                ax.add_patch(Rectangle((left, top + 0.03), 0.04, 0.09, color=MORE, linewidth=0))
                 _write(ax, left + 0.07, top + 0.11, name, "black")
 
 

@@ -34,6 +34,10 @@ COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3", "can
 """Colours of the verdicts, distinct for colour-blind readers and in grey print."""
 HATCHES = {"cannot tell": "//////"}
 """Hatching over the colour, where a verdict has one."""
+SEQUENTIAL = "cividis_r"
+"""Scores from little, light, to much, dark, as on the page."""
+MORE, LESS = "#5E4A9E", "#B25706"
+"""What tuning made likelier, and less likely, as on the page."""
 SIDES = {"base": COLOURS["base"], "tuned": COLOURS["documents"]}
 """The two models, wherever they stand side by side."""
 MARKERS = {"base": "o", "tuned": "s"}

@@ -20,6 +20,7 @@ def verdict_of(explanation: Explanation, place: Mapping[int, int]) -> Json:
         "label": found.called,
         "counts": [found.counts[called] for called in CALLS],
         "words": found.words,
+        "short": f"{found.words} · {view.promise_short(explanation.verdict.promise)}",
         "pieces": [[piece.text, piece.role] for piece in found.pieces],
         "section": -1 if found.section is None else place.get(found.section, -1),
         "named": found.named,

@@ -65,7 +65,7 @@ from attrib.render.view.labels import (
     visible,
 )
 from attrib.render.view.origins import notes, prompt_line, reading_lines
-from attrib.render.view.promise import promise_line, promise_lines
+from attrib.render.view.promise import promise_line, promise_lines, promise_short
 from attrib.render.view.sections import SectionRow, section_rows, snippet, spoken
 from attrib.render.view.sureness import Sureness, held_out, sureness, tuning_line
 from attrib.render.view.track import BAND_SHARE, Track, TrackSide, track
@@ -128,6 +128,7 @@ __all__ = [
     "place",
     "promise_line",
     "promise_lines",
+    "promise_short",
     "prompt_columns",
     "prompt_heat",
     "prompt_line",

@@ -16,6 +16,15 @@ def promise_line(promise: Promise | None) -> str:
     return UNCALIBRATED if promise is None else f"{_promised(promise)} ({'; '.join(_grounds(promise))})"
 
 
+def promise_short(promise: Promise | None) -> str:
+    """The same in a few words."""
+    if promise is None:
+        return "not calibrated for this pair"
+    if promise.threshold >= 1:
+        return "calibrated: nothing can be called documents"
+    return f"at most {percent(promise.error)} falsely called documents"
+
+
 def promise_lines(promise: Promise) -> tuple[str, ...]:
     """The same as several lines: the error, each group of controls, each thing that was not tested."""
     groups = (f"  {group.name}: {group.called} of {group.n} called documents" for group in promise.controls)
