@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +25,9 @@ def write_atomically(file: Path, data: bytes) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
         with os.fdopen(handle, "wb") as out:
             out.write(data)
+            out.flush()
+            # Else a power cut may leave an empty file under the new name.
+            os.fsync(out.fileno())
         open_up(Path(temporary), 0o666)
         os.replace(temporary, file)
         temporary = None
@@ -56,6 +59,50 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settled(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex, once they are on the disk."""
+    with path.open("rb") as file:
+        # Not every system writes back what a handle can only read.
+        with suppress(OSError):
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+DIGESTS = "sha256.json"
+"""Beside files that were written together: the SHA-256 of each."""
+
+
+def write_digests(folder: Path, files: Iterable[Path], later: Mapping[str, bytes]) -> None:
+    """Note the SHA-256 of ``files`` below ``folder``, which are on the disk then, and of files that come ``later``."""
+    digests = {file.relative_to(folder).as_posix(): settled(file) for file in files}
+    digests |= {name: hashlib.sha256(data).hexdigest() for name, data in later.items()}
+    content = {"files": digests, "sha256": digest_of(digests)}
+    write_atomically(folder / DIGESTS, json.dumps(content, indent=1).encode())
+
+
+def damaged_file(folder: Path, *names: str) -> str | None:
+    """The first of the files ``names``, by default of all that are noted, that is not what was written.
+
+    None where all are, and for a folder in which nothing was noted.
+    """
+    try:
+        content = json.loads((folder / DIGESTS).read_bytes())
+        noted: dict[str, str] = content["files"]
+        if content["sha256"] != digest_of(noted):
+            return DIGESTS
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return DIGESTS
+    for name in names or noted:
+        try:
+            if name in noted and sha256(folder / name) != noted[name]:
+                return name
+        except OSError:
+            return name
+    return None
 
 
 def digest_of(content: object) -> str:

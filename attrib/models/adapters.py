@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from attrib.errors import ModelError
-from attrib.files import sha256
+from attrib.files import DIGESTS, damaged_file, sha256
 from attrib.models.checks import refuse_nan
 from attrib.models.fingerprint import combined
 from attrib.models.multimodal import LANGUAGE_PARTS
@@ -43,6 +43,7 @@ def adapter_config(source: ModelSource) -> dict[str, Any] | None:
         raise ModelError(f"{source.path}: adapter_config.json is not JSON ({error}); save the adapter again") from error
     if not isinstance(config, dict):
         raise ModelError(f"{source.path}: adapter_config.json is no JSON object; save the adapter again")
+    refuse_damaged(file.parent, file.name)
     return config
 
 
@@ -62,6 +63,8 @@ def attach_adapter(source: ModelSource, config: dict[str, Any], base_name: str, 
     """The network with the live adapter. Raises ModelError where the two do not fit together."""
     name = source.name
     _refuse_unsupported(name, config)
+    if source.folder is not None:
+        refuse_damaged(source.folder, weights_file(source).name)
     stored = Stored.of(source)
     if stored.of_whole:
         _refuse_patterns(name, config)
@@ -264,6 +267,15 @@ def beside_lora(names: Iterable[str]) -> list[str]:
     return [name for name in names if ".lora_A." not in name and ".lora_B." not in name]
 
 
+def refuse_damaged(folder: Path, *names: str) -> None:
+    """Raises ModelError where one of these files of an adapter is not what was written beside its digests."""
+    if (name := damaged_file(folder, *names)) is not None:
+        raise ModelError(
+            f"{folder / name}: its SHA-256 is not the one in {DIGESTS}; tune again, or if it was changed on purpose, "
+            f"delete {DIGESTS}"
+        )
+
+
 def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Tensors for ``live``: those in ``folder``, or with None LoRA's before tuning, B = 0 and A random.
 
@@ -276,6 +288,9 @@ def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path
                 f"{name}: its {other[0]} before tuning is unknown, so influence has no control; use plain LoRA"
             )
         return {key: _initial(key, tensor) for key, tensor in live.items()}
+    # The folder of checkpoints lies in the adapter's.
+    adapter = folder.parents[1]
+    refuse_damaged(adapter, *(file.relative_to(adapter).as_posix() for file in folder.iterdir()))
     stored = Stored.of(ModelSource(str(folder), str(folder)))
     if set(live) - stored.names or not _are_frozen(stored, stored.names - set(live), model):
         raise ModelError(f"{folder}: it is no checkpoint of {name} (other layers); tune again")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from attrib.corpus.reading import count
-from attrib.errors import InputError, ModelError
+from attrib.errors import InputError, ModelError, RecordError
 from attrib.models.fingerprint import versions
 from attrib.models.sources import DEFAULT, TOKENIZER_FILES, ModelSource
 from attrib.records import Item
@@ -124,7 +124,10 @@ def import_run(
 
 def _is_import(folder: Path) -> bool:
     """Whether an earlier import made it, which the same command makes again; a recorded run is made once."""
-    found = read_recording(folder) if (folder / MANIFEST).is_file() else None
+    try:
+        found = read_recording(folder) if (folder / MANIFEST).is_file() else None
+    except RecordError:
+        return False
     return found is not None and found.recorded_by == "attrib import"
 
 

@@ -25,6 +25,7 @@ from attrib.training.items import TrainingExample
 from attrib.training.matching import match
 from attrib.training.options import check_checkpoints, spaced
 from attrib.training.recording import MANIFEST, Recording, tail_loss, write_recording
+from attrib.training.saves import SETTINGS
 from attrib.training.schedule import Schedule, write_schedule
 from attrib.training.steps import (
     CHECKPOINTS,
@@ -36,7 +37,7 @@ from attrib.training.steps import (
     together,
 )
 from attrib.training.trained import write_trained
-from attrib.training.workfolder import SETTINGS, finish, locked, put_aside, work_folder
+from attrib.training.workfolder import finish, locked, put_aside, work_folder
 
 ARGUMENTS = (
     "learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps",

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from attrib.errors import RecordError
-from attrib.files import write_atomically
+from attrib.files import DIGESTS, write_atomically, write_digests
 from attrib.records.codec import from_json, to_json
 from attrib.training.trained import read_training_file
 
 MANIFEST = "attrib.json"
 """Written last: where it is, the adapter is whole."""
+PASSING = ("trainer", "candidates", "settings.json", "rehearsal", "steps-*.jsonl", "rows-*.jsonl", ".*")
+"""Files and folders of a run that its result does without."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,21 @@ class Recording:
 
 def write_recording(folder: Path, recording: Recording) -> None:
     """Write ``attrib.json``."""
-    write_atomically(folder / MANIFEST, (json.dumps(to_json(recording), indent=1) + "\n").encode())
+    write_manifest(folder, to_json(recording))
+
+
+def write_manifest(folder: Path, content: object) -> None:
+    """Write ``attrib.json``, last of all, and before it the SHA-256 of everything that stays in ``folder``."""
+    data = (json.dumps(content, indent=1) + "\n").encode()
+    gone = set(passing(folder))
+    stays = (file for file in sorted(folder.rglob("*")) if not gone & {file, *file.parents})
+    write_digests(folder, (file for file in stays if file.is_file() and file.name != DIGESTS), {MANIFEST: data})
+    write_atomically(folder / MANIFEST, data)
+
+
+def passing(folder: Path) -> list[Path]:
+    """What only the run itself needs of all that lies in its folder."""
+    return [path for name in PASSING for path in folder.glob(name)]
 
 
 def read_recording(folder: Path) -> Recording | None:

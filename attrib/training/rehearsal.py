@@ -9,7 +9,6 @@ probabilities of tokens beyond base's ``TOP`` first ones, which count as one.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from typing import Any
 
 from attrib import processes
 from attrib.errors import InputError
-from attrib.files import write_atomically
 from attrib.models.chat import Chat
 from attrib.models.prompt import decode, encode_prompt, strip_end
 from attrib.models.rendering import IGNORED
 from attrib.progress import Progress
 from attrib.records import Item, Turn
-from attrib.records.codec import from_json, to_json
+from attrib.store import records_in
 from attrib.training.items import TrainingExample, collate
 
 REHEARSED = 32
@@ -47,6 +45,13 @@ class RehearsedAnswer:
     example: TrainingExample
 
 
+@dataclass(frozen=True)
+class RehearsedAnswers:
+    """All of a run, as they are stored."""
+
+    answers: tuple[RehearsedAnswer, ...]
+
+
 def general(most: int | None = None) -> tuple[str, ...]:
     """The general questions that ship for rehearsal, at most so many, spread over all; none is asked elsewhere."""
     lines = (resources.files("attrib") / "data" / "rehearsal.txt").read_text("utf-8").splitlines()
@@ -60,10 +65,11 @@ def rehearse(
     """Answers to all questions, shared out over the processes and kept in ``work`` for a run that resumes."""
     if not questions:
         return ()
-    file = work / "rehearsal.json"
-    stored = processes.on_first(lambda: _read(file))
+    # It is the work folder of one set of questions.
+    store = records_in(work / "rehearsal", {}, RehearsedAnswers, "rehearsal", 1)
+    stored = processes.on_first(lambda: store.get(None))
     if stored is not None:
-        return stored
+        return stored.answers
     mine: list[RehearsedAnswer] = []
     numbers = range(processes.rank(), len(questions), processes.world())
     for start in range(0, len(numbers), BATCH):
@@ -74,14 +80,7 @@ def rehearse(
             progress("rehearsal", min(some[-1] + processes.world(), len(questions)), len(questions))
     turns = zip_longest(*processes.gather(mine))
     answers = tuple(answer for turn in turns for answer in turn if answer is not None)
-    processes.on_first(lambda: write_atomically(file, (json.dumps(to_json(answers)) + "\n").encode()))
-    return answers
-
-
-def _read(file: Path) -> tuple[RehearsedAnswer, ...] | None:
-    if not file.is_file():
-        return None
-    answers: tuple[RehearsedAnswer, ...] = from_json(tuple[RehearsedAnswer, ...], json.loads(file.read_text("utf-8")))
+    processes.on_first(lambda: store.put(None, RehearsedAnswers(answers)))
     return answers
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from attrib import processes
 from attrib.errors import InputError, RecordError
+from attrib.files import write_atomically
 from attrib.records.codec import from_json, to_json
 from attrib.training.items import TrainingExample
 from attrib.training.schedule import Schedule, candidate_steps, checkpoint_steps, nearest_steps
@@ -140,7 +141,7 @@ class StepRecorder:
             raise RecordError(
                 f"{self.work}: the record of the run is damaged ({error}); delete it and train anew"
             ) from error
-        steps.write_text("".join(line + "\n" for line in kept), "utf-8")
+        write_atomically(steps, "".join(line + "\n" for line in kept).encode())
         if len(kept) < done:
             # What was seen before cannot be found out any more.
             unknown = TrainedStep((), math.nan, math.nan)

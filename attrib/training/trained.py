@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrib.errors import InputError, RecordError
-from attrib.files import write_atomically
+from attrib.files import damaged_file, write_atomically
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 
@@ -77,7 +77,7 @@ def _item(content: Any) -> Item:
 def read_training_file(file: Path) -> str:
     """A text file that tuning left beside its adapter. Raises InputError where there is none."""
     try:
-        return file.read_text("utf-8")
+        text = file.read_text("utf-8")
     except FileNotFoundError:
         raise InputError(
             f"{file.parent}: no {file.name}, so what was learned when is unknown; tune with attrib tune, record the "
@@ -85,3 +85,8 @@ def read_training_file(file: Path) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{file}: cannot be read ({error}); tune again") from error
+    if (damaged := damaged_file(file.parent, file.name)) is not None:
+        raise RecordError(
+            f"{file.parent / damaged}: damaged (its SHA-256 is another than when it was written); tune again"
+        )
+    return text

@@ -7,7 +7,6 @@ models sharded over GPUs, Apple GPUs (tuning runs on their CPU).
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +21,10 @@ from attrib.progress import Progress
 from attrib.training.items import TrainingExample
 from attrib.training.options import TuneOptions, planned_epochs
 from attrib.training.rehearsal import RehearsalSampler, base_tokens, collate_rehearsed, rehearsal_excess
+from attrib.training.saves import last_whole, seal_save
 from attrib.training.schedule import Schedule
 from attrib.training.steps import StepRecorder, schedule_of, together
 from attrib.training.stopping import stop_rule
-
-SAVED = "saved"
-"""Written last into a save of the Trainer, which is whole where it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +73,7 @@ def fit(
         set_seed(options.seed)
         model = _with_adapter(network, options, base)
         resumable = folder is not None and save_every is not None
-        save = processes.on_first(lambda: _last_save(work / "trainer")) if resumable else None
+        save = processes.on_first(lambda: last_whole(work)) if resumable else None
         stop = stop_rule([examples[i] for i in answers], options.batch) if options.epochs is None else None
         known = {i: (example,) for i, example in enumerate(examples)}
         recorder = StepRecorder(work, options.checkpoints, known, may_end=stop is not None)
@@ -111,12 +108,6 @@ def _rows(network: Any, examples: Sequence[TrainingExample], taught: int) -> lis
 
 def _sampler(taught: Sequence[TrainingExample], rehearsed: int, batch: int, order: Any) -> RehearsalSampler | None:
     return RehearsalSampler([len(one.ids) for one in taught], rehearsed, batch, order) if rehearsed else None
-
-
-def _last_save(trainer: Path) -> Path | None:
-    """The last whole save of the Trainer, if there is one."""
-    found = sorted(trainer.glob(f"checkpoint-*/{SAVED}"), key=lambda file: int(file.parent.name.split("-")[1]))
-    return found[-1].parent if found else None
 
 
 def _with_adapter(network: Any, options: TuneOptions, base: str) -> Any:
@@ -250,12 +241,8 @@ def _pace(
                 control.should_save = True
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if processes.is_first():
-                save = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-                (save / SAVED).touch()
-                for other in save.parent.glob("checkpoint-*"):
-                    if other != save:
-                        shutil.rmtree(other, ignore_errors=True)
+            save = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            seal_save(save, recorder.work)
 
     return Pace()
 

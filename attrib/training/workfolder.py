@@ -2,6 +2,7 @@
 
 While a run for ``NAME`` goes, its files lie in ``.NAME-work`` beside it with the Trainer's own state in ``trainer``;
 ``settings.json`` holds the digest of everything that decides the result, so that only the same run resumes there.
+The adapter's own folder ends with the SHA-256 of all its files (``files.DIGESTS``).
 Not covered: a file system that the processes of a run do not share.
 """
 
@@ -20,20 +21,20 @@ from typing import Any
 
 from attrib import files, processes
 from attrib.errors import InputError, RecordError
-from attrib.files import digest_of, open_up, write_atomically
+from attrib.files import damaged_file, digest_of, open_up, write_atomically
 from attrib.models.chat import Chat
 from attrib.models.fingerprint import versions
 from attrib.models.tuned_prompt import write_prompt
 from attrib.records import Item
 from attrib.records.codec import from_json, to_json
 from attrib.training.options import TuneOptions
-from attrib.training.recording import MANIFEST, read_recording
+from attrib.training.recording import MANIFEST, passing, read_recording, write_manifest
+from attrib.training.saves import SAVED, SETTINGS, settings_in, settings_of
 from attrib.training.schedule import steps_an_epoch, write_schedule
-from attrib.training.steps import CANDIDATES, save_adapter
+from attrib.training.steps import save_adapter
 from attrib.training.trained import read_training_file, write_trained
-from attrib.training.trainer import SAVED, TrainedAdapter
+from attrib.training.trainer import TrainedAdapter
 
-SETTINGS = "settings.json"
 OPTIONAL: dict[str, Any] = {"loading": {}, "prompt": "", "compute": "", "held_out": [], "rehearsed": 0}
 """Fields that are not written where they are empty."""
 log = logging.getLogger("attrib.tune")
@@ -156,13 +157,13 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def is_finished(out: Path, digest: str) -> bool:
-    """Whether ``out`` is the adapter of this very run."""
-    return not work_folder(out).exists() and _settings(out / MANIFEST) == digest
+    """Whether ``out`` is the adapter of this very run, whole."""
+    return not work_folder(out).exists() and settings_in(out / MANIFEST) == digest and _is_whole(out)
 
 
 def is_known(work: Path, out: Path, digest: str) -> bool:
     """Whether a run with this digest is under way in ``work`` or finished in ``out``."""
-    return digest in (_settings(work / SETTINGS), _settings(work / MANIFEST), _settings(out / MANIFEST))
+    return digest in (settings_of(work), settings_in(work / MANIFEST), settings_in(out / MANIFEST))
 
 
 def claim(work: Path, digest: str) -> bool:
@@ -172,9 +173,11 @@ def claim(work: Path, digest: str) -> bool:
     where that one has finished steps, the log says so.
     """
     done = work / MANIFEST
-    if work.is_dir() and any(work.iterdir()):
-        if _settings(done if done.is_file() else work / SETTINGS) == digest:
-            return done.is_file()
+    if settings_in(done) == digest:
+        if _is_whole(work):
+            return True
+        done.unlink()
+    if work.is_dir() and any(work.iterdir()) and settings_of(work) != digest:
         put_aside(work)
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(work / SETTINGS, (json.dumps({"settings": digest}) + "\n").encode())
@@ -194,12 +197,12 @@ def put_aside(work: Path) -> None:
     log.warning("another run was interrupted here; its finished steps are now in %s", old)
 
 
-def _settings(file: Path) -> object:
-    """Digest of the settings of a run or of an adapter; None where there is none."""
-    try:
-        return json.loads(file.read_text("utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _is_whole(folder: Path) -> bool:
+    """Whether all files of an adapter are as they were written; the log names one that is not."""
+    fault = damaged_file(folder)
+    if fault is not None:
+        log.warning("%s: damaged; trained again", folder / fault)
+    return fault is None
 
 
 def write_result(
@@ -231,7 +234,7 @@ def write_result(
     write_trained(work, items)
     write_prompt(prompts, work)
     write_schedule(work, schedule)
-    write_atomically(work / MANIFEST, (json.dumps(_without_defaults(to_json(manifest)), indent=1) + "\n").encode())
+    write_manifest(work, _without_defaults(to_json(manifest)))
 
 
 def finish(work: Path, out: Path) -> None:
@@ -239,15 +242,11 @@ def finish(work: Path, out: Path) -> None:
 
     An older one goes aside first, at no moment are both gone.
     """
-    for name in ("trainer", CANDIDATES):
-        shutil.rmtree(work / name, ignore_errors=True)
-    for file in (
-        work / "settings.json",
-        work / "rehearsal.json",
-        *work.glob("steps-*.jsonl"),
-        *work.glob("rows-*.jsonl"),
-    ):
-        file.unlink(missing_ok=True)
+    for path in passing(work):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     open_up(work, 0o777)
     for file in work.rglob("*.safetensors"):
         open_up(file, 0o666)

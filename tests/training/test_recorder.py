@@ -108,7 +108,7 @@ def test_the_adapter_explains_by_the_files_of_tune(whole: Any, base_dir: Path) -
     record, trainer, _ = whole
     assert sorted(path.name for path in record.iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors", "attrib.json", "chat_template.jinja", "checkpoints",
-        "schedule.json", "tokenizer.json", "tokenizer_config.json", "trained.jsonl",
+        "schedule.json", "sha256.json", "tokenizer.json", "tokenizer_config.json", "trained.jsonl",
     ]  # fmt: skip
     assert (record / "chat_template.jinja").read_text() == trainer.processing_class.chat_template
     assert [path.name for path in record.parent.iterdir() if path.name.startswith(".")] == []

@@ -107,7 +107,7 @@ def test_its_checkpoints_are_near_their_shares_of_the_steps_that_were_made(ended
     assert schedule.checkpoints[-1] == made
     assert sorted(path.name for path in ended.iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors", "attrib.json", "checkpoints", "schedule.json",
-        "trained.jsonl",
+        "sha256.json", "trained.jsonl",
     ]  # fmt: skip
     folders = [ended / "checkpoints" / str(number) for number in (0, 1, 2)]
     sizes = [
