@@ -70,6 +70,22 @@ def settled(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+UNSEALED = "0" * 64
+"""Stands in JSON where its own SHA-256 is to come."""
+
+
+def seal(data: bytes) -> bytes:
+    """``data`` with its own SHA-256 in place of the first ``UNSEALED``."""
+    return data.replace(UNSEALED.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def is_sealed(data: bytes, digest: object) -> bool:
+    """Whether ``data`` is what ``seal`` gave, with ``digest`` as the SHA-256 that it names."""
+    if not isinstance(digest, str) or len(digest) != len(UNSEALED):
+        return False
+    return seal(data.replace(digest.encode("utf-8", "replace"), UNSEALED.encode(), 1)) == data
+
+
 DIGESTS = "sha256.json"
 """Beside files that were written together: the SHA-256 of each."""
 
@@ -78,8 +94,8 @@ def write_digests(folder: Path, files: Iterable[Path], later: Mapping[str, bytes
     """Note the SHA-256 of ``files`` below ``folder``, which are on the disk then, and of files that come ``later``."""
     digests = {file.relative_to(folder).as_posix(): settled(file) for file in files}
     digests |= {name: hashlib.sha256(data).hexdigest() for name, data in later.items()}
-    content = {"files": digests, "sha256": digest_of(digests)}
-    write_atomically(folder / DIGESTS, json.dumps(content, indent=1).encode())
+    content = {"sha256": UNSEALED, "files": digests}
+    write_atomically(folder / DIGESTS, seal(json.dumps(content, indent=1).encode()))
 
 
 def damaged_file(folder: Path, *names: str) -> str | None:
@@ -88,9 +104,10 @@ def damaged_file(folder: Path, *names: str) -> str | None:
     None where all are, and for a folder in which nothing was noted.
     """
     try:
-        content = json.loads((folder / DIGESTS).read_bytes())
+        data = (folder / DIGESTS).read_bytes()
+        content = json.loads(data)
         noted: dict[str, str] = content["files"]
-        if content["sha256"] != digest_of(noted):
+        if not is_sealed(data, content["sha256"]):
             return DIGESTS
     except FileNotFoundError:
         return None

@@ -3,10 +3,12 @@
     OUT/
       index.json                what it is, of which documents, by which models; written last, in one move
       sections-<hash>.jsonl     one text a line, in the order of the numbers
-      parts/<encoder>/<block>/  block.json, texts.npy (SHA-256 of each text), offsets.npy, and one file an array
+      parts/<encoder>/<block>/  block.json, texts.npy (SHA-256 of each text), offsets.npy, checks.npy, and one file an
+                                array
 
 A block holds the arrays of up to 256 consecutive texts, one after the other along the first axis; its text ``i`` owns
-the rows from ``offsets[array, i]`` to ``offsets[array, i + 1]`` (arrays by name). Control texts have blocks of their
+the rows from ``offsets[array, i]`` to ``offsets[array, i + 1]`` (arrays by name), whose CRC-32 is ``checks[array, i]``:
+what is read of a block is checked without reading the rest. Control texts have blocks of their
 own. The name of a block's folder is a hash of its texts and of the encoder's key: a block with the right name is the
 right block, whoever made it and when.
 Not covered: byte orders other than little-endian.
@@ -21,6 +23,7 @@ import mmap
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,9 +38,9 @@ from attrib.errors import InputError
 from attrib.files import open_up, sha256
 from attrib.index.encoder import Identity
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the format changes: older blocks are then made again."""
-RESERVED = ("texts", "offsets")
+RESERVED = ("texts", "offsets", "checks")
 """Arrays that every block has beside its encoder's."""
 
 
@@ -82,17 +85,33 @@ class Block:
             # As numpy.load, without the header, which block.json repeats: a fifth of its time.
             return np.frombuffer(pages, dtype, math.prod(shape), start).reshape(shape)
 
+    def whole(self, name: str) -> np.ndarray:
+        """As ``map``, once its bytes are those that were written. Raises InputError where they are not."""
+        with self._opened(name):
+            digest = sha256(self._file(name))
+        self._check(name, digest)
+        return self.map(name)
+
+    def _check(self, name: str, digest: str) -> None:
+        if digest != self.files[name]["sha256"]:
+            raise InputError(damaged(self.folder, f"{name}.npy has another SHA-256 than when it was written"))
+
     def read(self, name: str) -> np.ndarray:
-        """The array in memory: copying a small file costs less than mapping its pages one by one."""
+        """The array in memory: copying a small file costs less than mapping its pages one by one.
+
+        Raises InputError where its bytes are not those that were written.
+        """
         with self._opened(name) as (file, dtype, shape, start):
             array = np.empty(shape, dtype)
             left = array.reshape(-1).view(np.uint8).data
-            file.seek(start)
+            found = hashlib.sha256(file.read(start))
             while left:
                 got = file.readinto(left)
                 if not got:
                     raise ValueError("it is too short")
                 left = left[got:]
+            found.update(array.reshape(-1).view(np.uint8).data)
+            self._check(name, found.hexdigest())
             return array
 
     @contextmanager
@@ -140,6 +159,16 @@ def read_block(folder: Path, wanted: str | None = None) -> Block | str:
     if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
         return "block.json has another SHA-256 than index.json says"
     return block
+
+
+def damaged(folder: Path, fault: str) -> str:
+    """A damaged block in one line."""
+    return f"{folder}: damaged block ({fault}); run attrib index again, which makes it anew"
+
+
+def crc(rows: np.ndarray) -> int:
+    """What ``checks`` has of a text's rows."""
+    return zlib.crc32(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
 
 
 @contextmanager

@@ -24,8 +24,8 @@ import numpy as np
 from attrib import processes
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import locked, sha256, write_atomically
-from attrib.index.blocks import RESERVED, SCHEMA, Block, Text, canonical_json, read_block, write_block, writing
+from attrib.files import UNSEALED, locked, seal, sha256, write_atomically
+from attrib.index.blocks import RESERVED, SCHEMA, Block, Text, canonical_json, crc, read_block, write_block, writing
 from attrib.index.encoder import Encoder, Identity, content_digest
 from attrib.index.index import Index
 from attrib.models.fingerprint import versions
@@ -206,8 +206,9 @@ def _make_block(
     arrays = {name: np.concatenate([row[name] for row in rows]) for name in names}
     lengths = np.array([[len(row[name]) for row in rows] for name in names], np.int64)
     offsets = np.concatenate([np.zeros((len(names), 1), np.int64), lengths.cumsum(1)], 1)
+    checks = np.array([[crc(row[name]) for row in rows] for name in names], np.uint32)
     hashes = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), 32)
-    write_block(encoder, arrays | {"texts": hashes, "offsets": offsets}, len(sections), folder)
+    write_block(encoder, arrays | {"texts": hashes, "offsets": offsets, "checks": checks}, len(sections), folder)
 
 
 def _check_rows(name: str, rows: Sequence[Mapping[str, np.ndarray]], texts: Sequence[str]) -> None:
@@ -255,9 +256,10 @@ def _finish(
         "parts": {encoder.name: _about_part(out, encoder, spans[encoder.name]) for encoder in encoders},
         "versions": versions(),
         "options": dict(options),
+        "sha256": UNSEALED,
     }
     write_atomically(out / sections, lines)
-    write_atomically(out / "index.json", (canonical_json(about, indent=1) + "\n").encode())
+    write_atomically(out / "index.json", seal((canonical_json(about, indent=1) + "\n").encode()))
     with writing(out):
         _sweep(out.glob("sections-*.jsonl"), {sections})
         # Temporary files of a killed write_atomically.

@@ -19,8 +19,8 @@ from jaxtyping import Int
 
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
-from attrib.files import sha256
-from attrib.index.blocks import SCHEMA, Block, Text, canonical_json, read_block
+from attrib.files import is_sealed, sha256
+from attrib.index.blocks import RESERVED, SCHEMA, Block, Text, canonical_json, crc, damaged, read_block
 from attrib.index.encoder import Identity
 
 
@@ -62,7 +62,7 @@ class Index:
         control: Corpus | None = None,
         verify: bool = False,
     ) -> Index:
-        """Open the index in the folder ``path``; nothing but block.json files is read.
+        """Open the index in the folder ``path``; of its parts nothing but block.json files is read.
 
         ``corpus``, ``control``: what it must have been made of. ``verify`` reads every byte and compares its SHA-256.
 
@@ -75,7 +75,7 @@ class Index:
                 _check_corpus(path, about[which], wanted, which)
         parts = {name: _open_part(path, name, one, verify) for name, one in about["parts"].items()}
         file = path / about["texts"]["file"]
-        if not file.is_file() or (verify and sha256(file) != about["texts"]["sha256"]):
+        if not file.is_file() or sha256(file) != about["texts"]["sha256"]:
             raise InputError(f"{file}: missing or damaged; run attrib index again, which keeps the blocks")
         return cls(path, about, parts)
 
@@ -95,13 +95,17 @@ class Index:
         return tuple(Text(**{"control": False} | json.loads(line)) for line in lines)
 
     def rows(self, part: str, array: str, i: int) -> np.ndarray:
-        """Text ``i``'s rows of an array, memory-mapped and read-only."""
+        """Text ``i``'s rows of an array, memory-mapped and read-only. Raises InputError where they are damaged."""
         if not 0 <= i < len(self):
             raise InputError(f"{self.path}: no text {i} among its {len(self)}")
         starts = self._find(part, array).starts
         number = bisect_right(starts, i) - 1
-        first, end = self._bounds(part, array, number)[i - starts[number] :][:2]
-        return self._map(part, array, number)[first:end]
+        row, place = self.parts[part].blocks[number].arrays.index(array), i - starts[number]
+        first, end = self._map(part, "offsets", number)[row, place : place + 2]
+        rows = self._map(part, array, number)[first:end]
+        if crc(rows) != self._map(part, "checks", number)[row, place]:
+            raise InputError(damaged(self.parts[part].blocks[number].folder, f"{array} of its text {place}"))
+        return rows
 
     def arrays(self, part: str, i: int) -> dict[str, np.ndarray] | None:
         """Every array of text ``i``, memory-mapped; None where there is no such part."""
@@ -143,7 +147,12 @@ class Index:
         """Few files are kept open: many systems allow a process a thousand."""
         # Not of self: the files of an index that nobody holds would stay open until a cycle is looked for.
         parts = self.parts
-        return lru_cache(maxsize=128)(lambda part, name, number: parts[part].blocks[number].map(name))
+
+        def opened(part: str, name: str, number: int) -> np.ndarray:
+            block = parts[part].blocks[number]
+            return block.whole(name) if name in RESERVED else block.map(name)
+
+        return lru_cache(maxsize=128)(opened)
 
 
 def _read_about(path: Path) -> dict[str, Any]:
@@ -151,15 +160,18 @@ def _read_about(path: Path) -> dict[str, Any]:
     file = path / "index.json"
     again = "run attrib index again"
     try:
-        about = json.loads(file.read_bytes())
+        data = file.read_bytes()
+        about = json.loads(data)
         schema = about["attrib_index"]
+        if schema == SCHEMA and not is_sealed(data, about["sha256"]):
+            raise ValueError("its SHA-256 is another")
     except FileNotFoundError:
         if (path / "parts").is_dir():
             raise InputError(f"{path}: the index is not finished; {again}, which goes on where it was") from None
         raise InputError(f"{path}: no index there; make one with attrib index PATH --out {path}") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{file}: damaged, or not of an index; {again}, which keeps the blocks") from None
     if schema != SCHEMA:
         raise InputError(f"{path}: an index of schema {schema}, this attrib reads {SCHEMA}; {again}")
@@ -199,6 +211,6 @@ def _open_part(path: Path, name: str, about: Mapping[str, Any], verify: bool) ->
         block = read_block(folder, digest)
         fault = block if isinstance(block, str) else block.fault(verify=verify)
         if isinstance(block, str) or fault:
-            raise InputError(f"{folder}: damaged block ({fault}); run attrib index again, which makes it anew")
+            raise InputError(damaged(folder, str(fault)))
         blocks.append(block)
     return IndexPart(name, about["key"], about["describe"], tuple(blocks))

@@ -23,10 +23,12 @@ import numpy as np
 from jaxtyping import AbstractArray
 
 from attrib.errors import RecordError
+from attrib.files import UNSEALED, is_sealed, seal
 
 T = TypeVar("T")
-HEAD = ("attrib", "schema")
-"""The two keys that stand before a record's own: what it is, and in which schema."""
+HEAD = ("attrib", "schema", "sha256")
+"""The keys that stand before a record's own: what it is, in which schema, and the SHA-256 of the file, which has zeros
+in its place. Files of older versions lack the last."""
 
 
 # ------------------------------------------------------------------------------------------- writing
@@ -35,18 +37,20 @@ HEAD = ("attrib", "schema")
 def dump(name: str, schema: int, record: object, arrays: MutableMapping[str, np.ndarray] | None = None) -> bytes:
     """A dataclass as one JSON object that says what it is: ``{"attrib": name, "schema": …, field: value …}``.
 
-    A field stands on a line of its own, and so does each item of one that is a list. With ``arrays`` every array goes
-    there. Raises RecordError as ``to_json``.
+    A field stands on a line of its own, and so does each item of one that is a list. It is sealed (``files.seal``);
+    with ``arrays`` every array goes there, and the whole is the caller's to seal. Raises RecordError as ``to_json``.
     """
     made = content(name, schema, record, arrays)
+    made = {"attrib": name, "schema": schema, "sha256": UNSEALED, **made}
     lines = ",\n".join(f"{_text(key)}: {_lines(value)}" for key, value in made.items())
-    return f"{{\n{lines}\n}}\n".encode()
+    data = f"{{\n{lines}\n}}\n".encode()
+    return seal(data) if arrays is None else data
 
 
 def content(
     name: str, schema: int, record: object, arrays: MutableMapping[str, np.ndarray] | None = None
 ) -> dict[str, Any]:
-    """The object that ``dump`` writes."""
+    """The object that ``dump`` writes, without its digest."""
     return {"attrib": name, "schema": schema, **to_json(record, arrays)}
 
 
@@ -114,9 +118,18 @@ def _path(where: str, name: str) -> str:
 
 
 def parse(
-    kind: type[T], data: bytes | str, name: str, schema: int, arrays: Mapping[str, np.ndarray] | None = None
+    kind: type[T],
+    data: bytes,
+    name: str,
+    schema: int,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    *,
+    file: bytes | None = None,
 ) -> T:
-    """The dataclass that ``dump`` wrote. Raises RecordError: no JSON, another record, another schema, a wrong field."""
+    """The dataclass that ``dump`` wrote; ``file``: all bytes, where these are more than ``data``.
+
+    Raises RecordError: no JSON, another record, another schema, changed bytes, a wrong field.
+    """
     try:
         content = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -133,6 +146,10 @@ def parse(
         found: T = from_json(kind, {key: value for key, value in content.items() if key not in HEAD}, arrays)
     except (RecordError, RecursionError) as error:
         raise RecordError(f"damaged ({error})") from error
+    # Last: a field says more than a digest.
+    digest = content.get("sha256", UNSEALED)
+    if digest != UNSEALED and not is_sealed(data if file is None else file, digest):
+        raise RecordError("damaged (its SHA-256 is another than when it was written)")
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from attrib.errors import ForeignError, InputError, RecordError
-from attrib.files import write_atomically
+from attrib.files import seal, write_atomically
 from attrib.records import codec
 from attrib.records.explanation import Explanation
 
@@ -38,7 +38,7 @@ def to_bytes(explanation: Explanation) -> bytes:
     arrays: dict[str, np.ndarray] = {}
     # One metadata key only: the library writes several in any order.
     header = codec.dump(NAME, SCHEMA, explanation, arrays).decode()
-    return save(arrays, metadata={"attrib": header})
+    return seal(save(arrays, metadata={"attrib": header}))
 
 
 def from_bytes(data: bytes) -> Explanation:
@@ -49,9 +49,10 @@ def from_bytes(data: bytes) -> Explanation:
     try:
         arrays = load_arrays(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["attrib"]
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The last two: a type that numpy lacks.
         raise RecordError(f"not a whole record ({error})") from error
-    return codec.parse(Explanation, header, NAME, SCHEMA, arrays)
+    return codec.parse(Explanation, header.encode(), NAME, SCHEMA, arrays, file=data)
 
 
 def load(path: str | Path) -> Explanation:
@@ -62,19 +63,17 @@ def load(path: str | Path) -> Explanation:
     try:
         if not path.is_file():
             raise RecordError(f"{path}: no such file; give a .safetensors file written by attrib explain --out")
+        # Another program's tensors may be huge.
         with safe_open(path, "np") as file:
-            header = (file.metadata() or {}).get("attrib")
-            # Another program's tensors may be huge, or of a type that numpy lacks.
-            names = file.keys() if header is not None else ()
-            arrays = {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError, AttributeError, TypeError) as error:
-        # The last two: a type that numpy lacks.
+            is_record = "attrib" in (file.metadata() or {})
+        data = path.read_bytes() if is_record else b""
+    except (OSError, SafetensorError) as error:
         raise RecordError(f"{path}: not a whole .safetensors file ({error}); write the record again") from error
-    if header is None:
+    if not is_record:
         raise ForeignError(
             f"{path}: a .safetensors file, but not a record of attrib; give one written by attrib explain"
         )
     try:
-        return codec.parse(Explanation, header, NAME, SCHEMA, arrays)
+        return from_bytes(data)
     except RecordError as error:
         raise RecordError(f"{path}: {error}; write it again with attrib explain --out") from error

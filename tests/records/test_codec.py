@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -73,7 +74,24 @@ def test_what_was_written_is_read(tree: Tree) -> None:
     read = codec.parse(Tree, data, "tree", 4)
     assert read == tree
     assert codec.dump("tree", 4, read) == data
-    assert json.loads(data) == {"attrib": "tree", "schema": 4, **json.loads(json.dumps(asdict(tree)))}
+    digest = sha256(data.replace(json.loads(data)["sha256"].encode(), b"0" * 64, 1)).hexdigest()
+    assert json.loads(data) == {"attrib": "tree", "schema": 4, "sha256": digest, **json.loads(json.dumps(asdict(tree)))}
+
+
+def test_no_bit_changes_unseen() -> None:
+    data = codec.dump("tree", 4, Tree((leaf(), leaf()), (1, "x"), {"a": 1.0}, {}))
+    assert codec.parse(Tree, data, "tree", 4)
+    for at in range(len(data)):
+        for bit in range(8):
+            with pytest.raises(RecordError):
+                codec.parse(Tree, data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], "tree", 4)
+
+
+def test_files_of_older_versions_have_no_digest() -> None:
+    tree = Tree((leaf(),), (1, "x"), {"a": 1.0}, {})
+    made = json.loads(codec.dump("tree", 4, tree))
+    del made["sha256"]
+    assert codec.parse(Tree, json.dumps(made).encode(), "tree", 4) == tree
 
 
 def test_a_field_and_an_item_stand_on_lines_of_their_own() -> None:
@@ -104,7 +122,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place for key, one in inner for place in ((*path, key), *places(one, (*path, key)))]
 
 
-TYPED = [place for place in places(content()) if place[0] not in ("attrib", "schema", "free")]
+TYPED = [place for place in places(content()) if place[0] not in ("attrib", "schema", "sha256", "free")]
 OF_DATACLASSES = [place for place in TYPED if isinstance(place[-1], str) and place[0] != "by_name"]
 
 

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save as to_bytes
 
 from attrib.errors import InputError, RecordError
-from attrib.records import ControlGroup, Counterpart, Evidence, Explanation, Promise
+from attrib.records import ControlGroup, Counterpart, Evidence, Explanation, Promise, storage
 from attrib.records.storage import SCHEMA, load, save
 from tests.make import ODD_TOKENS, make_explanation
 
@@ -174,12 +174,13 @@ def refuse(file: Path, match: str) -> None:
 
 
 def rewrite(tmp_path: Path, change: Any) -> Path:
-    """A saved record whose JSON ``change`` has changed in place."""
+    """A saved record without its digest, whose JSON ``change`` has changed in place."""
     from safetensors import safe_open
 
     with safe_open(save(make_explanation(), tmp_path / "good"), "np") as opened:
         content = json.loads(opened.metadata()["attrib"])
         arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    del content["sha256"]
     content = change(content) or content
     file = tmp_path / "changed.safetensors"
     file.write_bytes(to_bytes(arrays, metadata={"attrib": json.dumps(content)}))
@@ -188,6 +189,15 @@ def rewrite(tmp_path: Path, change: Any) -> Path:
 
 def test_a_record_rewritten_without_a_change_is_loaded(tmp_path: Path) -> None:
     assert difference(load(rewrite(tmp_path, lambda content: None)), make_explanation()) is None
+
+
+def test_no_bit_of_a_record_changes_unseen(tmp_path: Path) -> None:
+    data = storage.to_bytes(make_explanation())
+    assert difference(storage.from_bytes(data), make_explanation()) is None
+    for at in [*range(200), *range(200, len(data), 17), *range(len(data) - 200, len(data))]:
+        with pytest.raises(RecordError) as caught:
+            storage.from_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        assert "\n" not in str(caught.value)
 
 
 def test_another_schema_is_refused_before_its_content_is_read(tmp_path: Path) -> None:
