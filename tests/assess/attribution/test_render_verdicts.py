@@ -51,9 +51,9 @@ def test_json_has_the_shared_shape_and_each_token_its_source(report: Attribution
     text = (tmp_path / "attribution.json").read_text("utf-8")
     assert "NaN" not in text
     content = json.loads(text)
-    assert content == json.loads(json.dumps(report_content(report)))
+    assert content == {"sha256": content["sha256"], **json.loads(json.dumps(report_content(report)))}
     assert (content["attrib"], content["schema"]) == ("attribution", AttributionReport.SCHEMA)
-    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "promise", "provenance"}
+    assert set(content) == {"attrib", "schema", "sha256", "summary", "rows", "notes", "promise", "provenance"}
     for row, made in zip(content["rows"], report.rows, strict=True):
         assert row["shares"] == made.shares
         assert "".join(token["text"] for token in row["tokens"]) == made.answer

@@ -58,7 +58,7 @@ def test_json_has_the_shared_shape_and_no_nan(report: BenchmarkReport, tmp_path:
     assert "Infinity" not in text
     content = json.loads(text)
     assert (content["attrib"], content["schema"]) == ("benchmark", BenchmarkReport.SCHEMA)
-    assert set(content) == {"attrib", "schema", "summary", "rows", "notes", "malformed", "provenance"}
+    assert set(content) == {"attrib", "schema", "sha256", "summary", "rows", "notes", "malformed", "provenance"}
     assert (content["summary"][0]["base_low"], content["summary"][0]["base_high"]) == (None, None)
     assert content["summary"][0]["base"] == report.summary[0].base
     assert content["malformed"] == [{"file": "q.jsonl", "line": 3, "reason": "not JSON"}]

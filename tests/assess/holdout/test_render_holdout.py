@@ -52,10 +52,10 @@ def test_json_has_the_shared_shape_and_no_nan(report: HoldoutReport, tmp_path: P
     content = json.loads(text)
     assert (content["attrib"], content["schema"]) == ("holdout", HoldoutReport.SCHEMA)
     assert set(content) == {
-        "attrib", "schema", "rows", "quantities", "membership", "blind", "notes", "provenance", "removal"
+        "attrib", "schema", "sha256", "rows", "quantities", "membership", "blind", "notes", "provenance", "removal"
     }  # fmt: skip
     assert len(content["rows"]) == len(report.rows)
-    assert content == json.loads(json.dumps(report_content(report)))
+    assert content == {"sha256": content["sha256"], **json.loads(json.dumps(report_content(report)))}
     assert report_content(replace(report, removal=None))["removal"] is None
     again = read_report(HoldoutReport, tmp_path / "holdout.json")
     assert report_bytes(again) == report_bytes(report)

@@ -95,6 +95,8 @@ def pages(folder: Path, out: Path) -> tuple[str, str]:
 
 def change(file: Path, edit: Any) -> None:
     content = json.loads(file.read_text("utf-8"))
+    # As a file of an older version, which had no digest.
+    content.pop("sha256", None)
     edit(content)
     file.write_text(json.dumps(content), "utf-8")
 
