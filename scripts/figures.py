@@ -9,7 +9,7 @@ heads: attrib explain "Who was the first keeper of Carrow Point Light?" --out DI
 strip: attrib explain "Who was the first keeper of Carrow Point Light?" --out DIR --methods attention
     --mappers bm25,hidden --answer "Its first keeper was Wilmet Dallin, a retired whaler, who came from London, the
     capital of the United Kingdom, and married Jane Porter."
-track: attrib explain "What happened to Tern Hollow Light in 1743?" --out DIR --methods attention
+track, gains: attrib explain "What happened to Tern Hollow Light in 1743?" --out DIR --methods attention
     --mappers bm25,hidden,combined --candidates 0
 benchmark: attrib assess benchmark --out DIR
 faithfulness: attrib assess faithfulness --limit 20 --random-orders 8 --out DIR
@@ -66,6 +66,7 @@ ANSWERS: dict[str, tuple[str, Callable[[Explanation], drawing.Drawing]]] = {
     "heads": ("heads", lambda explanation: drawing.heads(explanation, preset=PRESET)),
     "strip": ("strip", lambda explanation: drawing.strip(explanation, preset=PRESET)),
     "track": ("track", lambda explanation: drawing.track(explanation, "hidden", preset=PRESET)),
+    "gains": ("track", lambda explanation: drawing.gains(explanation, preset=PRESET)),
 }
 """Figures of one answer, drawn as demo-NAME: the stored record and what draws it."""
 REPORTS: dict[str, Callable[[Path, Path], list[str]]] = {

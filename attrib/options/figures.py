@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from attrib.options.fields import everyday
 
-FigureKind = Literal["sections", "prompt", "comparison", "heads", "strip", "track"]
+FigureKind = Literal["sections", "prompt", "comparison", "heads", "strip", "track", "gains"]
 FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 """Figures that an explanation can have."""
 
@@ -17,12 +17,12 @@ class FigureOptions:
     """Choice of figures and their content."""
 
     kinds: tuple[FigureKind, ...] | None = everyday(None, "Figures", flag="--figure")
-    """Figures to draw, comma-separated: sections, prompt, comparison, heads, strip, track; default: all that the record
-    can have."""
+    """Figures to draw, comma-separated: sections, prompt, comparison, heads, strip, track, gains; default: the strip,
+    one section heatmap and one prompt heatmap."""
     mapper: str | None = everyday(None, "Figures")
-    """Mapper of section heatmap and track; default: heatmaps of all, the track of the last."""
+    """Mapper of section heatmap and track; default: the record's last, and of --figure sections all."""
     method: str | None = everyday(None, "Figures")
-    """Method of the prompt heatmap; default: all in the record, and their comparison."""
+    """Method of the prompt heatmap; default: the most faithful one, and of --figure prompt all."""
     preset: str = everyday("neurips-double", "Figures")
     """Column width: neurips-double, icml-single, acl-double, nature-single and others."""
     top: int | None = everyday(None, "Figures", low=1)

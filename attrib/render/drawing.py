@@ -107,6 +107,16 @@ def strip(explanation: Explanation, *, preset: str = "neurips-double") -> Drawin
     )
 
 
+def gains(explanation: Explanation, *, preset: str = "neurips-double") -> Drawing:
+    """Each text's own gain."""
+    return Drawing(
+        "gains",
+        draw.gain_histogram(explanation, preset=preset),
+        draw.gain_caption(explanation),
+        draw.gain_numbers(explanation),
+    )
+
+
 def track(
     explanation: Explanation,
     mapper: str | None = None,

@@ -54,7 +54,7 @@ def figures(explanation: Explanation, folder: Path, formats: Sequence[str], opti
 
 def drawings(explanation: Explanation, options: FigureOptions) -> Iterator[Drawing]:
     """One after the other, as they are asked for."""
-    kinds = _able(explanation, options) if options.kinds is None else options.kinds
+    kinds = _first(explanation, options) if options.kinds is None else options.kinds
     check(explanation, options, kinds)
     names: set[str] = set()
     for kind in kinds:
@@ -98,17 +98,28 @@ def check(explanation: Explanation, options: FigureOptions, kinds: Sequence[Figu
             raise InputError(f"--{flag}: no figure that is drawn uses it; leave it out or draw {' or '.join(users)}")
 
 
-def _able(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
+FIRST: tuple[FigureKind, ...] = ("strip", "sections", "prompt")
+"""Figures that are drawn where none is named."""
+
+
+def _first(explanation: Explanation, options: FigureOptions) -> list[FigureKind]:
+    """The first figures that the record can have, and those that an option asks for."""
+    wanted = set(FIRST).union(*(users[-1:] for name, users in _USES.items() if getattr(options, name) is not None))
+    return [kind for kind in _able(explanation) if kind in wanted]
+
+
+def _able(explanation: Explanation) -> list[FigureKind]:
     """Figures that the record can have; one method alone is not compared."""
     answered = bool(explanation.answer_tokens)
     scored = bool(explanation.mappings) and bool(explanation.sections)
     able: dict[FigureKind, bool] = {
         "sections": scored and answered,
         "prompt": bool(explanation.attributions) and answered,
-        "comparison": len(explanation.attributions) > 1 and options.method is None and answered,
+        "comparison": len(explanation.attributions) > 1 and answered,
         "heads": explanation.base.heads is not None and explanation.tuned.heads is not None and answered,
         "strip": answered,
         "track": scored,
+        "gains": bool(explanation.sections),
     }
     return [kind for kind in FIGURE_KINDS if able[kind]]
 
@@ -117,8 +128,10 @@ def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions)
     preset = options.preset
     answer, question = options.answer_part, options.question_part
     tokens = view.answer_part(explanation, answer) if answer is not None else None
+    # Where no figure is named, one of each kind: the mapper with all evidence, the method that is most faithful.
+    first = -1 if options.kinds is None else None
     if kind == "sections":
-        names = (options.mapper,) if options.mapper else tuple(explanation.mappings)
+        names = (options.mapper,) if options.mapper else tuple(explanation.mappings)[first:]
         if not names:
             raise InputError("this explanation has no mapper; explain again with --mappers")
         if not explanation.sections:
@@ -126,7 +139,8 @@ def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions)
         for name in names:
             yield drawing.sections(explanation, name, preset=preset, top=options.top)
     elif kind == "prompt":
-        names = (options.method,) if options.method else tuple(explanation.attributions)
+        every = tuple(explanation.attributions)
+        names = (options.method,) if options.method else (view.faithful(every),) if first and every else every
         if not names:
             raise InputError("this explanation has no method; explain again with --methods")
         for name in names:
@@ -138,6 +152,8 @@ def _of_kind(explanation: Explanation, kind: FigureKind, options: FigureOptions)
         yield drawing.heads(explanation, tokens, positions, preset=preset)
     elif kind == "strip":
         yield drawing.strip(explanation, preset=preset)
+    elif kind == "gains":
+        yield drawing.gains(explanation, preset=preset)
     else:
         yield drawing.track(explanation, options.mapper, document=options.document, tokens=tokens, preset=preset)
 

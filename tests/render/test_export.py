@@ -62,10 +62,19 @@ def test_settings_of_any_kind_become_json() -> None:
 def test_every_figure_of_a_record_is_written_with_what_goes_beside_it(tmp_path: Path) -> None:
     methods = ("attention", "leave_one_out")
     explanation = make_explanation(methods=methods, unit="word")
-    options = FigureOptions(mapper="bm25", preset="acl-single", top=4, special="hide")
+    kinds: tuple[FigureKind, ...] = ("sections", "prompt", "comparison", "strip", "track", "gains")
+    options = FigureOptions(kinds, mapper="bm25", preset="acl-single", top=4, special="hide")
     files = export.figures(explanation, tmp_path, ["png", "svg"], options)
     assert {Path(file).name for file in files} == {file.name for file in tmp_path.iterdir()}
-    stems = ("sections-bm25", "prompt-attention", "prompt-leave_one_out", "prompt-comparison", "answer", "track-bm25")
+    stems = (
+        "sections-bm25",
+        "prompt-attention",
+        "prompt-leave_one_out",
+        "prompt-comparison",
+        "answer",
+        "track-bm25",
+        "gains",
+    )
     assert len(files) == len(set(files)) == len(stems) * 5
     assert {Path(file).name for file in files} == {
         f"{stem}.{end}" for stem in stems for end in ("png", "svg", "csv", "caption.txt", "tex")
@@ -91,8 +100,13 @@ def test_kinds_that_are_named_are_drawn_alone_and_refused_where_the_record_lacks
         return [drawing.name for drawing in export.drawings(of, FigureOptions(kinds=kinds))]
 
     assert stems(("heads", "strip")) == ["heads", "answer"]
-    assert stems(None) == ["sections-bm25", "sections-hidden", "prompt-attention", "heads", "answer", "track-hidden"]
-    assert "heads" not in stems(None, make_explanation())
+    assert stems(("sections", "track")) == ["sections-bm25", "sections-hidden", "track-hidden"]
+    # One of each kind where none is named: the last mapper, the most faithful method.
+    assert stems(None) == ["sections-hidden", "prompt-attention", "answer"]
+    methods = ("attention", "leave_one_out", "saliency")
+    assert stems(None, make_explanation(methods=methods, unit="word"))[1] == "prompt-leave_one_out"
+    asked = FigureOptions(document="manual-1.md")
+    assert [one.name for one in export.drawings(explanation, asked)][-1] == "track-hidden"
     with pytest.raises(InputError, match=r"explain\.heads"):
         stems(("heads",), make_explanation())
     with pytest.raises(InputError, match="no mapper"):
@@ -115,6 +129,7 @@ def test_a_figure_is_drawn_or_refused_in_one_line_whatever_the_record_lacks(
     needs = {
         "sections": {"answer", "sections", "mappers"}, "prompt": {"answer", "methods"},
         "comparison": {"answer", "methods"}, "heads": {"answer"}, "strip": {"answer"}, "track": {"sections", "mappers"},
+        "gains": set(),
     }[kind]  # fmt: skip
     options = FigureOptions(kinds=(kind,))
     if needs & set(lacking):
@@ -126,10 +141,10 @@ def test_a_figure_is_drawn_or_refused_in_one_line_whatever_the_record_lacks(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_figures_that_nothing_was_asked_of_are_drawn_in_every_preset(preset: str) -> None:
+def test_every_figure_is_drawn_in_every_preset(preset: str) -> None:
     explanation = with_heads(make_explanation(sections=30, documents=9))
-    drawn = [drawing.name for drawing in export.drawings(explanation, FigureOptions(preset=preset))]
-    assert {"sections-bm25", "sections-hidden", "heads", "answer", "track-hidden"} <= set(drawn)
+    drawn = [drawing.name for drawing in export.drawings(explanation, FigureOptions(FIGURE_KINDS, preset=preset))]
+    assert {"sections-bm25", "sections-hidden", "heads", "answer", "track-hidden", "gains"} <= set(drawn)
 
 
 def test_what_is_refused_leaves_no_file_of_the_others(tmp_path: Path) -> None:

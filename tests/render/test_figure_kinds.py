@@ -341,3 +341,29 @@ def test_a_gain_without_a_number_does_not_keep_the_others_from_being_drawn(
     for figure in (figures.answer_strip(changed), figures.section_heatmap(changed)):
         assert figures.to_bytes(figure, "pdf", figures.plain_metadata("x", "pdf"))
     assert figures.strip_caption(changed)
+
+
+def test_each_texts_own_gain_is_drawn_in_its_group() -> None:
+    explanation = replace(make_explanation(sections=9, controls=7), provenance={"held_out": ["000000000002"]})
+    figure = figures.gain_histogram(explanation, preset="acl-single")
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.texts] == [
+        "control texts (7)",
+        "held-out sections (1)",
+        "trained sections (8)",
+    ]
+    rows = figures.gain_numbers(explanation)
+    verdict = explanation.verdict
+    for group, values in (("control texts", verdict.control_gain), ("held-out sections", verdict.section_gain[2:3])):
+        own = [row["gain_bits"] for row in rows if row["group"] == group]
+        assert own == pytest.approx([bits(float(value)) for value in values])
+    # No bar outside its group's row, and all texts are in some bar.
+    for row, count in enumerate((8, 1, 7)):
+        bars = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_y() == row]
+        assert sum(p.get_height() > 0 for p in bars) <= count
+        assert max(p.get_height() for p in bars) < 1
+    said = figures.gain_caption(explanation)
+    assert "need not have changed the answer" in said
+    assert "held out of tuning" in figures.gain_caption(replace(explanation, provenance={}))
+    with pytest.raises(InputError, match="no scored text"):
+        figures.gain_histogram(make_explanation(sections=0, mappers=(), controls=0))

@@ -27,6 +27,7 @@ from attrib.render.view.columns import (
     template_share,
 )
 from attrib.render.view.completeness import GAP_SHARE, Gap, gap_line, gap_note, gap_verdict, gaps
+from attrib.render.view.gains import GainGroup, Gains, gains
 from attrib.render.view.headline import (
     HEADLINES,
     Headline,
@@ -44,6 +45,7 @@ from attrib.render.view.kinds import (
     LEARNED,
     SIGNIFICANT,
     attribution_of,
+    faithful,
     kind_in,
     kind_of,
     mapping_of,
@@ -80,6 +82,8 @@ __all__ = [
     "AnswerWord",
     "Column",
     "Comparison",
+    "GainGroup",
+    "Gains",
     "Gap",
     "HeadMap",
     "Headline",
@@ -101,9 +105,11 @@ __all__ = [
     "column_unit",
     "comparison",
     "drawn_gain",
+    "faithful",
     "fit_rows",
     "fold",
     "gain_ends",
+    "gains",
     "gap_line",
     "gap_note",
     "gap_verdict",

@@ -5,6 +5,7 @@ Not covered: targets of the caller's own, which are shown by their function's na
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,6 +89,15 @@ def target_name(target: str) -> TargetName:
 def method_label(method: str) -> str:
     """A method's name for people: ``input × gradient``."""
     return _kind(method).label or method.replace("_x_", " × ").replace("_", " ")
+
+
+FAITHFUL = ("contextcite", "shapley", "leave_one_out", "relevance")
+"""Methods that name the words which an answer needs, the most faithful first (``figures/faithfulness``)."""
+
+
+def faithful(methods: Sequence[str]) -> str:
+    """The most faithful of some methods, else the first; ValueError for none."""
+    return next((name for name in FAITHFUL if name in methods), None) or next(iter(methods))
 
 
 def attribution_of(explanation: Explanation, method: str) -> Attribution:
