@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 
 EXAMPLE = "attrib serve --tuned ./adapter --documents ./docs --out ./explanations"
+OFFERED, LONGEST = 4, 90
+"""Example questions on the first page, and characters of the longest."""
 SHOWING = "server."
 """Group of the options that mean something without a model."""
 
@@ -122,7 +124,8 @@ def serve(
         if model:
             check_writable(kept)
             gone = folder is None and server.out is None
-            explain_one = _ready(models, documents, chat, explain, verdict, gone=gone)
+            explain_one, examples = _ready(models, documents, chat, explain, verdict, gone=gone)
+            shelf.live = {**LIVE, "examples": "\n".join(examples)}
             jobs = Jobs(keep(explain_one, shelf), Limits(waiting=requests.queue))
         lengths = Lengths(requests.max_question, requests.max_answer)
         served = make_app(shelf, jobs, endpoint.hosts, token=endpoint.token, lengths=lengths)
@@ -152,8 +155,8 @@ def _ready(
     verdict: PromiseOptions,
     *,
     gone: bool,
-) -> Explainer:
-    """Models and documents loaded, with everything made that the first question would wait for."""
+) -> tuple[Explainer, tuple[str, ...]]:
+    """Models and documents loaded, with everything made that the first question would wait for; example questions."""
     corpus, use_demo = read_corpus(models, documents)
     control = read_control(documents)
     if use_demo:
@@ -164,7 +167,21 @@ def _ready(
         pair = load_pair(models, progress, chat, corpus)
         library = ready_library(pair, corpus, control, documents.index, progress)
         promise = read_promise(verdict, pair, library)
-    return explainer(pair, library, options, promise)
+    return explainer(pair, library, options, promise), example_questions(corpus, demo=use_demo)
+
+
+def example_questions(corpus: Corpus, *, demo: bool) -> tuple[str, ...]:
+    """Questions that the documents answer, one from each part of them: the demo's own, or what a section answers."""
+    from attrib.calibrating.controls import own_question
+    from attrib.corpus.demo import questions
+
+    if demo:
+        asked = [question.question for question in questions("test") if question.kind in ("trained", "updated")]
+    else:
+        asked = [" ".join(question.split()) for section in corpus.sections if (question := own_question(section))]
+    short = [question for question in dict.fromkeys(asked) if len(question) <= LONGEST]
+    step = max(1, len(short) // OFFERED)
+    return tuple(short[::step][:OFFERED])
 
 
 def ready_library(

@@ -29,6 +29,7 @@ class Server:
     reply: str = '{"id": "7", "position": 0}'
     events: str | None = ""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    examples: str = ""
 
     def answer(self, route: Any) -> None:
         request = route.request
@@ -46,7 +47,9 @@ class Server:
             route.fulfill(status=200, content_type="application/json", body="{}")
         else:
             made = make_explanation(question="Asked?" if path.startswith("/explanations") else "First?")
-            route.fulfill(status=200, content_type="text/html", body=pages.html(made, live=LIVE))
+            route.fulfill(
+                status=200, content_type="text/html", body=pages.html(made, live={**LIVE, "examples": self.examples})
+            )
 
 
 Open = Callable[[Server], Any]
@@ -174,3 +177,26 @@ def test_a_job_is_cancelled_before_the_server_has_named_it(live: Open) -> None:
 def test_the_name_leads_home(live: Open) -> None:
     tab = live(Server())
     assert tab.locator("a#brand").get_attribute("href") == "/"
+
+
+def test_example_questions_are_asked_by_a_click_and_one_bar_covers_all_stages(live: Open) -> None:
+    stages = [("answers", 5, 10), ("captures", 1, 2), ("leave one out, tuned", 1, 4), ("embedding sections", 1, 2)]
+    told = [("progress", {"what": what, "done": done, "total": total}) for what, done, total in stages]
+    server = Server(events=events(*told, ("failed", {"error": "no"})), examples="Who <b>keeps</b> it?\nWhere is it?")
+    tab = live(server)
+    tab.evaluate("""() => {
+        window.seen = [];
+        const [bar, line] = ["progress", "[role=status]"].map((name) => document.querySelector(`#ask ${name}`));
+        const look = () => bar.hidden || window.seen.push([bar.value, line.textContent]);
+        new MutationObserver(look).observe(document.getElementById("ask"), {attributes: true, subtree: true});
+    }""")
+    assert tab.locator("#ask .examples button").count() == 2
+    tab.get_by_role("button", name="Who <b>keeps</b> it?").click()
+    said(tab, "no")
+    assert json.loads(server.asked[0][2] or "")["question"] == "Who <b>keeps</b> it?"
+    seen = tab.evaluate("window.seen")
+    values = [value for value, _ in seen]
+    assert values == sorted(values)
+    assert values[-1] > 0.5
+    assert seen[-1][1] == "reading the sections …"
+    assert "leave one out" not in str(seen), "stages have plain names"

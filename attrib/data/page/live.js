@@ -2,7 +2,17 @@
 
 import { button, make, visible } from "./dom.js";
 
-/** Fill an empty form with the box; `live.ask`: where jobs are asked for. */
+/** Stages of an answer in plain words, in order: how a report of the server names them, and what is shown. */
+const STAGES = [
+  [/(^|\s)answers$/, "writing both models' answers"],
+  [/^captures/, "reading the answer"],
+  [/, (base|tuned)$|^divergence/, "weighing the words of the question"],
+  [/section|text|passage|hidden|gradient/, "reading the sections"],
+  [/prompts$|reads answers/, "judging each word"],
+  [/^keeping/, "saving"],
+];
+
+/** Fill an empty form with the box; `live.ask`: where jobs are asked for, `live.examples`: questions, one a line. */
 export function mountQuestionBox(form, live) {
   const field = make("textarea", {
     id: "ask-text",
@@ -15,7 +25,19 @@ export function mountQuestionBox(form, live) {
   const stop = button("Cancel", { hidden: true }, cancel);
   const line = make("p", { class: "note", role: "status" });
   const bar = make("progress", { hidden: true, max: "1", "aria-label": "Progress" });
-  form.append(field, send, stop, bar, line);
+  const examples = (live.examples ?? "").split("\n").filter(Boolean);
+  const offered = make(
+    "p",
+    { class: "examples", hidden: !examples.length },
+    make("span", { class: "note" }, "Try: "),
+    ...examples.map((question) =>
+      button(visible(question), { class: "inline", dir: "auto" }, () => {
+        field.value = question;
+        form.requestSubmit();
+      }),
+    ),
+  );
+  form.append(field, send, stop, bar, line, offered);
   form.hidden = false;
   let job = null;
   let stopping = false; // the job was cancelled before the server had named it
@@ -64,9 +86,12 @@ export function mountQuestionBox(form, live) {
     else queued(position);
     on("queued", (event) => queued(event.position));
     on("progress", (event) => {
-      say(event.what);
-      bar.hidden = !event.total;
-      if (event.total) bar.value = event.done / event.total;
+      // One bar for all of it, which never goes back.
+      const stage = STAGES.findIndex(([named]) => named.test(event.what));
+      say(stage < 0 ? event.what : `${STAGES[stage][1]} …`);
+      bar.hidden = false;
+      const share = event.total ? event.done / event.total : 0;
+      if (stage >= 0) bar.value = Math.max(bar.value, (stage + share) / STAGES.length);
     });
     on("done", (event) => {
       close();
@@ -99,6 +124,8 @@ export function mountQuestionBox(form, live) {
     send.disabled = on;
     stop.hidden = !on;
     bar.hidden = true;
+    bar.value = 0;
+    offered.hidden = on || !examples.length;
     say(text);
   }
 
