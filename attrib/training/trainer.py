@@ -59,7 +59,7 @@ def fit(
     Raises InputError when the loss or the weights are no longer finite.
     """
     import torch
-    from transformers import PrinterCallback, set_seed
+    from transformers import PrinterCallback
 
     with tempfile.TemporaryDirectory() as scratch:
         work = folder if folder is not None else Path(scratch)
@@ -70,8 +70,7 @@ def fit(
             replace(options, epochs=epochs, batch=options.batch * (2 if rehearsed else 1)), work / "trainer", device
         )
         rows = _rows(network, examples, taught)
-        set_seed(options.seed)
-        model = _with_adapter(network, options, base)
+        model = with_adapter(network, options, base)
         resumable = folder is not None and save_every is not None
         save = processes.on_first(lambda: last_whole(work)) if resumable else None
         stop = stop_rule([examples[i] for i in answers], options.batch) if options.epochs is None else None
@@ -110,8 +109,12 @@ def _sampler(taught: Sequence[TrainingExample], rehearsed: int, batch: int, orde
     return RehearsalSampler([len(one.ids) for one in taught], rehearsed, batch, order) if rehearsed else None
 
 
-def _with_adapter(network: Any, options: TuneOptions, base: str) -> Any:
+def with_adapter(network: Any, options: TuneOptions, base: str) -> Any:
+    """``network`` with a new adapter, whose weights and all that is drawn afterwards follow from the options' seed."""
     from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+
+    set_seed(options.seed)
 
     config = LoraConfig(
         r=options.rank,
