@@ -41,7 +41,9 @@ class Run:
 
     def __post_init__(self) -> None:
         if not self.schedule.steps:
-            raise InputError("replay: the order of the run's steps is unknown; tune with attrib tune or attrib.Recorder")
+            raise InputError(
+                "replay: the order of the run's steps is unknown; tune with attrib tune or attrib.Recorder"
+            )
         if max(map(max, self.schedule.steps)) >= len(self.examples):
             raise InputError("replay: a step saw an example that was not recorded; tune again")
 
@@ -139,7 +141,8 @@ class Replay:
         losses, owners = token_losses(self.model, [self.run.examples[i] for i in kept])
         each = torch.tensor(
             [1.0 if weights is None else float(weights[kept[o]]) for o in owners],
-            dtype=losses.dtype, device=losses.device,
+            dtype=losses.dtype,
+            device=losses.device,
         ).requires_grad_(leaves)
         return (losses * each).sum() / total, each
 
