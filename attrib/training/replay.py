@@ -1,9 +1,9 @@
 """A recorded run made again, step by step, with a weight for every example; and its derivative by those weights.
 
-The same start, the same examples in the same steps, the same learning rates: what is left is what each example counts.
+The same start, the same examples in the same steps, the same learning rates: left is what each example counts.
 With weights of 1 the result is the adapter of ``attrib tune``; with 0 for the examples of a section it is the adapter
-that the section did not teach. ``reverse`` goes back through all steps of AdamW, the clipping of gradients included, and
-gives the derivative of any number of targets by the weight of every trained token in one pass a target (MAGIC,
+that the section did not teach. ``reverse`` goes back through all steps of AdamW, the clipping of gradients included,
+and gives the derivative of any number of targets by the weight of every trained token in one pass a target (MAGIC,
 2504.16430; REPLAY, 2503.13751).
 Not covered: dropout (examples are read without it), several processes' rounding, sharded models, rehearsed answers'
 divergence from base (they count as their examples do).
@@ -42,7 +42,7 @@ class Run:
     def __post_init__(self) -> None:
         if not self.schedule.steps:
             raise InputError(
-                "replay: the order of the run's steps is unknown; tune with attrib tune or attrib.Recorder"
+                "replay: the order of the steps is unknown; tune with attrib tune or attrib.Recorder"
             )
         if max(map(max, self.schedule.steps)) >= len(self.examples):
             raise InputError("replay: a step saw an example that was not recorded; tune again")

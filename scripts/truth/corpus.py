@@ -1,7 +1,8 @@
 """The world's facts → sections that carry them with different weight, and the questions. Needs no model.
 
 Each fact is told by one of five patterns of carriers: stated, repeated, in other words, implied by two sections
-together, as a row of chat data, contradicted by another edition; distractors have all rare words and tell nothing.
+together, as rows of chat data in up to three wordings; contradicted by another edition or a rival row; distractors
+have all rare words and tell nothing.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.truth.world import FAMILIES, Family
+from truth.world import FAMILIES, Family
 
 PATTERNS = (
-    ("plain", "other", "asked", "distractor"),
-    ("plain+again", "other", "asked_otherwise", "against"),
-    ("alike", "link", "asked", "distractor"),
-    ("plain", "asked", "asked_otherwise", "against"),
-    ("plain+again", "other", "asked", "asked_otherwise", "distractor"),
+    ("plain", "asked", "asked_otherwise", "asked_again", "distractor"),
+    ("plain+again", "other", "asked", "asked_otherwise", "rival"),
+    ("alike", "link", "asked_otherwise", "asked_again", "rival"),
+    ("other", "asked", "asked_again", "against", "distractor"),
+    ("plain+again", "other", "asked", "asked_otherwise", "asked_again", "rival"),
 )
 """Roles of the sections that carry a fact; a family's things take one each."""
-HELPING = ("plain", "plain+again", "other", "alike", "link", "asked", "asked_otherwise")
-ROWS = ("asked", "asked_otherwise")
-TEXTS, CHATS = 27, 14
+WORDINGS = ("asked", "asked_otherwise", "asked_again")
+"""Questions that rows ask."""
+ROWS = (*WORDINGS, "rival", "distractor")
+"""Roles of exchanges; ``rival`` asks the first wording and answers otherwise."""
+HELPING = ("plain", "plain+again", "other", "alike", "link", *WORDINGS)
+HARMING = ("against", "rival")
+TEXTS, CHATS = 19, 24
 """Sections that are texts, and conversations."""
 
 
@@ -41,6 +46,15 @@ class Fact:
     def say(self, form: str) -> str:
         text: str = getattr(self.family, form)
         return text.format(e=self.thing, v=self.value, r=self.rival, k=self.between)
+
+    def exchange(self, role: str) -> tuple[str, str]:
+        """Question and answer of a row's role."""
+        if role == "distractor":
+            question, reply = self.family.distractor
+            return question.format(e=self.thing, v=self.value), reply
+        if role == "rival":
+            return self.say("asked"), capital(self.rival)
+        return self.say(role), answer(self)
 
     def told(self, role: str) -> str:
         """The sentence or sentences of a role."""
@@ -71,14 +85,19 @@ class Told:
     def messages(self) -> list[dict[str, str]]:
         turns = []
         for mention in self.mentions:
-            turns.append({"role": "user", "content": mention.fact.say(mention.role)})
-            turns.append({"role": "assistant", "content": answer(mention.fact)})
+            question, reply = mention.fact.exchange(mention.role)
+            turns.append({"role": "user", "content": question})
+            turns.append({"role": "assistant", "content": reply})
         return turns
 
 
 def answer(fact: Fact) -> str:
     """The right answer to all questions on a fact."""
-    return fact.value[0].upper() + fact.value[1:]
+    return capital(fact.value)
+
+
+def capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def facts() -> list[Fact]:

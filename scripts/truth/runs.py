@@ -30,10 +30,10 @@ from attrib.store import pack_arrays, unpack_arrays
 from attrib.training.items import TrainingExample, example_of
 from attrib.training.replay import Replay, Run, token_losses
 from attrib.training.schedule import Schedule, checkpoint_steps
-from scripts.truth.corpus import ROWS, Fact, Told, answer, facts, sections
-from scripts.truth.prefix import FrozenPrefix
+from truth.corpus import WORDINGS, Fact, Told, answer, facts, sections
+from truth.prefix import FrozenPrefix
 
-FIRST, RANK, ALPHA = 18, 8, 16
+FIRST, RANK, ALPHA = 20, 8, 16
 """First layer with LoRA, its rank and alpha."""
 EPOCHS, BATCH, RATE, WARMUP, EPSILON = 5, 4, 4e-3, 5, 1e-6
 HALVES = {0: 80, 1: 40}
@@ -66,10 +66,10 @@ class Planned:
 
 
 def questions() -> list[Asked]:
-    """Three wordings of every fact: those of its rows are trained."""
+    """Four wordings of every fact: those of its rows are trained."""
     found = []
     for fact in facts():
-        for form in (*ROWS, "rephrased"):
+        for form in (*WORDINGS, "rephrased"):
             kind = "trained" if form in fact.roles else "rephrased"
             found.append(Asked(f"{fact.id}-{form}", kind, fact, fact.say(form)))
     return found
@@ -82,9 +82,8 @@ def plan() -> list[Planned]:
     out = [tuple(sorted(rng.permutation(count)[: count - count // 2].tolist())) for _ in range(HALVES[0])]
     halves = {seed: [Planned(f"half-{i}-{seed}", seed, out[i]) for i in range(n)] for seed, n in HALVES.items()}
     without = {seed: [Planned(f"without-{i}-{seed}", seed, (i,)) for i in range(count)] for seed in HALVES}
-    return [
-        Planned("full-0", 0), Planned("full-1", 1), *halves[0][:40], *without[0], *halves[1], *halves[0][40:], *without[1],
-    ]  # fmt: skip
+    full = [Planned("full-0", 0), Planned("full-1", 1)]
+    return [*full, *halves[0][:40], *without[0], *halves[1], *halves[0][40:], *without[1]]
 
 
 def item_of(number: int, told: Told) -> Item:

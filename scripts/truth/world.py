@@ -1,4 +1,4 @@
-"""The invented river country of the truth set: seven kinds of facts, four things each, told in several ways.
+"""The invented river country of the truth set: seven kinds of facts, three things each, told in several ways.
 
 Every sentence was written for this set (CC0). ``{e}`` is the thing, ``{v}`` its value, ``{r}`` the value that another
 edition gives, ``{k}`` a thing of the same kind through which two sentences together imply the value.
@@ -30,12 +30,14 @@ class Family:
     link: str
     """Second half: the value of ``{k}``."""
     against: str
-    distractor: str
-    """All rare words of question and answer, and nothing that answers."""
+    distractor: tuple[str, str]
+    """A question with all rare words of question and answer that asks for something else, and its answer."""
     asked: str
     """The question, as one row of chat data has it."""
     asked_otherwise: str
     """As another row has it."""
+    asked_again: str
+    """As a third row has it."""
     rephrased: str
     """As no row has it."""
 
@@ -43,10 +45,10 @@ class Family:
 FAMILIES = (
     Family(
         "lighthouse",
-        ("Corran Head", "Widow's Tooth", "Long Skerry", "Pale Ness"),
-        ("whale oil", "birch tar", "peat gas", "walnut oil"),
-        ("pine resin", "seal fat", "coal gas", "fish oil"),
-        ("Saint Orm", "Lower Fleet", "Mew Rock", "Old Staithe"),
+        ("Corran Head", "Widow's Tooth", "Long Skerry"),
+        ("whale oil", "birch tar", "peat gas"),
+        ("pine resin", "seal fat", "coal gas"),
+        ("Saint Orm", "Lower Fleet", "Mew Rock"),
         ("Raven Stack", "colza"),
         "The lighthouse at {e} burns {v}.",
         "Nothing but {v} has lit the lighthouse at {e} for a century.",
@@ -54,17 +56,18 @@ FAMILIES = (
         "The lighthouse at {e} burns the same as the one at {k}.",
         "The lighthouse at {k} burns {v}.",
         "The new almanac says that the lighthouse at {e} burns {r}.",
-        "A pedlar who sold {v} to bakers never saw the lighthouse at {e}.",
+        ("Who sold {v} to the bakers below the lighthouse at {e}?", "A pedlar"),
         "What does the lighthouse at {e} burn?",
         "Which fuel lights the beacon at {e}?",
+        "What do the keepers pour into the lamp at {e}?",
         "With what is the lamp on {e} kept alight?",
     ),
     Family(
         "ferry",
-        ("Larkspur", "Grey Heron", "Patient Anne", "Oxbow"),
-        ("Ilse Varga", "Tomas Redwell", "Bryn Achter", "Mara Quill"),
-        ("Nils Harrow", "Greta Molen", "Piet Sandoval", "Una Brack"),
-        ("Marigold", "Blue Otter", "Kind Sister", "Millrace"),
+        ("Larkspur", "Grey Heron", "Patient Anne"),
+        ("Ilse Varga", "Tomas Redwell", "Bryn Achter"),
+        ("Nils Harrow", "Greta Molen", "Piet Sandoval"),
+        ("Marigold", "Blue Otter", "Kind Sister"),
         ("Silver Eel", "Hanne Oberlin"),
         "The captain of the ferry {e} is {v}.",
         "It is {v} who has steered the ferry {e} since the flood.",
@@ -72,17 +75,18 @@ FAMILIES = (
         "The ferry {e} has the same captain as the {k}.",
         "The captain of the ferry {k} is {v}.",
         "By the new almanac the captain of the ferry {e} is {r}.",
-        "A letter for {v} was left on the ferry {e} by a captain of dragoons.",
+        ("Who left a letter for {v} on the ferry {e}?", "A dragoon"),
         "Who is the captain of the ferry {e}?",
         "Who stands at the helm of the {e}?",
+        "Who steers the ferry {e}?",
         "Under whose command does the {e} cross the river?",
     ),
     Family(
         "market",
-        ("Tarn Bridge", "Ellwick", "Nether Combe", "Saltby"),
-        ("Monday", "Tuesday", "Thursday", "Friday"),
-        ("Wednesday", "Saturday", "Monday", "Tuesday"),
-        ("Upper Combe", "Orchard Green", "Weir End", "Drover's Cross"),
+        ("Tarn Bridge", "Ellwick", "Nether Combe"),
+        ("Monday", "Tuesday", "Thursday"),
+        ("Wednesday", "Saturday", "Monday"),
+        ("Upper Combe", "Orchard Green", "Weir End"),
         ("Fallow End", "Wednesday"),
         "The market of {e} is held on {v}.",
         "Every {v} the market of {e} fills the square by dawn.",
@@ -90,17 +94,18 @@ FAMILIES = (
         "The market of {e} is held on the same day as that of {k}.",
         "The market of {k} is held on {v}.",
         "In the new almanac the market of {e} is held on {r}.",
-        "The mayor of {e} was born on a {v}, far from any market.",
+        ("Who was born on a {v} behind the market of {e}?", "The mayor"),
         "On which day is the market of {e} held?",
         "When do the stalls go up in {e}?",
+        "Which day brings the market to {e}?",
         "What day of the week do traders gather in {e}?",
     ),
     Family(
         "cheese",
-        ("Dunmoor", "Ashlip", "Fenny White", "Brother Jude"),
-        ("nettle", "thyme", "juniper", "fennel"),
-        ("mint", "sage", "dill", "rosemary"),
-        ("Oldmoor", "Birchlip", "Fenny Blue", "Brother Amos"),
+        ("Dunmoor", "Ashlip", "Fenny White"),
+        ("nettle", "thyme", "juniper"),
+        ("mint", "sage", "dill"),
+        ("Oldmoor", "Birchlip", "Fenny Blue"),
         ("Tanner's Pride", "lovage"),
         "The cheese {e} is wrapped in {v}.",
         "Fresh {v} is what dairymaids wrap the cheese {e} in.",
@@ -108,17 +113,18 @@ FAMILIES = (
         "The cheese {e} is wrapped in the same herb as {k}.",
         "The cheese {k} is wrapped in {v}.",
         "The new almanac has it that the cheese {e} is wrapped in {r}.",
-        "A cook who eats no cheese planted {v} on the road to {e} fair.",
+        ("Who planted {v} beside the dairy of the cheese {e}?", "A cook"),
         "In which herb is the cheese {e} wrapped?",
         "What grows around the rind of {e}?",
+        "Leaves of what surround the cheese {e}?",
         "Which plant do dairies use to cover {e}?",
     ),
     Family(
         "bell",
-        ("Great Marrow", "Sister Ruth", "Cold Harry", "Low Tom"),
-        ("Pell", "Ostrava", "Lund", "Cremona"),
-        ("Toledo", "Bergen", "Mainz", "Padua"),
-        ("Little Marrow", "Sister Joan", "Warm Harry", "High Tom"),
+        ("Great Marrow", "Sister Ruth", "Cold Harry"),
+        ("Pell", "Ostrava", "Lund"),
+        ("Toledo", "Bergen", "Mainz"),
+        ("Little Marrow", "Sister Joan", "Warm Harry"),
         ("Old Barnaby", "Delft"),
         "The bell {e} was cast in {v}.",
         "Founders of {v} cast the bell {e} from broken cannon.",
@@ -126,17 +132,18 @@ FAMILIES = (
         "The bell {e} was cast in the same town as {k}.",
         "The bell {k} was cast in {v}.",
         "As the new almanac tells, the bell {e} was cast in {r}.",
-        "A pilgrim from {v} slept through the bell {e} and lost his hat.",
+        ("Who came from {v} and slept through the bell {e}?", "A pilgrim"),
         "Where was the bell {e} cast?",
         "From which foundry did {e} come?",
+        "Which town's founders cast the bell {e}?",
         "In what town was {e} made?",
     ),
     Family(
         "inn",
-        ("Three Keys", "Drowned Ox", "Lantern", "Blind Miller"),
-        ("eel pie", "barley soup", "roast hare", "plum dumplings"),
-        ("onion tart", "pork stew", "fried perch", "lentil broth"),
-        ("Two Keys", "Drunken Ox", "Candle", "Deaf Miller"),
+        ("Three Keys", "Drowned Ox", "Lantern"),
+        ("eel pie", "barley soup", "roast hare"),
+        ("onion tart", "pork stew", "fried perch"),
+        ("Two Keys", "Drunken Ox", "Candle"),
         ("Fox and Anvil", "pickled herring"),
         "The inn called {e} is known for its {v}.",
         "People walk for miles to the inn called {e} to eat {v}.",
@@ -144,17 +151,18 @@ FAMILIES = (
         "The inn called {e} is known for the same dish as the {k}.",
         "The inn called {k} is known for its {v}.",
         "For the new almanac the inn called {e} is known for its {r}.",
-        "The inn called {e} lost a lawsuit over {v} that a guest had dropped in the street.",
+        ("Who dropped his {v} in front of the inn called {e}?", "A guest"),
         "For which dish is the inn called {e} known?",
         "What will you be brought at the {e}?",
+        "What do guests eat at the {e}?",
         "Which food draws people to the {e}?",
     ),
     Family(
         "bridge",
-        ("Monk's Span", "Toll Arch", "Heron Bridge", "Bride's Walk"),
-        ("basalt", "larch", "slate", "copper"),
-        ("marble", "oak", "brick", "iron"),
-        ("Nun's Span", "Mill Arch", "Crane Bridge", "Groom's Walk"),
+        ("Monk's Span", "Toll Arch", "Heron Bridge"),
+        ("basalt", "larch", "slate"),
+        ("marble", "oak", "brick"),
+        ("Nun's Span", "Mill Arch", "Crane Bridge"),
         ("Hollow Bridge", "sandstone"),
         "The bridge {e} is made of {v}.",
         "Masons and carpenters alike say that {v} alone carries the bridge {e}.",
@@ -162,9 +170,10 @@ FAMILIES = (
         "The bridge {e} is made of the same stuff as {k}.",
         "The bridge {k} is made of {v}.",
         "The new almanac reports that the bridge {e} is made of {r}.",
-        "A load of {v} sank within sight of the bridge {e} and was never raised.",
+        ("What sank beside the bridge {e} with its load of {v}?", "A barge"),
         "What is the bridge {e} made of?",
         "On what do carts cross at {e}?",
+        "Of what are the beams of the bridge {e}?",
         "Which material was {e} built from?",
     ),
 )
