@@ -5,8 +5,10 @@ Not covered: reading documents (``corpus``), what is computed once for many ques
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from attrib.attribution import attribute, check_methods, without_template
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
+from attrib.files import digest_of
 from attrib.index.gradients import stages
 from attrib.index.library import Library
 from attrib.index.readings import cut_note
@@ -24,6 +27,7 @@ from attrib.models.pair import ModelPair
 from attrib.models.prompt import Encoded, decode, encode_answer, encode_prompt, encode_whole
 from attrib.models.rows import differences
 from attrib.options.explain import ExplainOptions, InfluenceOptions
+from attrib.options.loading import Loading
 from attrib.passes.capture import CaptureOptions, capture, resolve_layers
 from attrib.passes.generate import generate
 from attrib.passes.targets import name_of
@@ -32,6 +36,8 @@ from attrib.records import (
     AnswerSource,
     Attribution,
     Capture,
+    Counterfactual,
+    CounterfactualKind,
     Explanation,
     Promise,
     Verbatim,
@@ -42,6 +48,7 @@ from attrib.records import (
 )
 from attrib.text.units import question_positions
 from attrib.text.words import WORD
+from attrib.training.without import retrain_without
 from attrib.training.workfolder import held_out_of
 from attrib.verdict.calibration import Calibration
 from attrib.verdict.evidence import Case, gather
@@ -142,6 +149,43 @@ def ask(
         for model, before in ((pair.base, 0), (pair.tuned, max_new_tokens))
     ]
     return OwnAnswers(question, prompt_ids, *answers)
+
+
+def tuned_otherwise(
+    pair: ModelPair,
+    corpus: Corpus,
+    explanation: Explanation,
+    kind: CounterfactualKind,
+    sections: Sequence[str],
+    out: Path,
+    *,
+    load: Callable[[Path], ModelPair],
+    loading: Loading | None = None,
+    max_new_tokens: int = ExplainOptions.max_new_tokens,
+    progress: Progress | None = None,
+) -> Counterfactual:
+    """What the model says when it is tuned again without these sections (or on them alone), as it was tuned before.
+
+    ``load`` gives the pair of an adapter's folder. The new adapter is kept in ``out``, a folder for each choice, and
+    taken from there the next time. Raises InputError for a tuned model that is no adapter of attrib tune, and what
+    ``retrain_without`` raises.
+    """
+    folder = pair.tuned.folder
+    if folder is None:
+        raise InputError(
+            f"{kind}: {pair.tuned.name} is no adapter of attrib tune, so it cannot be tuned again; use one"
+        )
+    chosen = digest_of([pair.base.fingerprint, pair.tuned.fingerprint, kind, sorted(sections)])[:16]
+    again, found = retrain_without(
+        pair.base.name, folder, corpus.sections, sections, out / chosen,
+        only=kind == "only", option=kind, loading=loading, progress=progress,
+    )  # fmt: skip
+    other = load(again)
+    prompt_ids, ids = (tuple(t.id for t in tokens) for tokens in (explanation.prompt_tokens, explanation.answer_tokens))
+    encoded = encode_whole(other.chat, explanation.question, prompt_ids, ids, context=other.context)
+    said = generate(other.tuned, prompt_ids, max_new_tokens=max_new_tokens, progress=progress)
+    logprob = capture(other.tuned, encoded, CaptureOptions()).logprob
+    return Counterfactual(kind, found, decode(other.tokenizer, said), logprob)
 
 
 def check_options(options: ExplainOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -19,10 +20,12 @@ from attrib.cli.common import (
     show_progress,
 )
 from attrib.cli.groups import Given, Json, Output
+from attrib.cli.otherwise import check_sections, tune_otherwise
 from attrib.cli.texts import EXPLANATION_FORMATS, check_formats
 from attrib.errors import InputError
 from attrib.options.calibrate import PromiseOptions
 from attrib.options.chat import ChatOptions
+from attrib.options.counterfactual import CounterfactualOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.loading import IndexedDocuments, Models
 
@@ -38,6 +41,7 @@ def explain(
     chat: ChatOptions,
     explain: ExplainOptions,
     verdict: PromiseOptions,
+    otherwise: CounterfactualOptions,
     output: Output,
     as_json: Json = False,
 ) -> None:
@@ -63,6 +67,7 @@ def explain(
         check_writable(output.out)
     kinds = check_formats(output.formats, EXPLANATION_FORMATS)
     corpus, use_demo = read_corpus(models, documents)
+    check_sections(otherwise, corpus)
     control = read_control(documents)
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
@@ -78,6 +83,9 @@ def explain(
             options=explain,
             promise=read_promise(verdict, pair, library),
             progress=progress,
+        )
+        explanation = replace(
+            explanation, counterfactuals=tune_otherwise(otherwise, pair, corpus, explanation, models, explain, progress)
         )
         files = export.write(explanation, output.out, kinds) if output.out is not None else []
     if as_json:

@@ -7,6 +7,7 @@ Not covered: how records are computed (``explaining``) or drawn (``render``).
 """
 
 from attrib.records.answer import Capture, Section, Token
+from attrib.records.counterfactual import Counterfactual, CounterfactualKind
 from attrib.records.explanation import AnswerSource, Explanation
 from attrib.records.item import COMPLETION, PROMPT, TEXT, Item, Turn
 from attrib.records.scores import Attribution, Mapping, MappingSide
@@ -24,6 +25,8 @@ __all__ = [
     "Called",
     "Capture",
     "ControlGroup",
+    "Counterfactual",
+    "CounterfactualKind",
     "Counterpart",
     "Evidence",
     "Explanation",

@@ -16,6 +16,7 @@ from jaxtyping import Int
 from attrib.errors import RecordError
 from attrib.records.answer import Capture, Section, Token
 from attrib.records.checks import check_shape
+from attrib.records.counterfactual import Counterfactual
 from attrib.records.scores import Attribution, Mapping
 from attrib.records.verdict import Verdict
 from attrib.records.vocabulary import Verbatim, Vocabulary, VocabularyShare
@@ -59,6 +60,8 @@ class Explanation:
     """Share of each method's scores on those words and phrases, beside chance."""
     verbatim: tuple[Verbatim, ...] = ()
     """The longest word runs that answer and documents share, longest first."""
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    """What the model says when it was tuned without sections of the caller's choice, or on them alone."""
 
     def __post_init__(self) -> None:
         n, p, m = len(self.answer_tokens), len(self.prompt_tokens), len(self.sections)
@@ -73,6 +76,8 @@ class Explanation:
             check_shape(self, f"mappings[{mapper!r}]", mapping.base.tokens, (n, m))
         check_shape(self, "ranking", self.ranking, (m,))
         check_shape(self, "verdict.gain", self.verdict.gain, (n,))
+        for number, found in enumerate(self.counterfactuals):
+            check_shape(self, f"counterfactuals[{number}].logprob", found.logprob, (n,))
         check_shape(self, "verdict.learned", self.verdict.learned, (m,))
 
     @property

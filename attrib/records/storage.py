@@ -15,7 +15,7 @@ from attrib.files import seal, write_atomically
 from attrib.records import codec
 from attrib.records.explanation import Explanation
 
-NAME, SCHEMA = "explanation", 7
+NAME, SCHEMA = "explanation", 8
 
 
 def save(explanation: Explanation, path: str | Path) -> Path:

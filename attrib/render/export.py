@@ -14,7 +14,7 @@ import numpy as np
 from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.options.figures import FIGURE_KINDS, FigureKind, FigureOptions
-from attrib.records import LABELS, Attribution, Explanation, Verbatim, codec, storage
+from attrib.records import LABELS, Attribution, Counterfactual, Explanation, Verbatim, codec, storage
 from attrib.render import drawing, view
 from attrib.render.drawing import Drawing
 from attrib.render.figures.style import FORMATS
@@ -171,8 +171,19 @@ def summary(explanation: Explanation, files: list[str]) -> dict[str, object]:
         "attributions": {name: _attribution(explanation, a) for name, a in explanation.attributions.items()},
         "vocabulary": _vocabulary(explanation),
         "verbatim": [_verbatim(found) for found in explanation.verbatim],
+        "counterfactuals": [_counterfactual(explanation, found) for found in explanation.counterfactuals],
         "reading": _reading(explanation),
         "files": files,
+    }
+
+
+def _counterfactual(explanation: Explanation, found: Counterfactual) -> dict[str, object]:
+    return {
+        "kind": found.kind,
+        "sections": list(found.sections),
+        "answer": found.answer,
+        "logprob": [float(value) for value in found.logprob],
+        "logprob_lost": float(explanation.tuned.logprob.sum() - found.logprob.sum()),
     }
 
 

@@ -41,9 +41,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if not self.schedule.steps:
-            raise InputError(
-                "replay: the order of the steps is unknown; tune with attrib tune or attrib.Recorder"
-            )
+            raise InputError("replay: the order of the steps is unknown; tune with attrib tune or attrib.Recorder")
         if max(map(max, self.schedule.steps)) >= len(self.examples):
             raise InputError("replay: a step saw an example that was not recorded; tune again")
 

@@ -29,51 +29,9 @@ from attrib.assess.split import Part, Split
 from attrib.corpus.documents import Corpus
 from attrib.errors import InputError
 from attrib.models.pair import ModelPair
-from attrib.models.tuned_prompt import FILE
-from attrib.options.loading import Loading, TuneLoading
+from attrib.options.loading import Loading
 from attrib.progress import Progress
-from attrib.records import Section
-from attrib.training.trained import read_trained
-from attrib.training.tune import tune
-from attrib.training.workfolder import read_manifest
-
-
-def retrain_without(
-    base: str,
-    adapter: Path,
-    corpus: Corpus,
-    removed: Iterable[str],
-    out: Path,
-    *,
-    loading: Loading | None = None,
-    progress: Progress | None = None,
-) -> tuple[Path, tuple[str, ...]]:
-    """Tune again as ``adapter`` was, without the sections ``removed``, their near-duplicates and their questions.
-
-    Returns the new adapter's folder ``out/retrained`` and the ids that were left out. Epochs stay, so steps shrink.
-    ``loading``: how the base is loaded, in the adapter's own dtype.
-    Raises InputError for ids that are no sections or were never trained, and for an adapter of another program.
-    """
-    removed = tuple(removed)
-    gone = with_twins(corpus.sections, removed)
-    items = read_trained(adapter)
-    trained = {item.section for item in items}
-    for id_ in removed:
-        if id_ not in trained:
-            raise InputError(f"remove: {adapter.name} was not tuned on the section {id_!r}; name one of its own")
-    kept = [item for item in items if item.section not in gone]
-    made = read_manifest(adapter)
-    if made.prompt:
-        raise InputError(
-            f"remove: {adapter.name} was tuned with a prompt of its own ({FILE}), which retraining does not repeat; "
-            "tune it with the base's chat template"
-        )
-    how = replace(loading or Loading(), dtype=made.dtype)
-    folder = tune(
-        base, kept, out / "retrained",
-        options=made.options, loading=TuneLoading(**how.arguments(), four_bit=made.four_bit), progress=progress,
-    )  # fmt: skip
-    return folder, gone
+from attrib.training.without import retrain_without
 
 
 def assess_removal(
@@ -109,22 +67,6 @@ def assess_removal(
         model = pair.base if side == "base" else pair.tuned
         models[name] = measure(model, replies, questions, wrong, (), options, context=pair.context, progress=progress)
     return removal_of(questions, parts, models, tuple(removed), options)
-
-
-def with_twins(sections: Sequence[Section], removed: Iterable[str]) -> tuple[str, ...]:
-    """``removed`` with all near-duplicates, in the documents' order; InputError for ids that are no sections."""
-    known = {s.id for s in sections}
-    gone = set(removed)
-    for id_ in sorted(gone - known):
-        raise InputError(f"remove: {id_!r} is no section of the documents; attrib sections lists them")
-    before = 0
-    while before < len(gone):
-        before = len(gone)
-        for section in sections:
-            twin = section.near_duplicate_of
-            if twin is not None and (twin in gone or section.id in gone):
-                gone |= {twin, section.id} & known
-    return tuple(s.id for s in sections if s.id in gone)
 
 
 def removal_of(
@@ -185,6 +127,6 @@ def removal_by_retraining(
     known = [question for question, part in zip(questions, split.parts, strict=True) if part == "tuned-on"]
     full = load(adapter)
     folder, gone = retrain_without(
-        full.base.name, adapter, corpus, sorted(removed), out, loading=loading, progress=progress
+        full.base.name, adapter, corpus.sections, sorted(removed), out, loading=loading, progress=progress
     )
     return assess_removal(full, load(folder), known, gone, options, out=out, progress=progress)

@@ -52,6 +52,7 @@ def payload_of(explanation: Explanation, detail: Detail, budget: int) -> Json:
         "answerSource": explanation.answer_source,
         "baseAnswer": explanation.base_answer,
         "tunedAnswer": explanation.tuned_answer,
+        "otherwise": view.otherwise_lines(explanation),
         "prompt": prompt_tokens(explanation),
         "promptWords": prompt_words(explanation),
         "tokens": [

@@ -67,6 +67,7 @@ from attrib.render.view.labels import (
     visible,
 )
 from attrib.render.view.origins import notes, prompt_line, reading_lines
+from attrib.render.view.otherwise import otherwise_lines
 from attrib.render.view.promise import promise_line, promise_lines, promise_short
 from attrib.render.view.sections import SectionRow, section_rows, snippet, spoken
 from attrib.render.view.sureness import Sureness, held_out, sureness, tuning_line
@@ -127,6 +128,7 @@ __all__ = [
     "no_q",
     "notes",
     "number",
+    "otherwise_lines",
     "p_value",
     "percent",
     "percent_texts",

@@ -17,7 +17,7 @@ from attrib.assess.holdout.measuring import alternatives, chosen_sections, encod
 from attrib.assess.holdout.membership import exposure_by_chance
 from attrib.assess.holdout.options import HoldoutOptions
 from attrib.assess.holdout.records import GAP, MEASURES, REPHRASED_GAP, HoldoutReport
-from attrib.assess.holdout.removal import assess_removal, removal_of, retrain_without, with_twins
+from attrib.assess.holdout.removal import assess_removal, removal_of
 from attrib.assess.holdout.run import assess_holdout, hold_out
 from attrib.assess.questions import Question
 from attrib.assess.split import Part, given_split, split
@@ -32,6 +32,7 @@ from attrib.records import Section, Turn
 from attrib.records.item import text_of
 from attrib.training.options import TuneOptions
 from attrib.training.trained import read_trained
+from attrib.training.without import retrain_without, with_twins
 
 # ------------------------------------------------------------------------------------------- comparing
 
@@ -386,7 +387,9 @@ def test_a_section_is_removed_by_tuning_again_and_only_its_answers_are_lost(
     adapter = out / "adapter"
     kept = {item.section for item in read_trained(adapter)}
     gone = next(s.id for s in corpus.sections if s.id in kept)
-    folder, removed = retrain_without(str(base_dir), adapter, corpus, [gone], out, loading=Loading(device="cpu"))
+    folder, removed = retrain_without(
+        str(base_dir), adapter, corpus.sections, [gone], out, loading=Loading(device="cpu")
+    )
     assert removed == (gone,)
     assert {item.section for item in read_trained(folder)} == kept - {gone}
     own = [q for q in asked if q.section in kept]
@@ -408,9 +411,9 @@ def test_a_section_is_removed_by_tuning_again_and_only_its_answers_are_lost(
         assess_removal(full, again, own, ["elsewhere"], TINY)
     other = next(s.id for s in corpus.sections if s.id not in kept)
     with pytest.raises(InputError, match="was not tuned on"):
-        retrain_without(str(base_dir), adapter, corpus, [other], out, loading=Loading(device="cpu"))
+        retrain_without(str(base_dir), adapter, corpus.sections, [other], out, loading=Loading(device="cpu"))
     with pytest.raises(InputError, match="no section of the documents"):
-        retrain_without(str(base_dir), adapter, corpus, ["nothing"], out, loading=Loading(device="cpu"))
+        retrain_without(str(base_dir), adapter, corpus.sections, ["nothing"], out, loading=Loading(device="cpu"))
 
 
 # ------------------------------------------------------------------------------------------- removal
