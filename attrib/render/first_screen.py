@@ -49,8 +49,7 @@ def first_screen(explanation: Explanation, plain: bool, width: int, *, whole: bo
     if whole and explanation.answer_source != "base":
         said = " ".join(explanation.base_answer.split())
         yield headed("Base said: ", text_of(f"“{said}”" if said else "nothing"), plain)
-    for line in view.otherwise_lines(explanation):
-        yield text_of(line)
+    yield from map(text_of, view.otherwise_lines(explanation))
     lines = [one for one in view.sureness(explanation, found) if whole or one.name in _FIRST]
     for i, one in enumerate(lines):
         line = text_of(f"{one.name}: {one.text}")

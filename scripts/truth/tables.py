@@ -25,11 +25,22 @@ def write_documents(folder: Path) -> None:
     rows = [json.dumps({"messages": told.messages}) for told in taught if told.chat]
     _write(folder / "documents" / "rows.jsonl", "\n".join(rows) + "\n")
     _write(folder / "decoys.md", "".join(f"## {t.title}\n\n{t.text}\n\n" for t in unseen))
-    asked = [
-        {"id": q.id, "kind": q.kind, "fact": q.fact.id, "question": q.question, "answer": answer(q.fact), "split": split(q.fact.id)}
-        for q in questions()
-    ]  # fmt: skip
+    asked = [{"id": row.pop("question"), "question": row.pop("text"), **row} for row in _asked()]
     _write(folder / "questions.jsonl", "".join(json.dumps(row) + "\n" for row in asked))
+
+
+def _asked() -> list[dict[str, Any]]:
+    return [
+        {
+            "question": q.id,
+            "kind": q.kind,
+            "fact": q.fact.id,
+            "text": q.question,
+            "answer": answer(q.fact),
+            "split": split(q.fact.id),
+        }
+        for q in questions()
+    ]
 
 
 def split(fact: str) -> str:
@@ -48,10 +59,7 @@ def write_tables(folder: Path, runs: Path, bench: Bench) -> dict[str, int]:
             {"section": f"s{i:02d}", "fact": m.fact.id, "role": m.role, "effect": _effect(m.role)}
             for i, told, _ in numbered for m in told.mentions
         ],
-        "questions": [
-            {"question": q.id, "kind": q.kind, "fact": q.fact.id, "text": q.question, "answer": answer(q.fact), "split": split(q.fact.id)}
-            for q in questions()
-        ],
+        "questions": _asked(),
         "facts": [{"fact": f.id, "thing": f.thing, "value": f.value, "rival": f.rival} for f in (*facts(), *decoys())],
     }  # fmt: skip
     tables["runs"], tables["logprobs"] = _measured(runs, bench, len(taught))

@@ -71,7 +71,7 @@ def test_what_was_taught_by_a_section_is_lost_without_it_and_comes_back_by_it_al
     assert (only["kind"], only["sections"]) == ("only", [first])
     assert without["logprob_lost"] > 5
     assert only["logprob_lost"] < without["logprob_lost"] / 2
-    kept = [adapter for adapter in cache.glob("tuned-otherwise/*/retrained")]
+    kept = list(cache.glob("tuned-otherwise/*/retrained"))
     assert {tuple(sorted({i.section for i in read_trained(f) if i.section})) for f in kept} == {(first,), (second,)}
     # Rehearsed as before, and not learned like other items.
     assert {read_manifest(folder).rehearsed for folder in kept} == {2}

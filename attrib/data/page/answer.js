@@ -57,6 +57,7 @@ export function mountAnswer() {
     make("h2", { id: "said-title", class: "unseen" }, "What the models said, and shared words"),
     ...baseSaid(),
     ...tunedSaid(),
+    ...tunedOtherwise(),
     ...sharedRuns(),
   );
   text.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
@@ -467,6 +468,13 @@ function tunedSaid() {
   const text = saidBox("What tuned said by itself");
   text.append(data.tunedAnswer.trim() ? visible(data.tunedAnswer) : make("em", {}, "nothing"));
   return [make("h3", {}, "Tuned said", make("span", { class: "note" }, " by itself; it is not explained here")), text];
+}
+
+/** What the model says when it is tuned without sections, or on them alone. */
+function tunedOtherwise() {
+  if (!data.otherwise.length) return [];
+  const lines = data.otherwise.map((line) => make("p", { dir: "auto" }, line));
+  return [make("h3", {}, "Tuned otherwise"), ...lines];
 }
 
 /** A box for a model's answer; where it scrolls, keys reach it. */
