@@ -25,7 +25,6 @@ from attrib.cli.texts import EXPLANATION_FORMATS, check_formats
 from attrib.errors import InputError
 from attrib.options.calibrate import PromiseOptions
 from attrib.options.chat import ChatOptions
-from attrib.options.counterfactual import CounterfactualOptions
 from attrib.options.explain import ExplainedAnswer, ExplainOptions
 from attrib.options.loading import IndexedDocuments, Models
 
@@ -41,7 +40,6 @@ def explain(
     chat: ChatOptions,
     explain: ExplainOptions,
     verdict: PromiseOptions,
-    otherwise: CounterfactualOptions,
     output: Output,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +65,7 @@ def explain(
         check_writable(output.out)
     kinds = check_formats(output.formats, EXPLANATION_FORMATS)
     corpus, use_demo = read_corpus(models, documents)
-    check_sections(otherwise, corpus)
+    check_sections(answer, corpus)
     control = read_control(documents)
     if use_demo:
         note("using the demo's model and documents (name your own with --base, --tuned, --documents)")
@@ -84,9 +82,8 @@ def explain(
             promise=read_promise(verdict, pair, library),
             progress=progress,
         )
-        explanation = replace(
-            explanation, counterfactuals=tune_otherwise(otherwise, pair, corpus, explanation, models, explain, progress)
-        )
+        tuned_otherwise = tune_otherwise(answer, pair, corpus, explanation, models, explain, progress)
+        explanation = replace(explanation, counterfactuals=tuned_otherwise)
         files = export.write(explanation, output.out, kinds) if output.out is not None else []
     if as_json:
         print_json(export.summary(explanation, files))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from attrib.options.counterfactual import TOP, CounterfactualOptions
-from attrib.options.explain import ExplainOptions
+from attrib.options.explain import TOP, ExplainedAnswer, ExplainOptions
 from attrib.options.loading import Models
 from attrib.progress import Progress
 from attrib.records import Counterfactual, CounterfactualKind, Explanation
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from attrib.models.pair import ModelPair
 
 
-def _chosen(options: CounterfactualOptions) -> list[tuple[CounterfactualKind, tuple[str, ...]]]:
+def _chosen(options: ExplainedAnswer) -> list[tuple[CounterfactualKind, tuple[str, ...]]]:
     kinds: list[tuple[CounterfactualKind, tuple[str, ...]]] = [("without", options.without), ("only", options.only)]
     return [(kind, ids) for kind, ids in kinds if ids]
 
 
-def check_sections(options: CounterfactualOptions, corpus: Corpus) -> None:
+def check_sections(options: ExplainedAnswer, corpus: Corpus) -> None:
     """Raises InputError for ids that are no sections, before any model is loaded."""
     from attrib.training.without import with_twins
 
@@ -31,7 +30,7 @@ def check_sections(options: CounterfactualOptions, corpus: Corpus) -> None:
 
 
 def tune_otherwise(
-    options: CounterfactualOptions,
+    options: ExplainedAnswer,
     pair: ModelPair,
     corpus: Corpus,
     explanation: Explanation,

@@ -92,14 +92,23 @@ class ExplainOptions:
     """Random seed, stored in the record."""
 
 
+TOP = "top"
+"""For ``without`` and ``only``: the first section of the answer's ranking."""
+
+
 @dataclass(frozen=True)
 class ExplainedAnswer:
-    """The answer that is explained."""
+    """The answer that is explained, and models that are tuned otherwise and asked too."""
 
     text: str | None = everyday(None, "Answer", flag="--answer")
     """Explain this answer instead of the tuned model's own."""
     source: Literal["tuned", "base"] = "tuned"
     """Model whose own answer is explained."""
+    without: tuple[str, ...] = everyday((), "Answer")
+    """Ids of sections (top: the first of the ranking): tune again without them and their questions, and show what the
+    model says then; kept in the cache."""
+    only: tuple[str, ...] = everyday((), "Answer")
+    """Ids of sections (or top): tune again on them and their questions alone, and show what the model says then."""
 
 
 PRESETS = {
