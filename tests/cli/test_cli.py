@@ -55,7 +55,7 @@ def test_json_is_one_object_with_the_promised_keys(
     result = json.loads(out)
     assert list(result) == [
         "question", "answer", "summary", "base_answer", "tokens", "verdict", "sections", "attributions",
-        "vocabulary", "verbatim", "reading", "files",
+        "vocabulary", "verbatim", "counterfactuals", "reading", "files",
     ]  # fmt: skip
     assert "".join(token["text"] for token in result["tokens"]) == "Wilmet Dallin"
     for token in result["tokens"]:
