@@ -84,6 +84,7 @@ def _settings(explanation: Explanation) -> Iterator[Setting]:
         "documents.control": _ABSENT if own_control else PLACE,
         "answer.text": explanation.answer if explanation.answer_source == "given" else _ABSENT,
         "answer.source": "base" if explanation.answer_source == "base" else _ABSENT,
+        **{f"answer.{kind}": _tuned_otherwise(explanation, kind) for kind in ("without", "only")},
     }
     for option in options_of(Models, "models"):
         yield from _known(option, known.get(option.key, _at(said, f"loading.{option.name}")))
@@ -97,6 +98,11 @@ def _settings(explanation: Explanation) -> Iterator[Setting]:
     recorded = sorted(options_of(ExplainOptions(), "explain"), key=lambda option: len(option.path) > 1)
     for option in recorded:
         yield from _known(option, _at(said, f"options.{'.'.join(option.path)}"))
+
+
+def _tuned_otherwise(explanation: Explanation, kind: str) -> object:
+    """Ids of the sections that the record's counterfactual of this kind is about."""
+    return next((found.sections for found in explanation.counterfactuals if found.kind == kind), _ABSENT)
 
 
 def _prompt(said: Mapping[str, object]) -> dict[str, object]:

@@ -81,6 +81,10 @@ def test_what_was_taught_by_a_section_is_lost_without_it_and_comes_back_by_it_al
     assert code == 0
     assert "Tuned again without Point, it says" in " ".join(out.split())
     assert "Tuned on Point alone, it says" in " ".join(out.split())
+    code, out, _ = commands.run(
+        capsys, monkeypatch, "show", str(cache / "out" / "explanation.safetensors"), "--options"
+    )
+    assert f'without = ["{first}"]' in out
     # The second time nothing is tuned.
     times = {file: file.stat().st_mtime_ns for file in cache.glob("tuned-otherwise/*/retrained/*.safetensors")}
     assert explain(capsys, monkeypatch, base_dir, tuned, "--without", first)[0] == 0
