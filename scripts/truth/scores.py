@@ -18,7 +18,7 @@ from attrib.progress import Progress
 from attrib.store import pack_arrays, unpack_arrays
 from attrib.training.items import TrainingExample
 from attrib.training.replay import BETAS, Replay, State, token_losses
-from truth.runs import Bench
+from truth.runs import Bench, questions
 
 DAMPINGS = (0.01, 0.1, 1.0)
 """Of the Gram matrix of the sections' gradients, as shares of its mean eigenvalue."""
@@ -176,3 +176,19 @@ def exact(
         stored = kept(folder / f"exact-{seed}-{name}.npz", made)
         rows.append(np.stack([stored[f"section-{i}"].sum(1) for i in range(len(bench.items))], 1))
     return np.concatenate(rows)
+
+
+def exact_scores(folder: Path, count: int) -> dict[str, np.ndarray]:
+    """``influence, exact`` of the questions that were computed, [question, section], nan for the others."""
+    rows: dict[int, np.ndarray] = {}
+    for file in sorted(folder.glob("exact-0-*.npz")):
+        numbers = [int(n) for n in file.stem.split("-")[2:]]
+        stored = unpack_arrays(file.read_bytes())
+        values = np.stack([stored[f"section-{i}"].sum(1) for i in range(count)], 1)
+        rows |= dict(zip(numbers, values, strict=True))
+    if not rows:
+        return {}
+    found = np.full((len(questions()), count), np.nan)
+    for number, values in rows.items():
+        found[number] = values
+    return {"influence, exact": found}
