@@ -124,6 +124,8 @@ def rows_of(
     for split in ("calibration", "test"):
         for kind in ("trained", "rephrased", "all"):
             chosen = np.array([q["split"] == split and kind in (q["kind"], "all") for q in truth.questions])
+            if not chosen.any():
+                continue
             draws = _draws(facts[chosen], resamples, seed)
             for name, found in values.items():
                 for metric, column in found.items():
