@@ -110,8 +110,8 @@ class Statement:
 
 
 def read_statements(path: Path) -> list[Statement]:
-    """Statements of a JSONL file; InputError, naming the line, for one that is not as described."""
-    statements = []
+    """Statements of a JSONL file; a line that is not as described is named and left out. InputError where all are."""
+    statements, faults = [], []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if not line.strip():
             continue
@@ -119,10 +119,14 @@ def read_statements(path: Path) -> list[Statement]:
             row = json.loads(line)
             statements.append(parse(row["question"], row["summary"], row["chunk"], row["passages"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
+            faults.append(
                 f"{path.name}: line {number} is not a VERI-GRAN row ({error}); it needs question, summary, chunk, "
                 "passages"
-            ) from error
+            )
+    if not statements:
+        raise InputError(faults[0] if faults else f"{path.name}: it has no rows; name the file of VERI-GRAN's split")
+    for fault in faults:
+        print(f"left out: {fault}", file=sys.stderr)
     return statements
 
 

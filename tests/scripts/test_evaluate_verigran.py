@@ -73,9 +73,12 @@ def test_an_answer_without_marks_has_no_spans_and_other_brackets_stay() -> None:
         (row(chunk="The moon."), "not in the answer"),
     ],
 )
-def test_a_line_that_is_no_row_is_refused_and_named(tmp_path: Path, line: str, says: str) -> None:
-    (tmp_path / "rows.jsonl").write_text(f"{row()}\n{line}\n", "utf-8")
-    with pytest.raises(InputError, match=says):
+def test_a_line_that_is_no_row_is_named_and_left_out(tmp_path: Path, capsys: Any, line: str, says: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(f"{row()}\n{line}\n{row()}\n", "utf-8")
+    assert len(read_statements(tmp_path / "rows.jsonl")) == 2
+    assert re.search(says, capsys.readouterr().err)
+    (tmp_path / "rows.jsonl").write_text(f"{line}\n", "utf-8")
+    with pytest.raises(InputError, match=says.replace("line 2", "line 1")):
         read_statements(tmp_path / "rows.jsonl")
 
 
