@@ -34,6 +34,12 @@ def key(one: BenchmarkSummary) -> tuple[str, str, str]:
     return one.subset, one.kind, one.knowledge
 
 
+def drawn_once(summaries: Sequence[BenchmarkSummary]) -> list[BenchmarkSummary]:
+    """Kinds without those that put others together: no answer is counted in two rows."""
+    single = [one for one in summaries if not one.subset == one.kind == "all"]
+    return single or list(summaries)
+
+
 def _label(subset: str, kind: str, knowledge: str, *, alone: bool) -> str:
     if subset == kind == "all":
         return f"{knowledge} knowledge"
@@ -54,7 +60,7 @@ def benchmark_figure(
 
     ``axs``: two axes of the caller's; the preset is then not used. Raises InputError for an unknown preset.
     """
-    named, shown = labels(report), report.of("accuracy")[:_DRAWN]
+    named, shown = labels(report), drawn_once(report.of("accuracy"))[:_DRAWN]
     rows = tuple(RowName(named[key(one)], f" ({one.n})") for one in shown)
     places = {key(one): place for place, one in enumerate(shown)}
     panels = (
@@ -91,10 +97,10 @@ def benchmark_caption(report: BenchmarkReport) -> str:
         "(solid) and of each template (dotted).",
         "(b) F1 of the words of prediction and right answer after normalisation; long predictions lose by it.",
     ]
-    kinds, named = len(report.of("accuracy")), labels(report)
+    kinds, named = len(drawn_once(report.of("accuracy"))), labels(report)
     if kinds > _DRAWN:
         lines.append(f"The first {_DRAWN} of {kinds} kinds are drawn.")
-    old = list(report.of("old_answer"))
+    old = drawn_once(report.of("old_answer"))
     lines += [
         f"{named[key(one)]}: the answer before the update is given by base in {one.base:.0%}, by tuned in "
         f"{one.tuned:.0%}."

@@ -198,7 +198,8 @@ def retraining_caption(report: InfluenceReport, rows: Sequence[InfluenceRow]) ->
         "answer loses when the model is tuned again without that section and its questions: "
         f"{questions} × {len(sections)} pairs, one scale of losses for all panels; r: Pearson correlation over all "
         "pairs.",
-        f"Over the pairs that are not a question's own section, r is {_without_own(report, names)}.",
+        f"A 1 on the question's own section and 0 on all others reaches r = {_own_alone(report)}; among own sections "
+        f"r is {_correlations(report, names, own=True)}, among the others {_correlations(report, names, own=False)}.",
     ]
     if len(report.halves):
         lines.append(
@@ -241,15 +242,22 @@ def _noise(report: InfluenceReport) -> str:
     return f"Between seeds an answer's log p differs by {np.nanmedian(noise):.1f} nats (median standard deviation)."
 
 
-def _without_own(report: InfluenceReport, names: Sequence[str]) -> str:
-    """Pearson correlations that a question's own section cannot make."""
-    rest = relations(report)[:, _left_out(report)] != OWN
-    parts = []
-    for name in names:
-        x, y = (values[rest] for values in _points(report, name))
-        varies = x.size > 1 and x.std() > 0 and y.std() > 0
-        parts.append(f"{number(float(np.corrcoef(x, y)[0, 1])) if varies else 'none'} ({name})")
-    return ", ".join(parts)
+def _correlations(report: InfluenceReport, names: Sequence[str], *, own: bool) -> str:
+    """Pearson correlations among own sections, or among the others: what finding the section cannot make."""
+    chosen = (relations(report)[:, _left_out(report)] == OWN) == own
+    return ", ".join(f"{_pearson(*(values[chosen] for values in _points(report, name)))} ({name})" for name in names)
+
+
+def _own_alone(report: InfluenceReport) -> str:
+    """Pearson correlation of a score that only says which section is the question's own."""
+    own = relations(report)[:, _left_out(report)] == OWN
+    _, lost = _points(report, next(iter(report.scores)))
+    return _pearson(own.astype(float).ravel(), lost.ravel())
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> str:
+    varies = x.size > 1 and x.std() > 0 and y.std() > 0
+    return number(float(np.corrcoef(x, y)[0, 1])) if varies else "none"
 
 
 assert {metric for claim in CLAIMS for metric in claim.metrics} <= set(METRICS)

@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from attrib.assess.benchmark.draw import benchmark_caption, benchmark_figure, labels
+from attrib.assess.benchmark.draw import benchmark_caption, benchmark_figure, drawn_once, key, labels
 from attrib.assess.benchmark.run import MEASURES, BenchmarkReport, BenchmarkSummary
 from attrib.assess.benchmark.tell import benchmark_table, write_benchmark
 from attrib.assess.questions import Malformed
@@ -126,9 +126,7 @@ def test_figures_fit_their_width_with_texts_inside_and_apart(preset: str, kinds:
 @pytest.mark.parametrize("preset", ["neurips-double", "acl-single"])
 def test_names_that_fit_are_not_cut_and_others_keep_their_number(report: BenchmarkReport, preset: str) -> None:
     names = [text.get_text() for text in benchmark_figure(report, preset=preset).axes[0].get_yticklabels()]
-    assert names == [
-        f"{name} ({one.n})" for name, one in zip(labels(report).values(), report.of("accuracy"), strict=True)
-    ]
+    assert names == [f"{labels(report)[key(one)]} ({one.n})" for one in drawn_once(report.of("accuracy"))]
     long = benchmark_figure(make_benchmark((LONG,), n=4), preset=preset)
     [name] = [text.get_text() for text in long.axes[0].get_yticklabels()]
     assert name.startswith("latest news: a very long")
@@ -141,7 +139,7 @@ def test_a_figure_of_very_many_kinds_fits_a_page_and_its_caption_says_what_is_mi
         figure = benchmark_figure(many, preset=preset)
         drawn_inside(figure, preset)
         assert figure.get_size_inches()[1] <= 9
-    assert "The first 18 of 32 kinds are drawn." in benchmark_caption(many)
+    assert "The first 18 of 30 kinds are drawn." in benchmark_caption(many)
     assert "are drawn" not in benchmark_caption(make_benchmark())
 
 
@@ -150,15 +148,24 @@ def points(figure: Figure, panel: int, marker: str) -> list[float]:
     return [float(np.asarray(line.get_xdata())[0]) for line in figure.axes[panel].lines if line.get_marker() == marker]
 
 
+def test_no_answer_is_counted_in_two_rows_of_the_figure(report: BenchmarkReport) -> None:
+    """ "new knowledge" is the sum of kinds that have rows of their own; alone it is drawn."""
+    drawn = drawn_once(report.of("accuracy"))
+    assert len(drawn) < len(report.of("accuracy"))
+    assert sum(one.n for one in drawn) == len(report.rows) // 2
+    sums = [one for one in report.of("accuracy") if one not in drawn]
+    assert drawn_once(sums) == sums
+
+
 def test_points_and_baselines_lie_where_the_numbers_say(report: BenchmarkReport) -> None:
     figure = benchmark_figure(report)
     for panel, measure in enumerate(("accuracy", "token_f1")):
-        assert points(figure, panel, "o") == [one.base for one in report.of(measure)]
-        assert points(figure, panel, "s") == [one.tuned for one in report.of(measure)]
+        assert points(figure, panel, "o") == [one.base for one in drawn_once(report.of(measure))]
+        assert points(figure, panel, "s") == [one.tuned for one in drawn_once(report.of(measure))]
     upright = [line for line in figure.axes[0].lines if len(set(np.asarray(line.get_xdata()))) == 1]
     dashes = {float(np.asarray(line.get_xdata())[0]) for line in upright if line.get_color() == "#555555"}
     assert dashes == {
-        share for one in report.of("accuracy") for share in (one.majority, one.majority_by_template)
+        share for one in drawn_once(report.of("accuracy")) for share in (one.majority, one.majority_by_template)
     }  # fmt: skip
     assert all(line.get_color() != "#555555" for line in figure.axes[1].lines)
 
