@@ -191,7 +191,7 @@ def test_captions_say_what_applies_and_nothing_else() -> None:
     assert "Attention is not cause" in attention
     assert "influence" not in attention
     assert "q <" not in attention
-    assert "base and tuned are the same" in figures.caption(explanation, "bm25")
+    assert "the same under base and tuned, since the score reads the text alone" in figures.caption(explanation, "bm25")
     assert "base and tuned are the same" not in hidden
     assert "\n" not in hidden + attention
 

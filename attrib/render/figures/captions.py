@@ -83,11 +83,25 @@ def _common(explanation: Explanation, heat: Heat, rows: str) -> list[str]:
         rows += f", the last {heat.cut} {heat.unit}s not drawn"
     return [
         f"{asked(explanation)} downwards, {rows}.",
-        f"Colour: {heat.kind.meaning}, (a) under the base model and (b) under the tuned model on one scale,"
-        " (c) tuned − base on its own scale centred on zero, not tested for significance.",
+        f"Colour: {heat.kind.meaning}{_sides(heat)}",
         "Beside the rows: the verdict on each (documents, base, neither, or hatched: cannot tell) and its gain,"
-        f" log p tuned − log p base in bits; the whole answer: {view.verdict_line(explanation.verdict.whole)}.",
+        f" log p tuned − log p base in bits; the answer: {answer_called(explanation)}.",
     ]
+
+
+def answer_called(explanation: Explanation) -> str:
+    """The one headline: ``mixed, 10 of 23 words documents, 9 base, 4 neither``."""
+    found = view.headline(explanation)
+    return f"{found.called}, {found.words}"
+
+
+def _sides(heat: Heat) -> str:
+    if heat.alike:
+        return ", the same under base and tuned, since the score reads the text alone."
+    return (
+        ", (a) under the base model and (b) under the tuned model on one scale, (c) tuned − base on its own scale"
+        " centred on zero, not tested for significance."
+    )
 
 
 def asked(explanation: Explanation) -> str:
@@ -145,8 +159,6 @@ def _about_sections(explanation: Explanation, heat: Heat) -> list[str]:
         )
     elif why := view.no_q(explanation, heat.name, mapping.tuned, "tuned"):
         lines.append(f"{why[0].upper()}{why[1:]}.")
-    if not mapping.uses_model:
-        lines.append("This score reads the text alone, so base and tuned are the same and (c) is empty.")
     return [*lines, *([heat.kind.caveat] if heat.kind.caveat else [])]
 
 

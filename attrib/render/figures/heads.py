@@ -14,7 +14,18 @@ from attrib.records import Explanation
 from attrib.render import view
 from attrib.render.figures.captions import asked
 from attrib.render.figures.parts import BAR, bar_below, bar_beside, new_axes, own_axes, scale, title
-from attrib.render.figures.style import FONT, LINE, MARGIN, SEQUENTIAL, figure_of, inches, size, style, width_of
+from attrib.render.figures.style import (
+    FONT,
+    LINE,
+    MARGIN,
+    SEQUENTIAL,
+    colour_map,
+    figure_of,
+    inches,
+    size,
+    style,
+    width_of,
+)
 from attrib.render.view.choice import quoted
 
 if TYPE_CHECKING:
@@ -103,7 +114,7 @@ def _panel(ax: Axes, values: np.ndarray, colours: str, norm: Any, *, names: bool
     width, height = size(ax)
     room = min(width / layers, height / heads) >= 0.065
     ax.pcolormesh(
-        np.arange(layers + 1), np.arange(heads + 1), values.T, cmap=colours, norm=norm, shading="flat",
+        np.arange(layers + 1), np.arange(heads + 1), values.T, cmap=colour_map(colours), norm=norm, shading="flat",
         edgecolors="white" if room else "face", linewidth=0.25 if room else 0.0,
     )  # fmt: skip
     across = _step(width / layers, max(inches(str(layers)), LINE) + 0.04)

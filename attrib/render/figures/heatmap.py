@@ -53,6 +53,7 @@ from attrib.render.figures.style import (
     MARGIN,
     MORE,
     SEQUENTIAL,
+    colour_map,
     elide,
     figure_of,
     short_bits,
@@ -77,7 +78,8 @@ def section_heatmap(
     """Answer token × section: the ``top`` first of the verdict's order in document order, the rest, the control.
 
     ``top`` defaults to 12, or to fewer where the preset has no room for so many.
-    ``axs``: three axes of the caller's to draw in, side by side or one above the other; the preset is then not used.
+    ``axs``: three axes of the caller's to draw in, side by side or one above the other (one for a mapper that reads the
+    text alone); the preset is then not used.
     Raises InputError for an unknown mapper or preset, or where ``top`` sections cannot be labelled at that width.
     """
     with style():
@@ -142,16 +144,19 @@ def _numbers(explanation: Explanation, heat: Heat) -> list[dict[str, object]]:
 
 
 def _draw(heat: Heat, plan: HeatPlan, axs: Sequence[Axes] | None) -> Figure:
-    axes = own_axes(axs, ("base", "tuned", "tuned − base")) if axs is not None else _new_axes(heat, plan)
+    names = ("score",) if heat.alike else ("base", "tuned", "tuned − base")
+    axes = own_axes(axs, names) if axs is not None else _new_axes(heat, plan)
     figure = figure_of(axes[0])
-    stacked = bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
+    stacked = not heat.alike and bool(axes[0].get_position().x0 >= axes[1].get_position().x0 - 1e-9)
     both, own = _norms(heat)
     sequential = "PuOr" if heat.kind.signed else SEQUENTIAL
-    panels = (
+    panels: tuple[tuple[str, np.ndarray, np.ndarray | None, str, Any], ...] = (
         (TITLES[0], heat.base, heat.base_marks, sequential, both),
         (TITLES[1], heat.tuned, heat.tuned_marks, sequential, both),
         (TITLES[2], heat.difference, None, "PuOr", own),
     )
+    if heat.alike:
+        panels = (("base and tuned alike", heat.tuned, heat.tuned_marks, sequential, both),)
     for i, (ax, (name, values, marks, colours, norm)) in enumerate(zip(axes, panels, strict=True)):
         _panel(ax, heat, values, marks, colours, norm)
         title(ax, name)
@@ -169,6 +174,9 @@ def _draw(heat: Heat, plan: HeatPlan, axs: Sequence[Axes] | None) -> Figure:
         bar_below(axes[2], axes[2], scale(both, sequential), heat.kind.unit, down, extend=first)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", down + BAR, extend=second)
         bars = 2
+    elif heat.alike:
+        bar_below(axes[0], axes[0], scale(both, sequential), heat.kind.unit, down, extend=first)
+        bars = 1
     else:
         bar_below(axes[0], axes[1], scale(both, sequential), heat.kind.unit, down, extend=first)
         bar_below(axes[2], axes[2], scale(own, "PuOr"), "tuned − base", down, extend=second)
@@ -198,7 +206,7 @@ def _new_axes(heat: Heat, plan: HeatPlan) -> list[Axes]:
         corners = [(left, HEAD + i * step) for i in range(3)]
     else:
         height = HEAD + panel + cut + plan.under(1) + plan.foot
-        corners = [(left + i * (plan.panel + GUTTER), HEAD) for i in range(3)]
+        corners = [(left + i * (plan.panel + GUTTER), HEAD) for i in range(plan.panels)]
     return new_axes(plan.width, height, [(*corner, plan.panel, panel) for corner in corners])
 
 
@@ -218,16 +226,14 @@ def _norms(heat: Heat) -> tuple[Any, Any]:
 
 def _panel(ax: Axes, heat: Heat, values: np.ndarray, marks: np.ndarray | None, colours: str, norm: Any) -> None:
     """Cells, boundaries and marks; the first row on top."""
-    import matplotlib
-
-    edges, colour_map = edges_of(heat.columns), matplotlib.colormaps[colours]
-    cells(ax, edges, values, colour_map, norm)
+    edges, shade = edges_of(heat.columns), colour_map(colours)
+    cells(ax, edges, values, shade, norm)
     for i in range(1, len(edges)):
         if edges[i][0] - edges[i - 1][1] == BOUNDARY:
             ax.plot([edges[i][0] - BOUNDARY / 2] * 2, [0, len(heat.rows)], color="black", linewidth=0.5)
     if marks is not None and marks.any():
         row, column = np.nonzero(marks)
-        shades = colour_map(norm(values[row, column]))[:, :3] @ (0.299, 0.587, 0.114)
+        shades = shade(norm(values[row, column]))[:, :3] @ (0.299, 0.587, 0.114)
         x = [sum(edges[i]) / 2 for i in column]
         ax.scatter(x, row + 0.5, s=3.0, c=np.where(shades > 0.5, "black", "white"), linewidths=0)
 

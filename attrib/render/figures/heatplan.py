@@ -61,6 +61,8 @@ class HeatPlan:
     """Width of one panel."""
     note: tuple[str, ...] = ()
     """Lines at the foot."""
+    panels: int = 3
+    """Base, tuned and their difference; one where base and tuned have one score."""
 
     @property
     def max_rows(self) -> int:
@@ -84,7 +86,8 @@ def planned_sections(explanation: Explanation, mapper: str, preset: str, top: in
     """Numbers of ``section_heatmap``, and where its panels go."""
     labels = [row.label for unit in _UNITS for row in view.answer_rows(explanation, unit)]
     most = _fitting(explanation, mapper, preset, labels) if top is None else top
-    plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset, rows=labels)
+    panels = _panels(explanation, mapper)
+    plan = plan_of(explanation, view.section_columns(explanation, mapper, most), preset, rows=labels, panels=panels)
     return view.section_heat(explanation, mapper, top=most, max_rows=plan.max_rows), plan
 
 
@@ -92,9 +95,14 @@ def _fitting(explanation: Explanation, mapper: str, preset: str, labels: Sequenc
     """As many sections as can be labelled beside rows of these ``labels``, at most ``_TOP``."""
     for top in range(_TOP, 1, -1):
         columns = view.section_columns(explanation, mapper, top)
-        if _has_room(plan_of(explanation, columns, preset, rows=labels, clip=True), columns):
+        panels = _panels(explanation, mapper)
+        if _has_room(plan_of(explanation, columns, preset, rows=labels, clip=True, panels=panels), columns):
             return top
     return 1
+
+
+def _panels(explanation: Explanation, mapper: str) -> int:
+    return 3 if view.mapping_of(explanation, mapper).uses_model else 1
 
 
 def _has_room(plan: HeatPlan, columns: Sequence[Column]) -> bool:
@@ -116,6 +124,7 @@ def plan_of(
     rows: Sequence[str],
     note: str = "",
     clip: bool = False,
+    panels: int = 3,
 ) -> HeatPlan:
     """Side by side where each column is wide enough for its label, else stacked.
 
@@ -128,6 +137,8 @@ def plan_of(
     names = max(inches(elide(column.label, COLUMN_LABEL)) for column in columns) + 0.06
     tracks = inches("gain −0.0…+0.0 bit") + 0.06
     left = MARGIN + label + TRACKS
+    if panels == 1 and ((width - left - 2 * MARGIN) / units >= LINE or clip):
+        return HeatPlan(width, False, label, names, tracks, width - left - 2 * MARGIN, lines, panels)
     side = (width - left - MARGIN - 2 * GUTTER) / 3
     if side / units >= LINE and side >= title_inches(TITLES[-1]):
         return HeatPlan(width, False, label, names, tracks, side, lines)

@@ -9,7 +9,7 @@ import numpy as np
 
 from attrib.errors import InputError
 from attrib.render import view
-from attrib.render.figures.style import FAMILY, FONT, figure_of, inches, size
+from attrib.render.figures.style import FAMILY, FONT, colour_map, figure_of, inches, size
 from attrib.render.view import Column
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ HALF_CAPITAL = -2.1
 def scale(norm: Any, colours: str) -> Any:
     from matplotlib.cm import ScalarMappable
 
-    return ScalarMappable(norm, colours)
+    return ScalarMappable(norm, colour_map(colours))
 
 
 def extension(values: np.ndarray, norm: Any) -> str:

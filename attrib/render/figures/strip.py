@@ -14,7 +14,7 @@ from attrib.errors import InputError
 from attrib.measures import bits
 from attrib.records import CALLS, LABELS, Called, Explanation
 from attrib.render import view
-from attrib.render.figures.captions import asked
+from attrib.render.figures.captions import answer_called, asked
 from attrib.render.figures.parts import HALF_CAPITAL, new_axes, write
 from attrib.render.figures.style import (
     COLOURS,
@@ -294,9 +294,8 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     unsure, last = (", ", " or cannot tell (dashes and dots, hatched)") if shown else (" or ", "")
     lines = [
         f"{asked(explanation)}, token by token. Line and colour: the verdict on each token, documents (solid, blue),"
-        f" base (dashed, orange){unsure}neither (dotted, grey){last}; of its text"
-        f" {view.verdict_line(explanation.verdict.shares)}; the whole answer:"
-        f" {view.verdict_line(explanation.verdict.whole)}.",
+        f" base (dashed, orange){unsure}neither (dotted, grey){last}; the answer:"
+        f" {answer_called(explanation)}.",
         f"Bars: gain, log p tuned − log p base in bits, {short_bits(plan.low)} to {short_bits(plan.high)} on one scale"
         f" for all lines, {view.number(bits(float(gain.sum())))} bits in all.",
     ]
@@ -305,7 +304,7 @@ def strip_caption(explanation: Explanation, *, preset: str = "neurips-double") -
     if plan.said:
         own = [name for name, _ in _told(explanation)]
         lines.append(f"Below: what {' and '.join(own)} answered by {'itself' if len(own) == 1 else 'themselves'}.")
-    lines.append("The verdict of the whole answer is a judgement of its own: its shares may differ from the text's.")
+    lines.append("Every word is judged by itself; words like “the” go with the word that they belong to.")
     lines.append(f"{view.promise_line(explanation.verdict.promise)}.")
     lines.append("The verdict is a calibrated judgement: only retraining shows what caused a token.")
     return " ".join(lines)

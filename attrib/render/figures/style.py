@@ -34,8 +34,10 @@ COLOURS = {"documents": "#0072B2", "base": "#E69F00", "neither": "#D3D3D3", "can
 """Colours of the verdicts, distinct for colour-blind readers and in grey print."""
 HATCHES = {"cannot tell": "//////"}
 """Hatching over the colour, where a verdict has one."""
-SEQUENTIAL = "cividis_r"
-"""Scores from little, light, to much, dark, as on the page."""
+SEQUENTIAL = "paper to cividis"
+"""Scores from the paper's white, nothing, over light to dark, much, as on the page (``colour_map``)."""
+PALE = 0.12
+"""Share of the scale up to which it leaves the paper, so that zero is no colour."""
 MORE, LESS = "#5E4A9E", "#B25706"
 """What tuning made likelier, and less likely, as on the page."""
 SIDES = {"base": COLOURS["base"], "tuned": COLOURS["documents"]}
@@ -51,6 +53,20 @@ LINE_SPACING = 1.1
 MAX_HEIGHT = 9.0  # inches of a page
 COLUMN_LABEL = 0.95  # inches that the name of a column may take
 MARGIN = 0.05  # inches: figure's edge
+
+
+def colour_map(name: str) -> Any:
+    """matplotlib's colours of this name, or SEQUENTIAL."""
+    import matplotlib
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if name != SEQUENTIAL:
+        return matplotlib.colormaps[name]
+    cividis = matplotlib.colormaps["cividis_r"]
+    steps = [i / 32 for i in range(33)]
+    return LinearSegmentedColormap.from_list(
+        name, [(0.0, "white"), *((PALE + (1 - PALE) * i, cividis(i)) for i in steps)]
+    )
 
 
 @contextmanager

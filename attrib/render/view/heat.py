@@ -37,6 +37,8 @@ class Heat:
     tuned_marks: Bool[np.ndarray, "row column"]
     merged: bool = True
     """Whether rows of several tokens were put together here, and not by the method."""
+    alike: bool = False
+    """Whether base and tuned have one score: it reads the text alone."""
     hidden: tuple[float, float] | None = None
     """Share of |score| in the template's columns that are not drawn, base and tuned; None where none is left out."""
 
@@ -69,7 +71,7 @@ def section_heat(explanation: Explanation, mapper: str, *, top: int = 12, max_ro
 
     return Heat(
         mapper, kind, fit.unit, fit.rows, fit.cut, columns, scores(mapping.base), scores(mapping.tuned),
-        marks(mapping.base), marks(mapping.tuned),
+        marks(mapping.base), marks(mapping.tuned), alike=not mapping.uses_model,
     )  # fmt: skip
 
 
