@@ -22,6 +22,8 @@ from truth.runs import Bench, questions
 
 DAMPINGS = (0.01, 0.1, 1.0)
 """Of the Gram matrix of the sections' gradients, as shares of its mean eigenvalue."""
+FEW = 4
+"""Sections, the last that were taught, whose gradients make a metric."""
 STEPS, TEACHING = 5, 2e-3
 """Steps of one section alone, and their learning rate (Adam's sign-like steps)."""
 
@@ -74,12 +76,34 @@ def gradient_scores(bench: Bench, seed: int = 0, progress: Progress | None = Non
         # The steps before a checkpoint are its own; the start stands for none.
         weight = sum(rates[ends[number - 1] : ends[number]]) if number else 0.0
         spread = (state.second / (1 - BETAS[1] ** max(state.done, 1))).sqrt() + replay.run.epsilon
-        for name, part in _forms(sections, asked, tokens, spread if number else None).items():
+        found = _forms(sections, asked, tokens, spread if number else None)
+        few = (
+            sections[len(bench.items) - FEW : len(bench.items)]
+            / torch.tensor(tokens[len(bench.items) - FEW : len(bench.items), None])
+        ).float()
+        found[f"cosine, metric of {FEW} sections"] = _cosine_by(sections, asked, few, replay)
+        for name, part in found.items():
             scores[f"{name}, checkpoint {number}"] = part
             if number:
                 scores[name] = scores.get(name, np.zeros_like(part)) + weight * part
     bench.network = replay.model.unload()
     return scores
+
+
+def _cosine_by(sections: Any, asked: Any, few: Any, replay: Replay) -> np.ndarray:
+    """Cosine by the root of the second moment of a few sections' gradients, of each matrix by rows and columns."""
+    import torch
+
+    moment, parts, start = (few**2).mean(0), [], 0
+    for weight in replay.parameters:
+        part = moment[start : start + weight.numel()].view_as(weight)
+        rows, columns = part.mean(1, keepdim=True), part.mean(0, keepdim=True)
+        parts.append((rows * columns / part.mean().clamp_min(1e-30)).reshape(-1))
+        start += weight.numel()
+    metric = torch.cat(parts).sqrt()
+    metric = (metric + 0.01 * metric.mean()).sqrt()
+    units = [(rows / metric) / (rows / metric).norm(dim=1, keepdim=True) for rows in (asked, sections)]
+    return np.asarray((units[0] @ units[1].T).double().numpy())
 
 
 def _learned(example: TrainingExample) -> list[int]:
