@@ -19,9 +19,7 @@ from attrib.render import page
 
 ROOT = Path(__file__).parents[1]
 RECORD, PICTURE = ROOT / "figures" / "strip.safetensors", ROOT / "docs" / "page.png"
-VIEW = "#t=5&mapper=hidden"
-"""What is selected: a token of the name that tuning taught."""
-SIZE = {"width": 1400, "height": 1000}
+SIZE = {"width": 1440, "height": 900}
 
 
 def main() -> None:
@@ -31,7 +29,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, chromium() as browser:
             file = page.write(storage.load(record), Path(folder) / "page.html")
             tab = browser.new_page(viewport=SIZE, color_scheme="light")
-            tab.goto(file.as_uri() + VIEW)
+            tab.goto(file.as_uri())
             tab.wait_for_selector("html[data-ready]")
             write_atomically(picture, tab.screenshot(animations="disabled"))
     except AttribError as error:

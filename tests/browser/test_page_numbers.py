@@ -313,9 +313,9 @@ def test_the_title_is_left_out_of_a_text_where_characters_are_wide(ready: Visit)
 
 def test_the_tuned_models_own_answer_is_shown_where_another_is_explained(ready: Visit) -> None:
     explanation = replace(make_explanation(), tuned_answer="Tuned\u202e says so.")
-    assert "Tuned said" not in ready(explanation).locator("#answer").inner_text()
+    assert "Tuned said" not in ready(explanation).locator("#said").inner_text()
     for source in ("given", "base"):
-        said = ready(replace(explanation, answer_source=source)).locator("#answer").inner_text()
+        said = ready(replace(explanation, answer_source=source)).locator("#said").inner_text()
         assert "Tuned said" in said
         assert "Tuned<202E> says so." in said
 
