@@ -15,6 +15,7 @@ benchmark: attrib assess benchmark --out DIR
 faithfulness: attrib assess faithfulness --limit 20 --random-orders 8 --out DIR
 influence: attrib assess influence --out DIR
 verdict: python scripts/evaluate_verdict.py train answers judge causal score draw --work DIR
+truth: python scripts/make_truth.py documents runs tables scores gate --work DIR
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from suite.draw import write_verdict
+from truth.draw import write_truth
 
 from attrib.assess.benchmark.run import BenchmarkReport
 from attrib.assess.benchmark.tell import benchmark_files
@@ -59,6 +61,10 @@ def verdict(record: Path, out: Path) -> list[str]:
     return write_verdict(record, out, FORMATS, PRESET)
 
 
+def truth(record: Path, out: Path) -> list[str]:
+    return write_truth(record, out, FORMATS, PRESET)
+
+
 ANSWERS: dict[str, tuple[str, Callable[[Explanation], drawing.Drawing]]] = {
     "sections": ("demo", lambda explanation: drawing.sections(explanation, "hidden", preset=PRESET)),
     "prompt": ("demo", lambda explanation: drawing.prompt(explanation, "leave_one_out", preset=PRESET)),
@@ -74,6 +80,7 @@ REPORTS: dict[str, Callable[[Path, Path], list[str]]] = {
     "faithfulness": faithfulness,
     "influence": influence,
     "verdict": verdict,
+    "truth": truth,
 }
 """Figures of assessments: what draws the report of the same name."""
 NAMES = (*ANSWERS, *REPORTS)
@@ -81,6 +88,8 @@ NAMES = (*ANSWERS, *REPORTS)
 
 def record_of(name: str) -> Path:
     """The stored record that a figure is drawn from."""
+    if name == "truth":
+        return Path(__file__).parent / "truth" / "data" / "gate.json"
     return FOLDER / (f"{ANSWERS[name][0]}.safetensors" if name in ANSWERS else f"{name}.json")
 
 
