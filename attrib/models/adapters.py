@@ -290,7 +290,8 @@ def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path
         return {key: _initial(key, tensor) for key, tensor in live.items()}
     # The folder of checkpoints lies in the adapter's.
     adapter = folder.parents[1]
-    refuse_damaged(adapter, *(file.relative_to(adapter).as_posix() for file in folder.iterdir()))
+    if folder.is_dir():
+        refuse_damaged(adapter, *(file.relative_to(adapter).as_posix() for file in folder.iterdir()))
     stored = Stored.of(ModelSource(str(folder), str(folder)))
     if set(live) - stored.names or not _are_frozen(stored, stored.names - set(live), model):
         raise ModelError(f"{folder}: it is no checkpoint of {name} (other layers); tune again")

@@ -89,7 +89,7 @@ def test_show_and_render_work_without_models_and_redraw_the_same_bytes(
     assert "\x1b" not in out
     assert run(capsys, monkeypatch, "render", str(record), "--out", str(tmp_path / "b"))[0] == 0
     drawn = sorted(path.name for path in (tmp_path / "b").iterdir())
-    assert len([name for name in drawn if name.endswith((".pdf", ".svg", ".png"))]) == 12
+    assert len([name for name in drawn if name.endswith((".pdf", ".svg", ".png"))]) == 9
     for name in drawn:
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes(), name
     assert run(capsys, monkeypatch, *command, "--mappers", "bm25", "--out", str(tmp_path / "c"))[0] == 0

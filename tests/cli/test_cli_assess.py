@@ -132,8 +132,10 @@ def test_each_says_one_object_writes_files_and_does_nothing_twice(
     files = [Path(file) for file in result.pop("files")]
     assert {f"{name}.{end}" for end in ("json", "csv", "parquet", "png", "caption.txt")} <= {f.name for f in files}
     assert all(file.stat().st_size > 0 for file in files)
-    assert json.loads((out / f"{name}.json").read_text("utf-8")) == result
-    schema = 3 if name == "attribution" else 2
+    stored = json.loads((out / f"{name}.json").read_text("utf-8"))
+    assert len(stored.pop("sha256")) == 64
+    assert stored == result
+    schema = 4 if name == "attribution" else 2
     assert (result["attrib"], result["schema"], result["provenance"]["seed"]) == (name, schema, 0)
     questions = {row["id"] for row in pq.read_table(out / f"{name}.parquet").to_pylist()}
     assert questions == {f"q{i}" for i in range(6)}

@@ -61,7 +61,7 @@ def test_a_budget_makes_a_smaller_page(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--figure", "pie"), "figure 'pie': give some of sections, prompt, comparison, heads, strip or track"),
+        (("--figure", "pie"), "figure 'pie': give some of sections, prompt, comparison, heads, strip, track or gains"),
         (("--figure", ""), "figure '': use sections"),
         (("--format", "gif"), "format 'gif': use pdf, svg, png, html"),
         (("--document", "no.md"), "no scored section is of document 'no.md'"),

@@ -174,7 +174,7 @@ def commands() -> dict[tuple[str, ...], Any]:
 
 def test_the_help_of_explain_is_short_and_in_panels(monkeypatch: pytest.MonkeyPatch) -> None:
     text = help_of("explain", monkeypatch=monkeypatch)
-    assert len(re.findall(r"(?m)^  -", text.partition("Arguments:")[2])) <= 30
+    assert len(re.findall(r"(?m)^  -", text.partition("Arguments:")[2])) <= 32
     panels = ["Arguments", "Models", "Documents", "Answer", "Prompt", "Scores", "Output", "Run"]
     assert [line[:-1] for line in text.splitlines() if re.fullmatch(r"[A-Z]\w+:", line)] == panels
 

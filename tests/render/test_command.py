@@ -18,7 +18,7 @@ from attrib.models.templates import A_FILE
 from attrib.options.chat import ChatOptions
 from attrib.options.explain import ExplainOptions, GradientOptions, HiddenOptions, InfluenceOptions
 from attrib.options.loading import Models
-from attrib.records import Explanation
+from attrib.records import Counterfactual, Explanation
 from attrib.render import view
 from attrib.render.command import command, options_file
 from attrib.render.payload import payload
@@ -227,7 +227,9 @@ def test_a_record_without_options_has_no_command() -> None:
 def test_every_option_of_explain_is_in_the_command_or_its_file() -> None:
     """What a record knows; where files lay and where they went it does not."""
     _, options = flat(cli.explain.explain)
-    shown = options_file(replace(record(ODD), answer_source="given", answer="six"))
+    one = record(ODD)
+    otherwise = tuple(Counterfactual(kind, ("s1",), "", one.tuned.logprob) for kind in ("without", "only"))
+    shown = options_file(replace(one, answer_source="given", answer="six", counterfactuals=otherwise))
     known = {key for key in options if f"{options[key].name} = " in shown.partition(f"[{options[key].group}]")[2]}
     place = {"models.device_map", "models.revision", "models.tuned_revision", "models.trust_remote_code"}
     place |= {"documents.columns", "documents.control_columns", "documents.control", "documents.index"}

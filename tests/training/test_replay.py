@@ -116,7 +116,7 @@ def test_the_derivative_by_one_tokens_weight(schedule: tuple[Schedule, torch.Ten
 
 
 def test_a_run_of_unknown_order_is_refused() -> None:
-    with pytest.raises(InputError, match="order of the run's steps is unknown"):
+    with pytest.raises(InputError, match="order of the steps is unknown"):
         Run(examples(), Schedule(checkpoints=(1,), steps=(), learning_rates=(0.1,)))
 
 

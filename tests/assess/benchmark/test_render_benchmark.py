@@ -68,6 +68,7 @@ def test_json_has_the_shared_shape_and_no_nan(report: BenchmarkReport, tmp_path:
         "side": "tuned", "question": "Question 0?", "answer": "red", "answer_before": None,
         "prediction": report.rows[1].prediction, "ended": True, "scores": dict(report.rows[1].scores),
     }  # fmt: skip
+    assert len(content.pop("sha256")) == 64
     assert content == json.loads(json.dumps(report_content(replace(
         report, summary=(bad, *report.summary[1:]), malformed=lines
     ))))  # fmt: skip
