@@ -288,10 +288,11 @@ def checkpoint_weights(name: str, model: Any, live: dict[str, Any], folder: Path
                 f"{name}: its {other[0]} before tuning is unknown, so influence has no control; use plain LoRA"
             )
         return {key: _initial(key, tensor) for key, tensor in live.items()}
-    # The folder of checkpoints lies in the adapter's.
-    adapter = folder.parents[1]
+    # The folder of checkpoints lies in the adapter's, which is the last checkpoint itself.
+    whole = folder.absolute()
+    adapter = whole.parents[1] if whole.parent.name == "checkpoints" else whole
     if folder.is_dir():
-        refuse_damaged(adapter, *(file.relative_to(adapter).as_posix() for file in folder.iterdir()))
+        refuse_damaged(adapter, *(f.relative_to(adapter).as_posix() for f in whole.iterdir() if f.is_file()))
     stored = Stored.of(ModelSource(str(folder), str(folder)))
     if set(live) - stored.names or not _are_frozen(stored, stored.names - set(live), model):
         raise ModelError(f"{folder}: it is no checkpoint of {name} (other layers); tune again")

@@ -610,6 +610,15 @@ def test_a_folder_that_is_no_checkpoint_of_it(
     assert same(weights_of(tiny_pair.tuned), before)
 
 
+def test_the_adapter_is_its_own_last_checkpoint_by_a_relative_path_too(
+    tiny_pair: ModelPair, adapter_dir: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(adapter_dir.parent)
+    before = weights_of(tiny_pair.tuned)
+    with tiny_pair.tuned.at_checkpoint(Path(adapter_dir.name)):
+        assert same(weights_of(tiny_pair.tuned), before)
+
+
 def test_a_side_without_an_adapter_has_no_checkpoints(
     tiny_pair: ModelPair, full_pair: ModelPair, adapter_dir: Path
 ) -> None:
